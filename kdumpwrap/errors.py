@@ -1,0 +1,36 @@
+"""What can go wrong through no fault of kdumpwrap: each error carries the words that a person needs."""
+
+from typing import Sequence
+
+
+class KdumpwrapError(Exception):
+    """Nothing could be done. ``message`` says what is wrong, ``hint`` what to type (may be empty)."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NoCrash(KdumpwrapError):
+    """There is no crash where one was expected: no such path, an empty directory, a log without a report."""
+
+
+class UsageError(KdumpwrapError):
+    """The command line asks for something that makes no sense: exit status 2."""
+
+
+class ToolMissing(KdumpwrapError):
+    """A program that is needed is not installed; the hint is the command that installs it."""
+
+
+class ToolFailed(KdumpwrapError):
+    """A program failed, ran out of time, or printed what we do not know."""
+
+    def __init__(self, argv: Sequence[str], message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.argv = tuple(argv)
+
+
+class ToolTimeout(ToolFailed):
+    """A program did not end within its time limit and was killed."""
