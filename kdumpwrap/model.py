@@ -53,7 +53,9 @@ class Frame:
     runtime: Optional[int] = None  # the address the log printed, if it did (KASLR slide included)
     certain: bool = True  # False for "? f+…", "(unreliable)", "([<…>] f)"
     context: Optional[str] = None  # "IRQ", "TASK", "LR", …; None outside every marker
-    exact: bool = False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
+    exact: bool = (
+        False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
+    )
     module_build_id: Optional[str] = None  # CONFIG_STACKTRACE_BUILD_ID: "[mod 1f0c…]"
     address: Optional[int] = None  # link-time address of symbol+offset; section-relative in a module
     section: Optional[str] = None  # the module's section that `address` counts from
@@ -111,15 +113,25 @@ class Symbol(NamedTuple):
     section: Optional[str] = None
 
 
+class Relocation(NamedTuple):
+    """A field of an instruction that the module loader fills in: ``71: R_X86_64_PLT32 __fentry__-0x4``."""
+
+    address: int
+    type: str
+    target: str
+
+
 class Instruction(NamedTuple):
     """One disassembled instruction."""
 
     address: int
     data: bytes  # in memory order
-    text: str  # mnemonic and operands, as objdump prints them, without its "# comment"
+    text: str  # mnemonic and operands as objdump prints them, single blanks, without its "# comment"
     file: Optional[str] = None
     line: Optional[int] = None
     fault: bool = False
+    comment: Optional[str] = None  # what objdump prints behind "#": "19168 <this_cpu_off>"
+    relocations: Tuple[Relocation, ...] = ()  # of a module
 
 
 @dataclass(frozen=True)
@@ -171,11 +183,33 @@ class Report:
     source: Optional[Source] = None
 
 
-KINDS = (
-    "null-pointer page-fault general-protection bug invalid-opcode divide-error double-fault stack-overflow "
-    "machine-check soft-lockup hard-lockup hung-task rcu-stall panic warning atomic-sleep lockdep kasan kmsan "
-    "kcsan kfence ubsan slab memory-leak oops"
-).split()
+KINDS = [
+    "null-pointer",
+    "page-fault",
+    "general-protection",
+    "bug",
+    "invalid-opcode",
+    "divide-error",
+    "double-fault",
+    "stack-overflow",
+    "machine-check",
+    "soft-lockup",
+    "hard-lockup",
+    "hung-task",
+    "rcu-stall",
+    "panic",
+    "warning",
+    "atomic-sleep",
+    "lockdep",
+    "kasan",
+    "kmsan",
+    "kcsan",
+    "kfence",
+    "ubsan",
+    "slab",
+    "memory-leak",
+    "oops",
+]
 
 
 class Problem(NamedTuple):

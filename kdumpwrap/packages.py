@@ -1,0 +1,118 @@
+"""Which package brings what is missing, and the command that installs it, for each distribution."""
+
+import re
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional
+
+# tool -> package where it is not called like the tool: (CentOS, Fedora …), (Debian, Ubuntu), (SUSE)
+_PACKAGES = {
+    "nm": ("binutils", "binutils", "binutils"),
+    "objdump": ("binutils", "binutils", "binutils"),
+    "addr2line": ("binutils", "binutils", "binutils"),
+    "readelf": ("binutils", "binutils", "binutils"),
+    "xz": ("xz", "xz-utils", "xz"),
+    "debuginfod-find": ("elfutils-debuginfod-client", "debuginfod", "debuginfod-client"),
+}
+
+# what the cross binutils are called: (CentOS via EPEL and Fedora, Debian and Ubuntu, SUSE)
+_CROSS = {
+    "x86_64": ("binutils-x86_64-linux-gnu", "binutils-x86-64-linux-gnu", "cross-x86_64-binutils"),
+    "aarch64": ("binutils-aarch64-linux-gnu", "binutils-aarch64-linux-gnu", "cross-aarch64-binutils"),
+    "ppc64le": ("binutils-powerpc64le-linux-gnu", "binutils-powerpc64le-linux-gnu", "cross-ppc64le-binutils"),
+    "s390x": ("binutils-s390x-linux-gnu", "binutils-s390x-linux-gnu", "cross-s390x-binutils"),
+}
+
+
+class Distribution(NamedTuple):
+    """``family`` is "el", "debian" or "suse"; ``major`` the number that el7, el8 … end in."""
+
+    id: str
+    family: str
+    major: Optional[int]
+
+
+def distribution(root: Path = Path("/")) -> Distribution:
+    """The distribution installed below ``root`` by its os-release; CentOS where that says nothing."""
+    fields: Dict[str, str] = {}
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        try:
+            text = (root / name).read_text("utf-8", "replace")
+        except OSError:
+            continue
+        fields = dict(re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)", text, re.M))
+        break
+    words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".lower().split()
+    if "debian" in words or "ubuntu" in words:
+        family = "debian"
+    elif any("suse" in word or word == "sles" for word in words):
+        family = "suse"
+    else:
+        family = "el"
+    major = re.match(r"\d+", fields.get("VERSION_ID", ""))
+    return Distribution(fields.get("ID", "centos"), family, int(major[0]) if major else None)
+
+
+def install(tool: str, root: Path = Path("/")) -> str:
+    """The command that installs the package with ``tool`` (or the package of that name) on this host."""
+    columns = _PACKAGES.get(tool, (tool, tool, tool))
+    return _command(columns[0], columns[1], columns[2], root)
+
+
+def cross_binutils(arch: str, root: Path = Path("/")) -> str:
+    """The command that installs binutils which read the code of ``arch`` (as uname -m says it)."""
+    columns = _CROSS.get(arch)
+    return _command(*columns, root) if columns else f"install binutils that were built for {arch}"
+
+
+def _command(el: str, debian: str, suse: str, root: Path) -> str:
+    host = distribution(root)
+    if host.family == "debian":
+        return f"apt install {debian}"
+    if host.family == "suse":
+        return f"zypper install {suse}"
+    return f"{'yum' if host.id != 'fedora' and (host.major or 9) < 8 else 'dnf'} install {el}"
+
+
+# flavour at the end of the release -> the middle of the package's name
+_FLAVOURS = {
+    "debug": "debug-",
+    "rt": "rt-",
+    "rt-debug": "rt-debug-",
+    "rt+debug": "rt-debug-",
+    "64k": "64k-",
+    "64k-debug": "64k-debug-",
+    "64k+debug": "64k-debug-",
+    "zfcpdump": "zfcpdump-",
+}
+
+
+def debuginfo(release: str) -> str:
+    """The command that installs the debuginfo of the kernel ``release``, as its log prints it.
+
+    By the release and not by this host: a CentOS crash is often read elsewhere.
+    """
+    if re.search(r"\.(el\d+|fc\d+|amzn\d|an\d+|al\d+|oe\d+)", release):
+        return _el_debuginfo(release)
+    if re.search(r"-(generic|lowlatency|aws|azure|gcp|gke|oracle|kvm|ibm|raspi|nvidia)[\w-]*$", release):
+        return f"apt install linux-image-unsigned-{release}-dbgsym"
+    if re.search(r"-(default|preempt|azure|rt|kvmsmall)$", release) and re.search(r"-(lp)?\d+\.\d+", release):
+        return f"zypper install kernel-{release.rpartition('-')[2]}-debuginfo"
+    if re.search(r"-(amd64|arm64|armmp|686(-pae)?|powerpc64le|s390x|riscv64|loong64)[\w-]*$", release):
+        return f"apt install linux-image-{release}-dbg"
+    return "install its debuginfo package, or name its vmlinux with --vmlinux FILE"
+
+
+def _el_debuginfo(release: str) -> str:
+    old = re.search(r"\.el[567](\D|$)", release)
+    command = "debuginfo-install" if old else "dnf debuginfo-install"
+    base, flavour = release, ""
+    if old and release.endswith(".debug"):
+        base, flavour = release[: -len(".debug")], "debug-"
+    elif "+" in release:
+        base, _, suffix = release.partition("+")
+        flavour = _FLAVOURS.get(suffix, f"{suffix}-")
+    elif re.search(r"\.rt\d", release):
+        flavour = "rt-"
+    elif re.search(r"el\d+uek", release):
+        flavour = "uek-"
+    return f"{command} kernel-{flavour}{base}"

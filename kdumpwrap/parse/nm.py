@@ -1,0 +1,86 @@
+"""The symbol table as nm prints it."""
+
+import re
+from typing import Collection, Dict, List, Optional, Tuple
+
+from kdumpwrap.model import Symbol
+
+# scripts/kallsyms.c leaves these out of the kernel's own table, so no size that a log prints ends at them:
+# assembler-local labels and the mapping symbols of arm64
+_NO_KALLSYM = re.compile(rb"\.L|\$")
+
+# types of a symbol that code can have: T/t text, W/w weak, V/v weak object, i an ifunc
+_ROW = re.compile(rb"^([0-9a-f]+) [tTwWi] (\S+)$", re.M)
+
+
+def parse(text: bytes, names: Collection[str]) -> Dict[str, Tuple[Symbol, ...]]:
+    """The functions called ``names`` in the output of ``nm -n`` on a vmlinux; a name may stand for several.
+
+    The size is the distance to the next higher symbol, as the kernel's kallsyms counts. Sample (binutils 2.40)::
+
+        ffffffff818a6f00 T iptunnel_xmit
+        ffffffff818a7140 t ip_tun_opts_nlsize
+    """
+    wanted = frozenset(name.encode() for name in names)
+    found: Dict[str, List[Symbol]] = {}
+    for match in _ROW.finditer(text):
+        if match[2] in wanted:
+            start = int(match[1], 16)
+            symbol = Symbol(match[2].decode(), start, _distance(text, match.end(), start))
+            found.setdefault(symbol.name, []).append(symbol)
+    return {name: tuple(symbols) for name, symbols in found.items()}
+
+
+def address(text: bytes, name: str) -> Optional[int]:
+    """The address of ``name``, code or data, in the output of nm; None when it is not there."""
+    match = re.search(rb"^([0-9a-f]+) [A-Za-z] " + re.escape(name.encode()) + rb"$", text, re.M)
+    return int(match[1], 16) if match else None
+
+
+def _distance(text: bytes, position: int, start: int) -> Optional[int]:
+    """Bytes from ``start`` to the next symbol that has another address, in sorted nm output."""
+    while position + 1 < len(text):
+        begin = position + 1
+        position = text.find(b"\n", begin)
+        if position < 0:
+            position = len(text)
+        head, _, name = text[begin:position].partition(b" ")
+        if name[:1] in b"aUN" or _NO_KALLSYM.match(name[2:]):
+            continue
+        try:
+            distance = int(head, 16) - start
+        except ValueError:
+            continue
+        if distance > 0:
+            return distance
+    return None
+
+
+def parse_sections(text: str) -> Tuple[Symbol, ...]:
+    """Every function in the output of ``nm -f sysv`` on a module, with the section its address counts from.
+
+    In a relocatable file all sections start at 0: a symbol is its section and its address, never the address
+    alone. Sample (binutils 2.40)::
+
+        send4               |0000000000000070|   t  |              FUNC|00000000000000c5|     |.text
+    """
+    rows: Dict[str, Dict[int, List[str]]] = {}
+    for line in text.splitlines():
+        columns = line.split("|")
+        if len(columns) != 7:
+            continue
+        name, value, kind, section = (columns[i].strip() for i in (0, 1, 2, 6))
+        if kind not in ("t", "T", "w", "W", "i") or name.startswith((".L", "$")) or "text" not in section:
+            continue
+        try:
+            rows.setdefault(section, {}).setdefault(int(value, 16), []).append(name)
+        except ValueError:
+            continue
+    symbols: List[Symbol] = []
+    for section, by_address in rows.items():
+        starts = sorted(by_address)
+        ends: List[Optional[int]] = [*starts[1:], None]
+        for start, end in zip(starts, ends):
+            size = None if end is None else end - start
+            symbols.extend(Symbol(name, start, size, section) for name in by_address[start])
+    return tuple(symbols)

@@ -1,0 +1,52 @@
+"""What kind of ELF file this is, as ``readelf -W -h -n -S`` says."""
+
+import re
+from typing import NamedTuple, Optional
+
+# readelf's words for the machines of CentOS; the names are those of uname -m
+_MACHINES = {
+    "Advanced Micro Devices X86-64": "x86_64",
+    "AArch64": "aarch64",
+    "PowerPC64": "ppc64le",
+    "IBM S/390": "s390x",
+    "Intel 80386": "i386",
+    "ARM": "arm",
+    "RISC-V": "riscv64",
+}
+
+
+class Elf(NamedTuple):
+    """The facts about an ELF file on which a decision rests."""
+
+    machine: Optional[str]  # as uname -m says it; readelf's words for one we do not know
+    relocatable: bool  # a module (.ko): addresses count from their section
+    build_id: Optional[str]
+    has_symbols: bool
+    has_lines: bool  # there is a .debug_line with something in it
+    has_code: bool  # .text has bytes in this file (a .ko.debug's is NOBITS)
+
+
+def parse(text: str) -> Optional[Elf]:
+    """The facts, or None when the text is not that of an ELF file. Sample lines (binutils 2.40)::
+
+    Type:                              EXEC (Executable file)
+    Machine:                           Advanced Micro Devices X86-64
+    [ 1] .text             PROGBITS        ffffffff81000000 200000 e01ef2 00  AX  0   0 4096
+      Build ID: 4f61d8f6405b1c6eed15a7a3e2e27067394202d3
+    """
+    machine = re.search(r"^ *Machine: +(.+?)\s*$", text, re.M)
+    if not machine:
+        return None
+    kind = re.search(r"^ *Type: +(\w+)", text, re.M)
+    build_id = re.search(r"Build ID: ([0-9a-f]+)", text)
+    sections = dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
+    return Elf(
+        machine=_MACHINES.get(machine[1], machine[1]),
+        relocatable=bool(kind and kind[1] == "REL"),
+        build_id=build_id[1] if build_id else None,
+        has_symbols=".symtab" in sections,
+        has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
+        has_code=any(
+            kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))
+        ),
+    )
