@@ -1,0 +1,231 @@
+"""What the tests share: running kdumpwrap as a user does, fake tools, and the real crashes of the lab."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Callable, Dict, Iterable, Mapping, NamedTuple, NoReturn, Optional, Union
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+LAB_SOURCES = TESTS / "lab"
+
+# the marks in the module's source: "/* FAULT:null_deref */", "/* CALL:null_deref, CALL2:list_del */"
+MARK = re.compile(r"\b(?P<what>FAULT|CALL|WARN)(?P<nth>\d?):(?P<case>\w+)")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write the answers recorded in tests/data anew")
+
+
+# ---------------------------------------------------------------- kdumpwrap, as a user runs it
+
+
+class Result(NamedTuple):
+    """How one run of kdumpwrap ended."""
+
+    status: int  # exit status; -N: killed by signal N
+    stdout: str  # what is not UTF-8 stands as \\xNN
+    stderr: str
+
+
+class RunCli:
+    """``run_cli("analyze", "--raw", crash, env={"NM": "false"}, stdin="…")``: a subprocess of this Python.
+
+    ``env`` is added to an environment without any KDUMPWRAP_… setting; ``None`` takes a variable away.
+    """
+
+    def __call__(
+        self,
+        *args: Union[str, Path],
+        env: Optional[Mapping[str, Optional[str]]] = None,
+        stdin: Union[str, bytes] = b"",
+        cwd: Optional[Path] = None,
+        timeout: float = 300,
+        prefix: Iterable[str] = (),
+    ) -> Result:
+        done = subprocess.run(
+            [*prefix, sys.executable, "-m", "kdumpwrap", *map(str, args)],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            env=environment(env),
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(
+            done.returncode,
+            done.stdout.decode("utf-8", "backslashreplace"),
+            done.stderr.decode("utf-8", "backslashreplace"),
+        )
+
+
+def environment(changes: Optional[Mapping[str, Optional[str]]] = None) -> Dict[str, str]:
+    """A user's environment: nothing set that steers kdumpwrap, its package importable from any directory."""
+    steers = ("NM", "OBJDUMP", "ADDR2LINE", "CRASH", "CROSS_COMPILE", "NO_COLOR", "FORCE_COLOR")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KDUMPWRAP_") and k not in steers}
+    env["PYTHONPATH"] = str(TESTS.parent)
+    for name, value in (changes or {}).items():
+        env.pop(name, None)
+        if value is not None:
+            env[name] = value
+    return env
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> RunCli:
+    return RunCli()
+
+
+# ---------------------------------------------------------------- fake tools
+
+
+@dataclass(frozen=True)
+class ToolDir:
+    """A private directory of programs to put on PATH."""
+
+    path: Path
+
+    def fake(self, name: str, body: str) -> Path:
+        """A program ``name``: ``body`` is a shell script, or any script that starts with ``#!``."""
+        file = self.path / name
+        file.unlink(missing_ok=True)
+        file.write_text(body if body.startswith("#!") else f"#!/bin/sh\n{body}\n")
+        file.chmod(0o755)
+        return file
+
+    def real(self, *names: str) -> None:
+        """The real programs of those names, so that PATH can be this directory alone."""
+        for name in names:
+            found = shutil.which(name)
+            if found is None:
+                pytest.skip(f"needs {name}")
+            (self.path / name).symlink_to(found)
+
+    @property
+    def first(self) -> Dict[str, str]:
+        """The environment in which these programs are found before the system's."""
+        return {"PATH": f"{self.path}{os.pathsep}{os.environ['PATH']}"}
+
+    @property
+    def alone(self) -> Dict[str, str]:
+        """The environment in which there are no other programs than these."""
+        return {"PATH": str(self.path)}
+
+
+@pytest.fixture
+def tool_dir(tmp_path: Path) -> ToolDir:
+    path = tmp_path / "tools"
+    path.mkdir()
+    return ToolDir(path)
+
+
+# ---------------------------------------------------------------- the real crashes
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What scripts/crashlab built."""
+
+    path: Path  # the lab itself
+    root: Path  # a tree like a CentOS host's: var/crash/…, usr/lib/debug/lib/modules/RELEASE/…
+    module_dir: Path  # the vendor's xxxwan.ko (stripped) and xxxwan.debug.ko
+    release: str
+    arch: str
+    crashes: Mapping[str, Path]  # by case: its crash directory
+    marks: Mapping[str, int]  # "FAULT:null_deref", "CALL2:list_del": the line in source
+    source: Path  # the vendor's module, as it was compiled
+
+    @property
+    def vmlinux(self) -> Path:
+        return self.root / "usr/lib/debug/lib/modules" / self.release / "vmlinux"
+
+    def other_vmlinux(self, release: str) -> Path:
+        """The vmlinux of another build, fetched with ``scripts/crashlab --second-kernel``."""
+        file = self.path / "other" / release / "vmlinux"
+        return (
+            file if file.exists() else without_lab(f"{file} is not there (scripts/crashlab --second-kernel)")
+        )
+
+
+def lab_path() -> Path:
+    """Where scripts/crashlab puts its work: the same rule as in the script."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("KDUMPWRAP_LAB") or cache / "kdumpwrap" / "lab")
+
+
+def lab_required() -> bool:
+    """Whether a missing lab is a failure rather than a skipped test."""
+    return os.environ.get("CI") == "true" or os.environ.get("KDUMPWRAP_REQUIRE_LAB", "0") not in ("", "0")
+
+
+def without_lab(what: str) -> NoReturn:
+    if lab_required():
+        pytest.fail(f"real crashes are required here, but {what}", pytrace=False)
+    pytest.skip(what)
+
+
+def marks(source: Path) -> Mapping[str, int]:
+    """The line of each mark in the module's source."""
+    found: Dict[str, int] = {}
+    for number, line in enumerate(source.read_text().splitlines(), 1):
+        for mark in MARK.finditer(line):
+            found[mark.group()] = number
+    return MappingProxyType(found)
+
+
+def open_lab(path: Path, arch: str) -> Lab:
+    """The lab under ``path``; skips (or fails, see lab_required) when it is not there or of other sources."""
+    if not (path / "crashes.tsv").exists():
+        without_lab(f"there are no real crashes in {path} (scripts/crashlab builds them)")
+    source = path / "module" / "xxxwan.c"
+    if digest(source) != digest(LAB_SOURCES / "xxxwan.c"):
+        without_lab(f"the crashes in {path} are of another xxxwan.c (scripts/crashlab builds them anew)")
+    root = path / "root"
+    rows = (row.split("\t") for row in (path / "crashes.tsv").read_text().splitlines())
+    return Lab(
+        path=path,
+        root=root,
+        module_dir=path / "module",
+        release=(path / "release").read_text().strip(),
+        arch=arch,
+        crashes=MappingProxyType({case: root / "var/crash" / directory for case, directory in rows}),
+        marks=marks(source),
+        source=source,
+    )
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The real x86-64 crashes."""
+    return open_lab(lab_path(), "x86_64")
+
+
+@pytest.fixture(scope="session")
+def lab_arm64() -> Lab:
+    """The real aarch64 crash."""
+    return open_lab(lab_path() / "arm64", "aarch64")
+
+
+@pytest.fixture(scope="session")
+def as_nobody() -> Callable[[], Iterable[str]]:
+    """What to put before a command so that it runs without root's rights (nothing when it has none)."""
+
+    def prefix() -> Iterable[str]:
+        if os.geteuid() != 0:
+            return ()
+        if shutil.which("setpriv") is None:
+            pytest.skip("needs setpriv")
+        return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+
+    return prefix
