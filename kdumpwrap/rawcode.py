@@ -1,0 +1,184 @@
+"""The bytes of the log's "Code:" line as instructions, with no debuginfo at all: objdump -D -b binary."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.errors import ToolFailed
+from kdumpwrap.model import Code, Frame, Instruction
+from kdumpwrap.parse import objdump as parser
+from kdumpwrap.tools.run import run
+
+_TIMEOUT = 20.0  # seconds; objdump needs 3 ms for 64 bytes
+_REACH = (
+    4096  # bytes decoded on either side of the trap: "code_bytes=" on the kernel's command line goes to 8192
+)
+_LONGEST = 15  # bytes of the longest x86 instruction
+_MASK = (1 << 64) - 1
+
+
+class _Machine(NamedTuple):
+    """How objdump is told what the bytes are."""
+
+    options: Tuple[str, ...]  # "-m …", and the byte order
+    step: int  # instructions start at multiples of this many bytes
+    padding: bytes  # a short instruction that does nothing
+
+
+_MACHINES = {
+    "x86_64": _Machine(("-m", "i386:x86-64"), 1, b"\x90"),
+    "i386": _Machine(("-m", "i386"), 1, b"\x90"),
+    "aarch64": _Machine(("-m", "aarch64", "-EL"), 4, bytes.fromhex("1f2003d5")),
+    "ppc64le": _Machine(("-m", "powerpc:common64", "-EL"), 4, bytes.fromhex("00000060")),
+    "s390x": _Machine(("-m", "s390:64-bit", "-EB"), 2, bytes.fromhex("0707")),
+    "arm": _Machine(("-m", "arm", "-EL"), 4, bytes.fromhex("00f020e3")),
+    "riscv64": _Machine(("-m", "riscv:rv64", "-EL"), 2, bytes.fromhex("0100")),
+}
+
+# the last operand is a place: "jne 0xfffffffffffffff8", "cbz x0, 0x40", "beq cr7,0x18", "brasl %r14,0x5348"
+_PLACE = re.compile(r"(?P<before>^[^ ]+(?: .*)?[ ,])(?P<place>0x[0-9a-f]+)$")
+# x86 also prints a bare number for memory at a fixed address ("mov %eax,0x1234"): only these name a place
+_X86_BRANCH = re.compile(
+    r"^(?:(?:bnd|notrack|data16|repz|repnz|cs|ds) ){0,4}(?:call|jmp|j[a-z]+|loop|xbegin)"
+)
+
+
+def decode(
+    code: Code, arch: str, symbol_base: Optional[int], frame: Frame, objdump: str = "objdump"
+) -> Tuple[Instruction, ...]:
+    """The instructions in ``code``, that at the instruction pointer marked ``fault``; () without bytes.
+
+    An instruction starts at the trap byte. Those before it are read from the place from which the decoding
+    falls on the trap (and on the function's first byte, when the bytes reach back that far). An instruction
+    that the end of the bytes cuts is left out.
+
+    Addresses count from ``symbol_base`` (the start of the frame's function), else are those that the log
+    printed, else are offsets in the function: instructions before the function have none and are left out.
+    Targets of branches read ``iptunnel_xmit+0x1f0``, outside of the function too: the distance is what the
+    bytes say.
+
+    Raises ToolMissing without an objdump, ToolFailed for one that does not know ``arch``.
+    """
+    machine = _MACHINES.get(arch)
+    if machine is None:
+        raise ToolFailed([objdump], f"code of {arch} cannot be decoded here")
+    if not 0 <= code.trap < len(code.data):
+        return ()
+    first = max(0, code.trap - _REACH)
+    first += (code.trap - first) % machine.step
+    data = code.data[first : code.trap + _REACH]
+    trap = code.trap - first
+    entry = trap - frame.offset if frame.offset is not None and 0 < frame.offset <= trap else None
+    base = _base(symbol_base, frame)
+    origin = base + (frame.offset or 0) - trap  # address of data[0]
+    instructions = []
+    for piece in _decoded(data, trap, entry, machine, objdump):
+        address = origin + piece.start
+        if address < 0:
+            continue
+        text = piece.text
+        if piece.target is not None:
+            text += _place(origin + piece.target, base, frame.symbol)
+        instructions.append(
+            Instruction(address, data[piece.start : piece.stop], text, fault=piece.start == trap)
+        )
+    return tuple(instructions)
+
+
+class _Piece(NamedTuple):
+    """One instruction; places count in bytes from the start of the data."""
+
+    start: int
+    stop: int
+    text: str  # up to the target, if there is one
+    target: Optional[int]
+
+
+def _decoded(
+    data: bytes, trap: int, entry: Optional[int], machine: _Machine, objdump: str
+) -> Tuple[_Piece, ...]:
+    """``data`` as instructions, one of which starts at ``trap`` and, if given, one at ``entry``.
+
+    All possible starts go to objdump in one file, each in a copy of its own with no-ops round it.
+    """
+    segments = [(0, trap, _LONGEST)] if entry is None else [(0, entry, _LONGEST), (entry, trap, 1)]
+    tries: List[
+        List[Tuple[int, int]]
+    ] = [  # for each piece that must end at a known place: from where to where
+        [(start, end) for start in range(begin, min(begin + reach, end), machine.step)]
+        for begin, end, reach in segments
+    ]
+    tries.append([(trap, len(data))])
+    pad = machine.padding * (16 // len(machine.padding))
+    blob, places = bytearray(pad), {}
+    for start, end in (copy for copies in tries for copy in copies):
+        places[start, end] = len(blob)
+        blob += data[start:end] + b"\0" * (-(end - start) % machine.step) + pad
+    listing = _listing(bytes(blob), machine, objdump)
+    done = {copy: _pieces(listing, place, copy, machine.step == 1) for copy, place in places.items()}
+    parts: List[_Piece] = []
+    for copies in tries[:-1]:
+        parts += _agreed([done[copy] for copy in copies], copies[0][1] if copies else 0)
+    return (*parts, *(piece for piece in done[trap, len(data)] if piece.stop <= len(data)))
+
+
+def _pieces(
+    listing: Dict[int, Instruction], place: int, copy: Tuple[int, int], x86: bool
+) -> Tuple[_Piece, ...]:
+    """The instructions of the copy of data[start:end] that stands at ``place`` in the listing."""
+    at, end = copy
+    shift = at - place
+    pieces = []
+    while at < end and at - shift in listing:
+        row = listing[at - shift]
+        stop = at + len(row.data)
+        found = _PLACE.match(row.text)
+        if found and (not x86 or _X86_BRANCH.match(row.text)):
+            target = int(found["place"], 16)
+            target -= (target >> 63) << 64  # a place before the file's start is printed as 0xffff…
+            pieces.append(_Piece(at, stop, found["before"], target + shift))
+        else:
+            pieces.append(_Piece(at, stop, row.text, None))
+        at = stop
+    return tuple(pieces)
+
+
+def _agreed(candidates: Sequence[Tuple[_Piece, ...]], end: int) -> Tuple[_Piece, ...]:
+    """Of the decodings of one piece the longest that ends at ``end``; () when none does."""
+    good = [pieces for pieces in candidates if pieces and pieces[-1].stop == end and not _bad(pieces)]
+    return min(good, key=lambda pieces: pieces[0].start, default=())
+
+
+def _bad(pieces: Sequence[_Piece]) -> bool:
+    return any("(bad)" in piece.text or piece.text.startswith(".") for piece in pieces)
+
+
+def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruction]:
+    """What objdump says stands at each address of ``blob``."""
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
+        path = Path(directory, "code")
+        path.write_bytes(blob)
+        argv = [objdump, "-D", "-z", "-b", "binary", *machine.options, str(path)]
+        output = run(argv, timeout=_TIMEOUT, package="binutils")
+    rows = parser.parse(output.text, little_endian_words="-EB" not in machine.options)
+    if not rows:
+        raise ToolFailed(argv, f"{objdump} printed no instruction for the bytes of the Code: line")
+    return {row.address: row for row in rows}
+
+
+def _base(symbol_base: Optional[int], frame: Frame) -> int:
+    """Where the frame's function starts: 0 when nobody knows."""
+    if symbol_base is not None:
+        return symbol_base
+    if frame.runtime is not None:
+        return frame.runtime - (frame.offset or 0)
+    return 0
+
+
+def _place(address: int, base: int, symbol: Optional[str]) -> str:
+    """``iptunnel_xmit+0x1f0``; the address alone when the function has no name."""
+    if symbol is None:
+        return f"{address & _MASK:#x}"
+    distance = address - base
+    return f"{symbol}{'-' if distance < 0 else '+'}{abs(distance):#x}"
