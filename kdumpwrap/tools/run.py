@@ -4,11 +4,12 @@ import os
 import shlex
 import subprocess
 import time
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
+TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 
 _history: List[str] = []
 
@@ -30,14 +31,17 @@ def run(
     argv: Sequence[str],
     *,
     stdin: bytes = b"",
-    timeout: float = TIMEOUT,
+    timeout: Optional[float] = None,
     ok: Tuple[int, ...] = (0,),
     package: str = "",
 ) -> Output:
     """What ``argv`` prints, fed with ``stdin`` (nothing: an end of file at once).
 
-    Raises ToolMissing (the hint installs ``package``), ToolTimeout, or ToolFailed for an exit status outside ``ok``.
+    ``timeout`` is in seconds; None: $KDUMPWRAP_TIMEOUT, else 120. Raises ToolMissing (the hint installs ``package``),
+    ToolTimeout, or ToolFailed for an exit status outside ``ok``.
     """
+    if timeout is None:
+        timeout = _limit()
     _history.append(shlex.join(argv))
     start = time.monotonic()
     try:
@@ -76,6 +80,13 @@ def environment() -> Dict[str, str]:
 def history() -> Tuple[str, ...]:
     """Every command run so far, ready to be pasted into a shell."""
     return tuple(_history)
+
+
+def _limit() -> float:
+    try:
+        return float(os.environ[TIMEOUT_VARIABLE])
+    except (KeyError, ValueError):
+        return TIMEOUT
 
 
 def _reason(status: int, stderr: str) -> str:

@@ -1,0 +1,175 @@
+"""Where the vmlinux, the modules and the sources of a release lie: the file system only, no tool is run here."""
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Collection, Dict, Iterator, List, Optional, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Source
+
+# CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
+_VMLINUX = (
+    "usr/lib/debug/lib/modules/{release}/vmlinux",
+    "usr/lib/debug/usr/lib/modules/{release}/vmlinux",
+    "usr/lib/debug/boot/vmlinux-{release}",
+    "usr/lib/debug/vmlinux-{release}",
+    "usr/lib/debug/lib/modules/{release}/vmlinux.debug",
+    "usr/lib/debug/usr/lib/modules/{release}/vmlinux.debug",
+    "usr/lib/debug/boot/vmlinux-{release}.debug",
+    "lib/modules/{release}/vmlinux",
+    "lib/modules/{release}/build/vmlinux",
+    "boot/vmlinux-{release}",
+)
+
+_MODULES = (
+    "usr/lib/debug/lib/modules/{release}",
+    "usr/lib/debug/usr/lib/modules/{release}",
+    "lib/modules/{release}",
+    "usr/lib/modules/{release}",
+)
+
+# xxxwan.ko  xxxwan.ko.xz  xxxwan.ko.debug  xxxwan.debug.ko  xxxwan.ko-1.4.2-1.el8.x86_64.debug
+_MODULE = re.compile(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug)?(?:\.(?:xz|gz|zst|bz2))?", re.ASCII)
+_COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
+
+# "/usr/src/debug/kernel-4.18.0-305.3.1.el8_4/linux-4.18.0-305.3.1.el8.x86_64/net/…", Debian's "debian/build/build_amd64…/net/…"
+_TREE = re.compile(r"^.*?(?:^|/)(?:linux-[^/]+|build_[^/]+)/")
+_SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
+_SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look. What the user named comes first; standard paths are looked up below ``root``."""
+
+    root: Path = Path("/")
+    vmlinux: Optional[Path] = None
+    module_dirs: Tuple[Path, ...] = ()
+    source_dirs: Tuple[Path, ...] = ()
+
+
+def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = None) -> Path:
+    """The vmlinux of ``release``: the one named, else the distribution's, else one next to the crash.
+
+    Never that of another release. Raises KdumpwrapError whose hint installs the package.
+    """
+    if places.vmlinux is not None:
+        if not places.vmlinux.is_file():
+            what = "not a regular file" if places.vmlinux.exists() else "no such file"
+            raise KdumpwrapError(f"{places.vmlinux}: {what}", packages.debuginfo(release) if release else "")
+        return places.vmlinux
+    if not release or "/" in release:
+        raise KdumpwrapError("the log does not tell the kernel's release", "name its vmlinux with --vmlinux FILE")
+    candidates = [places.root / path.format(release=release) for path in _VMLINUX]
+    if beside is not None:
+        candidates += [beside / "vmlinux", beside / f"vmlinux-{release}"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise KdumpwrapError(f"no debuginfo for {release}", packages.debuginfo(release))
+
+
+def modules(
+    names: Collection[str], release: Optional[str], places: Places, beside: Optional[Path] = None
+) -> Dict[str, Tuple[Path, ...]]:
+    """The files that may be the modules ``names``, best first: those the user named, debuginfo, installed ones.
+
+    A log writes ``dm_mod`` where the file may be ``dm-mod.ko.xz``. Files that must be unpacked come last in their
+    directory.
+    """
+    wanted = {_folded(name): name for name in names}
+    found: Dict[str, List[Path]] = {name: [] for name in names}
+    directories = list(places.module_dirs)
+    if release and "/" not in release:
+        directories += [places.root / path.format(release=release) for path in _MODULES]
+    if beside is not None:
+        directories.append(beside)
+    seen = set()
+    for directory in directories:
+        real = os.path.realpath(directory)
+        if not wanted or real in seen:
+            continue
+        seen.add(real)
+        for path in sorted(_files(directory, deep=directory != beside), key=_unpacked_first):
+            match = _MODULE.fullmatch(path.name)
+            name = wanted.get(_folded(match["name"])) if match else None
+            if name is not None and path.is_file():
+                found[name].append(path)
+    return {name: tuple(paths) for name, paths in found.items()}
+
+
+def source(
+    file: str, line: int, release: Optional[str], places: Places, *, context: int = 6, beside: Optional[Path] = None
+) -> Optional[Source]:
+    """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here."""
+    if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
+        return None
+    for path in _source_paths(file, release, places, beside):
+        try:
+            if not path.is_file() or path.stat().st_size > _SOURCE_SIZE:
+                continue
+            lines = path.read_text("utf-8", "backslashreplace").splitlines()
+        except OSError:
+            continue
+        if line <= len(lines):
+            first = max(1, line - context)
+            return Source(file, path, first, tuple(lines[first - 1 : line + context]), line)
+    return None
+
+
+def short(file: str) -> str:
+    """``file`` from the top of the kernel's tree on, for people: ``include/net/ip_tunnels.h``."""
+    return _TREE.sub("", file, count=1)
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a module must be unpacked before a tool can read it."""
+    return path.suffix in _COMPRESSED
+
+
+def _source_paths(file: str, release: Optional[str], places: Places, beside: Optional[Path]) -> Iterator[Path]:
+    parts = [part for part in posixpath.normpath(file).split("/") if part not in ("", "..")]
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]  # the longest first
+    for directory in (*places.source_dirs, *([beside] if beside else [])):
+        for tail in tails:
+            yield directory / tail
+    for tree in _trees(release, places.root):
+        for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
+            yield tree / tail
+    if file.startswith("/"):
+        yield places.root / file.lstrip("/")
+        yield Path(file)
+
+
+def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
+    """Kernel sources installed for ``release``. Flavours share the tree of the kernel they are built from."""
+    if not release or "/" in release:
+        return
+    base = re.sub(r"(\+[\w+-]+|\.debug)$", "", release)
+    for name in dict.fromkeys((release, base)):
+        pattern = re.sub(r"([*?[])", r"[\1]", name)
+        yield from sorted(root.glob(f"usr/src/debug/kernel-*/linux-{pattern}"))
+        for path in (f"lib/modules/{name}/source", f"usr/src/kernels/{name}", f"lib/modules/{name}/build"):
+            yield root / path
+    version = re.match(r"(\d+\.\d+)", release)
+    if version:
+        yield root / f"usr/src/linux-source-{version[1]}"
+
+
+def _folded(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _unpacked_first(path: Path) -> Tuple[bool, str]:
+    return is_compressed(path), str(path)
+
+
+def _files(directory: Path, *, deep: bool) -> Iterator[Path]:
+    for top, directories, names in os.walk(directory):
+        if not deep:
+            directories.clear()
+        yield from (Path(top, name) for name in names if ".ko" in name)
