@@ -1,0 +1,139 @@
+"""nm, addr2line, objdump and readelf: one call here is one process there, whatever the number of addresses."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Collection, Dict, Iterable, NamedTuple, Optional, Tuple
+
+from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model import Instruction, Location, Symbol
+from kdumpwrap.parse import addr2line, nm, objdump, readelf
+from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.tools.run import run
+
+# prefix of the cross binutils, as Debian, Fedora and EPEL call them
+_PREFIXES = {
+    "x86_64": "x86_64-linux-gnu-",
+    "aarch64": "aarch64-linux-gnu-",
+    "ppc64le": "powerpc64le-linux-gnu-",
+    "s390x": "s390x-linux-gnu-",
+}
+
+
+class Toolset(NamedTuple):
+    """The programs that understand one machine's files."""
+
+    nm: str
+    addr2line: str
+    objdump: str
+    readelf: str
+    arch: str  # as uname -m says it
+    relocates: bool = True  # addr2line can be trusted with a module (relocatable file) of this machine
+    disassembles: bool = True
+
+
+def toolset(arch: Optional[str]) -> Toolset:
+    """The programs for files of ``arch``: those the environment names, else native ones, else a cross set.
+
+    NM, OBJDUMP, ADDR2LINE, READELF and CROSS_COMPILE are those of the kernel's Makefiles.
+    """
+    host = os.uname().machine
+    arch = arch or host
+    prefix = os.environ.get("CROSS_COMPILE", "")
+    foreign = arch != host
+    if foreign and not prefix and shutil.which(_PREFIXES.get(arch, "?") + "objdump"):
+        prefix = _PREFIXES[arch]
+    named = {tool: os.environ.get(tool.upper()) for tool in ("nm", "addr2line", "objdump", "readelf")}
+    fits = not foreign or bool(prefix)
+    return Toolset(
+        nm=named["nm"] or prefix + "nm",
+        addr2line=named["addr2line"] or prefix + "addr2line",
+        objdump=named["objdump"] or prefix + "objdump",
+        readelf=named["readelf"] or (prefix + "readelf" if prefix and shutil.which(prefix + "readelf") else "readelf"),
+        arch=arch,
+        relocates=fits or named["addr2line"] is not None,
+        disassembles=fits or named["objdump"] is not None,
+    )
+
+
+def elf(tools: Toolset, path: Path) -> Optional[Elf]:
+    """What kind of ELF file ``path`` is, None when it is none at all (a vmlinuz, a text)."""
+    try:
+        output = run([tools.readelf, "-W", "-h", "-n", "-S", str(path)])
+    except ToolMissing:
+        raise
+    except ToolFailed as error:
+        # readelf leaves with 1 for "Not an ELF file - it has the wrong magic bytes at the start"
+        if "ELF file" in error.message or "wrong magic" in error.message:
+            return None
+        raise
+    return readelf.parse(output.text)
+
+
+class SymbolTable(NamedTuple):
+    """The functions of one object by name; a name may stand for several."""
+
+    functions: Dict[str, Tuple[Symbol, ...]]
+    banner: Optional[int] = None  # address of linux_banner, "Linux version 6.1.0-47-cloud-amd64 (…"
+
+
+def symbols(tools: Toolset, vmlinux: Path, names: Collection[str]) -> SymbolTable:
+    """The functions called ``names`` in a vmlinux, sizes as the kernel counts them."""
+    text = run([tools.nm, "-n", str(vmlinux)]).stdout
+    return SymbolTable(nm.parse(text, names), nm.address(text, "linux_banner"))
+
+
+def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:
+    """Every function of a module, each with its section."""
+    return nm.parse_sections(run([tools.nm, "-f", "sysv", str(module)]).text)
+
+
+def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
+    """The release that is compiled into ``vmlinux``, from its linux_banner at address ``banner``."""
+    argv = [tools.objdump, "-s", f"--start-address={banner:#x}", f"--stop-address={banner + 128:#x}", str(vmlinux)]
+    # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
+    rows = re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})", run(argv).text, re.M)
+    text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
+    match = re.match(r"Linux version (\S+)", text)
+    return match[1] if match else None
+
+
+def locations(
+    tools: Toolset, elf_file: Path, addresses: Iterable[int], section: Optional[str] = None
+) -> Dict[int, Tuple[Location, ...]]:
+    """Function, file and line of each address, inlined callers included, by one addr2line.
+
+    ``section`` is needed for a module: its sections all start at 0. An address without an answer is left out.
+    """
+    asked = "".join(f"{address:#x}\n" for address in addresses)
+    if not asked:
+        return {}
+    argv = [tools.addr2line, "-a", "-i", "-f", *(("-j", section) if section else ()), "-e", str(elf_file)]
+    output = run(argv, stdin=asked.encode())
+    found = addr2line.parse(output.text)
+    if not output.stdout.startswith(b"0x"):
+        raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known", output.stderr.partition("\n")[0])
+    return found
+
+
+def instructions(
+    tools: Toolset, elf_file: Path, start: int, stop: int, section: Optional[str] = None
+) -> Tuple[Instruction, ...]:
+    """The instructions from ``start`` to ``stop`` (link-time addresses), with lines; of a module with relocations.
+
+    Addresses and not ``--disassemble=SYMBOL``, which binutils of el7 and el8 do not have.
+    """
+    argv = [tools.objdump, "-d", "--line-numbers", f"--start-address={start:#x}", f"--stop-address={stop:#x}"]
+    if section:
+        argv += ["-r", "-j", section]
+    output = run([*argv, str(elf_file)])
+    if objdump.unknown_architecture(output.text + output.stderr):
+        raise ToolFailed(argv, f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch))
+    return objdump.parse(output.text)
+
+
+def _cross(arch: str) -> str:
+    from kdumpwrap.packages import cross_binutils
+
+    return cross_binutils(arch)
