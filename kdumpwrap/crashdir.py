@@ -5,12 +5,15 @@ import re
 import stat
 from datetime import datetime
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.model import Crash
+from kdumpwrap.model import Crash, Entry
 
 DEFAULT_PATH = "/var/crash"
+_LINUX_VERSION = re.compile(rb"Linux version ([0-9][!-~]*)")
+_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+[!-~]*) #")
+_ENDS = 1 << 16  # bytes of a log's beginning and end that list looks at
 BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
 
 # names in the order in which they are preferred; a stamp stands for Debian's dmesg.202312201051
@@ -33,14 +36,6 @@ _NAMES = (
     # 2023-12-20-10-51 and 2023-12-20-10:51 SUSE; HOST-… from a remote one
     (re.compile(r"(?:(?P<host>.+)-)?(?P<stamp>\d{4}-\d\d-\d\d-\d\d[:-]\d\d)"), "%Y-%m-%d-%H:%M"),
 )
-
-
-class Entry(NamedTuple):
-    """One crash of a listing: its files, and what can be told without reading them."""
-
-    crash: Crash
-    vmcore_bytes: Optional[int]  # None: no vmcore
-    incomplete: Tuple[str, ...]  # names of files that kdump did not finish
 
 
 def find(target: Optional[str], root: Path = Path("/")) -> Crash:
@@ -140,6 +135,20 @@ def blocks(path: str) -> Iterator[bytes]:
             yield from iter(lambda: file.read(BLOCK), b"")
         except OSError as error:
             raise KdumpwrapError(f"{path}: {error.strerror}") from None
+
+
+def release(crash: Crash) -> Optional[str]:
+    """The kernel's release as the log's first or last 64 KiB tell it: ``Linux version 5.14.0-…`` or ``Comm: … #1``."""
+    if crash.dmesg is None:
+        return None
+    first = last = b""
+    try:
+        for block in blocks(crash.dmesg):
+            first, last = first or block, block
+    except KdumpwrapError:
+        return None
+    match = _LINUX_VERSION.search(first[:_ENDS]) or _CPU_LINE.search(last[-_ENDS:])
+    return match[1].decode("ascii", "replace") if match else None
 
 
 def is_vmcore(path: Path) -> bool:

@@ -36,8 +36,6 @@ _MODULES = (
 _MODULE = re.compile(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug)?(?:\.(?:xz|gz|zst|bz2))?", re.ASCII)
 _COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
 
-# "/usr/src/debug/kernel-4.18.0-305.3.1.el8_4/linux-4.18.0-305.3.1.el8.x86_64/net/…", Debian's "debian/build/build_amd64…/net/…"
-_TREE = re.compile(r"^.*?(?:^|/)(?:linux-[^/]+|build_[^/]+)/")
 _SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
 _SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
 
@@ -119,11 +117,6 @@ def source(
             first = max(1, line - context)
             return Source(file, path, first, tuple(lines[first - 1 : line + context]), line)
     return None
-
-
-def short(file: str) -> str:
-    """``file`` from the top of the kernel's tree on, for people: ``include/net/ip_tunnels.h``."""
-    return _TREE.sub("", file, count=1)
 
 
 def is_compressed(path: Path) -> bool:

@@ -6,7 +6,7 @@ and sizes are ``int`` until a renderer writes them; what is unknown is ``None`` 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 # ---------------------------------------------------------------- what the log says
 
@@ -18,6 +18,8 @@ class LogLine(NamedTuple):
     time: Optional[float]  # seconds since boot, as printed
     caller: Optional[str]  # CONFIG_PRINTK_CALLER: "T123", "C0"
     text: str
+    prefixed: bool = False  # something stood before the text: a time, a level, a logger's date and host
+    width: int = 0  # bytes of the whole line in the file
 
 
 class Location(NamedTuple):
@@ -53,9 +55,7 @@ class Frame:
     runtime: Optional[int] = None  # the address the log printed, if it did (KASLR slide included)
     certain: bool = True  # False for "? f+…", "(unreliable)", "([<…>] f)"
     context: Optional[str] = None  # "IRQ", "TASK", "LR", …; None outside every marker
-    exact: bool = (
-        False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
-    )
+    exact: bool = False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
     module_build_id: Optional[str] = None  # CONFIG_STACKTRACE_BUILD_ID: "[mod 1f0c…]"
     address: Optional[int] = None  # link-time address of symbol+offset; section-relative in a module
     section: Optional[str] = None  # the module's section that `address` counts from
@@ -145,6 +145,15 @@ class Source:
     fault_line: int
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What `disasm` shows: a resolved frame, the instructions round it, its source."""
+
+    frame: Frame
+    instructions: Tuple[Instruction, ...]
+    source: Optional[Source]
+
+
 # ---------------------------------------------------------------- the results
 
 
@@ -212,6 +221,11 @@ KINDS = [
 ]
 
 
+def subject(reports: Sequence[Report], fatal: Optional[int]) -> Optional[int]:
+    """Index of the report that an analysis is about: the fatal one, else the last; None without a report."""
+    return fatal if fatal is not None else (len(reports) - 1 if reports else None)
+
+
 class Problem(NamedTuple):
     """Something that could not be done, kept beside what could."""
 
@@ -239,6 +253,14 @@ class Crash:
     vmcore: Optional[str] = None
     host: Optional[str] = None
     time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
+
+
+class Entry(NamedTuple):
+    """One crash of a listing: its files, and what can be told without reading them."""
+
+    crash: Crash
+    vmcore_bytes: Optional[int]  # None: no vmcore
+    incomplete: Tuple[str, ...]  # names of files that kdump did not finish
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,22 @@ def address(text: bytes, name: str) -> Optional[int]:
     return int(match[1], 16) if match else None
 
 
+def enclosing(text: bytes, place: int) -> Optional[Symbol]:
+    """The function that contains the address ``place`` in the output of ``nm -n``."""
+    last: Optional[re.Match[bytes]] = None
+    for match in _ROW.finditer(text):
+        if int(match[1], 16) > place:
+            break
+        last = match
+    if last is None:
+        return None
+    start = int(last[1], 16)
+    size = _distance(text, last.end(), start)
+    if size is not None and place >= start + size:
+        return None
+    return Symbol(last[2].decode("utf-8", "backslashreplace"), start, size)
+
+
 def _distance(text: bytes, position: int, start: int) -> Optional[int]:
     """Bytes from ``start`` to the next symbol that has another address, in sorted nm output."""
     while position + 1 < len(text):

@@ -75,13 +75,14 @@ class SymbolTable(NamedTuple):
     """The functions of one object by name; a name may stand for several."""
 
     functions: Dict[str, Tuple[Symbol, ...]]
+    text: bytes  # all that nm printed, sorted by address
     banner: Optional[int] = None  # address of linux_banner, "Linux version 6.1.0-47-cloud-amd64 (…"
 
 
 def symbols(tools: Toolset, vmlinux: Path, names: Collection[str]) -> SymbolTable:
     """The functions called ``names`` in a vmlinux, sizes as the kernel counts them."""
     text = run([tools.nm, "-n", str(vmlinux)]).stdout
-    return SymbolTable(nm.parse(text, names), nm.address(text, "linux_banner"))
+    return SymbolTable(nm.parse(text, names), text, nm.address(text, "linux_banner"))
 
 
 def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import time
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 
@@ -12,6 +12,7 @@ TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 
 _history: List[str] = []
+_watchers: List[Callable[[str], object]] = []
 
 
 class Output(NamedTuple):
@@ -42,7 +43,7 @@ def run(
     """
     if timeout is None:
         timeout = _limit()
-    _history.append(shlex.join(argv))
+    note(argv)
     start = time.monotonic()
     try:
         done = subprocess.run(
@@ -75,6 +76,19 @@ def environment() -> Dict[str, str]:
     for name in ("DEBUGINFOD_URLS", "LANGUAGE", "POSIXLY_CORRECT"):
         env.pop(name, None)
     return env
+
+
+def note(argv: Sequence[str]) -> None:
+    """Remember that ``argv`` is being run, and tell those who watch."""
+    command = shlex.join(argv)
+    _history.append(command)
+    for watcher in _watchers:
+        watcher(command)
+
+
+def watch(watcher: Callable[[str], object]) -> None:
+    """Have ``watcher`` called with each command that is started from now on."""
+    _watchers.append(watcher)
 
 
 def history() -> Tuple[str, ...]:

@@ -1,0 +1,245 @@
+"""The command line: options in, one call, print. Errors become one line and an exit status here and nowhere else."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Callable, List, NoReturn, Optional
+
+import typer
+
+from kdumpwrap import __version__, options, output
+from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.model import Analysis
+
+DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="kdumpwrap",
+    add_completion=True,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a kernel crash dump to the source line that caused it.",
+)
+
+CRASHES = typer.Argument(
+    None, metavar="[CRASH]...", help="A crash directory, a log, a vmcore or -; else the newest crash."
+)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
+    import click
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else DONE)
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader has gone: no more can be said, and Python must not try it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit."),
+) -> None:
+    if version:
+        output.out(f"kdumpwrap {__version__}\n")
+        raise typer.Exit()
+
+
+@app.command("list")
+def list_command(
+    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else as kdump.conf says."),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    root: Path = options.ROOT,
+) -> None:
+    """Every crash on this host, newest last."""
+    from kdumpwrap import crashdir
+
+    options.one_format(raw, json)
+    entries = crashdir.entries(where or crashdir.default_path(root))
+    rows = [(entry, crashdir.release(entry.crash)) for entry in entries]
+    if json:
+        from kdumpwrap.render import json as renderer
+
+        output.out("".join(renderer.entry(entry, release) for entry, release in rows))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out(raw_renderer.crash_list(rows))
+    else:
+        from kdumpwrap.render import text
+
+        output.out(text.crash_list(rows))
+
+
+@app.command()
+def dmesg(
+    crashes: Optional[List[str]] = CRASHES,
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    root: Path = options.ROOT,
+) -> None:
+    """The reports in a crash's log; no debuginfo needed."""
+    from kdumpwrap import analyze as story
+
+    options.one_format(raw, json)
+    places = options.places(root, None, None, None)
+    _each(crashes, lambda crash: story.dmesg(crash, places), raw=raw, json=json, all_reports=True)
+
+
+@app.command()
+def analyze(
+    crashes: Optional[List[str]] = CRASHES,
+    example: bool = typer.Option(False, "--example", help="Analyse the crash that the package carries."),
+    all_reports: bool = typer.Option(False, "--all-reports", help="Every report in the log, not the fatal one alone."),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """Which line brought the kernel down, who called it, and why: the main job."""
+    from kdumpwrap import analyze as story
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    if example:
+        from kdumpwrap import example as carried
+
+        root = carried.root()
+    places = options.places(root, vmlinux, module_dir, source_dir)
+    _each(crashes, lambda crash: story.analyze(crash, places), raw=raw, json=json, all_reports=all_reports)
+
+
+@app.command()
+def resolve(
+    expressions: List[str] = typer.Argument(
+        ..., metavar="EXPR...", help="iptunnel_xmit+0x17d/0x1c0, 'send4+0xf2 [XxxWan]'."
+    ),
+    caller: bool = typer.Option(
+        False, "--caller", help="EXPR is a return address: the line of the call, one byte back."
+    ),
+    release: Optional[str] = typer.Option(
+        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """File and line of symbol+offset: nm, the hex sum, and addr2line."""
+    from kdumpwrap import lookup
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, None)
+    answers, problems = lookup.resolve(expressions, release, places, caller=caller)
+    if json:
+        from kdumpwrap.render import json as renderer
+
+        output.out("".join(renderer.resolved(*answer) for answer in answers))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out("".join(raw_renderer.resolved(*answer) for answer in answers))
+    else:
+        from kdumpwrap.render import text
+
+        output.out("".join(text.resolved(*answer, output.style()) for answer in answers))
+    output.problems(problems)
+    known = [frame for _, frame in answers if frame.locations]
+    raise typer.Exit(DONE if len(known) == len(answers) and not problems else PARTLY if known else FAILED)
+
+
+@app.command()
+def disasm(
+    expression: str = typer.Argument(..., metavar="EXPR", help="iptunnel_xmit+0x17d/0x1c0, 'send4+0xf2 [XxxWan]'."),
+    whole: bool = typer.Option(False, "--all", help="The whole function, not a window round the instruction."),
+    caller: bool = typer.Option(False, "--caller", help="EXPR is a return address: mark the call."),
+    release: Optional[str] = typer.Option(
+        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """The instructions round symbol+offset, with their lines and the source."""
+    from kdumpwrap import lookup
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, source_dir)
+    listing, problems = lookup.disassemble(expression, release, places, caller=caller, whole=whole)
+    if json:
+        from kdumpwrap.render import json as renderer
+
+        output.out(renderer.listing(expression, listing))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out(raw_renderer.listing(listing))
+    else:
+        from kdumpwrap.render import text
+
+        output.out(text.listing(listing, output.style()))
+    output.problems(problems)
+    raise typer.Exit(DONE if not problems else PARTLY if listing.instructions else FAILED)
+
+
+def _each(
+    crashes: Optional[List[str]],
+    job: Callable[[Optional[str]], Analysis],
+    *,
+    raw: bool,
+    json: bool,
+    all_reports: bool,
+) -> NoReturn:
+    """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
+    statuses = []
+    targets: List[Optional[str]] = [*crashes] if crashes else [None]
+    for target in targets:
+        try:
+            analysis = job(target)
+        except KdumpwrapError as error:
+            output.error(error.message, error.hint)
+            statuses.append(FAILED)
+            continue
+        if json:
+            from kdumpwrap.render import json as renderer
+
+            output.out(renderer.render(analysis))
+        elif raw:
+            from kdumpwrap.render import raw as raw_renderer
+
+            output.out(raw_renderer.render(analysis, all_reports=all_reports))
+        elif analysis.reports:
+            from kdumpwrap.render import text
+
+            output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
+        output.problems(analysis.problems)
+        statuses.append(FAILED if not analysis.reports else PARTLY if analysis.problems else DONE)
+    raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)

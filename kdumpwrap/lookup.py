@@ -1,0 +1,115 @@
+"""``symbol+offset`` given on the command line: its file and line, its instructions. No crash needed."""
+
+import os
+import re
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.excerpt import excerpt, marked, source
+from kdumpwrap.model import Frame, Listing, Problem
+from kdumpwrap.symbolize import Symbolizer, lookup
+
+# "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
+_EXPRESSION = re.compile(
+    r"(?P<symbol>[^\s+/\[\]]+)"
+    r"(?:\+(?P<offset>0x[0-9a-f]+|\d+)(?:/(?P<size>0x[0-9a-f]+|\d+))?)?"
+    r"(?:\s+\[(?P<module>[\w-]+)(?:\s+(?P<build_id>[0-9a-f]+))?\])?",
+    re.I | re.A,
+)
+
+
+def parse(expression: str, *, caller: bool = False) -> Frame:
+    """The frame that ``expression`` means; an instruction pointer, or with ``caller`` a return address.
+
+    Raises UsageError for what is no ``SYMBOL[+OFFSET[/SIZE]] [MODULE]``.
+    """
+    match = _EXPRESSION.fullmatch(expression.strip())
+    if match is None or match["symbol"].startswith("0x"):
+        raise UsageError(f"{expression!r} is not SYMBOL+OFFSET", "kdumpwrap resolve iptunnel_xmit+0x17d/0x1c0")
+    return Frame(
+        match["symbol"],
+        int(match["offset"] or "0", 0),
+        int(match["size"], 0) if match["size"] else None,
+        match["module"],
+        exact=not caller,
+        module_build_id=match["build_id"],
+    )
+
+
+def resolve(
+    expressions: Sequence[str], release: Optional[str], places: Places, *, caller: bool = False
+) -> Tuple[Tuple[Tuple[str, Frame], ...], Tuple[Problem, ...]]:
+    """Each expression with its resolved frame, and what could not be done. A name of several functions gives each."""
+    frames = [parse(expression, caller=caller) for expression in expressions]
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
+        symbolizer = _symbolizer(release, places, Path(directory))
+        with closing(symbolizer):
+            symbolizer.load(frames)
+            placed = [
+                (expression, one)
+                for expression, frame in zip(expressions, frames)
+                for one in _each_function(symbolizer, frame)
+            ]
+            lines = symbolizer.locate(frame for _, frame in placed)
+            problems = list(symbolizer.problems(frames))
+            problems += [_unknown(symbolizer, frame) for _, frame in placed if _is_unknown(symbolizer, frame)]
+            answers = tuple((text, replace(frame, locations=lines.get(frame, ()))) for text, frame in placed)
+            return answers, tuple(problems)
+
+
+def disassemble(
+    expression: str, release: Optional[str], places: Places, *, caller: bool = False, whole: bool = False
+) -> Tuple[Listing, Tuple[Problem, ...]]:
+    """The instructions of the function, the one at ``expression`` marked; a window of them, or the ``whole`` function.
+
+    Raises KdumpwrapError when there is no such function, or several.
+    """
+    frame = parse(expression, caller=caller)
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
+        symbolizer = _symbolizer(release, places, Path(directory))
+        with closing(symbolizer):
+            symbolizer.load([frame])
+            placed = symbolizer.place(frame)
+            if placed.candidates:
+                addresses = ", ".join(f"{address:#x}" for address in placed.candidates)
+                raise KdumpwrapError(
+                    f"{frame.symbol} names {len(placed.candidates)} functions: {addresses}",
+                    f"kdumpwrap disasm '{frame.symbol}+{frame.offset or 0:#x}/SIZE', SIZE as the log prints it",
+                )
+            function = symbolizer.function(placed)
+            if function is None:
+                problems = symbolizer.problems([frame]) or (_unknown(symbolizer, frame),)
+                raise KdumpwrapError(problems[0].message, problems[0].hint)
+            job = symbolizer.disassemble(placed, *symbolizer.extent(function))
+            placed = replace(placed, locations=symbolizer.locate([placed]).get(placed, ()))
+            rows = marked(symbolizer.keep(placed.module, job.result) or (), lookup(placed))
+            listing = Listing(placed, rows if whole else excerpt(rows), source(placed, symbolizer))
+            problems = symbolizer.problems([frame])
+            if rows and not listing.instructions:
+                problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
+            return listing, problems
+
+
+def _symbolizer(release: Optional[str], places: Places, directory: Path) -> Symbolizer:
+    if release is None and places.vmlinux is None:
+        release = os.uname().release
+    return Symbolizer(release, None, places, directory)
+
+
+def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[Frame]:
+    symbols = symbolizer.symbols(frame)
+    return [symbolizer.place(frame, [symbol]) for symbol in symbols] or [frame]
+
+
+def _is_unknown(symbolizer: Symbolizer, frame: Frame) -> bool:
+    return frame.module in symbolizer.objects and not symbolizer.symbols(frame)
+
+
+def _unknown(symbolizer: Symbolizer, frame: Frame) -> Problem:
+    where = f"the module {frame.module}" if frame.module else str(symbolizer.vmlinux)
+    return Problem(f"no function {frame.symbol} in {where}")

@@ -1,0 +1,38 @@
+"""The options that several commands share, each with its KDUMPWRAP_… environment variable."""
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import UsageError
+
+RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
+JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
+VMLINUX = typer.Option(
+    None, "--vmlinux", envvar="KDUMPWRAP_VMLINUX", metavar="FILE", help="The vmlinux with debug information."
+)
+MODULE_DIR = typer.Option(
+    None, "--module-dir", envvar="KDUMPWRAP_MODULE_DIR", metavar="DIR", help="Where modules lie (repeatable)."
+)
+SOURCE_DIR = typer.Option(
+    None, "--source-dir", envvar="KDUMPWRAP_SOURCE_DIR", metavar="DIR", help="Where sources lie (repeatable)."
+)
+ROOT = typer.Option(
+    Path("/"), "--root", envvar="KDUMPWRAP_ROOT", metavar="DIR", help="Look up every standard path below DIR."
+)
+VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", help="Show each command on stderr.")
+
+
+def places(
+    root: Path, vmlinux: Optional[Path], module_dirs: Optional[List[Path]], source_dirs: Optional[List[Path]]
+) -> Places:
+    """Where to look, as the command line says."""
+    return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()))
+
+
+def one_format(raw: bool, json: bool) -> None:
+    """Raises UsageError when both formats are asked for."""
+    if raw and json:
+        raise UsageError("--raw and --json exclude each other")

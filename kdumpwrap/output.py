@@ -1,0 +1,41 @@
+"""Standard output and standard error: the only place where kdumpwrap writes, and where -v is switched on."""
+
+import os
+import sys
+from typing import Iterable
+
+from kdumpwrap.model import Problem
+from kdumpwrap.render import text
+
+
+def out(rendered: str) -> None:
+    """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done."""
+    sys.stdout.write(rendered)
+    sys.stdout.flush()
+
+
+def problems(found: Iterable[Problem]) -> None:
+    """Each problem on standard error, with what to type."""
+    for problem in found:
+        error(problem.message, problem.hint)
+
+
+def error(message: str, hint: str = "") -> None:
+    """``kdumpwrap: message``, and ``hint: …`` under it."""
+    sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {text.clean(hint)}\n")
+
+
+def style() -> text.Style:
+    """Colours when standard output is a terminal that has them and nobody said NO_COLOR."""
+    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return text.COLOUR if wanted else text.PLAIN
+
+
+def show_commands(verbose: bool) -> None:
+    """With -v, show each command on standard error as it starts, ready to be pasted into a shell."""
+    if verbose:
+        from kdumpwrap.tools import run
+
+        run.watch(lambda command: sys.stderr.write(f"+ {text.clean(command)}\n"))

@@ -1,0 +1,169 @@
+"""``--json``: one object a line. Every key is always there; unknown is null; addresses are strings ``"0x…"``."""
+
+import json
+from typing import Dict, List, Optional, Sequence, Union
+
+from kdumpwrap.model import Analysis, Code, Entry, Frame, Instruction, Listing, Problem, Report, Source
+
+Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
+
+SCHEMA = "kdumpwrap/1"
+
+
+def render(analysis: Analysis) -> str:
+    """One crash as one line."""
+    return line(as_dict(analysis))
+
+
+def line(value: Json) -> str:
+    """``value`` as a line of NDJSON, in ASCII: a log's control characters cannot reach a terminal through it."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": ")) + "\n"
+
+
+def address(value: Optional[int]) -> Optional[str]:
+    """``"0x…"``, since a 64-bit number does not survive jq."""
+    return None if value is None else f"{value:#x}"
+
+
+def as_dict(analysis: Analysis) -> Dict[str, Json]:
+    """The object of contract ``kdumpwrap/1``."""
+    crash, kernel, signature = analysis.crash, analysis.kernel, analysis.signature
+    return {
+        "schema": SCHEMA,
+        "crash": {
+            "path": crash.path,
+            "dmesg": crash.dmesg,
+            "vmcore": crash.vmcore,
+            "host": crash.host,
+            "time": crash.time,
+        },
+        "kernel": {
+            "release": kernel.release,
+            "arch": kernel.arch,
+            "vmlinux": kernel.vmlinux,
+            "build_id": kernel.build_id,
+            "kaslr_offset": address(kernel.kaslr_offset),
+        },
+        "reports": [_report(report) for report in analysis.reports],
+        "fatal": analysis.fatal,
+        "signature": {"id": signature.id, "text": signature.text} if signature else None,
+        "problems": problems(analysis.problems),
+    }
+
+
+def entry(one: Entry, release: Optional[str]) -> str:
+    """One crash of ``list``."""
+    crash = one.crash
+    return line(
+        {
+            "schema": SCHEMA,
+            "time": crash.time,
+            "host": crash.host,
+            "release": release,
+            "vmcore_bytes": one.vmcore_bytes,
+            "dmesg": crash.dmesg,
+            "vmcore": crash.vmcore,
+            "incomplete": list(one.incomplete),
+            "path": crash.path,
+        }
+    )
+
+
+def resolved(expression: str, found: Frame) -> str:
+    """One answer of ``resolve``."""
+    return line({"schema": SCHEMA, "expression": expression, **frame(found)})
+
+
+def listing(expression: str, found: Listing) -> str:
+    """The answer of ``disasm``."""
+    return line(
+        {
+            "schema": SCHEMA,
+            "expression": expression,
+            "frame": frame(found.frame),
+            "disassembly": instructions(found.instructions),
+            "source": _source(found.source) if found.source else None,
+        }
+    )
+
+
+def problems(found: Sequence[Problem]) -> List[Json]:
+    """Each problem with the command that mends it."""
+    return [{"message": problem.message, "hint": problem.hint} for problem in found]
+
+
+def _report(report: Report) -> Dict[str, Json]:
+    return {
+        "kind": report.kind,
+        "headline": report.headline,
+        "panic": report.panic,
+        "line": report.line,
+        "time": report.time,
+        "cpu": report.cpu,
+        "pid": report.pid,
+        "comm": report.comm,
+        "release": report.release,
+        "taint": report.taint,
+        "taints": [{"flag": taint.flag, "meaning": taint.meaning} for taint in report.taints],
+        "modules": [{"name": module.name, "flags": module.flags} for module in report.modules],
+        "fault_address": address(report.fault_address),
+        "ip": frame(report.ip) if report.ip else None,
+        "trace": [frame(one) for one in report.trace],
+        "registers": {name: address(value) for name, value in report.registers},
+        "code": _code(report.code) if report.code else None,
+        "culprit": dict(report.culprit._asdict()) if report.culprit else None,
+        "suspect": dict(report.suspect._asdict()) if report.suspect else None,
+        "explanation": list(report.explanation),
+        "disassembly": instructions(report.disassembly),
+        "source": _source(report.source) if report.source else None,
+        "access": report.access,
+        "error_code": address(report.error_code),
+        "hardware": report.hardware,
+        "workqueue": report.workqueue,
+        "kernel_offset": address(report.kernel_offset),
+        "last_line": report.last_line,
+    }
+
+
+def frame(one: Frame) -> Dict[str, Json]:
+    """One frame of contract ``kdumpwrap/1``."""
+    return {
+        "symbol": one.symbol,
+        "offset": address(one.offset),
+        "size": address(one.size),
+        "module": one.module,
+        "address": address(one.address),
+        "certain": one.certain,
+        "context": one.context,
+        "locations": [{"function": place.function, "file": place.file, "line": place.line} for place in one.locations],
+        "candidates": [address(candidate) for candidate in one.candidates],
+    }
+
+
+def instructions(rows: Sequence[Instruction]) -> List[Json]:
+    """Each instruction with its bytes as in ``objdump``."""
+    return [
+        {
+            "address": address(insn.address),
+            "bytes": insn.data.hex(" "),
+            "text": insn.text,
+            "file": insn.file,
+            "line": insn.line,
+            "fault": insn.fault,
+        }
+        for insn in rows
+    ]
+
+
+def _code(code: Code) -> Dict[str, Json]:
+    return {"bytes": code.data.hex(" "), "trap": code.trap, "check": code.check, "detail": code.detail}
+
+
+def _source(source: Source) -> Dict[str, Json]:
+    return {
+        "file": source.file,
+        "path": str(source.path),
+        "first": source.first,
+        "lines": list(source.lines),
+        "fault_line": source.fault_line,
+    }

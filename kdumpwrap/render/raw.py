@@ -1,0 +1,158 @@
+"""``--raw``: one fact a line, fields split by one TAB. New keys and columns are only ever added at the end."""
+
+import re
+from typing import Iterator, Optional, Sequence, Tuple, Union
+
+from kdumpwrap.model import Analysis, Entry, Frame, Instruction, Listing, Location, Problem, Report, Source, subject
+
+Value = Union[str, int, None]
+
+_UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NAMED = {"\t": "\\t", "\n": "\\n", "\\": "\\\\"}
+
+
+def render(analysis: Analysis, *, all_reports: bool = False) -> str:
+    """Every fact of one crash: its ``crash`` line, those of the kernel, then the fatal report (or all of them)."""
+    return "".join(f"{line}\n" for line in _facts(analysis, all_reports))
+
+
+def row(*values: Value) -> str:
+    """One line without its end: values escaped, unknown ones empty."""
+    return "\t".join(escape(value) for value in values)
+
+
+def escape(value: Value) -> str:
+    """``value`` as a field: TAB, newline, backslash and control characters as ``\\t``, ``\\n``, ``\\\\``, ``\\xNN``."""
+    if value is None:
+        return ""
+    return _UNSAFE.sub(_escaped, value) if isinstance(value, str) else str(value)
+
+
+def address(value: Optional[int]) -> str:
+    """An address, offset or size: ``0x…``, empty when unknown."""
+    return "" if value is None else f"{value:#x}"
+
+
+def crash_list(entries: Sequence[Tuple[Entry, Optional[str]]]) -> str:
+    """``list``: ``TIME  HOST  RELEASE  VMCORE-BYTES  HAS-DMESG  PATH`` for each crash and its release."""
+    return "".join(
+        row(
+            entry.crash.time,
+            entry.crash.host,
+            release,
+            entry.vmcore_bytes,
+            int(entry.crash.dmesg is not None),
+            entry.crash.path,
+        )
+        + "\n"
+        for entry, release in entries
+    )
+
+
+def resolved(expression: str, frame: Frame) -> str:
+    """``resolve``: ``EXPR  ADDRESS  FUNCTION  FILE  LINE  INLINE``, innermost first."""
+    rows = frame.locations or (Location(frame.symbol, None, None),)
+    last = len(rows) - 1
+    return "".join(
+        row(expression, address(frame.address), place.function, place.file, place.line, int(index < last)) + "\n"
+        for index, place in enumerate(rows)
+    )
+
+
+def listing(found: Listing) -> str:
+    """``disasm``: ``insn`` lines, then ``source`` lines."""
+    return "".join(f"{line}\n" for line in (*map(_insn, found.instructions), *_source(found.source)))
+
+
+def _facts(analysis: Analysis, all_reports: bool) -> Iterator[str]:
+    crash, kernel = analysis.crash, analysis.kernel
+    yield row("crash", crash.path)
+    yield row("dmesg", crash.dmesg)
+    yield row("vmcore", crash.vmcore)
+    yield row("release", kernel.release)
+    yield row("arch", kernel.arch)
+    yield row("vmlinux", kernel.vmlinux)
+    chosen = subject(analysis.reports, analysis.fatal)
+    for index, report in enumerate(analysis.reports):
+        if all_reports or index == chosen:
+            yield row("report", index, int(index == analysis.fatal))
+            yield from _report(analysis, report, index == chosen)
+    yield from (problem(one) for one in analysis.problems)
+
+
+def problem(one: Problem) -> str:
+    """A ``problem`` line."""
+    return row("problem", one.message, one.hint)
+
+
+def _report(analysis: Analysis, report: Report, with_signature: bool) -> Iterator[str]:
+    yield row("kind", report.kind)
+    yield row("headline", report.headline)
+    yield row("time", analysis.crash.time)
+    yield row("cpu", report.cpu)
+    yield row("pid", report.pid)
+    yield row("comm", report.comm)
+    yield row("taint", report.taint)
+    yield row("fault_address", address(report.fault_address))
+    culprit, suspect = report.culprit, report.suspect
+    if culprit:
+        yield row("culprit", culprit.symbol, culprit.module, culprit.file, culprit.line)
+    else:
+        yield row("culprit", None, None, None, None)
+    if suspect:
+        yield row("suspect", suspect.module, suspect.symbol, suspect.file, suspect.line)
+    else:
+        yield row("suspect", None, None, None, None)
+    if with_signature and analysis.signature:
+        yield row("signature", analysis.signature.id, analysis.signature.text)
+    if report.ip:
+        yield row("ip", *_place(report.ip))
+        yield from _inlined("ip", report.ip)
+    for number, frame in enumerate(report.trace):
+        yield row("frame", number, frame.context, int(frame.certain), *_place(frame))
+        yield from _inlined(number, frame)
+    for insn in report.disassembly:
+        yield _insn(insn)
+    yield from _source(report.source)
+    yield row("uptime", None if report.time is None else f"{report.time:.6f}")
+    for sentence in report.explanation:
+        yield row("explanation", sentence)
+    if report.code:
+        yield row("code_check", report.code.check, report.code.detail)
+
+
+def _place(frame: Frame) -> Tuple[Value, ...]:
+    inner = frame.locations[0] if frame.locations else Location(None, None, None)
+    return (
+        frame.symbol,
+        address(frame.offset),
+        address(frame.size),
+        frame.module,
+        address(frame.address),
+        inner.file,
+        inner.line,
+    )
+
+
+def _inlined(number: Union[str, int], frame: Frame) -> Iterator[str]:
+    """The inline chain of a frame: every function but the outermost, which the frame itself names."""
+    for place in frame.locations[:-1]:
+        yield row("inline", number, place.function, place.file, place.line)
+
+
+def _source(source: Optional[Source]) -> Iterator[str]:
+    if source is not None:
+        for number, text in enumerate(source.lines, source.first):
+            yield row("source", number, text, int(number == source.fault_line))
+
+
+def _insn(insn: Instruction) -> str:
+    return row("insn", address(insn.address), insn.data.hex(" "), insn.text, insn.file, insn.line, int(insn.fault))
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    character = match[0]
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,266 @@
+"""The report for people: what happened, where, whom to ask, then the evidence. Nothing is wrapped."""
+
+import re
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.model import Analysis, Entry, Frame, Instruction, Listing, Location, Report, Source, subject
+from kdumpwrap.where import short, telling
+
+# control characters, and those that turn the direction of what stands behind them
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+
+
+class Style(NamedTuple):
+    """The colours of a terminal; all empty elsewhere."""
+
+    bold: str = ""
+    alarm: str = ""
+    place: str = ""
+    faint: str = ""
+    reset: str = ""
+
+
+PLAIN = Style()
+COLOUR = Style(bold="\x1b[1m", alarm="\x1b[1;31m", place="\x1b[36m", faint="\x1b[2m", reset="\x1b[0m")
+
+
+def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = False) -> str:
+    """One crash for people: the fatal report (or the last one), or every report in the log."""
+    chosen = subject(analysis.reports, analysis.fatal)
+    lines: List[str] = []
+    for index, report in enumerate(analysis.reports):
+        if all_reports or index == chosen:
+            if lines:
+                lines.append("")
+            lines += _report(analysis, index, report, style)
+    if chosen is None:
+        lines += _about(analysis, None, style)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def crash_list(entries: Sequence[Tuple[Entry, Optional[str]]]) -> str:
+    """``list``: a line for each crash and its release, with what is missing."""
+    rows = []
+    for entry, release in entries:
+        crash = entry.crash
+        size = "no vmcore" if entry.vmcore_bytes is None else f"{entry.vmcore_bytes / 1e6:.0f} MB"
+        missing = [] if crash.dmesg else ["no dmesg"]
+        missing += [f"{clean(name)}" for name in entry.incomplete]
+        time = (crash.time or "").replace("T", " ")
+        rows.append((time, clean(crash.host), clean(release), size, clean(crash.path), ", ".join(missing)))
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    lines = []
+    for time, host, release, size, path, missing_words in rows:
+        head = f"{time:{widths[0]}}  {host:{widths[1]}}  {release:{widths[2]}}  {size:>{widths[3]}}  {path}"
+        lines.append(f"{head}  ({missing_words})" if missing_words else head)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def resolved(expression: str, frame: Frame, style: Style = PLAIN) -> str:
+    """``resolve``: the sum, then the line of each function of the inline chain, innermost first."""
+    if frame.address is None:
+        return f"{clean(expression)}: not found\n"
+    base = frame.address - (frame.offset or 0)
+    lines = [f"{name(frame)}  {frame.address:#x} = {base:#x} + {frame.offset or 0:#x}"]
+    for index, location in enumerate(frame.locations):
+        inlined = " (inlined)" if index < len(frame.locations) - 1 else ""
+        where = place(location) or "?"
+        lines.append(f"   {style.place}{where}{style.reset}  {clean(location.function)}{inlined}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def listing(found: Listing, style: Style = PLAIN) -> str:
+    """``disasm``: the frame, its instructions and its source."""
+    lines = resolved(found.frame.symbol or "", found.frame, style).splitlines()
+    lines += ["", *disassembly(found.instructions, style)]
+    if found.source is not None:
+        lines += ["", f"{style.bold}Source{style.reset} {clean(str(found.source.path))}", *source(found.source, style)]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def clean(text: Optional[str]) -> str:
+    """``text`` from a log or a tool, safe for a terminal: control and direction characters as ``\\xNN``."""
+    return _UNSAFE.sub(_escaped, text or "").expandtabs()
+
+
+def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[str]:
+    """The instructions, the marked one with an arrow, each line of the source named where it begins."""
+    width = max((len(row.text) for row in rows), default=0)
+    octets = max((len(row.data.hex(" ")) for row in rows), default=0)
+    before = ""
+    for row in rows:
+        place = f"{short(row.file)}:{row.line}" if row.file else ""
+        target = f"  # {row.relocations[0].target}" if row.relocations else f"  # {row.comment}" if row.comment else ""
+        text = f"{row.address:x}  {row.data.hex(' '):{octets}}  {clean(row.text):{min(width, 44)}}"
+        shown = clean(place) if place != before else ""
+        before = place
+        arrow, colour = ("=>", style.bold) if row.fault else ("  ", "")
+        end = style.reset if colour else ""
+        tail = f"  {style.place}{shown}{style.reset}" if shown else ""
+        note = f"{style.faint}{clean(target)}{style.reset}" if target else ""
+        yield f"{colour}{arrow} {text}{end}{tail}{note}"
+
+
+def source(excerpt: Source, style: Style = PLAIN) -> Iterator[str]:
+    """The lines of the source, the faulting one with an arrow."""
+    width = len(str(excerpt.first + len(excerpt.lines)))
+    for number, text in enumerate(excerpt.lines, excerpt.first):
+        if number == excerpt.fault_line:
+            yield f"{style.bold}=> {number:{width}}  {clean(text)}{style.reset}"
+        else:
+            yield f"   {number:{width}}  {clean(text)}"
+
+
+def name(frame: Frame) -> str:
+    """``send4+0xf2/0x1b0 [XxxWan]``."""
+    text = clean(frame.symbol) if frame.symbol else ("?" if frame.runtime is None else f"{frame.runtime:#x}")
+    if frame.symbol and frame.offset is not None:
+        text += f"+{frame.offset:#x}" + (f"/{frame.size:#x}" if frame.size is not None else "")
+    return text + (f" [{clean(frame.module)}]" if frame.module else "")
+
+
+def place(location: Optional[Location]) -> str:
+    """``include/net/ip_tunnels.h:462``, empty when unknown."""
+    if location is None or location.file is None:
+        return ""
+    return f"{clean(short(location.file))}:{location.line if location.line is not None else '?'}"
+
+
+# ---------------------------------------------------------------- one report
+
+
+def _report(analysis: Analysis, index: int, report: Report, style: Style) -> List[str]:
+    lines = [f"{style.alarm}{clean(report.headline)}{style.reset}"]
+    if report.panic:
+        lines.append(f"{style.alarm}{clean(report.panic)}{style.reset}")
+    lines.append("")
+    lines += _facts(analysis, index, report, style)
+    if report.explanation:
+        lines += ["", f"{style.bold}Why{style.reset}"]
+        lines += [f"   {clean(sentence)}" for sentence in report.explanation]
+    if report.ip or report.trace:
+        lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
+        lines += _trace(report, style)
+    if report.disassembly:
+        lines += ["", f"{style.bold}Instructions{style.reset}{_check(report)}"]
+        lines += disassembly(report.disassembly, style)
+    if report.source:
+        lines += ["", f"{style.bold}Source{style.reset} {clean(str(report.source.path))}"]
+        lines += source(report.source, style)
+    elif report.ip and any(location.file for location in report.ip.locations):
+        found = telling(report.ip.locations)
+        lines += [
+            "",
+            f"{style.bold}Source{style.reset} {place(found)} is not on this host; --source-dir DIR names its tree",
+        ]
+    return lines
+
+
+def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iterator[str]:
+    ip = report.ip
+    if ip is not None and ip.symbol is not None:
+        best = telling(ip.locations)
+        inlined = ""
+        if best is not None and best is not ip.locations[-1]:
+            outer = ip.locations[-1]
+            inlined = f" ({clean(best.function)}, inlined in {clean(outer.function)} at {place(outer)})"
+        arrow = f" → {style.place}{place(best)}{style.reset}{inlined}" if best else ""
+        yield _fact("where", f"{name(ip)}{arrow}")
+        if ip.address is not None and ip.offset is not None:
+            yield _fact("address", f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}")
+        if ip.candidates:
+            yield _fact(
+                "address",
+                f"one of {', '.join(f'{one:#x}' for one in ip.candidates)}: {clean(ip.symbol)} names several functions",
+            )
+    elif ip is not None:
+        yield _fact("where", f"{name(ip)}: no code of the kernel")
+    culprit, suspect = report.culprit, report.suspect
+    if culprit is not None:
+        found = (
+            f" → {style.place}{place(Location(None, culprit.file, culprit.line))}{style.reset}" if culprit.file else ""
+        )
+        module = f" [{clean(culprit.module)}]" if culprit.module else ""
+        yield _fact("culprit", f"{clean(culprit.symbol)}{module}{found} ({clean(culprit.why)})")
+    if suspect is not None:
+        found = (
+            f" → {style.place}{place(Location(None, suspect.file, suspect.line))}{style.reset}" if suspect.file else ""
+        )
+        at = f": {clean(suspect.symbol)}{found}" if suspect.symbol else ""
+        yield _fact("suspect", f"module {clean(suspect.module)}, out of tree{at}")
+    yield from _about(analysis, report, style)
+    if analysis.signature and index == subject(analysis.reports, analysis.fatal):
+        yield _fact("signature", f"{analysis.signature.id}  {clean(analysis.signature.text)}")
+
+
+def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterator[str]:
+    crash, kernel = analysis.crash, analysis.kernel
+    if report is not None:
+        words = []
+        if report.comm is not None:
+            words.append(clean(report.comm))
+        if report.pid is not None:
+            words.append(f"pid {report.pid}")
+        if report.cpu is not None:
+            words.append(f"cpu {report.cpu}")
+        if report.time is not None:
+            words.append(f"{report.time:.0f} s after boot")
+        if words:
+            yield _fact("task", ", ".join(words))
+        if report.workqueue:
+            yield _fact("workqueue", clean(report.workqueue))
+    release = (report.release if report else None) or kernel.release
+    taint = f", tainted {clean(report.taint)}" if report is not None and report.taint else ""
+    if release:
+        yield _fact("kernel", f"{clean(release)} {kernel.arch or ''}{taint}")
+    if report is not None and report.hardware:
+        yield _fact("hardware", clean(report.hardware))
+    if kernel.vmlinux:
+        yield _fact("vmlinux", clean(kernel.vmlinux))
+    host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
+    time = f", {crash.time.replace('T', ' ')}" if crash.time else ""
+    yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")
+
+
+def _fact(label: str, text: str) -> str:
+    return f"   {label:9} {text}"
+
+
+def _check(report: Report) -> str:
+    if report.code is None or report.code.check == "unchecked":
+        return ""
+    detail = f": {clean(report.code.detail)}" if report.code.detail else ""
+    return f" (the log's code bytes against this vmlinux: {report.code.check}{detail})"
+
+
+def _trace(report: Report, style: Style) -> Iterator[str]:
+    rows: List[Tuple[Optional[Frame], str, str, str]] = []  # frame, label, name, place
+    context: Optional[str] = None
+    frames = ([("ip", report.ip)] if report.ip else []) + [(f"#{n}", frame) for n, frame in enumerate(report.trace)]
+    for label, frame in frames:
+        if label != "ip" and frame.context != context:
+            context = frame.context
+            rows.append((None, "", f"<{clean(context)}>" if context else "", ""))
+        for inner in frame.locations[:-1]:
+            rows.append((frame, label, f"  {clean(inner.function)} (inlined)", place(inner)))
+            label = ""
+        last = frame.locations[-1] if frame.locations else None
+        shown = place(last)
+        if frame.candidates:
+            shown = (
+                f"{len(frame.candidates)} functions have this name: {', '.join(f'{c:#x}' for c in frame.candidates)}"
+            )
+        rows.append((frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown))
+    width = min(56, max((len(row[2]) for row in rows), default=0))
+    for row_frame, label, text, shown in rows:
+        if row_frame is None:
+            yield f"   {style.faint}{text}{style.reset}" if text else ""
+        elif row_frame.certain:
+            yield f"{label:>5} {text:{width}}  {style.place}{shown}{style.reset}" if shown else f"{label:>5} {text}"
+        else:
+            yield f"{style.faint}{label:>5} {text:{width}}  {shown}".rstrip() + style.reset
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

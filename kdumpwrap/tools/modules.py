@@ -1,0 +1,100 @@
+"""A module as its files: which one has the code, which one the lines, unpacked where they were compressed."""
+
+import tempfile
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.debuginfo import is_compressed
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.tools import binutils
+from kdumpwrap.tools.binutils import Toolset
+from kdumpwrap.tools.run import run
+
+_UNPACK = {".xz": ("xz", "-dc"), ".gz": ("gzip", "-dc"), ".zst": ("zstd", "-qdc"), ".bz2": ("bzip2", "-dc")}
+
+
+class Module(NamedTuple):
+    """The files that answer for one module. On CentOS they are two: ``.ko.xz`` has code, ``.ko.debug`` lines."""
+
+    name: str
+    symbols: Path  # whose symbol table to read
+    code: Optional[Path]  # its .text has bytes
+    lines: Optional[Path]  # it has a line table
+    build_id: Optional[str]
+
+
+class _Candidate(NamedTuple):
+    path: Path  # unpacked
+    elf: Elf
+
+
+def open_module(
+    tools: Toolset, name: str, paths: Sequence[Path], directory: Path, build_id: Optional[str] = None
+) -> Tuple[Optional[Module], Tuple[str, ...]]:
+    """The module made of the files ``paths``, best first, and why some were passed over.
+
+    Compressed ones are unpacked into ``directory`` (private, removed by its owner). Files of two builds are never
+    mixed; with ``build_id`` (from the log) only files of that build count.
+    """
+    code: Optional[_Candidate] = None
+    lines: Optional[_Candidate] = None
+    refused: List[str] = []
+    for path in paths:
+        if code and lines:
+            break
+        if is_compressed(path) and not (code is None or lines is None):
+            continue
+        try:
+            candidate = _read(tools, path, directory)
+        except KdumpwrapError as error:
+            refused.append(f"{path}: {error.message}")
+            continue
+        problem = _unfit(candidate, tools, build_id or _build_id(code or lines))
+        if candidate is None or problem:
+            refused.append(f"{path}: {problem}")
+            continue
+        if lines is None and candidate.elf.has_lines:
+            lines = candidate
+        if code is None and candidate.elf.has_code:
+            code = candidate
+    best = lines or code  # symbols of a file without lines still give addresses and instructions
+    if best is None:
+        return None, tuple(refused)
+    module = Module(name, best.path, code and code.path, lines and lines.path, best.elf.build_id)
+    return module, tuple(refused)
+
+
+def _unfit(candidate: Optional[_Candidate], tools: Toolset, build_id: Optional[str]) -> str:
+    if candidate is None:
+        return "not an ELF file"
+    elf = candidate.elf
+    if not elf.relocatable:
+        return "not a kernel module"
+    if elf.machine != tools.arch:
+        return f"made for {elf.machine}, the crash is of {tools.arch}"
+    if not elf.has_symbols:
+        return "stripped of its symbols"
+    if build_id and elf.build_id and elf.build_id != build_id:
+        return f"another build (build id {elf.build_id}, wanted {build_id})"
+    return ""
+
+
+def _read(tools: Toolset, path: Path, directory: Path) -> Optional[_Candidate]:
+    if is_compressed(path):
+        path = unpacked(path, directory)
+    elf = binutils.elf(tools, path)
+    return _Candidate(path, elf) if elf else None
+
+
+def unpacked(path: Path, directory: Path) -> Path:
+    """``path`` without its compression, in ``directory``."""
+    with tempfile.NamedTemporaryFile(
+        dir=directory, prefix=path.name.split(".", 1)[0] + "-", suffix=".ko", delete=False
+    ) as file:
+        file.write(run([*_UNPACK[path.suffix], str(path)]).stdout)
+    return Path(file.name)
+
+
+def _build_id(candidate: Optional[_Candidate]) -> Optional[str]:
+    return candidate.elf.build_id if candidate else None
