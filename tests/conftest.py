@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"
 
 # the marks in the module's source: "/* FAULT:null_deref */", "/* CALL:null_deref, CALL2:list_del */"
-MARK = re.compile(r"\b(?P<what>FAULT|CALL|WARN)(?P<nth>\d?):(?P<case>\w+)")
+MARK = re.compile(r"\b(?P<what>FAULT|CALL|WARN|INLINED)(?P<nth>\d?):(?P<case>\w+)")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -149,9 +149,7 @@ class Lab:
     def other_vmlinux(self, release: str) -> Path:
         """The vmlinux of another build, fetched with ``scripts/crashlab --second-kernel``."""
         file = self.path / "other" / release / "vmlinux"
-        return (
-            file if file.exists() else without_lab(f"{file} is not there (scripts/crashlab --second-kernel)")
-        )
+        return file if file.exists() else without_lab(f"{file} is not there (scripts/crashlab --second-kernel)")
 
 
 def lab_path() -> Path:
@@ -188,7 +186,7 @@ def open_lab(path: Path, arch: str) -> Lab:
     if digest(source) != digest(LAB_SOURCES / "xxxwan.c"):
         without_lab(f"the crashes in {path} are of another xxxwan.c (scripts/crashlab builds them anew)")
     root = path / "root"
-    rows = (row.split("\t") for row in (path / "crashes.tsv").read_text().splitlines())
+    rows = (row.split("\t")[:2] for row in (path / "crashes.tsv").read_text().splitlines())
     return Lab(
         path=path,
         root=root,
