@@ -33,14 +33,17 @@ class Distribution(NamedTuple):
 
 def distribution(root: Path = Path("/")) -> Distribution:
     """The distribution installed below ``root`` by its os-release; CentOS where that says nothing."""
-    fields: Dict[str, str] = {}
     for name in ("etc/os-release", "usr/lib/os-release"):
         try:
-            text = (root / name).read_text("utf-8", "replace")
+            return identify((root / name).read_text("utf-8", "replace"))
         except OSError:
             continue
-        fields = dict(re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)", text, re.M))
-        break
+    return identify("")
+
+
+def identify(os_release: str) -> Distribution:
+    """The distribution whose os-release says ``os_release``."""
+    fields: Dict[str, str] = dict(re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)", os_release, re.M))
     words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".lower().split()
     if "debian" in words or "ubuntu" in words:
         family = "debian"
@@ -54,18 +57,48 @@ def distribution(root: Path = Path("/")) -> Distribution:
 
 def install(tool: str, root: Path = Path("/")) -> str:
     """The command that installs the package with ``tool`` (or the package of that name) on this host."""
-    columns = _PACKAGES.get(tool, (tool, tool, tool))
-    return _command(columns[0], columns[1], columns[2], root)
+    return install_on(distribution(root), tool)
+
+
+def install_on(host: Distribution, tool: str) -> str:
+    """The command that installs the package with ``tool`` (or the package of that name) on ``host``."""
+    if tool == "makedumpfile" and kdump(host) == "kexec-tools":
+        tool = "kexec-tools"  # a package of its own since el10
+    return _command(*_PACKAGES.get(tool, (tool, tool, tool)), host)
+
+
+def kdump(host: Distribution) -> str:
+    """The package that arms kdump: kexec-tools; kdump-utils since el10 and Fedora 40; Debian's and SUSE's own."""
+    if host.family == "debian":
+        return "kdump-tools"
+    if host.family == "suse":
+        return "kdump"
+    return "kdump-utils" if (host.major or 0) >= (40 if host.id == "fedora" else 10) else "kexec-tools"
+
+
+def unattended(command: str) -> str:
+    """``command`` of a package manager so that it asks nothing: for a script. Any other command as it is."""
+    words = {
+        "yum install ": "yum install -y ",
+        "dnf install ": "dnf install -y ",
+        "dnf debuginfo-install ": "dnf debuginfo-install -y ",
+        "debuginfo-install ": "debuginfo-install -y ",
+        "apt install ": "apt-get install -y ",
+        "zypper install ": "zypper --non-interactive install ",
+    }
+    for asking, silent in words.items():
+        if command.startswith(asking):
+            return silent + command[len(asking) :]
+    return command
 
 
 def cross_binutils(arch: str, root: Path = Path("/")) -> str:
     """The command that installs binutils which read the code of ``arch`` (as uname -m says it)."""
     columns = _CROSS.get(arch)
-    return _command(*columns, root) if columns else f"install binutils that were built for {arch}"
+    return _command(*columns, distribution(root)) if columns else f"install binutils that were built for {arch}"
 
 
-def _command(el: str, debian: str, suse: str, root: Path) -> str:
-    host = distribution(root)
+def _command(el: str, debian: str, suse: str, host: Distribution) -> str:
     if host.family == "debian":
         return f"apt install {debian}"
     if host.family == "suse":
