@@ -10,7 +10,7 @@ from kdumpwrap.model import Symbol
 _NO_KALLSYM = re.compile(rb"\.L|\$")
 
 # types of a symbol that code can have: T/t text, W/w weak, V/v weak object, i an ifunc
-_ROW = re.compile(rb"^([0-9a-f]+) [tTwWi] (\S+)$", re.M)
+_ROW = re.compile(rb"^([0-9a-f]+) [tTwWi] (?!\.L|\$)(\S+)$", re.M)
 
 
 def parse(text: bytes, names: Collection[str]) -> Dict[str, Tuple[Symbol, ...]]:

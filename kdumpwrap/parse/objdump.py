@@ -10,7 +10,7 @@ from kdumpwrap.parse.addr2line import place
 # "ffff800008a1c2b8:\tf9400c20 \tldr\tx0, [x1, #24]"                      aarch64, ppc64le: words
 # "ffffffff81898d79:\t7e "                                                 the rest of a long one
 _INSTRUCTION = re.compile(
-    r"^\s*(?P<address>[0-9a-f]+):\t(?P<bytes>(?:[0-9a-f]{2,8} )*[0-9a-f]{2,8})\s*(?:\t(?P<text>.*))?$"
+    r"^\s*(?P<address>[0-9a-f]+):\t(?P<bytes>(?:(?:[0-9a-f]{2}){1,4} )*(?:[0-9a-f]{2}){1,4})\s*(?:\t(?P<text>.*))?$"
 )
 # "\t\t\t71: R_X86_64_PLT32\t__fentry__-0x4"
 _RELOCATION = re.compile(r"^\s+(?P<address>[0-9a-f]+): (?P<type>R_\w+)\s+(?P<target>\S+)")

@@ -46,7 +46,5 @@ def parse(text: str) -> Optional[Elf]:
         build_id=build_id[1] if build_id else None,
         has_symbols=".symtab" in sections,
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
-        has_code=any(
-            kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))
-        ),
+        has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
     )

@@ -1,0 +1,132 @@
+"""Where vmlinux, modules and sources are looked for."""
+
+from pathlib import Path
+from typing import Tuple
+
+import pytest
+
+from kdumpwrap import debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError
+
+REL = "4.18.0-305.3.1.el8.x86_64"
+
+
+def touch(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"usr/lib/debug/lib/modules/{REL}/vmlinux",
+        f"usr/lib/debug/boot/vmlinux-{REL}",
+        f"usr/lib/debug/lib/modules/{REL}/vmlinux.debug",
+        f"lib/modules/{REL}/build/vmlinux",
+        f"boot/vmlinux-{REL}",
+    ],
+)
+def test_vmlinux_in_each_distribution(tmp_path: Path, place: str) -> None:
+    path = touch(tmp_path / place)
+    assert debuginfo.vmlinux(REL, Places(tmp_path)) == path
+
+
+def test_centos_place_comes_first_and_what_the_user_names_before_it(tmp_path: Path) -> None:
+    touch(tmp_path / f"boot/vmlinux-{REL}")
+    centos = touch(tmp_path / f"usr/lib/debug/lib/modules/{REL}/vmlinux")
+    assert debuginfo.vmlinux(REL, Places(tmp_path)) == centos
+    named = touch(tmp_path / "mine")
+    assert debuginfo.vmlinux(REL, Places(tmp_path, named)) == named
+
+
+def test_vmlinux_beside_the_crash_is_the_last_resort(tmp_path: Path) -> None:
+    beside = touch(tmp_path / "crash/vmlinux")
+    assert debuginfo.vmlinux(REL, Places(tmp_path), tmp_path / "crash") == beside
+
+
+def test_another_release_never_stands_in(tmp_path: Path) -> None:
+    touch(tmp_path / "usr/lib/debug/lib/modules/4.18.0-348.el8.x86_64/vmlinux")
+    with pytest.raises(KdumpwrapError) as caught:
+        debuginfo.vmlinux(REL, Places(tmp_path))
+    assert caught.value.hint == f"dnf debuginfo-install kernel-{REL}"
+
+
+@pytest.mark.parametrize("release", [None, "", "../../etc"])
+def test_a_release_that_is_none_is_told(tmp_path: Path, release: str) -> None:
+    with pytest.raises(KdumpwrapError, match="does not tell"):
+        debuginfo.vmlinux(release, Places(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("xxxwan", "extra/xxxwan.ko"),
+        ("xxxwan", "updates/xxxwan.ko.xz"),
+        ("xxxwan", "weak-updates/xxxwan.ko.debug"),
+        ("xxxwan", "extra/xxxwan.debug.ko"),
+        ("xxxwan", "extra/xxxwan.ko-1.4.2-1.el8.x86_64.debug"),
+        ("dm_mod", "kernel/drivers/md/dm-mod.ko.xz"),
+        ("dm-mod", "kernel/drivers/md/dm_mod.ko.zst"),
+    ],
+)
+def test_module_names(tmp_path: Path, name: str, file: str) -> None:
+    path = touch(tmp_path / f"lib/modules/{REL}" / file)
+    touch(path.parent / f"not-{path.name}")
+    assert debuginfo.modules([name], REL, Places(tmp_path)) == {name: (path,)}
+
+
+def test_the_order_of_a_module_s_files(tmp_path: Path) -> None:
+    given = touch(tmp_path / "vendor/xxxwan.ko")
+    installed = touch(tmp_path / f"lib/modules/{REL}/extra/xxxwan.ko.xz")
+    debug = touch(tmp_path / f"usr/lib/debug/lib/modules/{REL}/extra/xxxwan.ko.debug")
+    places = Places(tmp_path, module_dirs=(tmp_path / "vendor",))
+    assert debuginfo.modules(["xxxwan", "other"], REL, places) == {
+        "xxxwan": (given, debug, installed),
+        "other": (),
+    }
+
+
+TREE = "usr/src/debug/kernel-4.18.0-305.3.1.el8_4/linux-4.18.0-305.3.1.el8.x86_64"
+
+
+def places_of(tmp_path: Path) -> Tuple[Path, Places]:
+    path = touch(tmp_path / TREE / "net/ipv4/ip_output.c", "".join(f"line {n}\n" for n in range(1, 101)))
+    return path, Places(tmp_path)
+
+
+@pytest.mark.parametrize("release", [REL, REL + "+debug"])
+@pytest.mark.parametrize("file", [f"/{TREE}/net/ipv4/ip_output.c", "debian/build/build_amd64/net/ipv4/ip_output.c"])
+def test_source_in_the_tree_that_flavours_share(tmp_path: Path, release: str, file: str) -> None:
+    path, places = places_of(tmp_path)
+    found = debuginfo.source(file, 50, release, places, context=2)
+    assert found is not None
+    assert (found.path, found.first, found.fault_line) == (path, 48, 50)
+    assert found.lines == ("line 48", "line 49", "line 50", "line 51", "line 52")
+
+
+def test_the_longest_tail_wins(tmp_path: Path) -> None:
+    short = touch(tmp_path / "src/main.c", "short\n")
+    long = touch(tmp_path / "src/drivers/wan/main.c", "long\n")
+    places = Places(tmp_path, source_dirs=(tmp_path / "src",))
+    for file, path in (("/build/drivers/wan/main.c", long), ("/build/other/main.c", short)):
+        found = debuginfo.source(file, 1, REL, places)
+        assert found is not None and found.path == path
+
+
+def test_a_bare_name_at_the_top_of_a_kernel_tree_is_another_file(tmp_path: Path) -> None:
+    touch(tmp_path / TREE / "main.c", "x\n")
+    assert debuginfo.source("/home/vendor/main.c", 1, REL, Places(tmp_path)) is None
+
+
+@pytest.mark.parametrize("file", ["/etc/shadow", "../../../../etc/shadow", "passwd", "a.c/../../etc/group"])
+def test_only_source_files_are_shown(tmp_path: Path, file: str) -> None:
+    touch(tmp_path / "etc/shadow", "root:secret\n")
+    touch(tmp_path / "etc/group", "root\n")
+    assert debuginfo.source(file, 1, REL, Places(tmp_path, source_dirs=(tmp_path,))) is None
+
+
+def test_a_line_behind_the_end_is_another_file_s(tmp_path: Path) -> None:
+    _, places = places_of(tmp_path)
+    assert debuginfo.source("net/ipv4/ip_output.c", 101, REL, places) is None

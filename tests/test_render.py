@@ -1,0 +1,212 @@
+"""The three forms of a report: the contract's keys, its escapes, and nothing in a log that reaches a terminal."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdumpwrap.model import (
+    Analysis,
+    Code,
+    Crash,
+    Culprit,
+    Frame,
+    Instruction,
+    Kernel,
+    LoadedModule,
+    Location,
+    Problem,
+    Report,
+    Signature,
+    Source,
+    Suspect,
+    TaintFlag,
+)
+from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import raw, text
+
+IP = Frame(
+    "iptunnel_xmit",
+    0x17D,
+    0x1C0,
+    exact=True,
+    address=0xFFFFFFFF81898D7D,
+    locations=(
+        Location("local_add", "/b/linux-4.19.113/arch/x86/include/asm/local.h", 33),
+        Location("iptunnel_xmit_stats", "/b/linux-4.19.113/include/net/ip_tunnels.h", 462),
+        Location("iptunnel_xmit", "/b/linux-4.19.113/net/ipv4/ip_tunnel_core.c", 87),
+    ),
+)
+CALLER = Frame("send4", 0xF2, 0x1B0, "XxxWan", context="IRQ")
+STALE = Frame("ipt_do_table", 0x351, 0x680, certain=False, context="IRQ", candidates=(0x10, 0x20))
+REPORT = Report(
+    kind="page-fault",
+    headline="BUG: unable to handle kernel paging request at ffffb1c0c2345688",
+    line=5,
+    time=1823.23581,
+    cpu=0,
+    pid=2147,
+    comm="wan_client",
+    release="4.19.113-88.8bs.el7.x86_64",
+    taint="OE",
+    taints=(TaintFlag("O", "out-of-tree module"),),
+    modules=(LoadedModule("XxxWan", "OE"),),
+    fault_address=0xFFFFB1C0C2345688,
+    ip=IP,
+    trace=(CALLER, STALE),
+    registers=(("rax", 0xFFFFB1C0C2345678),),
+    code=Code(bytes.fromhex("4863db48834010 01".replace(" ", "")), 3),
+    culprit=Culprit("iptunnel_xmit", None, "include/net/ip_tunnels.h", 462, "the instruction pointer"),
+    suspect=Suspect("XxxWan", "OE", "send4", None, None),
+    explanation=("rax is a bad per-CPU pointer",),
+    disassembly=(
+        Instruction(0xFFFFFFFF81898D7A, bytes.fromhex("4863db"), "movslq %ebx,%rbx", "a.h", 461),
+        Instruction(0xFFFFFFFF81898D7D, bytes.fromhex("4883401001"), "addq $0x1,0x10(%rax)", "a.h", 462, True),
+    ),
+    source=Source("a.h", Path("/src/a.h"), 461, ("\tbytes", "\tpackets"), 462),
+)
+WHOLE = Analysis(
+    Crash("/var/crash/x", "/var/crash/x/vmcore-dmesg.txt", None, "127.0.0.1", "2023-12-20T10:51:07"),
+    Kernel("4.19.113-88.8bs.el7.x86_64", "x86_64", "/v", None, 0x38000000),
+    (REPORT,),
+    0,
+    Signature("3f9c0a1b2c3d", "page-fault iptunnel_xmit < send4[xxxwan]"),
+    (Problem("no debuginfo for the module XxxWan", "--module-dir DIR"),),
+)
+
+
+def test_raw_facts_in_their_order() -> None:
+    assert raw.render(WHOLE).splitlines() == [
+        "crash\t/var/crash/x",
+        "dmesg\t/var/crash/x/vmcore-dmesg.txt",
+        "vmcore\t",
+        "release\t4.19.113-88.8bs.el7.x86_64",
+        "arch\tx86_64",
+        "vmlinux\t/v",
+        "report\t0\t1",
+        "kind\tpage-fault",
+        "headline\tBUG: unable to handle kernel paging request at ffffb1c0c2345688",
+        "time\t2023-12-20T10:51:07",
+        "cpu\t0",
+        "pid\t2147",
+        "comm\twan_client",
+        "taint\tOE",
+        "fault_address\t0xffffb1c0c2345688",
+        "culprit\tiptunnel_xmit\t\tinclude/net/ip_tunnels.h\t462",
+        "suspect\tXxxWan\tsend4\t\t",
+        "signature\t3f9c0a1b2c3d\tpage-fault iptunnel_xmit < send4[xxxwan]",
+        "ip\tiptunnel_xmit\t0x17d\t0x1c0\t\t0xffffffff81898d7d\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33",
+        "inline\tip\tlocal_add\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33",
+        "inline\tip\tiptunnel_xmit_stats\t/b/linux-4.19.113/include/net/ip_tunnels.h\t462",
+        "frame\t0\tIRQ\t1\tsend4\t0xf2\t0x1b0\tXxxWan\t\t\t",
+        "frame\t1\tIRQ\t0\tipt_do_table\t0x351\t0x680\t\t\t\t",
+        "insn\t0xffffffff81898d7a\t48 63 db\tmovslq %ebx,%rbx\ta.h\t461\t0",
+        "insn\t0xffffffff81898d7d\t48 83 40 10 01\taddq $0x1,0x10(%rax)\ta.h\t462\t1",
+        "source\t461\t\\tbytes\t0",
+        "source\t462\t\\tpackets\t1",
+        "uptime\t1823.235810",
+        "explanation\trax is a bad per-CPU pointer",
+        "code_check\tunchecked\t",
+        "problem\tno debuginfo for the module XxxWan\t--module-dir DIR",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (None, ""),
+        (0, "0"),
+        ("a\tb", "a\\tb"),
+        ("a\nb", "a\\nb"),
+        ("a\\tb", "a\\\\tb"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\r\x00\x7f", "\\x0d\\x00\\x7f"),
+        ("caf\u00e9 \u4e2d", "caf\u00e9 \u4e2d"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_raw_escapes(value: object, field: str) -> None:
+    assert raw.escape(value) == field  # type: ignore[arg-type]
+
+
+REPORT_KEYS = (
+    "kind headline panic line time cpu pid comm release taint taints modules fault_address ip trace registers code "
+    "culprit suspect explanation disassembly source"
+).split()
+
+
+def test_json_has_every_key_of_the_contract() -> None:
+    line = json_renderer.render(WHOLE)
+    assert line.count("\n") == 1
+    found = json.loads(line)
+    assert list(found) == ["schema", "crash", "kernel", "reports", "fatal", "signature", "problems"]
+    assert found["schema"] == "kdumpwrap/1"
+    assert list(found["crash"]) == ["path", "dmesg", "vmcore", "host", "time"]
+    assert list(found["kernel"]) == ["release", "arch", "vmlinux", "build_id", "kaslr_offset"]
+    assert list(found["reports"][0])[: len(REPORT_KEYS)] == REPORT_KEYS
+    ip = found["reports"][0]["ip"]
+    assert list(ip) == "symbol offset size module address certain context locations candidates".split()
+    assert ip["address"] == "0xffffffff81898d7d"
+    assert ip["locations"][-1] == {
+        "function": "iptunnel_xmit",
+        "file": "/b/linux-4.19.113/net/ipv4/ip_tunnel_core.c",
+        "line": 87,
+    }
+    assert list(found["reports"][0]["code"]) == ["bytes", "trap", "check", "detail"]
+    assert list(found["reports"][0]["disassembly"][0]) == ["address", "bytes", "text", "file", "line", "fault"]
+    assert list(found["reports"][0]["source"]) == ["file", "path", "first", "lines", "fault_line"]
+    assert list(found["reports"][0]["culprit"]) == ["symbol", "module", "file", "line", "why"]
+    assert list(found["reports"][0]["suspect"]) == ["module", "flags", "symbol", "file", "line"]
+    assert found["problems"] == [{"message": "no debuginfo for the module XxxWan", "hint": "--module-dir DIR"}]
+
+
+def test_json_of_an_empty_report_has_the_same_keys() -> None:
+    empty = Analysis(Crash("-"), Kernel(), (Report("oops", "x", 1),))
+    found = json.loads(json_renderer.render(empty))
+    assert set(found["reports"][0]) == set(json.loads(json_renderer.render(WHOLE))["reports"][0])
+    assert found["fatal"] is None and found["signature"] is None
+    assert json.loads(json_renderer.render(Analysis(Crash("-"), Kernel())))["reports"] == []
+
+
+def test_text_says_where_and_whom() -> None:
+    shown = text.render(WHOLE)
+    assert "iptunnel_xmit+0x17d/0x1c0 → include/net/ip_tunnels.h:462" in shown
+    assert "0xffffffff81898d7d = 0xffffffff81898c00 + 0x17d" in shown
+    assert "module XxxWan, out of tree: send4" in shown
+    assert "? ipt_do_table+0x351/0x680" in shown
+    assert "=> ffffffff81898d7d  48 83 40 10 01  addq $0x1,0x10(%rax)" in shown
+    assert shown.count("=>") == 2  # the instruction and the source line
+    assert "\x1b" not in shown
+
+
+def test_text_is_coloured_only_when_asked() -> None:
+    assert "\x1b[" in text.render(WHOLE, style=text.COLOUR)
+
+
+HOSTILE = "\x1b[31m[bold]x[/bold]\u202e\x07\r\n\x9b2J"
+
+
+def test_a_hostile_log_stays_text() -> None:
+    report = replace(
+        REPORT,
+        headline=HOSTILE,
+        comm=HOSTILE,
+        panic=HOSTILE,
+        hardware=HOSTILE,
+        explanation=(HOSTILE,),
+        trace=(replace(CALLER, module=HOSTILE, symbol=HOSTILE, context=HOSTILE),),
+        suspect=Suspect(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1),
+        culprit=Culprit(HOSTILE, HOSTILE, HOSTILE, 1, HOSTILE),
+    )
+    hostile = replace(WHOLE, reports=(report,), problems=(Problem(HOSTILE, HOSTILE),))
+    shown = text.render(hostile)
+    assert not set(shown) & set("\x1b\x07\r\x9b\u202e")
+    assert "[bold]x[/bold]" in shown
+    rows = raw.render(hostile)
+    assert not set(rows) & set("\x1b\x07\r\x9b")
+    assert json_renderer.render(hostile).isascii()
+    assert len(rows.splitlines()) == len(
+        raw.render(replace(WHOLE, reports=(replace(report, trace=(CALLER,)),))).splitlines()
+    )
