@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "kdumpwrap"
 # From the bottom up. A file imports from the layers under its own, and from its own directory.
 LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__init__", "model", "errors"),  # values and errors: the standard library only
+    ("taint",),  # letters and what they mean
     ("parse", "render", "culprit", "explain", "packages"),  # pure: text in, values out; values in, text out
     ("tools", "crashdir"),  # one touches programs, the other files
     ("debuginfo", "rawcode"),

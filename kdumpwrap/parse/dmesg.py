@@ -1,0 +1,120 @@
+"""One line of a kernel log, freed from whatever a console, a logger or a mail program put before it."""
+
+import re
+from typing import List, NamedTuple, Optional
+
+from kdumpwrap.model import LogLine
+
+MAX_LINE = 16384  # bytes of one line that are read; the kernel's own records end at 1,024
+
+# [ 1823.251269]    [  772.91 ]… with the difference dmesg -d shows, and CONFIG_PRINTK_CALLER's [ T123] or [    C0]
+_STAMP = re.compile(
+    r"\[[ ]{0,8}(?P<seconds>\d{1,9}\.\d{6})(?:[ ]<[^<>]{1,20}>)?\]"
+    r"(?:[ ]?\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\])?[ ]?"
+)
+_CALLER = re.compile(r"\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\] ")  # [ T123] without a time
+
+# ">> <4>": quoted in a mail, and the level that console and dmesg -r print
+_QUOTE = re.compile(r"(?:[>|] ?){1,8}(?=[^\s>|])")
+_LEVEL = re.compile(r"<\d{1,3}>|kern *:\w{1,8} *: ")
+# "4,1234,5678901,-;": /dev/kmsg and extended netconsole; microseconds
+_KMSG = re.compile(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
+# "[Wed Dec 20 10:51:06 2023] ": dmesg -T
+_WALL = re.compile(r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?")
+# "Jun 14 20:03:13 ", "2017-04-08 03:34:51    ", "2023-12-20T10:51:06.123456+08:00 "
+_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}\s{1,2}\d{1,2}\s\d\d:\d\d:\d\d(?:\.\d{1,9})?|"
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)[ \t]{1,8}"
+)
+# "host1 kernel: ", "kernel: ", "host1 kernel[0]: "
+_KERNEL = re.compile(r"(?:[\w.:-]{1,64}[ ]{1,2})?[ ]?kernel(?:\[\d{1,9}\])?: ?")
+# "host1 mcelog: ", "host1 systemd[1]: ": said by another program, not by the kernel
+_PROGRAM = re.compile(r"[\w.:-]{1,64} [\w./@()-]{1,64}(?:\[\d{1,9}\])?: ")
+_LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
+
+_ESCAPE = re.compile(rb"\\x(?:0[9ad]|20|5c|[89a-f][0-9a-f])")  # vmcore-dmesg and /dev/kmsg write these for one byte
+_SYSLOG_ESCAPE = re.compile(r"#0(11|12)")  # rsyslog writes a tab and a newline so
+_COLOUR = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
+
+
+class _Prefix(NamedTuple):
+    end: int  # where the text begins
+    time: Optional[float]
+    caller: Optional[str]
+    found: bool  # there was a prefix that a logger writes, so lines without one are continued lines
+    foreign: bool  # another program's line
+    syslog: bool
+
+
+def parse(number: int, raw: bytes) -> List[LogLine]:
+    """The log lines in line ``number`` of the file: one, or more where newlines were lost or escaped.
+
+    None at all for what another program than the kernel said. Never raises.
+    """
+    raw = raw[:MAX_LINE]
+    width = len(raw)
+    if b"\\x" in raw:
+        raw = _ESCAPE.sub(lambda m: bytes([int(m[0][2:], 16)]), raw)
+    whole = raw.decode("utf-8", "backslashreplace").replace("\0", "")
+    if "\x1b" in whole:
+        whole = _COLOUR.sub("", whole)
+    lines: List[LogLine] = []
+    for piece in whole.replace("\r", "\n").rstrip("\n").split("\n"):
+        _split(number, piece, width, lines)
+    return lines
+
+
+def _split(number: int, piece: str, width: int, lines: List[LogLine]) -> None:
+    prefix = _prefix(piece)
+    if prefix.foreign:
+        return
+    time, caller, found, text = prefix.time, prefix.caller, prefix.found, piece[prefix.end :]
+    if not found and lines and lines[-1].prefixed:  # the second line of an escaped record
+        time, caller, found = lines[-1].time, lines[-1].caller, True
+    if prefix.syslog and "#01" in text:
+        head, *more = _SYSLOG_ESCAPE.sub(lambda m: "\t" if m[1] == "11" else "\n", text).split("\n")
+        lines.append(LogLine(number, time, caller, head, found, width))
+        lines.extend(LogLine(number, time, caller, part, found, width) for part in more)
+        return
+    # two records on one line: the first one's newline was lost, on a serial console most often
+    while "[" in text:
+        again = _STAMP.search(text)
+        if again is None:
+            break
+        if again.start() or found:
+            lines.append(LogLine(number, time, caller, text[: again.start()], found, width))
+        time, caller, found = float(again["seconds"]), again["caller"], True
+        text = text[again.end() :]
+    glued = text.find("Modules linked in:")
+    if glued > 0:
+        lines.append(LogLine(number, time, caller, text[:glued], found, width))
+        text = text[glued:]
+    lines.append(LogLine(number, time, caller, text, found, width))
+
+
+def _prefix(text: str) -> _Prefix:
+    match = _STAMP.match(text)
+    if match:  # by far the most common
+        end = match.end()
+        level = _LEVEL.match(text, end) or (_KERNEL.match(text, end) if "kernel:" in text[end : end + 80] else None)
+        return _Prefix(level.end() if level else end, float(match["seconds"]), match["caller"], True, False, False)
+    end = 0
+    time: Optional[float] = None
+    caller: Optional[str] = None
+    found = syslog = foreign = False
+    for pattern in (_QUOTE, _LEVEL, _KMSG, _WALL, _DATE, _KERNEL, _LEVEL, _LOGIN, _STAMP, _LEVEL, _CALLER):
+        match = pattern.match(text, end)
+        if match is None:
+            if pattern is _KERNEL and syslog:
+                foreign = bool(_PROGRAM.match(text, end)) and not _STAMP.search(text[end : end + 120])
+            continue
+        end = match.end()
+        if pattern is _STAMP:
+            time, caller = float(match["seconds"]), match["caller"]
+        elif pattern is _KMSG:
+            time = int(match["micro"]) / 1e6
+        elif pattern is _CALLER:
+            caller = match["caller"]
+        found = found or (pattern is not _QUOTE and pattern is not _LOGIN)
+        syslog = syslog or pattern is _DATE
+    return _Prefix(end, time, caller, found, foreign, syslog)

@@ -1,0 +1,111 @@
+"""Which report brought the kernel down: what a panic's words say about who called it, and what its absence says."""
+
+import re
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.parse.draft import Draft
+
+# kinds that end in die(): with kdump loaded the crash kernel starts there, before any word of a panic
+DIE = (
+    "null-pointer",
+    "page-fault",
+    "general-protection",
+    "bug",
+    "invalid-opcode",
+    "divide-error",
+    "double-fault",
+    "stack-overflow",
+    "oops",
+)
+_CHECKED = ("warning", "kasan", "kmsan", "kcsan", "kfence", "ubsan", "lockdep", "atomic-sleep", "slab", "bug")
+
+
+class _Panic(NamedTuple):
+    words: "re.Pattern[str]"  # in the panic's text
+    kinds: Tuple[str, ...]  # of the report that brings it about
+    alone: str  # the kind of a panic whose report is not in the log
+    soon: bool = False  # only of a report that ended just before
+
+
+_PANICS = (
+    # oops_end(), die(): "Fatal exception in interrupt", "Fatal exception: panic_on_oops"
+    _Panic(re.compile(r"Fatal exception"), DIE + ("kasan", "kfence"), "oops"),
+    _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), _CHECKED, "warning"),
+    _Panic(re.compile(r"softlockup: hung tasks"), ("soft-lockup",), "soft-lockup"),
+    _Panic(re.compile(r"hung_task: blocked tasks"), ("hung-task",), "hung-task"),
+    _Panic(re.compile(r"RCU Stall"), ("rcu-stall",), "rcu-stall"),
+    _Panic(re.compile(r"hard lockup", re.I), ("hard-lockup",), "hard-lockup"),
+    _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), ("machine-check",), "machine-check"),
+    _Panic(re.compile(r"kernel stack overflow", re.I), ("stack-overflow",), "stack-overflow"),
+    _Panic(re.compile(r"Machine halted"), ("double-fault", "stack-overflow"), "double-fault"),
+    _Panic(re.compile(r"scheduling while atomic"), ("atomic-sleep",), "panic"),
+    # do_exit() of an oopsing init, idle task or interrupt handler
+    _Panic(re.compile(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
+)
+
+_SOON = 5.0  # seconds between an oops and the panic that do_exit() makes of it
+_ROUND = 30.0  # seconds that one round of khungtaskd takes at most
+_NESTED = 2.0  # seconds within which an oops is the fallout of one that has not ended
+
+
+def cause(text: str, drafts: Sequence[Draft], time: Optional[float], boot: int) -> Tuple[Optional[Draft], str]:
+    """The report that brought about the panic with this ``text``, if one did; else the kind of the panic alone."""
+    rule = next((rule for rule in _PANICS if rule.words.search(text)), None)
+    if rule is None:
+        return None, "panic"
+    for index in range(len(drafts) - 1, -1, -1):
+        draft = drafts[index]
+        if draft.boot != boot:
+            break
+        if rule.soon and not _within(draft.last_time, time, _SOON):
+            break
+        if draft.kind in rule.kinds and draft.panic is None:
+            return _first(drafts, index), rule.alone
+        if rule.soon:
+            break
+    return None, rule.alone
+
+
+def _first(drafts: Sequence[Draft], index: int) -> Draft:
+    """Of hung tasks found in one round the first made it panic; of oopses one inside the other, the outermost."""
+    found = drafts[index]
+    for before in reversed(drafts[:index]):
+        if before.boot != found.boot or before.panic is not None:
+            break
+        if found.kind == "hung-task":
+            if before.kind != "hung-task" or not _within(before.time, found.time, _ROUND):
+                break
+        elif found.kind in DIE:
+            unended = before.kind in DIE and before.die is not None and not before.ended
+            if not unended or not _within(before.last_time, found.time, _NESTED):
+                break
+            if None not in (before.cpu, found.cpu) and before.cpu != found.cpu:
+                break
+        else:
+            break
+        found = before
+    return found
+
+
+def _within(start: Optional[float], end: Optional[float], seconds: float) -> bool:
+    return start is None or end is None or end - start <= seconds
+
+
+def choose(drafts: List[Draft], boot: int, end: Optional[float]) -> Optional[int]:
+    """Index of the report that brought the kernel down; None when none did, as far as the log goes.
+
+    ``boot`` and ``end`` are the boot and the time at which the log ends. The last boot that died counts.
+    """
+    for number in range(boot, -1, -1):
+        own = [i for i, draft in enumerate(drafts) if draft.boot == number]
+        for index in own:
+            if drafts[index].panic is not None:
+                return index
+        dead = [i for i in own if drafts[i].kind in DIE and (drafts[i].die or drafts[i].kind != "bug" or drafts[i].ip)]
+        if dead:
+            last = drafts[dead[-1]]
+            went_on = number == boot and not _within(last.last_time, end, 2 * _SOON)
+            if not went_on:
+                first = _first(drafts, dead[-1])
+                return drafts.index(first)
+    return None

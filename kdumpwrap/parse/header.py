@@ -1,0 +1,141 @@
+"""Who ran where when it happened: the "CPU: … PID: … Comm: …" line and its relatives, and the module list."""
+
+import re
+from typing import List, NamedTuple, Optional, Tuple
+
+from kdumpwrap.model import LoadedModule
+
+MAX_MODULES = 4096
+
+# CPU: 2 PID: 23373 Comm: plugin-containe Not tainted 3.10.0-229.el7.x86_64 #1
+# CPU: 7 PID: 1019852 Comm: kworker/u65:43 ve: 0 Kdump: loaded Tainted: G        W  O   ------------   3.10.0-1160 #1
+# CPU: 2 UID: 0 PID: 132253 Comm: kworker/u96:0 Kdump: loaded Not tainted 6.12.0-180.el10.x86_64 #1 PREEMPT(voluntary)
+_TASK = re.compile(
+    r"CPU: (?P<cpu>\d{1,6})(?: UID: \d{1,10})? (?:PID|Pid): (?P<pid>\d{1,10}) ?,? ?[Cc]omm: "
+    r"(?P<comm>.{0,64}?)(?P<state>(?: ve: \w+)?(?: Kdump: loaded)? (?:Not tainted|Tainted:).*)?$"
+)
+_TASK_CUT = re.compile(r"CPU: (?P<cpu>\d{1,6})(?: UID: \d{1,10})?(?: PID: (?P<pid>\d{1,10})(?= ))?")
+# Pid: 21606, comm: sh Tainted: GF          ---------------    2.6.32-358.23.2.el5.x86_64 #1 Inspur SA5212M4
+_OLD_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>.{0,64}?)(?P<state> +(?:Not tainted|Tainted:).*)?$")
+# Pid: 1246375, comm: su 5.14.0-503.35.1.el9_5.x86_64 #1 SMP … (libcfs)
+_LIBCFS_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>\S{1,16}) (?P<release>\d\S{3,64}) #\d")
+# "      Not tainted 4.13.0-rc1+ #4", "      Tainted: G        W      X  -------  ---  5.14.0-438.el9s.x86_64+rt #1"
+_STATE = re.compile(r"\s*(?P<state>(?:Not tainted|Tainted:).*)$")
+# 4.18.0-159.el8.x86_64+debug #1 Tainted: G        W --------- -  -     (lockdep)
+_LOCKDEP_STATE = re.compile(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?:Not tainted|Tainted:).*)$")
+
+# letters and fillers, each letter its own column; the release is what stands before " #1"
+_TAINTED = re.compile(
+    r"Tainted:(?P<letters>(?:\s{0,12}[A-Za-z-]{1,24}(?=[\s]|$)){1,24}?)\s*(?P<after>\s\S*\d.*|\ssyzkaller #.*)?$"
+)
+_RELEASE = re.compile(r"\s*(?P<release>\d[\w.+~-]{2,100}|syzkaller)(?P<build> #\d+)?")
+# what a release that is not followed by " #1" must end in to be believed whole
+_WHOLE = re.compile(r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.]\w+)*$")
+
+# swapper/14      R  running task        0     0      1 0x00000000       (sched_show_task to 5.10)
+_SHOW_TASK = re.compile(
+    r"(?P<comm>\S.{0,15}?) +[RSDTtXZPIKW](?: +(?:running task(?: on cpu +\d+)?|[0-9a-f]{8,16}|\d+))? +\d+ +(?P<pid>\d{1,10}) +\d+ 0x[0-9a-f]{8}"
+)
+# task:grub2-probe     state:D stack:0     pid:24484 ppid:24455  flags:0x00004002
+_SHOW_TASK_NEW = re.compile(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<pid>\d{1,10}) ")
+
+# "acpi_pad", "ib_core(OE)", "ipr(+)"
+_MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?:\((?P<flags>[A-Za-z+-]{1,12})\))?$")
+
+
+class Task(NamedTuple):
+    """What such a line says; None where it does not."""
+
+    cpu: Optional[int] = None
+    pid: Optional[int] = None
+    comm: Optional[str] = None
+    taint: Optional[str] = None  # letters alone, "" for "Not tainted"
+    release: Optional[str] = None
+
+
+def task(text: str) -> Optional[Task]:
+    """The CPU line of an oops, or a line that stands for it ("Pid: …", "Tainted: …", lockdep's release line)."""
+    text = text.rstrip()
+    if text.startswith("CPU: "):
+        match = _TASK.match(text) or _TASK_CUT.match(text)
+        if match is None:
+            return None
+        found = match.groupdict()
+        letters, release = _state(found.get("state") or "")
+        pid = found.get("pid")
+        return Task(int(found["cpu"]), None if pid is None else int(pid), found.get("comm"), letters, release)
+    if text.startswith("Pid: "):
+        match = _LIBCFS_TASK.match(text)
+        if match:
+            return Task(None, int(match["pid"]), match["comm"], None, match["release"])
+        match = _OLD_TASK.match(text)
+        if match:
+            letters, release = _state(match["state"] or "")
+            return Task(None, int(match["pid"]), match["comm"], letters, release)
+        return None
+    match = _LOCKDEP_STATE.match(text)
+    if match:
+        return Task(taint=_state(match["state"])[0], release=match["release"])
+    match = _STATE.match(text)
+    if match:
+        letters, release = _state(match["state"])
+        return Task(taint=letters, release=release)
+    return None
+
+
+def shown_task(text: str) -> Optional[Task]:
+    """The line with which a task's own stack dump begins."""
+    match = _SHOW_TASK_NEW.match(text) or _SHOW_TASK.match(text)
+    return Task(pid=int(match["pid"]), comm=match["comm"]) if match else None
+
+
+def _state(text: str) -> Tuple[Optional[str], Optional[str]]:
+    """Taint letters and release of "Tainted: G OE ------- 5.14.0-503.el9.x86_64 #1"."""
+    at = text.find("Not tainted")
+    if at >= 0:
+        return "", _release(text[at + len("Not tainted") :])
+    at = text.find("Tainted:")
+    if at < 0:
+        return None, None
+    letters: List[str] = []
+    rest = text[at + len("Tainted:") :]
+    words = rest.split()
+    for index, word in enumerate(words):
+        if word.startswith("["):  # 6.12: "Tainted: [W]=WARN, [O]=OOT_MODULE" stands on a line of its own
+            letters.extend(re.findall(r"\[([A-Za-z])\]=", " ".join(words[index:])))
+            return "".join(letters), None
+        bare = word.strip("-")
+        if len(bare) > 12 or not re.fullmatch(r"[A-Za-z]*", bare):
+            at = rest.find(word)
+            return "".join(letters), _release(rest[at:])
+        if bare == "syzkaller":
+            return "".join(letters), bare
+        letters.extend(bare)
+    return "".join(letters), None
+
+
+def _release(text: str) -> Optional[str]:
+    match = _RELEASE.match(text)
+    if match is None:
+        return None
+    release = match["release"]
+    if match["build"] or _WHOLE.search(release):
+        return release
+    return None if match.end() >= len(text.rstrip()) else release
+
+
+def modules(text: str) -> Optional[Tuple[LoadedModule, ...]]:
+    """The names in ``text``, all of it or a continued piece of a module list; None when it is something else.
+
+    Sample: ``Modules linked in: xt_nat(OE) dm_mod ipr(+) [last unloaded: amifldrv_mod]``.
+    """
+    _, linked, rest = text.partition("Modules linked in:")
+    names = (rest if linked else text).partition("[last unloaded:")[0].split()
+    found: List[LoadedModule] = []
+    for name in names[:MAX_MODULES]:
+        match = _MODULE.match(name)
+        if match:
+            found.append(LoadedModule(match["name"], match["flags"] or ""))
+        elif not linked:
+            return None
+    return tuple(found)

@@ -1,0 +1,190 @@
+"""Every report in a kernel log: what happened, where, to whom, and which one brought the kernel down."""
+
+from collections import deque
+from typing import Deque, Dict, Iterable, Iterator, List, Optional
+
+from kdumpwrap.model import Log, LogLine
+from kdumpwrap.parse import banner, dmesg, fatal, finish, headline, scan, wrapping
+from kdumpwrap.parse.draft import Draft
+from kdumpwrap.parse.headline import Headline
+
+MAX_REPORTS = 1000  # a log that warns ten thousand times tells nothing new after that
+_APART = 30.0  # seconds of silence after which a report is over
+# what a log that begins in the middle of a report begins with
+_BODY = ("ip", "frame", "task", "registers", "code")
+
+
+def parse(blocks: Iterable[bytes]) -> Log:
+    """The reports in a log, given in consecutive pieces of any size (1 MiB each when read from a file).
+
+    Holds no more than two pieces and the reports. Any bytes will do; what cannot be read is None. Where a log
+    has more than MAX_REPORTS reports, the first half of them and the last half are kept.
+    """
+    reader = _Reader()
+    tail = _Tail(blocks)
+    for line in wrapping.unwrap(_lines(scan.lines(tail, _wanted), reader)):
+        reader.read(line)
+    return reader.finish(tail.end())
+
+
+def _wanted(raw: bytes) -> bool:
+    if scan.BANNER in raw:
+        return True
+    return any(headline.parse(line.text) for line in dmesg.parse(0, raw))
+
+
+def _lines(lines: Iterable[scan.Line], reader: "_Reader") -> Iterator[LogLine]:
+    for line in wrapping.in_order(lines):
+        if line.gap:
+            yield LogLine(line.number, None, None, "", True, -1)  # says that something was passed over
+        yield from dmesg.parse(line.number, line.data)
+
+
+class _Tail:
+    """Passes blocks on and remembers how the log ends."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = blocks
+        self._last = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            if block:
+                self._last = block
+                yield block
+
+    def end(self) -> Optional[float]:
+        """Time of the last line that has one."""
+        for raw in reversed(self._last[-4096:].split(b"\n")):
+            for line in reversed(dmesg.parse(0, raw)):
+                if line.time is not None:
+                    return line.time
+        return None
+
+
+class _Reader:
+    """Takes the log's lines and keeps one report open for each context that prints (CONFIG_PRINTK_CALLER)."""
+
+    def __init__(self) -> None:
+        self.drafts: List[Draft] = []
+        self._late: Deque[Draft] = deque(maxlen=MAX_REPORTS // 2)
+        self._open: Dict[Optional[str], Draft] = {}
+        self._boot = 0
+        self._told: Optional[banner.Banner] = None
+        self._seen = 0  # lines that hold something
+        self._caller: Optional[str] = None
+
+    def read(self, line: LogLine) -> None:
+        if line.width < 0:
+            self._open.clear()
+            return
+        if not line.prefixed:  # a further line of a record, or a log without prefixes
+            line = line._replace(caller=self._caller)
+        self._caller = line.caller
+        if banner.WORD in line.text:
+            told = banner.parse(line.text)
+            if told:
+                self._boot += 1 if self._seen else 0
+                self._told = told
+                self._open.clear()
+        found = headline.parse(line.text)
+        if found is None:
+            self._body(line)
+        elif found.role == "panic":
+            self._panic(line, found)
+        else:
+            self._headline(line, found)
+        self._seen += bool(line.text.strip())
+
+    def _body(self, line: LogLine) -> None:
+        draft = self._open.get(line.caller)
+        if draft is None and not self.drafts and self._seen < 3 and line.text.strip():
+            draft = Draft(line, Headline("oops", "headless", "", {}), self._boot)
+            draft.section = "trace"
+            draft.feed(line)
+            if draft.frames or draft.ip or draft.registers:
+                self._add(line, draft)
+            return
+        if draft is None:
+            return
+        if draft.last_time is not None and line.time is not None and line.time - draft.last_time > _APART:
+            del self._open[line.caller]
+            return
+        draft.feed(line)
+
+    def _headline(self, line: LogLine, found: Headline) -> None:
+        draft = self._open.get(line.caller)
+        if draft is not None and _one_event(draft, line, found):
+            if draft.role in ("weak", "logged") and found.role == "report":
+                self._drop(draft)
+            else:
+                if found.role == "late" and draft.kind == "warning":
+                    draft.kind = found.kind
+                draft.merge(line, found)
+                return
+        self._add(line, Draft(line, found, self._boot))
+
+    def _panic(self, line: LogLine, found: Headline) -> None:
+        text = found.facts.get("panic", "")
+        culprit, kind = fatal.cause(text, self.drafts, line.time, self._boot)
+        if culprit is not None:
+            culprit.take_panic(line, text)
+            self._open[line.caller] = culprit
+            return
+        draft = self._open.get(line.caller)
+        if draft is not None and draft.role == "weak" and not draft.frames:
+            self._drop(draft)
+        made = Draft(line, Headline(kind, "panic", found.text, {}), self._boot)
+        made.panic = text
+        self._add(line, made)
+
+    def _add(self, line: LogLine, draft: Draft) -> None:
+        self._open[line.caller] = draft
+        self.drafts.append(draft)
+        if len(self.drafts) > MAX_REPORTS:
+            del self.drafts[MAX_REPORTS // 2]
+
+    def _drop(self, draft: Draft) -> None:
+        if draft in self.drafts:
+            self.drafts.remove(draft)
+
+    def finish(self, end: Optional[float]) -> Log:
+        kept = [d for d in self.drafts if d.role != "headless" or len(d.frames) > 1 or d.ip]
+        real = [d for d in kept if d.role != "logged"]
+        kept = real or kept[:1]
+        chosen = fatal.choose(kept, self._boot, end)
+        reports = tuple(finish.report(draft) for draft in kept)
+        release = next((r.release for r in reports if r.release), None)
+        arch = next((r.arch for r in reports if r.arch), None)
+        offset = next((r.kernel_offset for r in reports if r.kernel_offset is not None), None)
+        told = self._told
+        return Log(
+            reports,
+            chosen,
+            release or (told.release if told else None),
+            arch or (told.arch if told else None),
+            offset,
+        )
+
+
+def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
+    """Whether this headline only says more about the report that has just begun."""
+    if draft.last_time is not None and line.time is not None and line.time - draft.last_time > 5:
+        return False
+    if draft.role == "headless":
+        return False
+    if found.role == "die":
+        return draft.die is None and not draft.frames and draft.kind in (*fatal.DIE, "machine-check")
+    if draft.frames or draft.ip:
+        return False
+    if found.role == "late":
+        return draft.kind in ("warning", found.kind)
+    if draft.role in ("weak", "logged"):
+        return found.role in ("weak", "logged") or found.kind == "machine-check" == draft.kind
+    if found.role == "logged":
+        return draft.kind == "machine-check"
+    return draft.headline == found.text and draft.pid == _pid(found) and draft.release is None
+
+
+def _pid(found: Headline) -> Optional[int]:
+    return int(found.facts["pid"]) if "pid" in found.facts else None
