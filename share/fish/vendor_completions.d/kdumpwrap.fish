@@ -1,0 +1,1 @@
+complete --command kdumpwrap --no-files --arguments "(env _KDUMPWRAP_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) kdumpwrap)" --condition "env _KDUMPWRAP_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) kdumpwrap"
