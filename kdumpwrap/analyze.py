@@ -4,9 +4,9 @@ import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import codecheck, crashdir, culprit, explain, namesakes, rawcode, signature
+from kdumpwrap import codecheck, crashdir, culprit, rawcode, signature
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.excerpt import excerpt, marked, source
@@ -20,11 +20,12 @@ from kdumpwrap.model import (
     Log,
     Problem,
     Report,
-    Symbol,
     subject,
 )
 from kdumpwrap.parse import oops
 from kdumpwrap.symbolize import Symbolizer, lookup
+
+LONGEST = 16  # bytes: more than any instruction has
 
 
 def analyze(target: Optional[str], places: Places) -> Analysis:
@@ -77,13 +78,8 @@ def focus(report: Report) -> Optional[Frame]:
     if report.ip is not None and report.ip.symbol is not None:
         return report.ip
     blamed = culprit.culprit(report)
-    if blamed is None:
-        return None
-    frames = [frame for frame in report.trace if frame.certain]
-    for frame in frames:
-        if frame.symbol == blamed.symbol or (frame.locations and frame.locations[-1].function == blamed.symbol):
-            return frame
-    return None
+    names = (frame for frame in culprit.way(report) if blamed and culprit.true_name(frame) == blamed.symbol)
+    return next(names, None)
 
 
 # ---------------------------------------------------------------- the steps
@@ -92,10 +88,8 @@ def focus(report: Report) -> Optional[Frame]:
 def _placed(report: Report, symbolizer: Symbolizer) -> Report:
     """``report`` with link-time addresses: base + offset."""
 
-    def instructions(frame: Frame, start: int, stop: int) -> Tuple[Instruction, ...]:
-        return symbolizer.keep(frame.module, symbolizer.disassemble(frame, start, stop).result) or ()
-
-    return namesakes.placed(report, symbolizer.symbols, symbolizer.place, instructions)
+    ip = report.ip and symbolizer.place(report.ip)
+    return replace(report, ip=ip, trace=tuple(symbolizer.place(frame) for frame in report.trace))
 
 
 def _start_disassembly(reports: Sequence[Report], fatal: Optional[int], symbolizer: Symbolizer) -> None:
@@ -103,7 +97,7 @@ def _start_disassembly(reports: Sequence[Report], fatal: Optional[int], symboliz
     frame = focus(reports[index]) if index is not None else None
     window = _window(reports[index], frame, symbolizer) if index is not None and frame else None
     if frame is not None and window is not None:
-        symbolizer.disassemble(frame, window[1], window[2])
+        symbolizer.disassemble(frame, window.low, window.high)
 
 
 def _analysis(
@@ -114,9 +108,9 @@ def _analysis(
     symbolizer: Symbolizer,
 ) -> Analysis:
     resolved = [_resolved(report, locations) for report in placed]
-    index = subject(resolved, log.fatal)
+    index, slide = subject(resolved, log.fatal), log.kernel_offset
     if index is not None:
-        resolved[index] = _shown(resolved[index], log, symbolizer)
+        resolved[index], slide = _shown(resolved[index], log, symbolizer)
     reports = tuple(_judged(report) for report in resolved)
     vmlinux = symbolizer.objects.get(None)
     kernel = Kernel(
@@ -124,7 +118,7 @@ def _analysis(
         log.arch,
         str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
         vmlinux.build_id if vmlinux else None,
-        log.kernel_offset if log.kernel_offset is not None else _slide(reports),
+        _slide(reports) if slide is None else slide,
     )
     problems = symbolizer.problems(frame for report in reports for frame in _frames(report))
     return _finished(crash, kernel, reports, log.fatal, problems)
@@ -136,28 +130,35 @@ def _resolved(report: Report, locations: Dict[Frame, Tuple[Location, ...]]) -> R
     return replace(report, ip=ip, trace=trace)
 
 
-def _shown(report: Report, log: Log, symbolizer: Symbolizer) -> Report:
-    """``report`` with its instructions, the check of its code bytes, and its source."""
+def _shown(report: Report, log: Log, symbolizer: Symbolizer) -> Tuple[Report, Optional[int]]:
+    """``report`` with its instructions, the check of its code bytes, and its source; the KASLR slide they tell of."""
     frame = focus(report)
     window = _window(report, frame, symbolizer) if frame else None
+    slide = log.kernel_offset
     rows: Tuple[Instruction, ...] = ()
     if frame is not None and window is not None:
-        function, start, stop = window
-        rows = symbolizer.keep(frame.module, symbolizer.disassemble(frame, start, stop).result) or ()
-        if rows and report.code is not None and frame is report.ip and frame.address is not None:
-            report = replace(report, code=codecheck.check(report.code, frame.address, rows))
-        rows = marked([row for row in rows if row.address >= function.address], lookup(frame))
+        found = symbolizer.keep(frame.module, symbolizer.disassemble(frame, window.low, window.high).result) or ()
+        if found and report.code is not None and frame is report.ip and frame.address is not None:
+            checked = codecheck.compare(
+                report.code,
+                frame.address,
+                found,
+                arch=log.arch,
+                entries=(window.start,),
+                slide=slide,
+                sites=lambda: symbolizer.alternatives(frame),
+            )
+            report, slide = replace(report, code=checked.code), checked.slide
+        rows = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))
     if not rows and report.code is not None and report.ip is not None:
         code, ip, arch = report.code, report.ip, log.arch or "x86_64"
-        tools = symbolizer.tools
-        rows = symbolizer.keep(None, lambda: rawcode.decode(code, arch, None, ip, tools.objdump)) or ()
-    return replace(report, disassembly=excerpt(rows), source=source(frame, symbolizer))
+        rows = symbolizer.keep(None, lambda: rawcode.decode(code, arch, None, ip, symbolizer.tools.objdump)) or ()
+    return replace(report, disassembly=excerpt(rows), source=source(frame, symbolizer)), slide
 
 
 def _judged(report: Report) -> Report:
     """``report`` with whom to ask and why it happened."""
-    report = replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
-    return replace(report, explanation=explain.explain(report))
+    return replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
 
 
 def _finished(
@@ -171,16 +172,28 @@ def _finished(
     return Analysis(crash, kernel, reports, fatal, sign, tuple(problems))
 
 
-def _window(report: Report, frame: Frame, symbolizer: Symbolizer) -> Optional[Tuple[Symbol, int, int]]:
-    """The function to disassemble, and from where to where, so that the log's code bytes are covered too."""
+class _Window(NamedTuple):
+    """What to disassemble: the function from ``start`` to ``stop``, and round it what the log's code bytes reach."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+def _window(report: Report, frame: Frame, symbolizer: Symbolizer) -> Optional[_Window]:
     function = symbolizer.function(frame)
     if function is None or frame.address is None:
         return None
     start, stop = symbolizer.extent(function)
+    low, high = start, stop
     if report.code is not None and frame is report.ip:
         first, last = codecheck.span(report.code, frame.address)
-        start, stop = max(0, min(start, first)), max(stop, last)
-    return function, start, stop
+        if first < start:  # objdump must begin where an instruction does: at the start of the function before
+            before = symbolizer.enclosing(frame, first)
+            low = before.address if before and first >= 0 else min(start, 0)
+        high = max(stop, last + LONGEST)
+    return _Window(start, stop, low, high)
 
 
 def _slide(reports: Sequence[Report]) -> Optional[int]:

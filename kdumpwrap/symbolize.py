@@ -15,6 +15,7 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
 from kdumpwrap.parse import nm
+from kdumpwrap.parse.alternatives import Site
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.modules import open_module
 
@@ -174,10 +175,14 @@ class Symbolizer:
         if frame.address is None:
             return None
         address = lookup(frame)
-        found = self.objects[frame.module]
         for symbol in self.symbols(frame):
             if symbol.section == frame.section and symbol.address <= address:
                 return symbol
+        return self.enclosing(frame, address)
+
+    def enclosing(self, frame: Frame, address: int) -> Optional[Symbol]:
+        """The function that contains ``address``, in the object (and section) of ``frame``."""
+        found = self.objects[frame.module]
         if frame.module is None:
             return nm.enclosing(found.nm, address)
         before = [
@@ -210,6 +215,12 @@ class Symbolizer:
             arch = self.tools.arch
             raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
         return binutils.instructions(self.tools, path, start, stop, part[1])
+
+    def alternatives(self, frame: Frame) -> Tuple[Site, ...]:
+        """Where the kernel swaps instructions when it starts, in the object (and section) of ``frame``."""
+        path = self.objects[frame.module].code
+        job = self._pool.submit(binutils.alternatives, self.tools, path, frame.section) if path else None
+        return (self.keep(frame.module, job.result) or ()) if job else ()
 
     # ------------------------------------------------------------ what went wrong
 

@@ -39,18 +39,33 @@ def address(text: bytes, name: str) -> Optional[int]:
 
 def enclosing(text: bytes, place: int) -> Optional[Symbol]:
     """The function that contains the address ``place`` in the output of ``nm -n``."""
-    last: Optional[re.Match[bytes]] = None
-    for match in _ROW.finditer(text):
-        if int(match[1], 16) > place:
-            break
-        last = match
-    if last is None:
-        return None
-    start = int(last[1], 16)
-    size = _distance(text, last.end(), start)
-    if size is not None and place >= start + size:
-        return None
-    return Symbol(last[2].decode("utf-8", "backslashreplace"), start, size)
+    end = _after(text, place)
+    while end > 0:
+        begin = text.rfind(b"\n", 0, end - 1) + 1
+        match = _ROW.match(text, begin)
+        if match:
+            start = int(match[1], 16)
+            size = _distance(text, match.end(), start)
+            if size is not None and place >= start + size:
+                return None
+            return Symbol(match[2].decode("utf-8", "backslashreplace"), start, size)
+        end = begin
+    return None
+
+
+def _after(text: bytes, place: int) -> int:
+    """Where the first row with an address above ``place`` begins, by halving: the rows are sorted."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = text.rfind(b"\n", 0, (low + high) // 2) + 1
+        end = text.find(b"\n", middle)
+        end = len(text) if end < 0 else end + 1
+        digits = text[middle:end].split(b" ", 1)[0]
+        if not digits or int(digits, 16) <= place:  # an undefined symbol has no address: it stands on top
+            low = end
+        else:
+            high = middle
+    return low
 
 
 def _distance(text: bytes, position: int, start: int) -> Optional[int]:

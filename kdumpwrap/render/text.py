@@ -87,11 +87,12 @@ def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[s
     """The instructions, the marked one with an arrow, each line of the source named where it begins."""
     width = max((len(row.text) for row in rows), default=0)
     octets = max((len(row.data.hex(" ")) for row in rows), default=0)
+    digits = max((len(f"{row.address:x}") for row in rows), default=0)
     before = ""
     for row in rows:
         place = f"{short(row.file)}:{row.line}" if row.file else ""
         target = f"  # {row.relocations[0].target}" if row.relocations else f"  # {row.comment}" if row.comment else ""
-        text = f"{row.address:x}  {row.data.hex(' '):{octets}}  {clean(row.text):{min(width, 44)}}"
+        text = f"{row.address:{digits}x}  {row.data.hex(' '):{octets}}  {clean(row.text):{min(width, 44)}}"
         shown = clean(place) if place != before else ""
         before = place
         arrow, colour = ("=>", style.bold) if row.fault else ("  ", "")
@@ -131,7 +132,7 @@ def place(location: Optional[Location]) -> str:
 
 def _report(analysis: Analysis, index: int, report: Report, style: Style) -> List[str]:
     lines = [f"{style.alarm}{clean(report.headline)}{style.reset}"]
-    if report.panic:
+    if report.panic and report.panic not in report.headline:
         lines.append(f"{style.alarm}{clean(report.panic)}{style.reset}")
     lines.append("")
     lines += _facts(analysis, index, report, style)
@@ -142,7 +143,7 @@ def _report(analysis: Analysis, index: int, report: Report, style: Style) -> Lis
         lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
         lines += _trace(report, style)
     if report.disassembly:
-        lines += ["", f"{style.bold}Instructions{style.reset}{_check(report)}"]
+        lines += ["", f"{style.bold}Instructions{style.reset}"]
         lines += disassembly(report.disassembly, style)
     if report.source:
         lines += ["", f"{style.bold}Source{style.reset} {clean(str(report.source.path))}"]
@@ -217,6 +218,9 @@ def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterat
         yield _fact("hardware", clean(report.hardware))
     if kernel.vmlinux:
         yield _fact("vmlinux", clean(kernel.vmlinux))
+    if report is not None and report.code is not None and report.code.check != "unchecked":
+        detail = f": {clean(report.code.detail)}" if report.code.detail else ""
+        yield _fact("code", f"{report.code.check}{detail}")
     host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
     time = f", {crash.time.replace('T', ' ')}" if crash.time else ""
     yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")
@@ -224,13 +228,6 @@ def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterat
 
 def _fact(label: str, text: str) -> str:
     return f"   {label:9} {text}"
-
-
-def _check(report: Report) -> str:
-    if report.code is None or report.code.check == "unchecked":
-        return ""
-    detail = f": {clean(report.code.detail)}" if report.code.detail else ""
-    return f" (the log's code bytes against this vmlinux: {report.code.check}{detail})"
 
 
 def _trace(report: Report, style: Style) -> Iterator[str]:
@@ -241,7 +238,7 @@ def _trace(report: Report, style: Style) -> Iterator[str]:
         if label != "ip" and frame.context != context:
             context = frame.context
             rows.append((None, "", f"<{clean(context)}>" if context else "", ""))
-        for inner in frame.locations[:-1]:
+        for inner in frame.locations[:-1] if frame.certain else ():
             rows.append((frame, label, f"  {clean(inner.function)} (inlined)", place(inner)))
             label = ""
         last = frame.locations[-1] if frame.locations else None

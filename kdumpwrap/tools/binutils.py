@@ -9,6 +9,8 @@ from typing import Collection, Dict, Iterable, NamedTuple, Optional, Tuple
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.model import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, readelf
+from kdumpwrap.parse.alternatives import SECTIONS, Site
+from kdumpwrap.parse.alternatives import parse as parse_alternatives
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.tools.run import run
 
@@ -132,6 +134,13 @@ def instructions(
     if objdump.unknown_architecture(output.text + output.stderr):
         raise ToolFailed(argv, f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch))
     return objdump.parse(output.text)
+
+
+def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Tuple[Site, ...]:
+    """Where the kernel swaps instructions of ``elf_file`` when it starts; of a module those in ``section``."""
+    argv = [tools.objdump, "-s", *(("-r",) if section else ()), *(f"--section={name}" for name in SECTIONS)]
+    # exit status 1: "section '.altinstr_replacement' mentioned in a -j option, but not found in any input file"
+    return parse_alternatives(run([*argv, str(elf_file)], ok=(0, 1)).text, tools.arch, section)
 
 
 def _cross(arch: str) -> str:
