@@ -11,8 +11,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "kdumpwrap"
 # From the bottom up. A file imports from the layers under its own, and from its own directory.
 LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__init__", "model", "errors"),  # values and errors: the standard library only
-    ("taint",),  # letters and what they mean
+    ("taint", "where", "machinery"),  # letters, lines, names of functions, and what they mean
+    ("dispatch",),  # names of functions that call back
     ("parse", "render", "culprit", "explain", "packages"),  # pure: text in, values out; values in, text out
+    ("signature",),  # what makes two culprits the same bug
     ("tools", "crashdir"),  # one touches programs, the other files
     ("debuginfo", "rawcode"),
     ("analyze",),  # the story of one crash
@@ -21,7 +23,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("parse", "culprit", "explain")
+PURE = ("parse", "culprit", "explain", "machinery", "dispatch", "signature", "where")
 WORLD = {"os", "subprocess", "pathlib", "io", "shutil", "socket", "tempfile", "glob", "sys"}
 BOUGHT = {"typer", "rich", "pygments", "pexpect", "packaging"}
 

@@ -1,0 +1,290 @@
+"""Whom to ask: the function where a person should look first, and the first out-of-tree module on the way (pure).
+
+The way is what certainly ran: the instruction pointer, then the certain frames of the trace, innermost first. Which
+functions on it are passed over stands in machinery.py, which of them call back in dispatch.py.
+"""
+
+import re
+from dataclasses import replace
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap import dispatch, machinery, where
+from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
+
+SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
+WAITING = frozenset({"hung-task"})
+OVERFLOWN = frozenset({"stack-overflow", "double-fault"})
+
+# Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: udp4_lib_lookup2+0x7ea/0x7f0
+# BUG: KASAN: use-after-free in aead_recvmsg+0x1758/0x1bc0
+# WARNING: CPU: 0 PID: 5944 at ./include/net/sock.h:1508 strp_data_ready+0x2b7/0x390
+_NAMED = re.compile(
+    r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
+    r"(?: \[(?P<module>[\w-]{1,64})\])?"
+)
+_STACK_PROTECTOR = "ernel stack is corrupted in"
+_STACK_END = "corrupted stack end"
+_ATOMIC = "scheduling while atomic"
+
+
+class Blame(NamedTuple):
+    """A frame and why a person should look there first."""
+
+    frame: Frame
+    why: str
+
+
+def culprit(report: Report) -> Optional[Culprit]:
+    """Where a person should look first; None when the log names no function of the kernel.
+
+    ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
+    resolved frames only: of the inlined function that tells most (`where.telling`). ``why`` is one phrase.
+    """
+    found = blame(report)
+    if found is None:
+        return None
+    place = where.telling(found.frame.locations) or Location(None, None, None)
+    return Culprit(true_name(found.frame), found.frame.module, place.file, place.line, found.why)
+
+
+def blame(report: Report) -> Optional[Blame]:
+    """As `culprit`, but the frame itself (one made from the headline where the trace has none)."""
+    named = _named(report)
+    if named and report.kind == "panic" and _STACK_PROTECTOR in report.headline:
+        return Blame(named, "its stack was overwritten")
+    if named and report.kind == "kcsan":  # the traces belong to two tasks
+        return Blame(named, "named in the headline")
+    if report.kind in SAMPLED:
+        return _sampled(report)
+    if overflown(report):
+        return _overflowing(report)
+    path = way(report)
+    if path:
+        return _first(report, path)
+    return Blame(named, "named in the headline") if named else None
+
+
+def suspect(report: Report) -> Optional[Suspect]:
+    """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
+
+    Proof is the module list: a flag O, P (proprietary modules are never in the tree; el6 knows no O), or el6's U
+    (not signed by the vendor). Where the list is missing or cut before the module's name, nobody is accused.
+    """
+    strangers = _strangers(report)
+    for frame in way(report):
+        if frame.module in strangers:
+            place = where.telling(frame.locations) or Location(None, None, None)
+            flags = next(module.flags for module in report.modules if module.name == frame.module)
+            symbol = None if hidden(frame) else true_name(frame)
+            return Suspect(str(frame.module), flags, symbol, place.file, place.line)
+    return None
+
+
+# ---------------------------------------------------------------- the way
+
+
+def way(report: Report) -> Tuple[Frame, ...]:
+    """The instruction pointer, then the certain frames, each with a symbol; none stands there twice in a row.
+
+    aarch64 and s390x print the instruction pointer once more as the first frame of the trace (behind ``LR``).
+    """
+    path: List[Frame] = []
+    for frame in (report.ip, *report.trace):
+        if frame is None or not frame.symbol or not frame.certain:
+            continue
+        again = path[-1:] + ([report.ip] if report.ip and len(path) == 2 else [])
+        if all((frame.symbol, frame.offset, frame.module) != (f.symbol, f.offset, f.module) for f in again):
+            path.append(frame)
+    return tuple(path)
+
+
+def hidden(frame: Frame) -> bool:
+    """Whether the symbol is that of the function *behind* the one that ran.
+
+    A call that never returns may be a function's last instruction; its return address is then the next function's
+    +0x0 (or the padding before it, ``__pfx_…``), and only the vmlinux can tell which function that was.
+    """
+    if frame.exact or frame.locations:
+        return False
+    return frame.offset == 0 or bool(frame.symbol and frame.symbol.startswith("__pfx_"))
+
+
+def true_name(frame: Frame) -> str:
+    """The function's name in the source; behind a call that never returns (+0x0) the one that the vmlinux tells."""
+    if frame.offset == 0 and not frame.exact and frame.locations and frame.locations[-1].function:
+        return frame.locations[-1].function
+    return machinery.plain(frame.symbol or "")
+
+
+def passed_over(report: Report, frame: Frame) -> Optional[machinery.Group]:
+    """The group of machinery to which ``frame`` belongs, or None.
+
+    A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
+    taint says that there are such modules and the list does not tell which, every module may be one.
+    """
+    waiting = report.kind in WAITING or _ATOMIC in report.headline
+    group = machinery.group(true_name(frame), waiting)
+    if group is None or group.anywhere or frame.module is None:
+        return group
+    doubtful = not report.modules and bool(set(report.taint or "") & set("OP"))
+    return None if doubtful or frame.module in _strangers(report) else group
+
+
+def _strangers(report: Report) -> FrozenSet[str]:
+    return frozenset(module.name for module in report.modules if set(module.flags) & set("OPU"))
+
+
+# ---------------------------------------------------------------- the search
+
+
+def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+    """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
+    skipped: List[Tuple[str, Frame]] = []
+    concealed: Optional[Frame] = None
+    for index, frame in enumerate(path):
+        interrupt = dispatch.is_interrupt(frame.symbol or "")
+        if index and (_is_entry(frame) or ((interrupt or left(path[index - 1], frame)) and not _all_report(skipped))):
+            break
+        group = passed_over(report, frame)
+        if group or interrupt:
+            skipped.append((group.name if group else "exception handling", frame))
+        elif hidden(frame):
+            concealed = concealed or frame
+        else:
+            return Blame(frame, _reason(report, frame, skipped, concealed))
+    return _last_resort(report, path, skipped)
+
+
+def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:
+    others = [(name, passed) for name, passed in skipped if name not in _MESSENGERS]
+    if concealed is not None:
+        return f"below a function that the log cannot name: the one that ends at {concealed.symbol}+0x0"
+    if not others:
+        if report.ip is not None and not report.ip.symbol:
+            address = "" if report.ip.runtime is None else f" (0x{report.ip.runtime:x})"
+            return f"it called through a bad pointer{address}"
+        if report.kind == "panic":
+            return "called panic()"
+        if frame is report.ip:
+            return "the instruction pointer"
+        return "first frame past the report's own" if skipped else "first frame of the trace"
+    names = " < ".join(dict.fromkeys(true_name(passed) for _, passed in others[-4:]))  # innermost first
+    groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
+    start = "the task's own frame, past" if report.kind in WAITING else "first frame past"
+    return f"{start} the {groups} machinery ({names})"
+
+
+def _last_resort(report: Report, path: Sequence[Frame], skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
+    """All is machinery, or the log was cut there: what is left to say.
+
+    Of a task that waits, or that called panic(), the outermost frame that is known, if it says for what; otherwise the
+    innermost that does not only report.
+    """
+    if report.kind in WAITING:
+        known = [frame for name, frame in skipped if name not in (*_MESSENGERS, "scheduling")]
+        return Blame(known[-1], "the outermost frame that the log shows") if known else None
+    known = [frame for name, frame in skipped if name not in _MESSENGERS]
+    known = known or [frame for frame in path if not _reports(frame) and not hidden(frame)]
+    if not known:
+        return None
+    frame = known[-1] if report.kind == "panic" else known[0]
+    return Blame(frame, "the instruction pointer" if frame is report.ip else "nothing but machinery on the way")
+
+
+def _sampled(report: Report) -> Optional[Blame]:
+    """For a loop that was sampled: the function that stays the same from sample to sample.
+
+    Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module is in that module's own
+    loop. Otherwise it is the function that was called back: the system call, the driver's operation, the timer's, the
+    work item's function.
+    """
+    path = interrupted(report)
+    own = next((frame for frame in path if not passed_over(report, frame)), None)
+    if own is not None and own.module in _strangers(report):
+        return Blame(own, "where the CPU was, in an out-of-tree module")
+    return called_back(report, path) or _first(report, path or way(report))
+
+
+def overflown(report: Report) -> bool:
+    """Whether the stack ran over: how deep it was matters, not where the last straw fell."""
+    return report.kind in OVERFLOWN or _STACK_END in report.headline
+
+
+def _overflowing(report: Report) -> Optional[Blame]:
+    path = interrupted(report)
+    again = recursion(report)
+    if again:
+        return Blame(again[-1], "it is called again and again until the stack is full")
+    return called_back(report, path) or _first(report, path or way(report))
+
+
+def recursion(report: Report) -> Tuple[Frame, ...]:
+    """The frames that stand on the trace more than twice, each once, in the order of their last (outermost) call."""
+    last: Dict[Tuple[Optional[str], Optional[int]], Frame] = {}
+    count: Dict[Tuple[Optional[str], Optional[int]], int] = {}
+    for frame in report.trace:
+        if frame.certain and frame.symbol:
+            call = (frame.symbol, frame.offset)
+            last.pop(call, None)
+            last[call] = frame
+            count[call] = count.get(call, 0) + 1
+    return tuple(frame for call, frame in last.items() if count[call] > 2)
+
+
+def interrupted(report: Report) -> Tuple[Frame, ...]:
+    """The way without the interrupt in which the report was made: what the CPU did before."""
+    frames = [frame for frame in report.trace if frame.symbol and frame.certain]
+    start = next((index for index, frame in enumerate(frames) if dispatch.is_interrupt(frame.symbol or "")), None)
+    if start is None or not any(dispatch.is_watch(frame.symbol or "") for frame in frames[:start]):
+        return tuple(frame for frame in way(report) if not _reports(frame))
+    while start < len(frames) and dispatch.is_interrupt(frames[start].symbol or ""):
+        start += 1
+    return way(replace(report, ip=None, trace=tuple(frames[start:])))
+
+
+def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+    """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
+    before: Optional[Frame] = None
+    for frame in path:
+        caller = dispatch.caller(true_name(frame))
+        if caller is not None and caller.calls == dispatch.OTHER_CPU:
+            return Blame(frame, "it waits for the answer of another CPU")
+        if caller is not None and caller.loops:
+            if before is not None and not passed_over(report, before):
+                return Blame(before, f"the {caller.calls} that was called; the samples move inside it")
+            return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
+        before = frame
+    return None
+
+
+_MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})
+
+
+def _reports(frame: Frame) -> bool:
+    group = machinery.group(true_name(frame))
+    return group is not None and group.name in _MESSENGERS
+
+
+def _all_report(skipped: Sequence[Tuple[str, Frame]]) -> bool:
+    return all(name in _MESSENGERS for name, _ in skipped)
+
+
+def _is_entry(frame: Frame) -> bool:
+    caller = dispatch.caller(true_name(frame))
+    return caller is not None and caller.calls in ("system call", "thread function")
+
+
+def left(before: Frame, frame: Frame) -> bool:
+    """Whether ``frame`` was interrupted by what stands before it, and so has nothing to do with it."""
+    return before.context != frame.context and before.context in ("IRQ", "SOFTIRQ", "NMI")
+
+
+def _named(report: Report) -> Optional[Frame]:
+    """The last function that the headline names with an offset; the frame of the trace where it stands there too."""
+    found = list(_NAMED.finditer(report.headline))
+    if not found:
+        return None
+    last = found[-1]
+    made = Frame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
+    same = (frame for frame in way(report) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
+    return next(same, made)
