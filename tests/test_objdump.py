@@ -77,6 +77,22 @@ def test_relocations_belong_to_the_instruction_above_them() -> None:
     assert (call.file, call.line) == ("/home/vendor/xxxwan.c", 94)
 
 
+LLVM = """\
+ffff800008a65490 <iptunnel_xmit>:
+; iptunnel_xmit():
+; debian/build/net/ipv4/ip_tunnel_core.c:53
+ffff800008a65498: 3f 23 03 d5  \thint\t#25
+      70: e8 00 00 00 00               \tcallq\t0x75 <send4+0x5>
+\t\t0000000000000071:  R_X86_64_PLT32\t__fentry__-0x4
+"""
+
+
+def test_llvm_prints_bytes_and_puts_a_semicolon_before_lines() -> None:
+    hint, call = objdump.parse(LLVM)
+    assert (hint.data.hex(), hint.text, hint.line) == ("3f2303d5", "hint #25", 53)
+    assert call.relocations == (Relocation(0x71, "R_X86_64_PLT32", "__fentry__-0x4"),)
+
+
 def test_a_machine_that_objdump_does_not_know() -> None:
     assert objdump.unknown_architecture("objdump: can't disassemble for architecture UNKNOWN!\n")
     assert not objdump.unknown_architecture(X86)

@@ -9,13 +9,14 @@ from kdumpwrap.parse.addr2line import place
 # "ffffffff81898d7d:\t48 83 40 10 01       \taddq   $0x1,0x10(%rax)"     x86: bytes
 # "ffff800008a1c2b8:\tf9400c20 \tldr\tx0, [x1, #24]"                      aarch64, ppc64le: words
 # "ffffffff81898d79:\t7e "                                                 the rest of a long one
+# "ffff800008a65490: 1f 20 03 d5  \tnop"                                  llvm-objdump: bytes, blanks
 _INSTRUCTION = re.compile(
-    r"^\s*(?P<address>[0-9a-f]+):\t(?P<bytes>(?:(?:[0-9a-f]{2}){1,4} )*(?:[0-9a-f]{2}){1,4})\s*(?:\t(?P<text>.*))?$"
+    r"^\s*(?P<address>[0-9a-f]+):[ \t]+(?P<bytes>(?:(?:[0-9a-f]{2}){1,4} )*(?:[0-9a-f]{2}){1,4})\s*(?:\t(?P<text>.*))?$"
 )
 # "\t\t\t71: R_X86_64_PLT32\t__fentry__-0x4"
-_RELOCATION = re.compile(r"^\s+(?P<address>[0-9a-f]+): (?P<type>R_\w+)\s+(?P<target>\S+)")
-# "/usr/src/debug/…/include/net/ip_tunnels.h:462 (discriminator 3)"
-_PLACE = re.compile(r"^\S.*:\d+(?: \(discriminator \d+\))?$")
+_RELOCATION = re.compile(r"^\s+(?P<address>[0-9a-f]+): +(?P<type>R_\w+)\s+(?P<target>\S+)")
+# "/usr/src/debug/…/include/net/ip_tunnels.h:462 (discriminator 3)", llvm-objdump's "; /usr/src/…:462"
+_PLACE = re.compile(r"^(?:; )?(?P<place>\S.*:\d+(?: \(discriminator \d+\))?)$")
 _MAX_X86 = 15  # bytes: the longest instruction there is
 
 
@@ -42,8 +43,8 @@ def parse(text: str, *, little_endian_words: bool = True) -> Tuple[Instruction, 
             if relocation and rows:
                 entry = Relocation(int(relocation["address"], 16), relocation["type"], relocation["target"])
                 rows[-1] = rows[-1]._replace(relocations=(*rows[-1].relocations, entry))
-        elif _PLACE.match(row):
-            found = place(row)
+        elif (named := _PLACE.match(row)) is not None:
+            found = place(named["place"])
             file, line = (found[0] or None), (found[1] or None)
         elif row.endswith(">:"):
             file = line = None  # a new function: what stood before does not reach into it

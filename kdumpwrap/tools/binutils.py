@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Collection, Dict, Iterable, NamedTuple, Optional, Tuple
 
-from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, readelf
 from kdumpwrap.parse.alternatives import SECTIONS, Site
@@ -23,6 +23,14 @@ _PREFIXES = {
 }
 
 
+_BFD_NAMES = {
+    "x86_64": "elf64-x86-64",
+    "aarch64": "elf64-littleaarch64",
+    "ppc64le": "elf64-powerpcle",
+    "s390x": "elf64-s390",
+}
+
+
 class Toolset(NamedTuple):
     """The programs that understand one machine's files."""
 
@@ -36,27 +44,47 @@ class Toolset(NamedTuple):
 
 
 def toolset(arch: Optional[str]) -> Toolset:
-    """The programs for files of ``arch``: those the environment names, else native ones, else a cross set.
+    """The programs for files of ``arch``: those the environment names, else native ones, a cross set, LLVM's objdump.
 
-    NM, OBJDUMP, ADDR2LINE, READELF and CROSS_COMPILE are those of the kernel's Makefiles.
+    NM, OBJDUMP, ADDR2LINE, READELF, CROSS_COMPILE are those of the kernel's Makefiles. nm, readelf and, of a vmlinux,
+    addr2line answer for any machine; a foreign module's lines and any foreign code need tools made for that machine.
     """
     host = os.uname().machine
     arch = arch or host
     prefix = os.environ.get("CROSS_COMPILE", "")
-    foreign = arch != host
-    if foreign and not prefix and shutil.which(_PREFIXES.get(arch, "?") + "objdump"):
+    if arch != host and not prefix and shutil.which(_PREFIXES.get(arch, "?") + "objdump"):
         prefix = _PREFIXES[arch]
     named = {tool: os.environ.get(tool.upper()) for tool in ("nm", "addr2line", "objdump", "readelf")}
-    fits = not foreign or bool(prefix)
+    native = arch == host or bool(prefix) or _knows("objdump", arch)
+    objdump_here = prefix + "objdump" if native else _llvm_objdump()
     return Toolset(
         nm=named["nm"] or prefix + "nm",
         addr2line=named["addr2line"] or prefix + "addr2line",
-        objdump=named["objdump"] or prefix + "objdump",
+        objdump=named["objdump"] or objdump_here or "objdump",
         readelf=named["readelf"] or (prefix + "readelf" if prefix and shutil.which(prefix + "readelf") else "readelf"),
         arch=arch,
-        relocates=fits or named["addr2line"] is not None,
-        disassembles=fits or named["objdump"] is not None,
+        relocates=native or named["addr2line"] is not None,
+        disassembles=objdump_here is not None or named["objdump"] is not None,
     )
+
+
+def _knows(tool: str, arch: str) -> bool:
+    """Whether ``tool`` of this host was built for ``arch`` too (binutils-multiarch), as ``objdump -i`` lists."""
+    try:
+        return _BFD_NAMES.get(arch, arch) in run([tool, "-i"]).text
+    except KdumpwrapError:
+        return False
+
+
+def _llvm_objdump() -> Optional[str]:
+    """The newest llvm-objdump on PATH: it disassembles every machine. Debian calls it llvm-objdump-14."""
+    found: Dict[int, str] = {}
+    for directory in os.get_exec_path():
+        for path in Path(directory).glob("llvm-objdump*"):
+            match = re.fullmatch(r"llvm-objdump(?:-(\d+))?", path.name)
+            if match:
+                found.setdefault(int(match[1] or 1000), path.name)
+    return found[max(found)] if found else None
 
 
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
