@@ -13,8 +13,9 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__init__", "model", "errors"),  # values and errors: the standard library only
     ("taint", "where", "machinery"),  # letters, lines, names of functions, and what they mean
     ("dispatch",),  # names of functions that call back
-    ("parse", "render", "culprit", "explain", "packages"),  # pure: text in, values out; values in, text out
+    ("parse", "render", "culprit", "packages"),  # pure: text in, values out; values in, text out
     ("signature",),  # what makes two culprits the same bug
+    ("codecheck", "namesakes", "explain"),  # judgements on parsed text: is it so, which one, why
     ("tools", "crashdir"),  # one touches programs, the other files
     ("debuginfo", "rawcode"),
     ("analyze",),  # the story of one crash
@@ -23,7 +24,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("parse", "culprit", "explain", "machinery", "dispatch", "signature", "where")
+PURE = ("parse", "culprit", "explain", "codecheck", "namesakes", "machinery", "dispatch", "signature", "where")
 WORLD = {"os", "subprocess", "pathlib", "io", "shutil", "socket", "tempfile", "glob", "sys"}
 BOUGHT = {"typer", "rich", "pygments", "pexpect", "packaging"}
 

@@ -1,0 +1,114 @@
+"""KASLR: the addresses that the kernel adds its slide to when it starts, inside its own instructions.
+
+x86-64 keeps absolute addresses of the kernel in 32-bit fields (``movq $0xffffffff820403c0,…``), which grow by the
+slide, and per-CPU variables at a distance from the instruction (``%gs:0x7ed73d9b(%rip)``), which shrinks by it.
+"""
+
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.codecheck.bits import Bytes, fits
+from kdumpwrap.model import Instruction
+
+_STEP = 0x200000  # the kernel's text is aligned to 2 MB: CONFIG_PHYSICAL_ALIGN
+_LIMIT = 0x40000000  # 1 GB: KERNEL_IMAGE_SIZE
+_TEXT = range(0x80000000, 0xA0000000)  # the low half of a kernel address at link time
+_PERCPU = 1 << 24  # bytes: the per-CPU area is linked at 0 and smaller than this
+
+
+class Field(NamedTuple):
+    """A field of four bytes in an instruction: it starts at ``at`` and changes by ``sign`` times the slide."""
+
+    at: int
+    value: int
+    sign: int
+
+
+def fields(row: Instruction) -> Tuple[Field, ...]:
+    """The fields of ``row`` that a slide may change; by the looks of their values, so there may be too many."""
+    found = []
+    end = row.address + len(row.data)
+    for at in range(1, len(row.data) - 3):
+        value = int.from_bytes(row.data[at : at + 4], "little")
+        if value in _TEXT:
+            found.append(Field(at, value, 1))
+        else:
+            distance = value - ((value >> 31) << 32)
+            if 0 <= (end + distance) % (1 << 64) < _PERCPU:
+                found.append(Field(at, value, -1))
+    return tuple(found)
+
+
+def agreed(differences: Sequence[Tuple[Instruction, Bytes]]) -> Optional[int]:
+    """The slide that explains the most of ``differences``; None when there is none.
+
+    Where a field starts is not certain, so a slide counts for an instruction that it explains whole. One that the
+    window's end cuts does not count: a field of it that looks complete may be part of the one that is cut.
+    """
+    whole = [(row, live) for row, live in differences if live[-1] is not None]
+    votes: Dict[int, int] = {}
+    for slide in {slide for row, live in whole for slide in _slides(row, live)}:
+        votes[slide] = sum(fits(live, moved(row, live, slide)[0]) for row, live in whole)
+    best = max(votes, key=lambda slide: votes[slide], default=None)
+    return best if best is not None and votes[best] else None
+
+
+def _slides(row: Instruction, live: Bytes) -> List[int]:
+    """The slides that the fields of ``row`` may tell of."""
+    found: List[int] = []
+    for field in fields(row):
+        if None in live[field.at : field.at + 4]:
+            continue
+        now = int.from_bytes(bytes(byte or 0 for byte in live[field.at : field.at + 4]), "little")
+        slide = (now - field.value) * field.sign % (1 << 32)
+        if 0 < slide < _LIMIT and slide % _STEP == 0:
+            found.append(slide)
+    return found
+
+
+def moved(row: Instruction, live: Bytes, slide: Optional[int]) -> Tuple[Bytes, bool]:
+    """``row.data`` as it reads with ``slide`` added where ``live`` says so, and whether it was added anywhere.
+
+    Without a known slide a field that the window's end cuts is taken from ``live``, if any slide gives that.
+    """
+    changes = [(field.at, wanted) for field in fields(row) for wanted in _changes(row, live, field, slide)]
+    best: Bytes = tuple(row.data)
+    for chosen in _choices(changes):
+        data: List[Optional[int]] = list(row.data)
+        for at, wanted in chosen:
+            data[at : at + 4] = wanted
+        if fits(live, data):
+            return tuple(data), bool(chosen)
+        if chosen and best == tuple(row.data):
+            best = tuple(data)  # the rest of the instruction has another reason to differ
+    return best, best != tuple(row.data)
+
+
+def _changes(row: Instruction, live: Bytes, field: Field, slide: Optional[int]) -> List[Bytes]:
+    """What ``field`` becomes in ``live``: one answer, or none."""
+    part = live[field.at : field.at + 4]
+    if fits(part, row.data[field.at : field.at + 4]):
+        return []
+    if slide is None:
+        return [part] if _possible(field, part) else []
+    wanted = ((field.value + field.sign * slide) % (1 << 32)).to_bytes(4, "little")
+    return [wanted] if fits(part, wanted) else []
+
+
+def _choices(changes: Sequence[Tuple[int, Bytes]]) -> Iterator[Tuple[Tuple[int, Bytes], ...]]:
+    """Every set of one or two changes that do not overlap: no instruction has more addresses."""
+    for first, one in enumerate(changes):
+        yield (one,)
+        for other in changes[first + 1 :]:
+            if other[0] >= one[0] + 4:
+                yield (one, other)
+
+
+def moved_value(value: int, slide: Optional[int]) -> List[int]:
+    """What an address in a field of four bytes becomes; [] when ``value`` is none, or the slide is not known."""
+    return [(value + slide) % (1 << 32)] if slide is not None and value in _TEXT else []
+
+
+def _possible(field: Field, part: Bytes) -> bool:
+    """Whether some slide makes the known bytes of ``part``: it leaves 21 bits as they are."""
+    value = field.value.to_bytes(4, "little")
+    return fits(part[:2], value[:2]) and None in part and (part[2] is None or (part[2] - value[2]) % (_STEP >> 16) == 0)

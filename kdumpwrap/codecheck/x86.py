@@ -1,0 +1,203 @@
+"""What a running x86 kernel makes of its own instructions: ftrace, static keys and calls, thunks, paravirt, UP locks.
+
+Each rule names the instruction in the vmlinux and the exact forms it may take; whatever is not listed is no rewriting.
+Kernel sources: arch/x86/kernel/{alternative,static_call,jump_label,paravirt,ftrace}.c of 3.10 to 6.12.
+"""
+
+import re
+from typing import Callable, Optional, Sequence, Tuple
+
+from kdumpwrap.codecheck.bits import Bytes, fits, pattern
+from kdumpwrap.model import Instruction
+
+_TEXT = {  # no-ops by length: P6's, K8's, the generic ones
+    1: ("90",),
+    2: ("66 90",),
+    3: ("0f 1f 00", "66 66 90"),
+    4: ("0f 1f 40 00", "66 66 66 90", "8d 74 26 00", "66 0f 1f 00"),
+    5: ("0f 1f 44 00 00", "66 66 66 66 90", "3e 8d 74 26 00"),
+    6: ("66 0f 1f 44 00 00", "8d b6 00 00 00 00"),
+    7: ("0f 1f 80 00 00 00 00", "8d b4 26 00 00 00 00"),
+    8: ("0f 1f 84 00 00 00 00 00", "3e 8d b4 26 00 00 00 00"),
+    9: ("66 0f 1f 84 00 00 00 00 00",),
+    10: ("66 2e 0f 1f 84 00 00 00 00 00",),
+    11: ("66 66 2e 0f 1f 84 00 00 00 00 00",),
+}
+_NOPS = {length: tuple(map(pattern, texts)) for length, texts in _TEXT.items()}
+
+_CALL, _JUMP, _SHORT = pattern("e8 ?? ?? ?? ??"), pattern("e9 ?? ?? ?? ??"), pattern("eb ??")
+_RETURNS = (pattern("c3 cc cc cc cc"), pattern("c3 90 90 90 90"), _JUMP)
+_ZERO = (pattern("2e 2e 2e 31 c0"), pattern("66 66 48 31 c0"))  # a static call that is to return 0
+_ENDBR = pattern("f3 0f 1e fa")
+_SEALED = (pattern("66 0f 1f 00"), pattern("0f 1f 40 00"))  # IBT: no indirect call may land here
+
+_FENTRY = re.compile(r"^(?:__fentry__|_?_?mcount|ftrace_(?:regs_)?caller)$")
+_RETURN_THUNK = re.compile(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(?:untrain_)?(?:return_thunk|ret)$")
+# "__x86_indirect_thunk_rax", "__x86_indirect_call_thunk_r11", "__x86_indirect_its_thunk_rax"
+_RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>r\w+)$")
+_STATIC_CALL = re.compile(r"^__SC[TK]__")
+_PARAVIRT = re.compile(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
+# "ffffffff8106b4d0 <__fentry__>" in the operands, "ffffffff82a39d40 <pv_ops+0x200>" in the comment
+_NAME = re.compile(r"<(?P<name>[^>+]+)(?:\+0x[0-9a-f]+)?>")
+_ADDEND = re.compile(r"[+-]0x[0-9a-f]+$")
+
+_REGISTERS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for n in range(8, 16)))
+
+
+def rewritten(row: Instruction, live: Bytes, entry: bool) -> Optional[str]:
+    """What the kernel did to ``row`` so that it reads ``live`` (as long), in a few words; None: nothing known.
+
+    ``entry``: the instruction is the first of its function.
+    """
+    name = _target(row)
+    for rule in _RULES:
+        what = rule(row, live, name)
+        if what is not None:
+            return what
+    if entry and is_nops(row.data) and len(row.data) == 5 and fits(live, _CALL):
+        return "ftrace's call in the place of a nop"
+    if row.data[:1] == b"\xe8" and fits(live[:1], row.data[:1]) and _shifted(row.data, live):
+        return "a call moved for call depth tracking"
+    if live[0] == 0xCC and fits(live[1:], row.data[1:]):
+        return "a breakpoint (kprobe)"
+    return None
+
+
+def is_nops(live: Bytes) -> bool:
+    """Whether ``live`` may be nothing but no-ops, one after the other."""
+    reached = [True] + [False] * len(live)
+    for at in range(len(live)):
+        if reached[at]:
+            for length, forms in _NOPS.items():
+                if any(
+                    fits(live[at : at + length], form[: len(live) - at]) for form in forms if at + length <= len(live)
+                ):
+                    reached[at + length] = True
+    return reached[-1]
+
+
+def _fentry(_: Instruction, live: Bytes, name: str) -> Optional[str]:
+    if _FENTRY.match(name) and len(live) == 5 and (is_nop(live) or fits(live, _CALL)):
+        return "ftrace's call at the function's start"
+    return None
+
+
+def _return_thunk(row: Instruction, live: Bytes, name: str) -> Optional[str]:
+    if row.data[:1] == b"\xe9" and _RETURN_THUNK.match(name) and any(fits(live, form) for form in _RETURNS):
+        return "a return thunk"
+    return None
+
+
+def _retpoline(row: Instruction, live: Bytes, name: str) -> Optional[str]:
+    found = _RETPOLINE.match(name)
+    if not found or found["register"] not in _REGISTERS:
+        return None
+    number = _REGISTERS.index(found["register"])
+    opcode = next((byte for byte in row.data if byte not in (0x2E, 0x3E)), 0)  # cs prefix: padding
+    if opcode == 0xE8:
+        good = _indirect(live, 0xD0 + number % 8, number > 7, is_nops)
+        good = good or fits(live, (*row.data[: len(live) - 5], *_CALL))
+    elif opcode == 0xE9:
+        good = _indirect(live, 0xE0 + number % 8, number > 7, _is_filler)
+        good = good or fits(live, (*row.data[: len(live) - 5], *_JUMP))
+    else:  # jcc: the opposite condition over the indirect jump
+        jcc = (row.data[-5] & 0x0F | 0x70) ^ 1
+        good = fits(live[:1], (jcc,)) and _indirect(live[2:], 0xE0 + number % 8, number > 7, _is_filler)
+    return "a retpoline" if good else None
+
+
+def _indirect(live: Bytes, modrm: int, high: bool, filler: Callable[[Bytes], bool]) -> bool:
+    """``[lfence] call *%REG`` or ``jmp``, and what fills up the rest."""
+    body: Tuple[int, ...] = (0x41, 0xFF, modrm) if high else (0xFF, modrm)
+    for start in (body, (0x2E, *body), (0x0F, 0xAE, 0xE8, *body)):
+        if len(start) <= len(live) and fits(live[: len(start)], start) and filler(live[len(start) :]):
+            return True
+    return False
+
+
+def _static_call(row: Instruction, live: Bytes, name: str) -> Optional[str]:
+    if not _STATIC_CALL.match(name) or len(live) not in (5, 6):
+        return None
+    if row.data[:1] == b"\xe8":
+        good = fits(live, _CALL) or is_nop(live) or any(fits(live, form) for form in _ZERO)
+    elif row.data[:1] == b"\xe9":
+        good = any(fits(live, form) for form in _RETURNS)
+    else:
+        good = fits(live[:2], row.data[:2])
+    return "a static call" if good else None
+
+
+def _paravirt(row: Instruction, live: Bytes, name: str) -> Optional[str]:
+    if not _PARAVIRT.match(name) or len(row.data) not in (6, 7) or row.data[0] != 0xFF:
+        return None
+    rest = live[5:]
+    if (fits(live[:5], _CALL) or fits(live[:5], _JUMP)) and (is_nops(rest) or _is_filler(rest)):
+        return "a paravirt call"
+    if any(is_nops(live[length:]) for length in range(5)):
+        return "a paravirt call"
+    return None
+
+
+def _static_key(row: Instruction, live: Bytes, _: str) -> Optional[str]:
+    size = len(row.data)
+    jump = {5: _JUMP, 2: _SHORT}.get(size)
+    if jump is None:
+        return None
+    if is_nop(row.data) and (fits(live, jump) or is_nop(live)):
+        return "a static key"
+    if row.data[0] in (0xE9, 0xEB) and fits(row.data, jump):
+        if is_nop(live):
+            return "a static key"
+        if size == 5 and fits(live[:2], _SHORT) and is_nops(live[2:]):
+            return "a CPU feature's branch"
+    return None
+
+
+def _lock(row: Instruction, live: Bytes, _: str) -> Optional[str]:
+    at = row.data.find(b"\xf0", 0, 4)
+    if at >= 0 and row.text.startswith("lock") and fits(live, (*row.data[:at], 0x3E, *row.data[at + 1 :])):
+        return "a lock prefix that one CPU does not need"
+    return None
+
+
+def _endbr(row: Instruction, live: Bytes, _: str) -> Optional[str]:
+    if fits(row.data, _ENDBR) and any(fits(live, form) for form in _SEALED):
+        return "a sealed endbr64"
+    return None
+
+
+_RULES: Sequence[Callable[[Instruction, Bytes, str], Optional[str]]] = (
+    _fentry,
+    _return_thunk,
+    _retpoline,
+    _static_call,
+    _paravirt,
+    _static_key,
+    _lock,
+    _endbr,
+)
+
+
+def is_nop(live: Bytes) -> bool:
+    """Whether ``live`` may be one no-op."""
+    return any(fits(live, form) for form in _NOPS.get(len(live), ()))
+
+
+def _is_filler(live: Bytes) -> bool:
+    """What may stand behind a jump: breakpoints or no-ops."""
+    return all(byte in (0xCC, None) for byte in live) or is_nops(live)
+
+
+def _shifted(data: bytes, live: Bytes) -> bool:
+    """Whether a call's target moved to the padding before the function (16 bytes, or 10 of them)."""
+    target = int.from_bytes(data[1:5], "little", signed=True)
+    moved = ((target - back) & 0xFFFFFFFF for back in (0x10, 0x0A))
+    return any(fits(live[1:5], place.to_bytes(4, "little")) for place in moved)
+
+
+def _target(row: Instruction) -> str:
+    """The name that a call or jump goes to; "" when it has none."""
+    for relocation in row.relocations:
+        return _ADDEND.sub("", relocation.target)
+    found = _NAME.search(row.text) or _NAME.search(row.comment or "")
+    return found["name"] if found else ""
