@@ -77,9 +77,8 @@ def focus(report: Report) -> Optional[Frame]:
     """The frame whose instruction is shown: the instruction pointer, else (a bad pointer, a panic) the culprit's."""
     if report.ip is not None and report.ip.symbol is not None:
         return report.ip
-    blamed = culprit.culprit(report)
-    names = (frame for frame in culprit.way(report) if blamed and culprit.true_name(frame) == blamed.symbol)
-    return next(names, None)
+    blamed = culprit.blame(report)
+    return blamed.frame if blamed and blamed.frame in report.trace else None
 
 
 # ---------------------------------------------------------------- the steps

@@ -1,19 +1,17 @@
 """Whom to ask: the function where a person should look first, and the first out-of-tree module on the way (pure).
 
-The way is what certainly ran: the instruction pointer, then the certain frames of the trace, innermost first. Which
-functions on it are passed over stands in machinery.py, which of them call back in dispatch.py.
+The way is what certainly ran (callchain.py). Which functions on it are passed over stands in machinery.py, which of
+them call back in dispatch.py.
 """
 
 import re
-from dataclasses import replace
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import dispatch, machinery, where
+from kdumpwrap import callchain, dispatch, machinery, where
 from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
 
 SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
 WAITING = frozenset({"hung-task"})
-OVERFLOWN = frozenset({"stack-overflow", "double-fault"})
 
 # Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: udp4_lib_lookup2+0x7ea/0x7f0
 # BUG: KASAN: use-after-free in aead_recvmsg+0x1758/0x1bc0
@@ -44,7 +42,7 @@ def culprit(report: Report) -> Optional[Culprit]:
     if found is None:
         return None
     place = where.telling(found.frame.locations) or Location(None, None, None)
-    return Culprit(true_name(found.frame), found.frame.module, place.file, place.line, found.why)
+    return Culprit(callchain.true_name(found.frame), found.frame.module, place.file, place.line, found.why)
 
 
 def blame(report: Report) -> Optional[Blame]:
@@ -54,11 +52,13 @@ def blame(report: Report) -> Optional[Blame]:
         return Blame(named, "its stack was overwritten")
     if named and report.kind == "kcsan":  # the traces belong to two tasks
         return Blame(named, "named in the headline")
+    if report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
+        return None
     if report.kind in SAMPLED:
         return _sampled(report)
     if overflown(report):
         return _overflowing(report)
-    path = way(report)
+    path = callchain.way(report)
     if path:
         return _first(report, path)
     return Blame(named, "named in the headline") if named else None
@@ -67,53 +67,17 @@ def blame(report: Report) -> Optional[Blame]:
 def suspect(report: Report) -> Optional[Suspect]:
     """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
 
-    Proof is the module list: a flag O, P (proprietary modules are never in the tree; el6 knows no O), or el6's U
-    (not signed by the vendor). Where the list is missing or cut before the module's name, nobody is accused.
+    Proof is a flag in the module list (`callchain.strangers`). Where the list is missing, or cut before the module's
+    name, nobody is accused.
     """
-    strangers = _strangers(report)
-    for frame in way(report):
+    strangers = callchain.strangers(report)
+    for frame in callchain.way(report):
         if frame.module in strangers:
             place = where.telling(frame.locations) or Location(None, None, None)
             flags = next(module.flags for module in report.modules if module.name == frame.module)
-            symbol = None if hidden(frame) else true_name(frame)
+            symbol = None if callchain.hidden(frame) else callchain.true_name(frame)
             return Suspect(str(frame.module), flags, symbol, place.file, place.line)
     return None
-
-
-# ---------------------------------------------------------------- the way
-
-
-def way(report: Report) -> Tuple[Frame, ...]:
-    """The instruction pointer, then the certain frames, each with a symbol; none stands there twice in a row.
-
-    aarch64 and s390x print the instruction pointer once more as the first frame of the trace (behind ``LR``).
-    """
-    path: List[Frame] = []
-    for frame in (report.ip, *report.trace):
-        if frame is None or not frame.symbol or not frame.certain:
-            continue
-        again = path[-1:] + ([report.ip] if report.ip and len(path) == 2 else [])
-        if all((frame.symbol, frame.offset, frame.module) != (f.symbol, f.offset, f.module) for f in again):
-            path.append(frame)
-    return tuple(path)
-
-
-def hidden(frame: Frame) -> bool:
-    """Whether the symbol is that of the function *behind* the one that ran.
-
-    A call that never returns may be a function's last instruction; its return address is then the next function's
-    +0x0 (or the padding before it, ``__pfx_…``), and only the vmlinux can tell which function that was.
-    """
-    if frame.exact or frame.locations:
-        return False
-    return frame.offset == 0 or bool(frame.symbol and frame.symbol.startswith("__pfx_"))
-
-
-def true_name(frame: Frame) -> str:
-    """The function's name in the source; behind a call that never returns (+0x0) the one that the vmlinux tells."""
-    if frame.offset == 0 and not frame.exact and frame.locations and frame.locations[-1].function:
-        return frame.locations[-1].function
-    return machinery.plain(frame.symbol or "")
 
 
 def passed_over(report: Report, frame: Frame) -> Optional[machinery.Group]:
@@ -122,16 +86,15 @@ def passed_over(report: Report, frame: Frame) -> Optional[machinery.Group]:
     A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
     """
-    waiting = report.kind in WAITING or _ATOMIC in report.headline
-    group = machinery.group(true_name(frame), waiting)
+    group = machinery.group(callchain.true_name(frame), _waits(report))
     if group is None or group.anywhere or frame.module is None:
         return group
     doubtful = not report.modules and bool(set(report.taint or "") & set("OP"))
-    return None if doubtful or frame.module in _strangers(report) else group
+    return None if doubtful or frame.module in callchain.strangers(report) else group
 
 
-def _strangers(report: Report) -> FrozenSet[str]:
-    return frozenset(module.name for module in report.modules if set(module.flags) & set("OPU"))
+def _waits(report: Report) -> bool:
+    return report.kind in WAITING or _ATOMIC in report.headline
 
 
 # ---------------------------------------------------------------- the search
@@ -143,12 +106,14 @@ def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
     concealed: Optional[Frame] = None
     for index, frame in enumerate(path):
         interrupt = dispatch.is_interrupt(frame.symbol or "")
-        if index and (_is_entry(frame) or ((interrupt or left(path[index - 1], frame)) and not _all_report(skipped))):
+        if index and (
+            _is_entry(frame) or ((interrupt or callchain.left(path[index - 1], frame)) and not _all_report(skipped))
+        ):
             break
         group = passed_over(report, frame)
         if group or interrupt:
             skipped.append((group.name if group else "exception handling", frame))
-        elif hidden(frame):
+        elif callchain.hidden(frame):
             concealed = concealed or frame
         else:
             return Blame(frame, _reason(report, frame, skipped, concealed))
@@ -156,7 +121,7 @@ def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
 
 
 def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:
-    others = [(name, passed) for name, passed in skipped if name not in _MESSENGERS]
+    others = [(name, passed) for name, passed in skipped if name not in callchain.MESSENGERS]
     if concealed is not None:
         return f"below a function that the log cannot name: the one that ends at {concealed.symbol}+0x0"
     if not others:
@@ -168,88 +133,78 @@ def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], 
         if frame is report.ip:
             return "the instruction pointer"
         return "first frame past the report's own" if skipped else "first frame of the trace"
-    names = " < ".join(dict.fromkeys(true_name(passed) for _, passed in others[-4:]))  # innermost first
+    names = " < ".join(dict.fromkeys(callchain.true_name(passed) for _, passed in others[-4:]))  # innermost first
     groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
-    start = "the task's own frame, past" if report.kind in WAITING else "first frame past"
+    start = "the task's own frame, past" if _waits(report) else "first frame past"
     return f"{start} the {groups} machinery ({names})"
 
 
 def _last_resort(report: Report, path: Sequence[Frame], skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
     """All is machinery, or the log was cut there: what is left to say.
 
-    Of a task that waits, or that called panic(), the outermost frame that is known, if it says for what; otherwise the
-    innermost that does not only report.
+    Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
+    does not only report.
     """
-    if report.kind in WAITING:
-        known = [frame for name, frame in skipped if name not in (*_MESSENGERS, "scheduling")]
-        return Blame(known[-1], "the outermost frame that the log shows") if known else None
-    known = [frame for name, frame in skipped if name not in _MESSENGERS]
-    known = known or [frame for frame in path if not _reports(frame) and not hidden(frame)]
+    hopeless = (*callchain.MESSENGERS, "scheduling", "context checking")
+    known = [frame for name, frame in skipped if name not in hopeless or frame is report.ip]
+    known = known or [frame for frame in path if not passed_over(report, frame) and not callchain.hidden(frame)]
     if not known:
         return None
-    frame = known[-1] if report.kind == "panic" else known[0]
+    frame = known[-1] if _waits(report) or report.kind == "panic" else known[0]
     return Blame(frame, "the instruction pointer" if frame is report.ip else "nothing but machinery on the way")
 
 
 def _sampled(report: Report) -> Optional[Blame]:
     """For a loop that was sampled: the function that stays the same from sample to sample.
 
-    Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module is in that module's own
-    loop. Otherwise it is the function that was called back: the system call, the driver's operation, the timer's, the
-    work item's function.
+    Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module, or in what that called, is
+    in that module's own loop. Otherwise it is the function that was called back: the system call, the driver's
+    operation, the timer's, the work item's function.
     """
-    path = interrupted(report)
-    own = next((frame for frame in path if not passed_over(report, frame)), None)
-    if own is not None and own.module in _strangers(report):
-        return Blame(own, "where the CPU was, in an out-of-tree module")
-    return called_back(report, path) or _first(report, path or way(report))
+    path = callchain.interrupted(report)
+    back = called_back(report, path)
+    own = out_of_tree(report, path)
+    if own:
+        return Blame(own[0], "the out-of-tree code in which the CPU was")
+    return back or _first(report, path or callchain.way(report))
+
+
+def out_of_tree(report: Report, path: Sequence[Frame]) -> Tuple[Frame, ...]:
+    """The first run of frames in one out-of-tree module, above whatever called it back."""
+    strangers = callchain.strangers(report)
+    run: List[Frame] = []
+    for frame in path:
+        if run and frame.module != run[0].module:
+            break
+        if frame.module in strangers:
+            run.append(frame)
+        elif _calls_long(frame):
+            break
+    return tuple(run)
 
 
 def overflown(report: Report) -> bool:
     """Whether the stack ran over: how deep it was matters, not where the last straw fell."""
-    return report.kind in OVERFLOWN or _STACK_END in report.headline
+    deep = report.kind == "stack-overflow" or _STACK_END in report.headline
+    return deep or (report.kind == "double-fault" and bool(callchain.recursion(report)))
 
 
 def _overflowing(report: Report) -> Optional[Blame]:
-    path = interrupted(report)
-    again = recursion(report)
+    path = callchain.interrupted(report)
+    again = callchain.recursion(report)
     if again:
         return Blame(again[-1], "it is called again and again until the stack is full")
-    return called_back(report, path) or _first(report, path or way(report))
-
-
-def recursion(report: Report) -> Tuple[Frame, ...]:
-    """The frames that stand on the trace more than twice, each once, in the order of their last (outermost) call."""
-    last: Dict[Tuple[Optional[str], Optional[int]], Frame] = {}
-    count: Dict[Tuple[Optional[str], Optional[int]], int] = {}
-    for frame in report.trace:
-        if frame.certain and frame.symbol:
-            call = (frame.symbol, frame.offset)
-            last.pop(call, None)
-            last[call] = frame
-            count[call] = count.get(call, 0) + 1
-    return tuple(frame for call, frame in last.items() if count[call] > 2)
-
-
-def interrupted(report: Report) -> Tuple[Frame, ...]:
-    """The way without the interrupt in which the report was made: what the CPU did before."""
-    frames = [frame for frame in report.trace if frame.symbol and frame.certain]
-    start = next((index for index, frame in enumerate(frames) if dispatch.is_interrupt(frame.symbol or "")), None)
-    if start is None or not any(dispatch.is_watch(frame.symbol or "") for frame in frames[:start]):
-        return tuple(frame for frame in way(report) if not _reports(frame))
-    while start < len(frames) and dispatch.is_interrupt(frames[start].symbol or ""):
-        start += 1
-    return way(replace(report, ip=None, trace=tuple(frames[start:])))
+    return called_back(report, path) or _first(report, path or callchain.way(report))
 
 
 def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
     """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
     before: Optional[Frame] = None
     for frame in path:
-        caller = dispatch.caller(true_name(frame))
+        caller = dispatch.caller(callchain.true_name(frame))
         if caller is not None and caller.calls == dispatch.OTHER_CPU:
             return Blame(frame, "it waits for the answer of another CPU")
-        if caller is not None and caller.loops:
+        if _calls_long(frame) and caller is not None:
             if before is not None and not passed_over(report, before):
                 return Blame(before, f"the {caller.calls} that was called; the samples move inside it")
             return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
@@ -257,26 +212,18 @@ def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
     return None
 
 
-_MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})
-
-
-def _reports(frame: Frame) -> bool:
-    group = machinery.group(true_name(frame))
-    return group is not None and group.name in _MESSENGERS
+def _calls_long(frame: Frame) -> bool:
+    caller = dispatch.caller(callchain.true_name(frame))
+    return caller is not None and caller.loops
 
 
 def _all_report(skipped: Sequence[Tuple[str, Frame]]) -> bool:
-    return all(name in _MESSENGERS for name, _ in skipped)
+    return all(name in callchain.MESSENGERS for name, _ in skipped)
 
 
 def _is_entry(frame: Frame) -> bool:
-    caller = dispatch.caller(true_name(frame))
+    caller = dispatch.caller(callchain.true_name(frame))
     return caller is not None and caller.calls in ("system call", "thread function")
-
-
-def left(before: Frame, frame: Frame) -> bool:
-    """Whether ``frame`` was interrupted by what stands before it, and so has nothing to do with it."""
-    return before.context != frame.context and before.context in ("IRQ", "SOFTIRQ", "NMI")
 
 
 def _named(report: Report) -> Optional[Frame]:
@@ -286,5 +233,5 @@ def _named(report: Report) -> Optional[Frame]:
         return None
     last = found[-1]
     made = Frame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
-    same = (frame for frame in way(report) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
+    same = (frame for frame in callchain.way(report) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
     return next(same, made)

@@ -5,14 +5,13 @@ Below such a call stands how the kernel came there, which is the same for every 
 a bug to the next: a softirq may run on the way out of any interrupt. So a signature ends there, and the function that
 was called is the one name that stays the same however often a loop is sampled (lockups, stalls).
 
-Names are written as in machinery.py: regular expressions that match a whole name as `machinery.bare` gives it.
+Names are written as in machinery.py: regular expressions that match a whole name as `symbolname.bare` gives it.
 """
 
-import re
 from functools import lru_cache
-from typing import NamedTuple, Optional, Pattern, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap import machinery
+from kdumpwrap import symbolname
 
 
 class Caller(NamedTuple):
@@ -165,47 +164,27 @@ _INTERRUPT = """
     system_reset_(common|exception) do_irq (ext|io|restart|mcck)_int_handler do_(ext|io)_irq
 """
 
-# what looks at a CPU from time to time, or makes it print its trace
+# what makes a CPU print where it is: a watchdog, the check of RCU, a request from another CPU
 _WATCH = """
-    dump_stack(_lvl)? (sched_)?show_(task|regs) rcu_(check_callbacks|sched_clock_irq|pending|dump_cpu_stacks)
-    .*_cpu_stall update_process_times tick_.* hrtimer_interrupt watchdog_.* nmi_(cpu_backtrace|trigger_.*|panic) panic
-    perf_event_(overflow|nmi_handler) arch_timer_handler_.* is_hardlockup timer_interrupt
+    rcu_(check_callbacks|sched_clock_irq|pending|dump_cpu_stacks) .*_cpu_stall nmi_(cpu_backtrace|trigger_.*|panic)
+    watchdog_.* perf_event_(overflow|nmi_handler) is_hardlockup dump_stack(_lvl)? (sched_)?show_(task|regs|stack)
+    dump_backtrace panic
 """
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> Tuple[Tuple[Caller, Pattern[str]], ...]:
-    return tuple((caller, re.compile("|".join(caller.names.split()))) for caller in CALLERS)
-
-
-@lru_cache(maxsize=1)
-def _interrupt() -> Pattern[str]:
-    return re.compile("|".join(_INTERRUPT.split()))
-
-
-@lru_cache(maxsize=1)
-def _watch() -> Pattern[str]:
-    return re.compile("|".join(_WATCH.split()))
 
 
 @lru_cache(maxsize=1 << 15)
 def caller(symbol: str) -> Optional[Caller]:
     """The group of functions that call back to which ``symbol`` belongs, or None."""
-    name = machinery.bare(symbol)
-    if len(name) > machinery.LONGEST_NAME:
-        return None
-    return next((found for found, names in _compiled() if names.fullmatch(name)), None)
+    return next((caller for caller in CALLERS if symbolname.matches(symbol, caller.names)), None)
 
 
 @lru_cache(maxsize=1 << 15)
 def is_interrupt(symbol: str) -> bool:
     """Whether ``symbol`` is part of the way from an interrupted instruction to the interrupt's handler."""
-    name = machinery.bare(symbol)
-    return len(name) <= machinery.LONGEST_NAME and _interrupt().fullmatch(name) is not None
+    return symbolname.matches(symbol, _INTERRUPT)
 
 
 @lru_cache(maxsize=1 << 15)
 def is_watch(symbol: str) -> bool:
-    """Whether ``symbol`` belongs to a watchdog, to the periodic check of RCU, or prints a CPU's trace."""
-    name = machinery.bare(symbol)
-    return len(name) <= machinery.LONGEST_NAME and _watch().fullmatch(name) is not None
+    """Whether ``symbol`` belongs to a watchdog, to the check of RCU, or prints a trace for them."""
+    return symbolname.matches(symbol, _WATCH)

@@ -5,15 +5,14 @@ that act on whatever their caller hands them, or that report what somebody else 
 where a person should look first. A name stands here for what the function does in the kernel, of any version from
 2.6.32 to today. Functions that call back (``process_one_work``, ``call_timer_fn``) are another matter: see dispatch.py.
 
-Names are regular expressions, split by blanks, that must match a whole name as `bare` gives it: without compiler
-suffix and without leading underscores, so that ``lock_acquire`` stands for ``__lock_acquire`` too.
+Names are regular expressions, split by blanks, that must match a whole name as `symbolname.bare` gives it: without
+compiler suffix and leading underscores, so that ``lock_acquire`` stands for ``__lock_acquire`` too.
 """
 
-import re
 from functools import lru_cache
-from typing import NamedTuple, Optional, Pattern, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-LONGEST_NAME = 512  # KSYM_NAME_LEN since Linux 6.1; what is longer names no function
+from kdumpwrap import symbolname
 
 
 class Group(NamedTuple):
@@ -33,9 +32,9 @@ GROUPS: Tuple[Group, ...] = (
         "They print the report or stop the kernel, once somebody else has found the fault.",
         """
         dump_(stack|stack_lvl|trace|backtrace|backtrace_entry|cpu_task|header|page) show_(stack|stack_log_lvl|regs)
-        show_(regs_print_info|registers|trace_log_lvl|trace_log|state_filter) sched_show_task (un)?wind_backtrace
-        (c|walk)_(backtrace|stackframe) arch_stack_walk.* stack_trace_save.* save_stack.* stack_depot_.* printk(_.*)?
-        vprintk(_.*)? console_(unlock|flush_all|emit_next_record) call_console_drivers
+        print_bad_pte show_(regs_print_info|registers|trace_log_lvl|trace_log|state_filter) sched_show_task
+        (un)?wind_backtrace (c|walk)_(backtrace|stackframe) arch_stack_walk.* stack_trace_save.* save_stack.*
+        stack_depot_.* printk(_.*)? vprintk(_.*)? console_(unlock|flush_all|emit_next_record) call_console_drivers
         (dev|netdev|xfs|drm_dev)_v?printk(_emit)? (dev|netdev)_(emerg|alert|crit|err|warn|notice|info) v?panic
         nmi_panic.* crash_kexec.* machine_kexec crash_save_.* native_machine_crash_shutdown crash_setup_regs
         warn(_printk|_alloc|_alloc_show_mem|_bogus_irq_restore|_slowpath_.*)? report_bug.* handle_bug fixup_bug die
@@ -202,7 +201,10 @@ GROUPS: Tuple[Group, ...] = (
     Group(
         "page lock",
         "Locking a page or a buffer, or waiting for its I/O: the caller knows which one.",
-        "(un)?lock_(page|buffer)(_.*)? folio_((un)?lock|wait|wake)(_.*)? wait_on_(page|buffer).* wake_up_page.*",
+        """
+        (un)?lock_(page|buffer)(_.*)? sync_(page|buffer)(_killable)? folio_((un)?lock|wait|wake)(_.*)?
+        wait_on_(page|buffer).* wake_up_page.*
+        """,
     ),
     Group(
         "timer",
@@ -219,8 +221,9 @@ GROUPS: Tuple[Group, ...] = (
         "Queueing, flushing and cancelling work: the caller owns the work item, and its memory.",
         """
         queue_(delayed_)?work(_on|_node)? mod_delayed_work(_on)? (flush|cancel)_(delayed_)?work(_sync|_timer)?
-        (flush|drain)_workqueue start_flush_work try_to_grab_pending insert_(work|wq_barrier) check_flush_dependency
-        get_work_pool schedule_(delayed_)?work(_on)? kthread_(queue|flush|cancel|mod)_.* irq_work_(queue|sync|claim).*
+        (flush|drain)_workqueue start_flush_work try_to_grab_pending insert_(work|wq_barrier) init_work
+        schedule_on_each_cpu check_flush_dependency get_work_pool schedule_(delayed_)?work(_on)?
+        kthread_(queue|flush|cancel|mod)_.* irq_work_(queue|sync|claim).*
         tasklet_(kill|schedule|hi_schedule|schedule_common|unlock_.*) task_work_(add|cancel).*
         """,
     ),
@@ -237,10 +240,11 @@ GROUPS: Tuple[Group, ...] = (
         memcg_(slab|kmem|alloc_slab).* obj_cgroup_(charge|uncharge|alloc|free).*
         alloc_(pages?|frozen_pages|folio)(_.*)? folio_alloc(_noprof)? vma_alloc_.* get_page_from_freelist
         (prep_new_page|post_alloc_hook) rmqueue.* get_(free_pages|zeroed_page) free_(hot_cold_)?pages?(_.*)?
-        (folio_)?put(_compound)?(_pages?)?(_list)? release_pages page_frag_.* vm(alloc|ap)(_.*)? vz?alloc(_node)?
-        get_vm_area.* (alloc|free|find|remove)_(vmap|vm)_area.* purge_vmap_area_lazy
-        pcpu_(alloc|free|populate|create|block|chunk).* alloc_percpu.* free_percpu mempool_.* dma_pool_.* devm_k.*
-        devres_(alloc|free|add).* k(mem|str|strn)dup.* kv?asprintf.* (v?mem|strn)dup_user(_nul)? sock_k[mz]alloc
+        (folio_)?put(_compound)?(_pages?)?(_list)? release_pages folios_put.* (pagevec|folio_batch)_release
+        page_frag_.* vm(alloc|ap)(_.*)? vz?alloc(_node)? get_vm_area.* (alloc|free|find|remove)_(vmap|vm)_area.*
+        purge_vmap_area_lazy pcpu_(alloc|free|populate|create|block|chunk).* alloc_percpu.* free_percpu mempool_.*
+        dma_pool_.* devm_k.* devres_(alloc|free|add).* k(mem|str|strn)dup.* kv?asprintf.* (v?mem|strn)dup_user(_nul)?
+        sock_k[mz]alloc
         """,
     ),
     Group(
@@ -288,10 +292,11 @@ GROUPS: Tuple[Group, ...] = (
         """,
     ),
     Group(
-        "device model",
-        "Names, references and events of devices: the driver that registers or removes the device is the caller.",
+        "registration",
+        "Names, references and events of devices, sysfs and proc files: who registers or removes them is the caller.",
         """
         kobject_.* kset_.* kobj_(child_ns_ops|ns_ops|kset_.*) add_uevent_var (get|put)_device
+        sysfs_(do_)?create_(dir_ns|link.*) proc_(register|create.*|mkdir.*)
         device_(add|del|register|unregister|initialize|create|create_with_groups|create_vargs|create_groups_vargs|destroy)
         """,
     ),
@@ -314,44 +319,17 @@ GROUPS: Tuple[Group, ...] = (
         "waiting",
         "A task that hangs stands in some wait; its own function is the one that chose to wait.",
         """
-        (.*_)?(timed)?wait(_.*)? (.*_)?fdatawait(_.*)? sleep_on_.* synchronize_.* rcu_barrier_.* kthread_(stop|park)
-        (m|u|s|f)sleep.* do_read_cache_(page|folio) refrigerator try_to_freeze freezing_slow_path
+        (.*_)?(timed)?wait(_.*)? (.*_)?fdatawait(_.*)? sleep_on_.* synchronize_.* rcu_barrier_.*
+        kthread_(stop|park|create).* (m|u|s|f)sleep.* do_read_cache_(page|folio) refrigerator try_to_freeze
+        freezing_slow_path
         """,
         waiting=True,
     ),
 )
 
 
-def plain(symbol: str) -> str:
-    """The name as it stands in the source: ``__lock_acquire.constprop.0`` gives ``__lock_acquire``.
-
-    Left out: what the compiler appends (``.isra.0``, ``.part.1``, ``.cold``, ``.llvm.123``), the dot of a ppc64 entry
-    point, ``__pfx_`` of the padding before a function, ``__cfi_`` of the type word before it.
-    """
-    name = symbol.lstrip(".").split(".", 1)[0]
-    for prefix in ("__pfx_", "__cfi_"):
-        if name.startswith(prefix):
-            name = name[len(prefix) :]
-    return name
-
-
-def bare(symbol: str) -> str:
-    """`plain` without leading underscores: ``lock_acquire``."""
-    return plain(symbol).lstrip("_")
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> Tuple[Tuple[Group, Pattern[str]], ...]:
-    return tuple((group, re.compile("|".join(group.names.split()))) for group in GROUPS)
-
-
 @lru_cache(maxsize=1 << 15)
 def group(symbol: str, waiting: bool = False) -> Optional[Group]:
     """The group that passes ``symbol`` over, or None. ``waiting``: groups for a task that waits count too."""
-    name = bare(symbol)
-    if len(name) > LONGEST_NAME:
-        return None
-    for candidate, names in _compiled():
-        if (waiting or not candidate.waiting) and names.fullmatch(name):
-            return candidate
-    return None
+    groups = (group for group in GROUPS if waiting or not group.waiting)
+    return next((group for group in groups if symbolname.matches(symbol, group.names)), None)

@@ -8,21 +8,15 @@ the way to the bug differs from one time to the next. It needs no debuginfo, so 
 import hashlib
 import re
 from dataclasses import replace
-from typing import Iterable, Iterator, List, Optional, Sequence
+from typing import Iterator, List, Sequence
 
-from kdumpwrap import culprit, dispatch, machinery
+from kdumpwrap import callchain, culprit, dispatch, symbolname
 from kdumpwrap.model import Frame, Report, Signature
 
 DEPTH = (
     3  # functions in a signature: the culprit and two callers tell bugs apart; more would follow the compiler's mood
 )
 
-# x64_sys_write, arm64_sys_write, ia32_compat_sys_write, SyS_write, SYSC_write, ksys_write, do_sys_write
-_SYSTEM_CALL = re.compile(
-    r"(?:(?:x64|ia32|arm64|s390x?|riscv|powerpc|se|do)_)?k?(?:compat_)?(?:sys|SyS|SYSC)_(?P<name>\w+)"
-)
-# bpf_prog_6deef7357e7b4530_sd_devices, bpf_trampoline_6442453466_1: names made at run time
-_GENERATED = re.compile(r"(?P<name>bpf_(?:prog|trampoline))(?:_[0-9a-f]{16}|_\d+)*(?P<rest>_\w+)?")
 # numbers and addresses in a headline; "#" stands for each
 _NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")
 
@@ -32,7 +26,7 @@ def signature(report: Report) -> Signature:
 
     A log without any function gives the headline, its numbers replaced: ``panic Attempted to kill init! exitcode=#``.
     """
-    names = " < ".join(_unrepeated(_names(_unresolved(report))))
+    names = " < ".join(_names(_unresolved(report)))
     text = f"{report.kind} {names or _wording(report)}"
     return Signature(hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12], text)
 
@@ -58,7 +52,7 @@ def _names(report: Report) -> Iterator[str]:
     if report.kind in culprit.SAMPLED or culprit.overflown(report):
         yield from _loop(report, found.frame)
         return
-    path = culprit.way(report)
+    path = callchain.way(report)
     start = next((index for index, frame in enumerate(path) if frame is found.frame), None)
     if start is None:  # named in the headline alone
         yield _name(found.frame)
@@ -70,29 +64,33 @@ def _names(report: Report) -> Iterator[str]:
     yield from _callers(report, path[start:])
 
 
-def _callers(report: Report, path: Sequence[Frame]) -> Iterator[str]:
-    """The culprit and who called it, up to whoever called back."""
-    kept = 0
-    before: Optional[Frame] = None
-    for frame in path:
-        called_back = dispatch.caller(culprit.true_name(frame)) is not None or dispatch.is_interrupt(frame.symbol or "")
-        if before is not None and (called_back or kept == DEPTH or culprit.left(before, frame)):
-            return
-        if before is None or not (culprit.passed_over(report, frame) or frame.offset == 0):
-            kept += _name(frame) != (_name(before) if before else None)
-            yield _name(frame)
-        before = frame
+def _callers(report: Report, path: Sequence[Frame]) -> List[str]:
+    """The culprit and who called it, up to whoever called back.
+
+    What stands twice in a row stands once: recursion, ``foo.part.0 < foo``, ``__foo < foo``, which another compiler
+    makes one function.
+    """
+    names = [_name(path[0])]
+    for before, frame in zip(path, path[1:]):
+        called_back = dispatch.caller(callchain.true_name(frame)) or dispatch.is_interrupt(frame.symbol or "")
+        if called_back or len(names) == DEPTH or callchain.left(before, frame):
+            break
+        skipped = culprit.passed_over(report, frame) or callchain.hidden(frame)
+        if not skipped and names[-1] != _name(frame):
+            names.append(_name(frame))
+    return names
 
 
 def _loop(report: Report, entry: Frame) -> Iterator[str]:
     """What stays the same from sample to sample, or however often a function calls itself."""
-    again = culprit.recursion(report)
+    again = callchain.recursion(report)
     if again and culprit.overflown(report):
         yield from sorted({_name(frame) for frame in again})[:DEPTH]
         return
-    path = culprit.interrupted(report)
+    path = callchain.interrupted(report)
+    own = culprit.out_of_tree(report, path)
     back = culprit.called_back(report, path)
-    frame = back.frame if back else entry
+    frame = own[-1] if own else back.frame if back else entry
     name = _name(frame)
     if name.startswith("smp_call_function"):
         name = "smp_call_function"  # _many, _single, _many_cond: whoever waits, another CPU is the one that hangs
@@ -102,20 +100,5 @@ def _loop(report: Report, entry: Frame) -> Iterator[str]:
 
 
 def _name(frame: Frame) -> str:
-    name = machinery.bare(frame.symbol or "")
-    match = _SYSTEM_CALL.fullmatch(name)
-    if match:
-        name = f"sys_{match['name']}"
-    match = _GENERATED.fullmatch(name)
-    if match:
-        name = f"{match['name']}{match['rest'] or ''}"
+    name = symbolname.lasting(frame.symbol or "")
     return f"{name}[{frame.module}]" if frame.module else name
-
-
-def _unrepeated(names: Iterable[str]) -> List[str]:
-    """Without what follows itself: recursion, ``foo.part.0 < foo``, ``__foo < foo``."""
-    kept: List[str] = []
-    for name in names:
-        if kept[-1:] != [name]:
-            kept.append(name)
-    return kept

@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "kdumpwrap"
 # From the bottom up. A file imports from the layers under its own, and from its own directory.
 LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__init__", "model", "errors"),  # values and errors: the standard library only
-    ("taint", "where", "machinery"),  # letters, lines, names of functions, and what they mean
-    ("dispatch",),  # names of functions that call back
+    ("taint", "where", "symbolname"),  # letters, lines, names of functions, and what they mean
+    ("machinery", "dispatch"),  # tables of functions that are passed over, and of those that call back
+    ("callchain",),  # what certainly ran
     ("parse", "render", "culprit", "packages"),  # pure: text in, values out; values in, text out
     ("signature",),  # what makes two culprits the same bug
     ("codecheck", "namesakes", "explain"),  # judgements on parsed text: is it so, which one, why
@@ -24,7 +25,19 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("parse", "culprit", "explain", "codecheck", "namesakes", "machinery", "dispatch", "signature", "where")
+PURE = (
+    "parse",
+    "culprit",
+    "explain",
+    "codecheck",
+    "namesakes",
+    "machinery",
+    "dispatch",
+    "callchain",
+    "symbolname",
+    "signature",
+    "where",
+)
 WORLD = {"os", "subprocess", "pathlib", "io", "shutil", "socket", "tempfile", "glob", "sys"}
 BOUGHT = {"typer", "rich", "pygments", "pexpect", "packaging"}
 

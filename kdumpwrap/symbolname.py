@@ -1,0 +1,56 @@
+"""Names of kernel functions, freed from what compilers, architectures and the run time add to them (pure)."""
+
+import re
+from functools import lru_cache
+from typing import Pattern
+
+LONGEST = 512  # KSYM_NAME_LEN since Linux 6.1; what is longer names no function
+
+# x64_sys_write, arm64_sys_write, ia32_compat_sys_write, SyS_write, SYSC_write, ksys_write, do_sys_write
+_SYSTEM_CALL = re.compile(
+    r"(?:(?:x64|ia32|arm64|s390x?|riscv|powerpc|se|do)_)?k?(?:compat_)?(?:sys|SyS|SYSC)_(?P<name>\w+)"
+)
+# bpf_prog_6deef7357e7b4530_sd_devices, bpf_trampoline_6442453466_1: made at run time
+_GENERATED = re.compile(r"(?P<name>bpf_(?:prog|trampoline))(?:_[0-9a-f]{16}|_\d+)*(?P<rest>_\w+)?")
+
+
+def plain(symbol: str) -> str:
+    """The name as it stands in the source: ``__lock_acquire.constprop.0`` gives ``__lock_acquire``.
+
+    Left out: what the compiler appends (``.isra.0``, ``.part.1``, ``.cold``, ``.llvm.123``), the dot of a ppc64 entry
+    point, ``__pfx_`` of the padding before a function, ``__cfi_`` of the type word before it.
+    """
+    name = symbol.lstrip(".").split(".", 1)[0]
+    for prefix in ("__pfx_", "__cfi_"):
+        if name.startswith(prefix):
+            name = name[len(prefix) :]
+    return name
+
+
+def bare(symbol: str) -> str:
+    """`plain` without leading underscores: ``lock_acquire``."""
+    return plain(symbol).lstrip("_")
+
+
+def lasting(symbol: str) -> str:
+    """`bare`, the same on every architecture and boot: ``__x64_sys_write`` gives ``sys_write``."""
+    name = bare(symbol)
+    match = _SYSTEM_CALL.fullmatch(name)
+    if match:
+        return f"sys_{match['name']}"
+    match = _GENERATED.fullmatch(name)
+    return f"{match['name']}{match['rest'] or ''}" if match else name
+
+
+def matches(symbol: str, names: str) -> bool:
+    """Whether the `bare` name of ``symbol`` matches, as a whole, one of the regular expressions in ``names``.
+
+    They are split by blanks: ``"printk(_.*)? v?panic"``.
+    """
+    name = bare(symbol)
+    return len(name) <= LONGEST and _compiled(names).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(names: str) -> Pattern[str]:
+    return re.compile("|".join(names.split()))
