@@ -3,39 +3,47 @@
 import os
 import re
 import stat
-from datetime import datetime
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
+from kdumpwrap import crashfile, crashname, kdumpconf
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.model import Crash, Entry
 
-DEFAULT_PATH = "/var/crash"
+_HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
+_ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
+
+# names in the order in which they are preferred; the number is Debian's stamp
+_DMESG = tuple(
+    map(
+        re.compile,
+        (r"vmcore-dmesg\.txt", r"dmesg\.\d{12}", r"dmesg(\.txt)?", r"vmcore-dmesg-incomplete\.txt"),
+    )
+)
+_VMCORE = tuple(
+    re.compile(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
+    for form in (
+        r"vmcore",
+        r"(dump|vmcore)\.\d{12}",
+        r"vmcore\.flat",
+        r"[\w.-]+\.vmcore",  # Exadata's HOST.vmcore
+        r"(vmcore|dump)-incomplete",
+    )
+)
+# of the capture kernel: it says how kdump went, and is never taken for the log of the crash
+CAPTURE_LOG = "kexec-dmesg.log"
+
 _LINUX_VERSION = re.compile(rb"Linux version ([0-9][!-~]*)")
 _CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+[!-~]*) #")
-_ENDS = 1 << 16  # bytes of a log's beginning and end that list looks at
-BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
+_OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
+_MAGIC = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile\0", b"\x7fELF")
 
-# names in the order in which they are preferred; a stamp stands for Debian's dmesg.202312201051
-_DMESG = re.compile(r"(vmcore-dmesg\.txt|dmesg\.\d{12}|dmesg(\.txt)?|vmcore-dmesg-incomplete\.txt)")
-_VMCORE = re.compile(
-    r"(vmcore|(?:dump|vmcore)\.\d{12}|vmcore\.flat|[\w.-]+\.vmcore|vmcore-incomplete|dump-incomplete)(?:\.(?:gz|bz2|xz|lz4))?"
-)
 
-# the directory's name, by the release that made it (facts about kexec-tools' kdump-lib and Debian's kdump-config)
-_NAMES = (
-    # 127.0.0.1-2023-12-20-10:51:07 el6, el7.1 and later; fe80::1-2023-…; ABRT's vmcore-127.0.0.1-2023-…;
-    # copies to other file systems lose the colons
-    (re.compile(r"(?:vmcore-)?(?P<host>.+)-(?P<stamp>\d{4}-\d\d-\d\d-\d\d[:._-]\d\d[:._-]\d\d)"), "%Y-%m-%d-%H:%M:%S"),
-    # 127.0.0.1-2014.06.01-10:51:07 el7.0
-    (re.compile(r"(?:vmcore-)?(?P<host>.+)-(?P<stamp>\d{4}\.\d\d\.\d\d-\d\d:\d\d:\d\d)"), "%Y.%m.%d-%H:%M:%S"),
-    # 127.0.0.1-01.06.12-10:51:07 before that
-    (re.compile(r"(?:vmcore-)?(?P<host>.+)-(?P<stamp>\d\d\.\d\d\.\d\d-\d\d:\d\d:\d\d)"), "%d.%m.%y-%H:%M:%S"),
-    # 202312201051 Debian and Ubuntu; HOST-202312201051 from a remote one
-    (re.compile(r"(?:(?P<host>.+)-)?(?P<stamp>\d{12})"), "%Y%m%d%H%M"),
-    # 2023-12-20-10-51 and 2023-12-20-10:51 SUSE; HOST-… from a remote one
-    (re.compile(r"(?:(?P<host>.+)-)?(?P<stamp>\d{4}-\d\d-\d\d-\d\d[:-]\d\d)"), "%Y-%m-%d-%H:%M"),
-)
+class Found(NamedTuple):
+    """What lies below a root: its crashes, oldest first, and the directories that could not be read, with why."""
+
+    entries: Tuple[Entry, ...]
+    unreadable: Tuple[Tuple[str, str], ...]
 
 
 def find(target: Optional[str], root: Path = Path("/")) -> Crash:
@@ -44,177 +52,224 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     Raises NoCrash with a line that says what was looked at.
     """
     if target is None:
-        return newest(default_path(root))
+        return newest(root)
     if target == "-":
         return Crash("-", dmesg="-")
-    path = Path(target)
-    mode = _mode(path)
+    mode = _mode(target)
     if mode is None:
         raise NoCrash(f"{target}: no such file or directory", "kdumpwrap list")
     if stat.S_ISDIR(mode):
-        crash = inspect(path)
-        if crash is None:
-            raise NoCrash(f"{target}: neither a vmcore nor its dmesg in this directory", f"kdumpwrap list {target}")
-        return crash
+        return _directory(target)
     if not stat.S_ISREG(mode):
         raise NoCrash(f"{target}: not a regular file", "name a crash directory, a log or a vmcore")
-    host, time = _name(path.absolute().parent.name)
-    if is_vmcore(path):
-        return Crash(target, None, target, host, time)
+    directory, file = Path(target).absolute().parent, Path(target).name
+    if file == CAPTURE_LOG:
+        what = "the log of the kernel that saved the dump, not of the one that crashed"
+        raise NoCrash(f"{target}: {what}", f"kdumpwrap analyze {directory}")
+    host, time = crashname.parse(directory.name)
+    if is_vmcore(target):
+        beside = inspect(directory)
+        dmesg = beside.dmesg if beside and beside.vmcore == f"{directory}/{file}" else None
+        return Crash(target, dmesg, target, host, time)
     return Crash(target, target, None, host, time)
 
 
-def inspect(path: Path) -> Optional[Crash]:
-    """The crash in the directory ``path``, None when it holds none. The capture kernel's log is not its log."""
-    entry = _entry(path)
-    return entry.crash if entry else None
-
-
-def entries(path: Path) -> Tuple[Entry, ...]:
-    """Every crash below ``path`` (each directory in it, no deeper), oldest first.
-
-    Raises NoCrash when ``path`` is no directory, KdumpwrapError when it cannot be read.
-    """
-    found: List[Entry] = []
+def inspect(path: Union[str, Path]) -> Optional[Crash]:
+    """The crash in the directory ``path`` as it is now, None when it holds none (any more)."""
     try:
-        with os.scandir(path) as items:
-            names = [item.name for item in items if item.is_dir()]
+        entry = _entry(str(path), _contents(str(path)))
+    except OSError:
+        return None
+    return entry.crash if entry and _saved(entry) else None
+
+
+def entries(path: Union[str, Path]) -> Tuple[Entry, ...]:
+    """Every crash below ``path``, oldest first (see scan)."""
+    return scan(path).entries
+
+
+def scan(path: Union[str, Path]) -> Found:
+    """What lies below ``path``: in its directories, in theirs where they hold no crash themselves, or in itself.
+
+    A directory that is linked to is looked at once. Raises NoCrash when ``path`` is no directory, KdumpwrapError when
+    it cannot be read.
+    """
+    try:
+        top = _contents(str(path))
     except (FileNotFoundError, NotADirectoryError):
         raise NoCrash(f"{path}: no such directory", "kdumpwrap doctor") from None
-    except OSError as error:
-        raise KdumpwrapError(f"{path}: {error.strerror}", f"sudo kdumpwrap list {path}") from None
-    for name in names:
-        entry = _entry(path / name)
-        if entry:
-            found.append(entry)
+    except (OSError, ValueError) as error:
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap list {path}") from None
+    found: List[Entry] = []
+    unreadable: List[Tuple[str, str]] = []
+    own = _entry(str(path), top)
+    if own:
+        found.append(own)
+    else:
+        seen: Set[Tuple[int, int]] = set()
+        for item in _directories(top, seen):
+            found += _below(item.path, seen, unreadable)
     found.sort(key=lambda entry: (entry.crash.time or "", entry.crash.path))
-    return tuple(found)
+    return Found(tuple(found), tuple(sorted(unreadable)))
 
 
-def newest(path: Path) -> Crash:
-    """The newest crash under ``path``; raises NoCrash when there is none."""
-    found = entries(path)
-    if not found:
-        raise NoCrash(f"{path}: no crash here", "kdumpwrap doctor")
-    return found[-1].crash
+def newest(root: Path = Path("/")) -> Crash:
+    """The newest crash of which anything was saved, where kdump.conf below ``root`` puts them; raises NoCrash."""
+    path = default_path(root)
+    saved = [entry.crash for entry in entries(path) if _saved(entry)]
+    if not saved:
+        raise NoCrash(f"{path}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
+    return saved[-1]
 
 
 def default_path(root: Path = Path("/")) -> Path:
-    """Where kdump saves on this host: ``path`` of kdump.conf (the last one wins), else /var/crash, below ``root``."""
-    path = DEFAULT_PATH
-    try:
-        text = (root / "etc/kdump.conf").read_text("utf-8", "replace")
-    except OSError:
-        text = ""
-    for line in text.splitlines():
-        words = line.partition("#")[0].split()
-        if len(words) >= 2 and words[0] == "path":
-            path = words[1].strip("\"'")
-    return root / path.lstrip("/")
-
-
-def blocks(path: str) -> Iterator[bytes]:
-    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB.
-
-    Only a regular file is read: a FIFO or a device in its place would hang us or worse.
-    """
-    if path == "-":
-        import sys
-
-        yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
-        return
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError as error:
-        hint = f"sudo kdumpwrap analyze {path}" if isinstance(error, PermissionError) else ""
-        raise KdumpwrapError(f"{path}: {error.strerror}", hint) from None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise KdumpwrapError(f"{path}: not a regular file", "name a crash directory, a log or a vmcore")
-        try:
-            yield from iter(lambda: file.read(BLOCK), b"")
-        except OSError as error:
-            raise KdumpwrapError(f"{path}: {error.strerror}") from None
+    """Where kdump saves on the host whose files lie below ``root``: as kdump.conf says, else /var/crash."""
+    return kdumpconf.directory(root)
 
 
 def release(crash: Crash) -> Optional[str]:
-    """The kernel's release as the log's first or last 64 KiB tell it: ``Linux version 5.14.0-…`` or ``Comm: … #1``."""
-    if crash.dmesg is None:
-        return None
-    first = last = b""
+    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
     try:
-        for block in blocks(crash.dmesg):
-            first, last = first or block, block
+        if crash.dmesg is not None:
+            match = _LINUX_VERSION.search(crashfile.head(crash.dmesg, _HEAD))
+            match = match or _CPU_LINE.search(crashfile.tail(crash.dmesg, _ENDS))
+        elif crash.vmcore is not None:
+            match = _OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS))
+        else:
+            return None
     except KdumpwrapError:
         return None
-    match = _LINUX_VERSION.search(first[:_ENDS]) or _CPU_LINE.search(last[-_ENDS:])
     return match[1].decode("ascii", "replace") if match else None
 
 
-def is_vmcore(path: Path) -> bool:
-    """Whether ``path`` starts like a dump: makedumpfile's two formats, or the ELF file of /proc/vmcore."""
+def is_vmcore(path: str) -> bool:
+    """Whether the file starts like a dump, makedumpfile's two formats or the ELF of /proc/vmcore, or is named so."""
+    if _rank(_VMCORE, Path(path).name) is not None:
+        return True
     try:
-        head = next(blocks(str(path)), b"")[:16]
+        return crashfile.head(path, 16).startswith(_MAGIC)
     except KdumpwrapError:
-        return _VMCORE.fullmatch(path.name) is not None
-    return head.startswith((b"KDUMP   ", b"DISKDUMP", b"makedumpfile\0", b"\x7fELF"))
+        return False
 
 
-def _entry(path: Path) -> Optional[Entry]:
-    dmesg: Optional[os.DirEntry[str]] = None
-    vmcore: Optional[os.DirEntry[str]] = None
-    incomplete: List[str] = []
+# ---------------------------------------------------------------- directories
+
+
+def _directory(path: str) -> Crash:
     try:
-        with os.scandir(path) as items:
-            for item in sorted(items, key=lambda item: item.name):
-                if "incomplete" in item.name:
-                    incomplete.append(item.name)
-                if _DMESG.fullmatch(item.name) and _better(item, dmesg):
-                    dmesg = item
-                elif _VMCORE.fullmatch(item.name) and _better(item, vmcore):
-                    vmcore = item
-    except OSError:
+        entry = _entry(path, _contents(path))
+    except OSError as error:
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap analyze {path}") from None
+    if entry is None:
+        raise NoCrash(f"{path}: neither a vmcore nor its dmesg in this directory", f"kdumpwrap list {path}")
+    if not _saved(entry):
+        raise NoCrash(f"{path}: kdump saved neither the vmcore nor its dmesg", f"less {path}/{CAPTURE_LOG}")
+    return entry.crash
+
+
+def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, str]]) -> List[Entry]:
+    """The crash in ``path``, or those one level deeper: ROOT/HOST/CRASH of a server, pstore's EPOCH/001."""
+    try:
+        items = _contents(path)
+    except FileNotFoundError:
+        return []  # gone since it was listed
+    except OSError as error:
+        unreadable.append((path, crashfile.reason(error)))
+        return []
+    own = _entry(path, items)
+    if own:
+        return [own]
+    found = []
+    for item in _directories(items, seen):
+        try:
+            entry = _entry(item.path, _contents(item.path))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unreadable.append((item.path, crashfile.reason(error)))
+            continue
+        if entry:
+            found.append(entry)
+    return found
+
+
+def _contents(path: str) -> "List[os.DirEntry[str]]":
+    with os.scandir(path) as items:
+        return list(items)
+
+
+def _directories(items: "List[os.DirEntry[str]]", seen: Set[Tuple[int, int]]) -> "Iterator[os.DirEntry[str]]":
+    """The directories among ``items``, then those that symbolic links lead to and that were not ``seen``."""
+    links = []
+    for item in items:
+        if item.is_symlink():
+            links.append(item)
+        elif item.is_dir(follow_symlinks=False):
+            seen.add((0, item.inode()))
+            yield item
+    for item in links:
+        try:
+            target = item.stat()
+        except OSError:  # a loop, or nothing there
+            continue
+        if stat.S_ISDIR(target.st_mode) and not seen & {(0, target.st_ino), (target.st_dev, target.st_ino)}:
+            seen.add((target.st_dev, target.st_ino))
+            yield item
+
+
+def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
+    """The crash that ``items`` of the directory ``path`` make; None when there is no sign of one."""
+    dmesg = _best(_DMESG, items)
+    vmcore = _best(_VMCORE, items)
+    if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
         return None
-    if dmesg is None and vmcore is None:
-        return None
-    host, time = _name(path.absolute().name)
+    incomplete = tuple(sorted(item.name for item in items if "incomplete" in item.name))
+    host, time = _name(path)
     if time is None:
         time = _modified(vmcore or dmesg)
-    size = _size(vmcore) if vmcore else None
-    crash = Crash(str(path), dmesg.path if dmesg else None, vmcore.path if vmcore else None, host, time)
-    return Entry(crash, size, tuple(incomplete))
+    vmcore_bytes = _size(vmcore) if vmcore else None
+    dmesg_bytes = _size(dmesg) if dmesg else None
+    if not dmesg_bytes and vmcore_bytes:
+        dmesg = None  # an empty log: the one in the vmcore is asked
+    crash = Crash(path, dmesg.path if dmesg else None, vmcore.path if vmcore else None, host, time)
+    return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
 
 
-def _better(item: "os.DirEntry[str]", than: "Optional[os.DirEntry[str]]") -> bool:
-    """A finished file before an unfinished one, a full one before an empty one, then the first by name."""
-    if than is None:
-        return True
-    return ("incomplete" not in item.name, _size(item) > 0) > ("incomplete" not in than.name, _size(than) > 0)
+def _saved(entry: Entry) -> bool:
+    return entry.crash.dmesg is not None or entry.crash.vmcore is not None
 
 
-def _name(name: str) -> Tuple[Optional[str], Optional[str]]:
-    """Host and ISO 8601 time that a crash directory's name tells."""
-    for pattern, form in _NAMES:
-        match = pattern.fullmatch(name)
-        if not match:
-            continue
-        stamp = match["stamp"]
-        if (":" in form and ":" not in stamp) or "_" in stamp:
-            stamp = stamp[:10] + "-" + re.sub(r"[._-]", ":", stamp[11:])
-        try:
-            return match["host"], datetime.strptime(stamp, form).isoformat()
-        except ValueError:
-            continue
-    return None, None
+def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]") -> "Optional[os.DirEntry[str]]":
+    """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
+    fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
+    if len(fitting) > 1:
+        fitting.sort(key=lambda one: ("incomplete" in one[1].name, not _size(one[1]), one[0], one[1].name))
+    return fitting[0][1] if fitting else None
 
 
-def _mode(path: Path) -> Optional[int]:
+def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
+    return next((rank for rank, form in enumerate(names) if form.fullmatch(name)), None)
+
+
+def _name(path: str) -> crashname.Name:
+    """Host and time by the directory's name; pstore's EPOCH/001 has its time one level up."""
+    above, _, own = path.rpartition("/")
+    if not above or own in ("", ".", ".."):
+        real = Path(path).resolve()
+        above, own = str(real.parent), real.name
+    return crashname.parse(above.rpartition("/")[2] if re.fullmatch(r"\d{3}", own) else own)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _mode(path: str) -> Optional[int]:
     try:
-        return path.stat().st_mode
+        return Path(path).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
-        raise KdumpwrapError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}") from None
 
 
 def _size(item: "os.DirEntry[str]") -> int:
@@ -226,6 +281,6 @@ def _size(item: "os.DirEntry[str]") -> int:
 
 def _modified(item: "Optional[os.DirEntry[str]]") -> Optional[str]:
     try:
-        return datetime.fromtimestamp(item.stat().st_mtime).isoformat(timespec="seconds") if item else None
-    except (OSError, OverflowError, ValueError):
+        return crashname.clock(item.stat().st_mtime) if item else None
+    except OSError:
         return None

@@ -261,6 +261,7 @@ class Entry(NamedTuple):
     crash: Crash
     vmcore_bytes: Optional[int]  # None: no vmcore
     incomplete: Tuple[str, ...]  # names of files that kdump did not finish
+    dmesg_bytes: Optional[int] = None  # None: no log beside the vmcore
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("parse", "render", "culprit", "packages"),  # pure: text in, values out; values in, text out
     ("signature",),  # what makes two culprits the same bug
     ("codecheck", "namesakes", "explain"),  # judgements on parsed text: is it so, which one, why
+    ("crashfile", "crashname", "kdumpconf"),  # a crash's files, its name, and where kdump puts it
     ("tools", "crashdir"),  # one touches programs, the other files
     ("debuginfo", "rawcode"),
     ("analyze",),  # the story of one crash
