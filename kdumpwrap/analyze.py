@@ -2,14 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import crashdir
+from kdumpwrap import crashdir, crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.excerpt import source
 from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, subject
 from kdumpwrap.objects import Place, lookup, part
 from kdumpwrap.symbolize import Symbolizer
+
+if TYPE_CHECKING:
+    from kdumpwrap.evidence import Evidence, Window
+
+# The parser and the judgement are imported where they are used: while they load, nm and addr2line are at work.
 
 
 def analyze(target: Optional[str], places: Places) -> Analysis:
@@ -44,24 +50,145 @@ def read(crash: Crash) -> Log:
         raise KdumpwrapError(
             f"{crash.path}: no dmesg beside the vmcore", f"makedumpfile --dump-dmesg {crash.vmcore} FILE"
         )
-    return oops.parse(crashdir.blocks(crash.dmesg))
+    return oops.parse(crashfile.blocks(crash.dmesg))
 
 
 def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Tuple[Analysis, ...]:
     """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together."""
+    frames = (frame for _, log in crashes for report in log.reports for frame in _frames(report))
+    symbolizer.load(frames, crashes[0][1].arch)
+    started = [_start(crash, log, symbolizer) for crash, log in crashes]
+    cases = [_gather(case, symbolizer) for case in started]
+    located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
+    return tuple(_analysis(case, located, symbolizer) for case in cases)
+
+
+# ---------------------------------------------------------------- the steps
+
+
+class _Case(NamedTuple):
+    """One crash on its way: first its reports get addresses, then the one it is about gets its instructions."""
+
+    crash: Crash
+    log: Log
+    reports: Tuple[Report, ...]
+    window: "Optional[Window]" = None
+    evidence: "Optional[Evidence]" = None
+
+
+def _start(crash: Crash, log: Log, symbolizer: Symbolizer) -> _Case:
+    """Base + offset for every frame; objdump sets out for the function that is shown."""
     from kdumpwrap import evidence
 
-    arch = crashes[0][1].arch
-    symbolizer.load((frame for _, log in crashes for report in log.reports for frame in _frames(report)), arch)
-    placed = [[_placed(report, symbolizer) for report in log.reports] for _, log in crashes]
-    subjects = [subject(reports, log.fatal) for (_, log), reports in zip(crashes, placed)]
-    windows = [
-        evidence.start(reports[index], symbolizer) if index is not None else None
-        for reports, index in zip(placed, subjects)
-    ]
-    wanted: Set[Place] = {
-        place for reports in placed for report in reports for place in _places(report, symbolizer)
-    }
-    for reports, index, window in zip(placed, subjects, windows):
-        ...
-    return ()
+    reports = tuple(_placed(report, symbolizer) for report in log.reports)
+    index = subject(reports, log.fatal)
+    return _Case(crash, log, reports, None if index is None else evidence.start(reports[index], symbolizer))
+
+
+def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
+    """The instructions are there: the code bytes are compared with them."""
+    from kdumpwrap import evidence
+
+    index = subject(case.reports, case.log.fatal)
+    if index is None:
+        return case
+    return case._replace(evidence=evidence.gather(case.reports[index], case.window, symbolizer, case.log.arch))
+
+
+def _analysis(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Analysis:
+    """Lines for frames and instructions, the source, the judgement."""
+    crash, log = case.crash, case.log
+    index = subject(case.reports, log.fatal)
+    reports = list(case.reports)
+    slide = log.kernel_offset
+    if index is not None and case.evidence is not None:
+        found = case.evidence
+        reports[index], slide = found.report, found.slide
+        reports[index] = replace(reports[index], disassembly=found.lined(located))
+    reports = [_located(report, located, symbolizer) for report in reports]
+    if index is not None and case.evidence is not None and case.evidence.frame is not None:
+        chain = located.get(_place(case.evidence.frame), ())
+        reports[index] = replace(reports[index], source=source(chain, symbolizer.release, symbolizer.places))
+    vmlinux = symbolizer.objects.get(None)
+    kernel = Kernel(
+        log.release,
+        log.arch,
+        str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
+        vmlinux.build_id if vmlinux else None,
+        _slide(reports) if slide is None else slide,
+    )
+    problems = symbolizer.problems(frame for report in reports for frame in _frames(report))
+    return _finished(crash, kernel, [_judged(report) for report in reports], log.fatal, problems)
+
+
+def _finished(
+    crash: Crash, kernel: Kernel, reports: Sequence[Report], fatal: Optional[int], problems: Sequence[Problem]
+) -> Analysis:
+    from kdumpwrap import signature
+
+    index = subject(reports, fatal)
+    if index is None:
+        what = "standard input" if crash.dmesg == "-" else crash.dmesg
+        problems = (*problems, Problem(f"{what}: no report of a crash in this log"))
+    sign = signature.signature(reports[index]) if index is not None else None
+    return Analysis(crash, kernel, tuple(reports), fatal, sign, tuple(problems))
+
+
+# ---------------------------------------------------------------- one report
+
+
+def _placed(report: Report, symbolizer: Symbolizer) -> Report:
+    """``report`` with link-time addresses: base + offset."""
+    ip = report.ip and symbolizer.place(report.ip)
+    return replace(report, ip=ip, trace=tuple(symbolizer.place(frame) for frame in report.trace))
+
+
+def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Report:
+    """``report`` with file and line for each frame that the object has in the size of the log."""
+
+    def lines(frame: Frame) -> Frame:
+        known = frame.address is not None and symbolizer.fits(frame)
+        return replace(frame, locations=located.get(_place(frame), ())) if known else frame
+
+    return replace(report, ip=report.ip and lines(report.ip), trace=tuple(lines(frame) for frame in report.trace))
+
+
+def _judged(report: Report) -> Report:
+    """``report`` with whom to ask and why it happened."""
+    from kdumpwrap import culprit
+
+    return replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+
+
+def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
+    """Every address of a case that wants a line."""
+    for report in case.reports:
+        for frame in _frames(report):
+            if frame.address is not None and symbolizer.fits(frame):
+                yield _place(frame)
+    if case.evidence is not None:
+        yield from case.evidence.places()
+
+
+def _place(frame: Frame) -> Place:
+    return Place(part(frame), lookup(frame))
+
+
+def _frames(report: Report) -> Iterator[Frame]:
+    if report.ip is not None:
+        yield report.ip
+    yield from report.trace
+
+
+def _slide(reports: Sequence[Report]) -> Optional[int]:
+    """The KASLR offset, from an address that the log printed and the one that the vmlinux has for it."""
+    for report in reports:
+        for frame in _frames(report):
+            if frame.runtime is not None and frame.address is not None and frame.module is None:
+                return frame.runtime - frame.address
+    return None
+
+
+def _beside(crash: Crash) -> Optional[Path]:
+    path = crash.dmesg or crash.vmcore
+    return None if path is None or path == "-" else Path(path).parent

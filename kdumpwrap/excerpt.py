@@ -1,10 +1,11 @@
 """What is shown round a place in the code: some instructions, the marked one among them, and lines of the source."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
-from kdumpwrap.model import Frame, Instruction, Location, Source
-from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.model import Instruction, Location, Source
+from kdumpwrap.objects import Part, Place
 from kdumpwrap.where import telling
 
 BEFORE, AFTER = 8, 5  # instructions shown round the marked one
@@ -23,15 +24,20 @@ def excerpt(rows: Sequence[Instruction], before: int = BEFORE, after: int = AFTE
     return ()
 
 
-def source(frame: Optional[Frame], symbolizer: Symbolizer) -> Optional[Source]:
-    """The lines round a resolved frame: of the most telling function of its inline chain whose file is here."""
-    if frame is None:
-        return None
-    best = telling(frame.locations)
-    chain: List[Location] = [best] if best else []
-    for place in (*chain, *frame.locations):
+def lined(
+    rows: Sequence[Instruction], where: Part, located: Mapping[Place, Sequence[Location]]
+) -> Tuple[Instruction, ...]:
+    """``rows`` with file and line of the innermost function at each address."""
+    chains = [(row, located.get(Place(where, row.address), ())) for row in rows]
+    return tuple(row._replace(file=chain[0].file, line=chain[0].line) if chain else row for row, chain in chains)
+
+
+def source(chain: Sequence[Location], release: Optional[str], places: Places) -> Optional[Source]:
+    """The lines round a resolved address: of the most telling function of its inline chain whose file is here."""
+    best = telling(chain)
+    for place in (*([best] if best else []), *chain):
         if place.file is not None and place.line is not None:
-            found = debuginfo.source(place.file, place.line, symbolizer.release, symbolizer.places)
+            found = debuginfo.source(place.file, place.line, release, places)
             if found:
                 return found
     return None

@@ -2,17 +2,15 @@
 
 import os
 import re
-import tempfile
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.excerpt import excerpt, marked, source
+from kdumpwrap.excerpt import excerpt, lined, marked, source
 from kdumpwrap.model import Frame, Listing, Problem
-from kdumpwrap.symbolize import Symbolizer, lookup
+from kdumpwrap.objects import Place, lookup, part
+from kdumpwrap.symbolize import Symbolizer
 
 # "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
 _EXPRESSION = re.compile(
@@ -46,20 +44,18 @@ def resolve(
 ) -> Tuple[Tuple[Tuple[str, Frame], ...], Tuple[Problem, ...]]:
     """Each expression with its resolved frame, and what could not be done. A name of several functions gives each."""
     frames = [parse(expression, caller=caller) for expression in expressions]
-    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
-        symbolizer = _symbolizer(release, places, Path(directory))
-        with closing(symbolizer):
-            symbolizer.load(frames)
-            placed = [
-                (expression, one)
-                for expression, frame in zip(expressions, frames)
-                for one in _each_function(symbolizer, frame)
-            ]
-            lines = symbolizer.locate(frame for _, frame in placed)
-            problems = list(symbolizer.problems(frames))
-            problems += [_unknown(symbolizer, frame) for _, frame in placed if _is_unknown(symbolizer, frame)]
-            answers = tuple((text, replace(frame, locations=lines.get(frame, ()))) for text, frame in placed)
-            return answers, tuple(problems)
+    with _symbolizer(release, places) as symbolizer:
+        symbolizer.load(frames)
+        placed = [
+            (expression, one)
+            for expression, frame in zip(expressions, frames)
+            for one in _each_function(symbolizer, frame)
+        ]
+        lines = symbolizer.locate(_place(frame) for _, frame in placed if frame.address is not None)
+        problems = list(symbolizer.problems(frames))
+        problems += [_unknown(symbolizer, frame) for _, frame in placed if _is_unknown(symbolizer, frame)]
+        answers = tuple((text, replace(frame, locations=lines.get(_place(frame), ()))) for text, frame in placed)
+        return answers, tuple(problems)
 
 
 def disassemble(
@@ -70,35 +66,40 @@ def disassemble(
     Raises KdumpwrapError when there is no such function, or several.
     """
     frame = parse(expression, caller=caller)
-    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
-        symbolizer = _symbolizer(release, places, Path(directory))
-        with closing(symbolizer):
-            symbolizer.load([frame])
-            placed = symbolizer.place(frame)
-            if placed.candidates:
-                addresses = ", ".join(f"{address:#x}" for address in placed.candidates)
-                raise KdumpwrapError(
-                    f"{frame.symbol} names {len(placed.candidates)} functions: {addresses}",
-                    f"kdumpwrap disasm '{frame.symbol}+{frame.offset or 0:#x}/SIZE', SIZE as the log prints it",
-                )
-            function = symbolizer.function(placed)
-            if function is None:
-                problems = symbolizer.problems([frame]) or (_unknown(symbolizer, frame),)
-                raise KdumpwrapError(problems[0].message, problems[0].hint)
-            job = symbolizer.disassemble(placed, *symbolizer.extent(function))
-            placed = replace(placed, locations=symbolizer.locate([placed]).get(placed, ()))
-            rows = marked(symbolizer.keep(placed.module, job.result) or (), lookup(placed))
-            listing = Listing(placed, rows if whole else excerpt(rows), source(placed, symbolizer))
-            problems = symbolizer.problems([frame])
-            if rows and not listing.instructions:
-                problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
-            return listing, problems
+    with _symbolizer(release, places) as symbolizer:
+        symbolizer.load([frame])
+        placed = symbolizer.place(frame)
+        if placed.candidates:
+            addresses = ", ".join(f"{address:#x}" for address in placed.candidates)
+            raise KdumpwrapError(
+                f"{frame.symbol} names {len(placed.candidates)} functions: {addresses}",
+                f"kdumpwrap disasm '{frame.symbol}+{frame.offset or 0:#x}/SIZE', SIZE as the log prints it",
+            )
+        function = symbolizer.function(placed)
+        if function is None:
+            problems = symbolizer.problems([frame]) or (_unknown(symbolizer, frame),)
+            raise KdumpwrapError(problems[0].message, problems[0].hint)
+        where = part(placed)
+        job = symbolizer.disassemble(where, *symbolizer.extent(function))
+        rows = marked(symbolizer.keep(placed.module, job.result) or (), lookup(placed))
+        shown = rows if whole else excerpt(rows)
+        lines = symbolizer.locate([_place(placed), *(Place(where, row.address) for row in shown)])
+        placed = replace(placed, locations=lines.get(_place(placed), ()))
+        problems = symbolizer.problems([frame])
+        if rows and not shown:
+            problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
+        listing = Listing(placed, lined(shown, where, lines), source(placed.locations, symbolizer.release, places))
+        return listing, problems
 
 
-def _symbolizer(release: Optional[str], places: Places, directory: Path) -> Symbolizer:
+def _symbolizer(release: Optional[str], places: Places) -> Symbolizer:
     if release is None and places.vmlinux is None:
         release = os.uname().release
-    return Symbolizer(release, None, places, directory)
+    return Symbolizer(release, places)
+
+
+def _place(frame: Frame) -> Place:
+    return Place(part(frame), lookup(frame))
 
 
 def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[Frame]:

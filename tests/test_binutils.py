@@ -8,6 +8,7 @@ import pytest
 
 from kdumpwrap import example
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
+from kdumpwrap.parse import nm
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import run
 
@@ -57,16 +58,24 @@ def test_elf() -> None:
 
 
 def test_symbols_release_lines_and_instructions() -> None:
-    table = binutils.symbols(TOOLS, VMLINUX, ["iptunnel_xmit"])
-    (symbol,) = table.functions["iptunnel_xmit"]
+    table = binutils.symbols(TOOLS, VMLINUX)
+    (symbol,) = nm.parse(table, ["iptunnel_xmit"])["iptunnel_xmit"]
     assert (symbol.address, symbol.size) == (0xFFFFFFFF81898C00, 0x1C0)
-    assert table.banner is not None
-    assert binutils.release(TOOLS, VMLINUX, table.banner) == "4.19.113-88.8bs.el7.x86_64"
+    banner = nm.address(table, "linux_banner")
+    assert banner is not None
+    assert binutils.release(TOOLS, VMLINUX, banner) == "4.19.113-88.8bs.el7.x86_64"
     (chain,) = binutils.locations(TOOLS, VMLINUX, [symbol.address + 0x17D]).values()
     assert [(place.function, place.line) for place in chain] == [("iptunnel_xmit_stats", 462), ("iptunnel_xmit", 87)]
     rows = binutils.instructions(TOOLS, VMLINUX, symbol.address, symbol.address + 0x1C0)
     assert [row.text for row in rows if row.address == symbol.address + 0x17D] == ["addq $0x1,0x10(%rax)"]
     assert binutils.locations(TOOLS, VMLINUX, []) == {}
+
+
+def test_an_addr2line_that_waits_gives_the_same_lines() -> None:
+    address = 0xFFFFFFFF81898C00 + 0x17D
+    waiting = binutils.start_locations(TOOLS, VMLINUX, 0xFFFFFFFF81898C00)
+    found = binutils.locations(TOOLS, VMLINUX, [address], started=waiting)
+    assert found[address] == binutils.locations(TOOLS, VMLINUX, [address])[address]
 
 
 def test_native_tools_for_this_machine(only: Callable[..., Path]) -> None:
@@ -114,26 +123,26 @@ def test_nothing_fits(only: Callable[..., Path]) -> None:
 def test_a_tool_that_is_missing(only: Callable[..., Path]) -> None:
     only()
     with pytest.raises(ToolMissing, match="nm is not installed"):
-        binutils.symbols(TOOLS, VMLINUX, ["f"])
+        binutils.symbols(TOOLS, VMLINUX)
 
 
 def test_a_tool_that_fails_says_why(only: Callable[..., Path]) -> None:
     only("nm", script="echo 'nm: out of luck' >&2; exit 1")
     with pytest.raises(ToolFailed, match=r"nm failed \(exit status 1\): nm: out of luck"):
-        binutils.symbols(TOOLS, VMLINUX, ["f"])
+        binutils.symbols(TOOLS, VMLINUX)
 
 
 def test_a_tool_that_is_killed(only: Callable[..., Path]) -> None:
     only("nm", script="kill -9 $$")
     with pytest.raises(ToolFailed, match="signal 9"):
-        binutils.symbols(TOOLS, VMLINUX, ["f"])
+        binutils.symbols(TOOLS, VMLINUX)
 
 
 def test_a_tool_that_hangs(only: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     only("nm", script="while :; do :; done")
     monkeypatch.setenv("KDUMPWRAP_TIMEOUT", "0.3")
     with pytest.raises(ToolTimeout, match=r"0\.3 s"):
-        binutils.symbols(TOOLS, VMLINUX, ["f"])
+        binutils.symbols(TOOLS, VMLINUX)
 
 
 def test_a_tool_that_prints_what_we_do_not_know(only: Callable[..., Path]) -> None:

@@ -24,6 +24,7 @@ class Elf(NamedTuple):
     has_symbols: bool
     has_lines: bool  # there is a .debug_line with something in it
     has_code: bool  # .text has bytes in this file (a .ko.debug's is NOBITS)
+    text: Optional[int] = None  # address of .text
 
 
 def parse(text: str) -> Optional[Elf]:
@@ -40,6 +41,7 @@ def parse(text: str) -> Optional[Elf]:
     kind = re.search(r"^ *Type: +(\w+)", text, re.M)
     build_id = re.search(r"Build ID: ([0-9a-f]+)", text)
     sections = dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
+    text_address = re.search(r"^ *\[ *\d+\] \.text +\w+ +([0-9a-f]+)", text, re.M)
     return Elf(
         machine=_MACHINES.get(machine[1], machine[1]),
         relocatable=bool(kind and kind[1] == "REL"),
@@ -47,4 +49,5 @@ def parse(text: str) -> Optional[Elf]:
         has_symbols=".symtab" in sections,
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
         has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
+        text=int(text_address[1], 16) if text_address else None,
     )

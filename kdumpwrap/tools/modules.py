@@ -18,6 +18,7 @@ class Module(NamedTuple):
     """The files that answer for one module. On CentOS they are two: ``.ko.xz`` has code, ``.ko.debug`` lines."""
 
     name: str
+    machine: Optional[str]  # as uname -m says it
     symbols: Path  # whose symbol table to read
     code: Optional[Path]  # its .text has bytes
     lines: Optional[Path]  # it has a line table
@@ -30,12 +31,18 @@ class _Candidate(NamedTuple):
 
 
 def open_module(
-    tools: Toolset, name: str, paths: Sequence[Path], directory: Path, build_id: Optional[str] = None
+    tools: Toolset,
+    name: str,
+    paths: Sequence[Path],
+    directory: Path,
+    *,
+    arch: Optional[str] = None,
+    build_id: Optional[str] = None,
 ) -> Tuple[Optional[Module], Tuple[str, ...]]:
     """The module made of the files ``paths``, best first, and why some were passed over.
 
     Compressed ones are unpacked into ``directory`` (private, removed by its owner). Files of two builds are never
-    mixed; with ``build_id`` (from the log) only files of that build count.
+    mixed; with ``build_id`` (from the log) only files of that build count, with ``arch`` only files made for it.
     """
     code: Optional[_Candidate] = None
     lines: Optional[_Candidate] = None
@@ -50,7 +57,7 @@ def open_module(
         except KdumpwrapError as error:
             refused.append(f"{path}: {error.message}")
             continue
-        problem = _unfit(candidate, tools, build_id or _build_id(code or lines))
+        problem = _unfit(candidate, arch, build_id or _build_id(code or lines))
         if candidate is None or problem:
             refused.append(f"{path}: {problem}")
             continue
@@ -61,18 +68,18 @@ def open_module(
     best = lines or code  # symbols of a file without lines still give addresses and instructions
     if best is None:
         return None, tuple(refused)
-    module = Module(name, best.path, code and code.path, lines and lines.path, best.elf.build_id)
+    module = Module(name, best.elf.machine, best.path, code and code.path, lines and lines.path, best.elf.build_id)
     return module, tuple(refused)
 
 
-def _unfit(candidate: Optional[_Candidate], tools: Toolset, build_id: Optional[str]) -> str:
+def _unfit(candidate: Optional[_Candidate], arch: Optional[str], build_id: Optional[str]) -> str:
     if candidate is None:
         return "not an ELF file"
     elf = candidate.elf
     if not elf.relocatable:
         return "not a kernel module"
-    if elf.machine != tools.arch:
-        return f"made for {elf.machine}, the crash is of {tools.arch}"
+    if arch is not None and elf.machine != arch:
+        return f"made for {elf.machine}, the crash is of {arch}"
     if not elf.has_symbols:
         return "stripped of its symbols"
     if build_id and elf.build_id and elf.build_id != build_id:

@@ -1,9 +1,11 @@
 """The one place where a process is started and waited for (crash(8), which wants a terminal, has its own)."""
 
+import contextlib
 import os
 import shlex
 import subprocess
 import time
+from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
@@ -35,32 +37,94 @@ def run(
     timeout: Optional[float] = None,
     ok: Tuple[int, ...] = (0,),
     package: str = "",
+    source: Optional[Path] = None,
+    sink: Optional[Path] = None,
 ) -> Output:
-    """What ``argv`` prints, fed with ``stdin`` (nothing: an end of file at once).
+    """What ``argv`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
 
+    With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
     ``timeout`` is in seconds; None: $KDUMPWRAP_TIMEOUT, else 120. Raises ToolMissing (the hint installs ``package``),
     ToolTimeout, or ToolFailed for an exit status outside ``ok``.
     """
     if timeout is None:
         timeout = _limit()
-    note(argv)
+    note(argv, source, sink)
     start = time.monotonic()
-    try:
-        done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, timeout=timeout, env=environment(), check=False
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        raise missing(argv[0], package) from None
-    except OSError as error:
-        raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise ToolTimeout(
-            argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shlex.join(argv)
-        ) from None
-    stderr = done.stderr.decode("utf-8", "backslashreplace")
-    if done.returncode not in ok:
-        raise ToolFailed(argv, f"{argv[0]} failed{_reason(done.returncode, stderr)}", shlex.join(argv))
-    return Output(done.stdout, stderr, time.monotonic() - start)
+    with contextlib.ExitStack() as files:
+        try:
+            fed = files.enter_context(source.open("rb")) if source else None
+            caught = files.enter_context(sink.open("xb")) if sink else subprocess.PIPE
+        except OSError as error:
+            raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
+        try:
+            done = subprocess.run(
+                list(argv),
+                input=None if fed else stdin,
+                stdin=fed,
+                stdout=caught,
+                stderr=subprocess.PIPE,
+                timeout=timeout,
+                env=environment(),
+                check=False,
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing(argv[0], package) from None
+        except OSError as error:
+            raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise _late(argv, timeout) from None
+    return _checked(argv, done.returncode, done.stdout or b"", done.stderr, start, ok)
+
+
+class Started:
+    """A program that was started before all that it shall read is known: what it loads meanwhile costs no time."""
+
+    def __init__(self, argv: Sequence[str], first: bytes = b"", *, package: str = "") -> None:
+        """Start ``argv`` and feed it ``first`` (a few bytes). Raises ToolMissing or ToolFailed."""
+        self.argv = tuple(argv)
+        note(argv)
+        self._start = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing(argv[0], package) from None
+        except OSError as error:
+            raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended already: finish() will tell how
+                self._process.stdin.write(first)
+                self._process.stdin.flush()
+
+    def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
+        """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
+        timeout = _limit() if timeout is None else timeout
+        try:
+            stdout, stderr = self._process.communicate(rest, timeout)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            raise _late(self.argv, timeout) from None
+        return _checked(self.argv, self._process.returncode, stdout, stderr, self._start, (0,))
+
+    def stop(self) -> None:
+        """End the program, if it still runs."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def _checked(
+    argv: Sequence[str], status: int, stdout: bytes, stderr: bytes, start: float, ok: Tuple[int, ...]
+) -> Output:
+    errors = stderr.decode("utf-8", "backslashreplace")
+    if status not in ok:
+        raise ToolFailed(argv, f"{argv[0]} failed{_reason(status, errors)}", shlex.join(argv))
+    return Output(stdout, errors, time.monotonic() - start)
+
+
+def _late(argv: Sequence[str], timeout: float) -> ToolTimeout:
+    return ToolTimeout(argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shlex.join(argv))
 
 
 def missing(tool: str, package: str = "") -> ToolMissing:
@@ -78,9 +142,11 @@ def environment() -> Dict[str, str]:
     return env
 
 
-def note(argv: Sequence[str]) -> None:
+def note(argv: Sequence[str], source: Optional[Path] = None, sink: Optional[Path] = None) -> None:
     """Remember that ``argv`` is being run, and tell those who watch."""
     command = shlex.join(argv)
+    command += f" <{shlex.quote(str(source))}" if source else ""
+    command += f" >{shlex.quote(str(sink))}" if sink else ""
     _history.append(command)
     for watcher in _watchers:
         watcher(command)

@@ -1,0 +1,131 @@
+"""The files that hold the code of one kernel, opened: its vmlinux and its modules, with their functions by name."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Collection, Dict, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap import debuginfo, packages
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Frame, Problem, Symbol
+from kdumpwrap.parse import nm
+from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.tools import binutils
+from kdumpwrap.tools.binutils import Toolset
+from kdumpwrap.tools.modules import open_module
+from kdumpwrap.tools.run import Started
+
+
+class Part(NamedTuple):
+    """What an address counts from: the vmlinux (both None), or a section of a module."""
+
+    module: Optional[str]
+    section: Optional[str]
+
+
+class Place(NamedTuple):
+    """A link-time address, to be looked up as it is."""
+
+    part: Part
+    address: int
+
+
+@dataclass(frozen=True)
+class Object:
+    """One file with code (of a module perhaps two files) and the tools that understand it."""
+
+    tools: Toolset
+    lines: Optional[Path]  # has a line table
+    code: Optional[Path]  # its .text has bytes
+    build_id: Optional[str]
+    functions: Dict[str, Tuple[Symbol, ...]]  # a name may stand for several
+    nm: bytes = field(default=b"", repr=False)  # of a vmlinux: all that nm printed
+
+    def enclosing(self, section: Optional[str], address: int) -> Optional[Symbol]:
+        """The function that contains ``address``."""
+        if self.nm:
+            return nm.enclosing(self.nm, address)
+        before = [
+            symbol
+            for symbols in self.functions.values()
+            for symbol in symbols
+            if symbol.section == section and symbol.address <= address
+        ]
+        return max(before, key=lambda symbol: symbol.address, default=None)
+
+
+class Vmlinux(NamedTuple):
+    """A vmlinux that has been opened, its functions not yet looked for."""
+
+    path: Path
+    tools: Toolset
+    elf: Elf
+    nm: bytes
+    waiting: Optional[Started]  # an addr2line that loads the debug information meanwhile
+
+
+def open_vmlinux(release: Optional[str], places: Places, beside: Optional[Path], *, eager: bool) -> Vmlinux:
+    """The vmlinux of ``release``, its symbol table read. ``eager``: with an addr2line that gets ready beside nm.
+
+    Raises KdumpwrapError when there is none, or the file is none.
+    """
+    path = debuginfo.vmlinux(release, places, beside)
+    wanted = packages.debuginfo(release) if release else ""
+    elf = binutils.elf(binutils.toolset(None), path)
+    if elf is None:
+        raise KdumpwrapError(f"{path}: not an ELF file; a vmlinux with debug information is needed", wanted)
+    if not elf.has_symbols:
+        raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
+    tools = binutils.toolset(elf.machine)
+    waiting = binutils.start_locations(tools, path, elf.text) if eager and elf.has_lines else None
+    try:
+        return Vmlinux(path, tools, elf, binutils.symbols(tools, path), waiting)
+    except KdumpwrapError:
+        if waiting is not None:
+            waiting.stop()
+        raise
+
+
+def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Object:
+    """The functions called ``names`` of a vmlinux. Raises KdumpwrapError when it was made for another ``arch``."""
+    path, tools, elf, text, _ = opened
+    if arch is not None and elf.machine != arch:
+        raise KdumpwrapError(f"{path}: made for {elf.machine}, the crash is of {arch}")
+    return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text)
+
+
+def module(
+    name: str, paths: Sequence[Path], directory: Path, *, arch: Optional[str], build_id: Optional[str]
+) -> Tuple[Object, Tuple[Problem, ...]]:
+    """The module ``name`` from the files ``paths``, best first, and what is missing of it.
+
+    Compressed ones are unpacked into ``directory``. Raises KdumpwrapError when no file fits.
+    """
+    hint = f"--module-dir DIR, where DIR holds {name}.ko built with -g, from its maker"
+    found, refused = open_module(binutils.toolset(None), name, paths, directory, arch=arch, build_id=build_id)
+    if found is None:
+        why = f" ({'; '.join(refused)})" if refused else ""
+        raise KdumpwrapError(f"no debuginfo for the module {name}{why}", hint)
+    tools = binutils.toolset(found.machine)
+    problems = []
+    if found.lines is None:
+        problems.append(Problem(f"{found.symbols}: no debug information, so no lines", hint))
+    elif not tools.relocates:
+        message = f"no addr2line here can read modules of {tools.arch}"
+        problems.append(Problem(message, packages.cross_binutils(tools.arch)))
+    functions: Dict[str, Tuple[Symbol, ...]] = {}
+    for symbol in binutils.module_symbols(tools, found.symbols):
+        functions[symbol.name] = (*functions.get(symbol.name, ()), symbol)
+    lines = found.lines if tools.relocates else None
+    return Object(tools, lines, found.code, found.build_id, functions), tuple(problems)
+
+
+def part(frame: Frame) -> Part:
+    """What the address of a placed frame counts from."""
+    return Part(frame.module, frame.section)
+
+
+def lookup(frame: Frame) -> int:
+    """The address to ask for: a return address lies behind its call, so one byte earlier; an unplaced frame's is 0."""
+    address = frame.address or 0
+    return address if frame.exact else max(address - 1, 0)
