@@ -75,7 +75,8 @@ iptunnel_xmit:
 	.fill	0x1c0 - (. - iptunnel_xmit), 1, 0x90
 	.size	iptunnel_xmit, . - iptunnel_xmit
 .Ltext_end:
-	.loc	1 90
+
+	.section .text.room, "ax", @progbits	/* a section of its own: the line table ends with the other one */
 	room	nf_hook_slow, 0xb0
 	room	ip6_xmit, 0x5e0
 	room	neigh_key_eq128, 0x30
