@@ -5,7 +5,7 @@ file. A difference is therefore no verdict until every byte of it is one that a 
 """
 
 from dataclasses import replace
-from typing import Callable, Collection, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck import relocated, words, x86
 from kdumpwrap.codecheck import slide as kaslr
@@ -90,11 +90,11 @@ def compare(
     left = [_Difference(*pair) for pair in differences]
     known, arch = slide, arch or "x86_64"
     if arch == "x86_64" and slide is None:
-        slide = kaslr.agreed(left)
+        slide = kaslr.agreed([(row, x86.locked(row, live)) for row, live in left])
     done = _explained(left, arch, entries, slide)
     left = [difference for difference in left if difference.row.address not in done]
     if left and sites is not None:
-        done.update(_alternatives(left, rows, code, start, sites(), arch, slide))
+        done.update(_alternatives(left, window, code, start, sites(), arch, slide))
         left = [difference for difference in left if difference.row.address not in done]
     if left:
         return Checked(replace(code, check="mismatch", detail=_mismatch(left, covered) + partly), known)
@@ -117,11 +117,13 @@ def _explained(
     for row, live in differences:
         data = relocated.filled(row, live)
         changed = False
-        if arch == "x86_64":
-            data, changed = kaslr.moved(row, live, slide)
-        if changed and fits(live, data):
-            done[row.address] = _KASLR
-            continue
+        if arch in _X86:
+            prefixed = x86.locked(row, live)
+            if arch == "x86_64":
+                data, changed = kaslr.moved(row, prefixed, slide)
+            if fits(prefixed, data):
+                done[row.address] = _KASLR if changed else "a lock prefix that one CPU does not need"
+                continue
         known = row._replace(data=bytes(was if now is None else now for was, now in zip(row.data, data)))
         entry = row.address in entries
         what = x86.rewritten(known, live, entry) if arch in _X86 else words.rewritten(arch, known, live)
@@ -132,7 +134,7 @@ def _explained(
 
 def _alternatives(
     left: Sequence[_Difference],
-    rows: Sequence[Instruction],
+    window: Sequence[Instruction],
     code: Code,
     start: int,
     sites: Sequence[Site],
@@ -142,7 +144,7 @@ def _alternatives(
     """By address, the instructions of ``left`` that lie in a place where the kernel put other instructions."""
     done: Dict[int, str] = {}
     file: Dict[int, int] = {}
-    for row in rows:
+    for row in window:
         file.update(enumerate(row.data, row.address))
     for site in sites:
         end = site.address + site.length
@@ -160,11 +162,13 @@ def _alternatives(
 
 
 def _patched(done: Dict[int, str], slide: Optional[int]) -> str:
-    """``2 instructions are as the kernel rewrites them: a static key, a KASLR relocation (slide 0x38000000)``."""
-    kinds = ", ".join(
-        f"{what} (slide {slide:#x})" if what == _KASLR and slide is not None else what
-        for what in dict.fromkeys(done[address] for address in sorted(done))
-    )
+    """``2 instructions are as the kernel rewrites them: a static key at 0x…; a KASLR relocation (slide 0x…) at 0x…``."""
+    places: Dict[str, List[str]] = {}
+    for address in sorted(done):
+        places.setdefault(done[address], []).append(f"{address:#x}")
+    if slide is not None and _KASLR in places:
+        places = {f"{what} (slide {slide:#x})" if what == _KASLR else what: at for what, at in places.items()}
+    kinds = "; ".join(f"{what} at {', '.join(at)}" for what, at in places.items())
     return (
         f"{_count(len(done), 'instruction')} {'is' if len(done) == 1 else 'are'} as the kernel rewrites them: {kinds}"
     )

@@ -24,17 +24,18 @@ class Field(NamedTuple):
 
 
 def fields(row: Instruction) -> Tuple[Field, ...]:
-    """The fields of ``row`` that a slide may change; by the looks of their values, so there may be too many."""
+    """The fields of ``row`` that a slide changes: bytes whose value its text shows, as an address or a distance."""
     found = []
     end = row.address + len(row.data)
+    percpu = "(%rip)" in row.text
     for at in range(1, len(row.data) - 3):
         value = int.from_bytes(row.data[at : at + 4], "little")
         if value in _TEXT:
-            found.append(Field(at, value, 1))
-        else:
-            distance = value - ((value >> 31) << 32)
-            if 0 <= (end + distance) % (1 << 64) < _PERCPU:
-                found.append(Field(at, value, -1))
+            # "movq $0xffffffff820403c0,…", "mov -0x7d5f8470(,%rax,8),…"
+            if f"{value:x}" in row.text or f"-{(1 << 32) - value:#x}(" in row.text:
+                found.append(Field(at, value, 1))
+        elif percpu and (end + value) % (1 << 32) < _PERCPU:
+            found.append(Field(at, value, -1))
     return tuple(found)
 
 

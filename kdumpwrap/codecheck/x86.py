@@ -33,8 +33,8 @@ _SEALED = (pattern("66 0f 1f 00"), pattern("0f 1f 40 00"))  # IBT: no indirect c
 
 _FENTRY = re.compile(r"^(?:__fentry__|_?_?mcount|ftrace_(?:regs_)?caller)$")
 _RETURN_THUNK = re.compile(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(?:untrain_)?(?:return_thunk|ret)$")
-# "__x86_indirect_thunk_rax", "__x86_indirect_call_thunk_r11", "__x86_indirect_its_thunk_rax"
-_RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>r\w+)$")
+# "__x86_indirect_thunk_rax" or, for the first of them, "…_array"; "__x86_indirect_call_thunk_r11"
+_RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>array|r\w+)$")
 _STATIC_CALL = re.compile(r"^__SC[TK]__")
 _PARAVIRT = re.compile(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
 # "ffffffff8106b4d0 <__fentry__>" in the operands, "ffffffff82a39d40 <pv_ops+0x200>" in the comment
@@ -90,9 +90,10 @@ def _return_thunk(row: Instruction, live: Bytes, name: str) -> Optional[str]:
 
 def _retpoline(row: Instruction, live: Bytes, name: str) -> Optional[str]:
     found = _RETPOLINE.match(name)
-    if not found or found["register"] not in _REGISTERS:
+    register = found["register"].replace("array", "rax") if found else ""
+    if register not in _REGISTERS or len(live) < 5:
         return None
-    number = _REGISTERS.index(found["register"])
+    number = _REGISTERS.index(register)
     opcode = next((byte for byte in row.data if byte not in (0x2E, 0x3E)), 0)  # cs prefix: padding
     if opcode == 0xE8:
         good = _indirect(live, 0xD0 + number % 8, number > 7, is_nops)
@@ -100,6 +101,8 @@ def _retpoline(row: Instruction, live: Bytes, name: str) -> Optional[str]:
     elif opcode == 0xE9:
         good = _indirect(live, 0xE0 + number % 8, number > 7, _is_filler)
         good = good or fits(live, (*row.data[: len(live) - 5], *_JUMP))
+    elif opcode != 0x0F:
+        good = False
     else:  # jcc: the opposite condition over the indirect jump
         jcc = (row.data[-5] & 0x0F | 0x70) ^ 1
         good = fits(live[:1], (jcc,)) and _indirect(live[2:], 0xE0 + number % 8, number > 7, _is_filler)
@@ -153,13 +156,6 @@ def _static_key(row: Instruction, live: Bytes, _: str) -> Optional[str]:
     return None
 
 
-def _lock(row: Instruction, live: Bytes, _: str) -> Optional[str]:
-    at = row.data.find(b"\xf0", 0, 4)
-    if at >= 0 and row.text.startswith("lock") and fits(live, (*row.data[:at], 0x3E, *row.data[at + 1 :])):
-        return "a lock prefix that one CPU does not need"
-    return None
-
-
 def _endbr(row: Instruction, live: Bytes, _: str) -> Optional[str]:
     if fits(row.data, _ENDBR) and any(fits(live, form) for form in _SEALED):
         return "a sealed endbr64"
@@ -173,9 +169,16 @@ _RULES: Sequence[Callable[[Instruction, Bytes, str], Optional[str]]] = (
     _static_call,
     _paravirt,
     _static_key,
-    _lock,
     _endbr,
 )
+
+
+def locked(row: Instruction, live: Bytes) -> Bytes:
+    """``live`` with the lock prefix that a kernel on one CPU takes away (it writes a ds prefix there)."""
+    at = row.data.find(b"\xf0", 0, 4)
+    if at < 0 or not row.text.startswith("lock") or live[at] != 0x3E:
+        return live
+    return (*live[:at], 0xF0, *live[at + 1 :])
 
 
 def is_nop(live: Bytes) -> bool:
@@ -184,8 +187,9 @@ def is_nop(live: Bytes) -> bool:
 
 
 def _is_filler(live: Bytes) -> bool:
-    """What may stand behind a jump: breakpoints or no-ops."""
-    return all(byte in (0xCC, None) for byte in live) or is_nops(live)
+    """What may stand behind a jump: breakpoints, no-ops, or the one and then the other."""
+    stop = next((at for at, byte in enumerate(live) if byte not in (0xCC, None)), len(live))
+    return any(is_nops(live[at:]) for at in range(stop + 1))
 
 
 def _shifted(data: bytes, live: Bytes) -> bool:
