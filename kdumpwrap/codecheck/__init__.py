@@ -162,7 +162,7 @@ def _alternatives(
 
 
 def _patched(done: Dict[int, str], slide: Optional[int]) -> str:
-    """``2 instructions are as the kernel rewrites them: a static key at 0x…; a KASLR relocation (slide 0x…) at 0x…``."""
+    """``2 instructions are as the kernel rewrites them: a static key at 0x…; a KASLR relocation (…) at 0x…``."""
     places: Dict[str, List[str]] = {}
     for address in sorted(done):
         places.setdefault(done[address], []).append(f"{address:#x}")

@@ -53,7 +53,7 @@ def _becomes(was: Tuple[Optional[int], ...], now: Bytes, distance: int, slide: O
         if fits(was[at : at + 1], live[at : at + 1]) and rest(at + 1):
             return True
         stop = at
-        while stop < len(was) and was[stop] == 0x90:
+        while stop < len(was) and was[stop] in (0x90, None):
             stop += 1
         if stop > at and x86.is_nops(live[at:stop]) and rest(stop):
             return True
