@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 DEFAULT_PATH = "/var/crash"
 _FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs", "nfs")
@@ -28,9 +28,7 @@ class KdumpConf(NamedTuple):
 def parse(text: str) -> KdumpConf:
     """What kdump.conf says: ``#`` starts a comment anywhere, values may be quoted, the last line of a kind wins."""
     conf = KdumpConf()
-    for line in text.splitlines():
-        name, _, value = line.partition("#")[0].strip().replace("\t", " ").partition(" ")
-        value = value.strip().strip("\"'")
+    for name, value in directives(text):
         if not value:
             continue
         if name == "path":
@@ -40,6 +38,12 @@ def parse(text: str) -> KdumpConf:
         elif name in _FILE_SYSTEMS or name in _ELSEWHERE:
             conf = conf._replace(kind=name, target=value)
     return conf
+
+
+def directives(text: str) -> Tuple[Tuple[str, str], ...]:
+    """Name and value of every line of kdump.conf that has something on it, in order; an absent value is empty."""
+    lines = (line.partition("#")[0].strip().replace("\t", " ").partition(" ") for line in text.splitlines())
+    return tuple((name, value.strip().strip("\"'")) for name, _, value in lines if name)
 
 
 def read(root: Path) -> KdumpConf:

@@ -1,0 +1,40 @@
+"""``kdumpwrap doctor``: options in, one examination, print."""
+
+from pathlib import Path
+
+import typer
+
+from kdumpwrap import options, output
+from kdumpwrap.errors import UsageError
+
+READY, CANNOT_TELL, NOT_READY = 0, 1, 3
+
+
+def doctor(
+    root: Path = options.ROOT,
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    fix: bool = typer.Option(False, "--fix", help="Print the commands that mend it, as a script. Nothing is run."),
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """Will this host catch its next crash, and what to type if not. 0 ready, 3 not ready, 1 cannot tell."""
+    from kdumpwrap import doctor as surgery
+    from kdumpwrap.doctor import script
+    from kdumpwrap.render import doctor as renderer
+
+    options.one_format(raw, json)
+    if fix and (raw or json):
+        raise UsageError("--fix prints a script: leave --raw and --json out")
+    output.show_commands(verbose)
+    diagnosis = surgery.examine(root)
+    if fix:
+        output.out(script.render(diagnosis))
+        if diagnosis.ready is None:
+            output.error(renderer.verdict(diagnosis), "sudo kdumpwrap doctor --fix")
+    elif json:
+        output.out(renderer.json(diagnosis))
+    elif raw:
+        output.out(renderer.raw(diagnosis))
+    else:
+        output.out(renderer.text(diagnosis, output.style(), verbose=verbose))
+    raise typer.Exit(READY if diagnosis.ready else CANNOT_TELL if diagnosis.ready is None else NOT_READY)

@@ -1,0 +1,116 @@
+"""With which parameters the next boot comes up: the boot loader's menu, and the settings that it is made from."""
+
+from dataclasses import dataclass
+from typing import Dict, Iterator, Optional, Sequence, Tuple
+
+from kdumpwrap.doctor import grub
+from kdumpwrap.doctor.crashkernel import values
+from kdumpwrap.doctor.host import Denied, Host
+from kdumpwrap.packages import Distribution
+
+DEFAULTS = "/etc/default/grub"
+
+
+@dataclass(frozen=True)
+class Boot:
+    """The boot loader's configuration. ``kind``: "bls", "grub.cfg", "zipl.conf", "" when there is none."""
+
+    kind: str = ""
+    source: str = ""  # the file or directory that the entries are from
+    entries: Tuple[grub.Entry, ...] = ()
+    next: Optional[grub.Entry] = None  # the one that boots by itself
+    settings: Optional[str] = None  # the parameters of /etc/default/grub; None: there is no such file
+    denied: Optional[str] = None  # what this user may not read
+
+
+def read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
+    """The configuration of the boot loader that this host has."""
+    try:
+        return _read(host, distribution, arch)
+    except Denied as denied:
+        return Boot(denied=denied.path)
+
+
+def menu_path(host: Host, distribution: Distribution) -> str:
+    """The grub.cfg that the machine boots with: on EFI, el7 and el8 have it on the EFI partition."""
+    if distribution.family == "debian":
+        return "/boot/grub/grub.cfg"
+    if distribution.family == "el" and host.is_dir("/sys/firmware/efi"):
+        vendor = _efi_directory(host)
+        if vendor is not None:
+            return f"/boot/efi/EFI/{vendor}/grub.cfg"
+    elif distribution.family == "el" and not host.exists("/boot/grub2/grub.cfg"):
+        vendor = _efi_directory(host)
+        if vendor is not None and host.exists(f"/boot/efi/EFI/{vendor}/grub.cfg"):
+            return f"/boot/efi/EFI/{vendor}/grub.cfg"
+    return "/boot/grub2/grub.cfg"
+
+
+def crashkernel(parameters: Optional[str]) -> Tuple[str, ...]:
+    """The values of crashkernel= among ``parameters``."""
+    return values(parameters or "")
+
+
+def default_files(host: Host) -> Iterator[str]:
+    """/etc/default/grub and, where they are read (Debian, Ubuntu), the files of grub.d."""
+    yield DEFAULTS
+    for name in host.names(DEFAULTS + ".d"):
+        if name.endswith(".cfg"):
+            yield f"{DEFAULTS}.d/{name}"
+
+
+def _read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
+    settings = _settings(host)
+    cfg = menu_path(host, distribution)
+    environment = grub.environment(_first(host, cfg.replace("grub.cfg", "grubenv"), "/boot/grub2/grubenv") or "")
+    directory = "/boot/loader/entries"
+    names = [name for name in host.names(directory) if name.endswith(".conf")]
+    if names:
+        if "kernelopts" not in environment:
+            fallback = grub.kernelopts(_first(host, cfg, "/boot/grub2/grub.cfg") or "")
+            environment.update({"kernelopts": fallback} if fallback is not None else {})
+        entries = [grub.loader_entry(name, host.text(f"{directory}/{name}") or "", environment) for name in names]
+        entries.sort(key=lambda entry: grub.newest_first(entry.release), reverse=True)
+        return Boot("bls", directory, tuple(entries), _next(entries, environment), settings)
+    text = host.text("/etc/zipl.conf") if arch == "s390x" else None
+    if text is not None:
+        found = grub.zipl(text)
+        return Boot("zipl.conf", "/etc/zipl.conf", found, _next(found, environment), settings)
+    text = host.text(cfg)
+    if text is not None:
+        found = grub.menu(text)
+        return Boot("grub.cfg", cfg, found, _next(found, environment), settings)
+    return Boot(settings=settings)
+
+
+def _settings(host: Host) -> Optional[str]:
+    texts = [host.text(path) for path in default_files(host)]
+    if all(text is None for text in texts):
+        return None
+    variables = grub.settings([text for text in texts if text is not None])
+    words = (variables.get(name, "") for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"))
+    return " ".join(word for word in words if word)
+
+
+def _next(entries: Sequence[grub.Entry], environment: Dict[str, str]) -> Optional[grub.Entry]:
+    saved = environment.get("saved_entry", "").rpartition(">")[2]  # "Advanced options…>title": the title
+    for entry in entries:
+        if saved and entry.id == saved:
+            return entry
+    return next((entry for entry in entries if not entry.rescue), None)
+
+
+def _efi_directory(host: Host) -> Optional[str]:
+    """``centos``, ``redhat``, ``rocky``: the vendor's directory on the EFI partition."""
+    try:
+        names = host.names("/boot/efi/EFI")
+    except Denied:
+        return None
+    vendors = [name for name in names if name.lower() not in ("boot", "microsoft")]
+    with_menu = [name for name in vendors if host.exists(f"/boot/efi/EFI/{name}/grub.cfg")]
+    return next(iter([*with_menu, *vendors]), None)
+
+
+def _first(host: Host, *paths: str) -> Optional[str]:
+    """The text of the first of these files that is there."""
+    return next((text for text in map(host.text, paths) if text is not None), None)

@@ -1,0 +1,189 @@
+"""What kind of host this is: distribution, kernel, memory, and whether a running kernel can be seen at all."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.doctor import bootconfig
+from kdumpwrap.doctor.crashkernel import K, values
+from kdumpwrap.doctor.grub import newest_first, settings
+from kdumpwrap.doctor.host import Denied, Host
+from kdumpwrap.packages import Distribution
+
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/proc_ns.h, the same on every machine
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the checks start from. Unknown is None."""
+
+    host: Host
+    distribution: Distribution
+    pretty: str  # "CentOS Linux 7 (Core)"
+    release: Optional[str]  # of the running kernel, else of the one that boots next
+    arch: Optional[str]  # as uname -m says it
+    memory: Optional[int]  # bytes
+    cmdline: Optional[str]  # of the running kernel; None: not seen
+    boot: bootconfig.Boot
+    container: bool  # this process runs in one: the kernel's side belongs to its host
+
+    @property
+    def running(self) -> bool:
+        """Whether there are facts about a running kernel: not so in a mounted image."""
+        return self.cmdline is not None
+
+    @property
+    def parameters(self) -> Tuple[str, ...]:
+        """The values of crashkernel= that the kernel runs with; of an image, those that it will boot with."""
+        if self.cmdline is not None:
+            return values(self.cmdline)
+        return bootconfig.crashkernel(self.boot.next.parameters if self.boot.next else self.boot.settings)
+
+    @property
+    def fadump(self) -> bool:
+        """Whether firmware-assisted dump (ppc64le) is asked for instead of kexec."""
+        words = (self.cmdline or "").split()
+        return self.arch == "ppc64le" and any(word in ("fadump=on", "fadump=nocma") for word in words)
+
+
+def read(host: Host) -> Facts:
+    """The facts of ``host``."""
+    os_release = _quiet(host, "/etc/os-release") or _quiet(host, "/usr/lib/os-release") or ""
+    distribution = packages.identify(os_release)
+    arch = _arch(host)
+    boot = bootconfig.read(host, distribution, arch)
+    release = _running_release(host) or (boot.next.release if boot.next else None) or _installed_release(host)
+    return Facts(
+        host=host,
+        distribution=distribution,
+        pretty=_pretty(os_release),
+        release=release,
+        arch=arch or _arch_of(release),
+        memory=_memory(host),
+        cmdline=_quiet(host, "/proc/cmdline"),
+        boot=boot,
+        container=host.live and _container(host),
+    )
+
+
+def meminfo(host: Host) -> Dict[str, int]:
+    """/proc/meminfo in bytes: ``{"MemTotal": 7960203264, …}``."""
+    # "MemAvailable:    7190440 kB"
+    rows = re.findall(r"^(\w+):\s+(\d+) kB$", _quiet(host, "/proc/meminfo") or "", re.M)
+    return {name: int(number) * K for name, number in rows}
+
+
+def iomem(host: Host) -> Tuple[Tuple[int, str], ...]:
+    """/proc/iomem: size and name of every range; the sizes are 1 where the kernel hides addresses from this user."""
+    # "  2d000000-34ffffff : Crash kernel"
+    rows = re.findall(r"^\s*([0-9a-f]+)-([0-9a-f]+) : (.+?)\s*$", _quiet(host, "/proc/iomem") or "", re.M)
+    return tuple((int(last, 16) - int(first, 16) + 1, name) for first, last, name in rows)
+
+
+def _memory(host: Host) -> Optional[int]:
+    """What the kernel counts when it reserves: all System RAM.
+
+    MemTotal is less than that: the kernel, the crash kernel and its tables are off already.
+    """
+    ram = sum(size for size, name in iomem(host) if name == "System RAM")
+    if ram > 1 << 20:
+        return ram
+    total = meminfo(host).get("MemTotal")
+    if total is None:
+        return None
+    try:
+        blocks = [name for name in host.names("/sys/devices/system/memory") if re.fullmatch(r"memory\d+", name)]
+        block = int(host.word("/sys/devices/system/memory/block_size_bytes") or "0", 16)
+        reserved = host.number("/sys/kernel/kexec_crash_size") or 0
+    except (Denied, ValueError):
+        blocks, block, reserved = [], 0, 0
+    if 0 < block <= 128 << 20:  # larger blocks are too coarse
+        return len(blocks) * block
+    return total + reserved + total // 64  # page structures take 64 bytes of 4096
+
+
+def _running_release(host: Host) -> Optional[str]:
+    if host.live:
+        return os.uname().release
+    for path in ("/proc/sys/kernel/osrelease", "/proc/version", "/uname", "/sos_commands/kernel/uname_-a"):
+        text = _quiet(host, path)
+        if text:
+            # "Linux version 5.14.0-503.el9.x86_64 (…) …", "Linux wan-gw1 5.14.0-503.el9.x86_64 #1 SMP …"
+            match = re.match(r"(?:Linux (?:version|\S+) )?(\d[^\s/]*)", text)
+            if match:
+                return match[1]
+    # "BOOT_IMAGE=(hd0,gpt2)/vmlinuz-5.14.0-503.el9.x86_64 root=…"
+    image = re.search(r"BOOT_IMAGE=\S*?vmlinu[xz]-([^\s/]+)", _quiet(host, "/proc/cmdline") or "")
+    return image[1] if image else None
+
+
+def _installed_release(host: Host) -> Optional[str]:
+    """The newest kernel under /lib/modules."""
+    try:
+        names = [name for name in host.names("/lib/modules") if name[:1].isdecimal()]
+    except Denied:
+        return None
+    return max(names, key=newest_first, default=None)
+
+
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64el": "ppc64le", "powerpc64le": "ppc64le"}
+_MACHINE = re.compile(r"[._-](x86_64|aarch64|ppc64le|s390x|amd64|arm64|powerpc64le)\b")
+
+
+def _arch(host: Host) -> Optional[str]:
+    if host.live:
+        return os.uname().machine
+    for path in ("/uname", "/sos_commands/kernel/uname_-a"):
+        match = re.search(r"\b(x86_64|aarch64|ppc64le|s390x)\b", _quiet(host, path) or "")
+        if match:
+            return match[1]
+    return _arch_of(_running_release(host) or _installed_release(host)) or _library_arch(host)
+
+
+def _arch_of(release: Optional[str]) -> Optional[str]:
+    """``x86_64`` of ``3.10.0-1160.el7.x86_64`` and of ``6.1.0-47-cloud-amd64``."""
+    match = _MACHINE.search(release or "")
+    return _ARCHITECTURES.get(match[1], match[1]) if match else None
+
+
+def _library_arch(host: Host) -> Optional[str]:
+    """By the dynamic linker: an Ubuntu or SUSE release (``5.15.0-91-generic``) does not name its machine."""
+    linkers = {
+        "x86_64": "/lib64/ld-linux-x86-64.so.2",
+        "aarch64": "/lib/ld-linux-aarch64.so.1",
+        "ppc64le": "/lib64/ld64.so.2",
+        "s390x": "/lib/ld64.so.1",
+    }
+    try:
+        return next((arch for arch, path in linkers.items() if host.exists(path)), None)
+    except Denied:
+        return None
+
+
+def _pretty(os_release: str) -> str:
+    fields = settings([os_release])
+    return fields.get("PRETTY_NAME") or fields.get("NAME") or "unknown distribution"
+
+
+def _container(host: Host) -> bool:
+    """Whether this is a container: its cmdline and sysctls are those of the host round it.
+
+    The marker files also lie in virtual machines whose disk was made from a container's image: the namespace decides.
+    """
+    namespace = host.link("/proc/self/ns/pid")  # "pid:[4026531836]"
+    if namespace is not None:
+        return namespace != _FIRST_PID_NAMESPACE
+    try:
+        return host.any("/run/.containerenv", "/.dockerenv", "/run/systemd/container") is not None
+    except Denied:
+        return False
+
+
+def _quiet(host: Host, path: str) -> Optional[str]:
+    """The text of ``path``, None also when this user may not read it."""
+    try:
+        return host.text(path)
+    except Denied:
+        return None

@@ -1,0 +1,206 @@
+"""The commands that mend a fault, right for the release they are for. Nothing is run here (pure).
+
+Every command can be run twice: what is not idempotent by nature has a condition (``Step.unless``).
+"""
+
+import re
+import shlex
+from typing import Iterator, Optional, Sequence, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.doctor import bootconfig, crashkernel, defaults
+from kdumpwrap.doctor.crashkernel import M
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model import Step
+
+Steps = Tuple[Step, ...]
+
+_CMDLINE = "/proc/cmdline"
+_SAFE = re.compile(r"[\w:,@.+-]+")  # a value of crashkernel= that may stand in a command
+_WORD = re.compile(r"\w+")
+_DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
+
+
+LOOK_AGAIN = (Step("Look again as root", "sudo kdumpwrap doctor"),)
+
+
+def install(facts: Facts, tool: str) -> Steps:
+    """Install the package with ``tool``, or the package of that name."""
+    command = packages.install_on(facts.distribution, tool)
+    return (Step(f"Install {command.split()[-1]}", command, "install"),)
+
+
+def kdump_package(facts: Facts) -> Steps:
+    """Install what arms kdump."""
+    return install(facts, packages.kdump(facts.distribution))
+
+
+def debuginfo(release: str) -> Steps:
+    """Install the debuginfo of a kernel."""
+    command = packages.debuginfo(release)
+    known = re.match(r"(apt|dnf|yum|zypper|debuginfo-install) ", command)
+    what = f"Install the debuginfo of {release}"
+    return (Step(what, command, "install"),) if known else by_hand(f"For {release}: {command}")
+
+
+def quoted(word: str) -> str:
+    """``word`` for a shell."""
+    return shlex.quote(word)
+
+
+def by_hand(what: str) -> Steps:
+    """Something that no command can do."""
+    return (Step(what, ""),)
+
+
+def unit(facts: Facts) -> str:
+    """The service that loads the capture kernel."""
+    return "kdump-tools" if facts.distribution.family == "debian" else "kdump"
+
+
+def enable(facts: Facts, *, masked: bool = False) -> Steps:
+    """Start the service now and at every boot."""
+    name = unit(facts)
+    unmask = (Step(f"Unmask {name}", f"systemctl unmask {name}", "enable"),) if masked else ()
+    return (*unmask, Step(f"Start {name} now and at every boot", f"systemctl enable --now {name}", "enable"))
+
+
+def load(facts: Facts) -> Steps:
+    """Load the capture kernel (anew)."""
+    name = unit(facts)
+    return (Step("Load the capture kernel", f"systemctl restart {name}", "load"),)
+
+
+def rebuild(facts: Facts) -> Steps:
+    """Build the capture kernel's initramfs anew and load it."""
+    what = "Build the capture kernel's initramfs anew"
+    if facts.distribution.family == "debian":
+        release = shlex.quote(f"/var/lib/kdump/initrd.img-{facts.release}")
+        return (Step(what, f"rm -f {release}", "load"), *load(facts))  # kdump-config builds a missing one
+    if facts.distribution.family == "suse":
+        return (Step(what, "mkdumprd -f", "load"), *load(facts))
+    if defaults.generation(facts.distribution) == 7:
+        return (Step(what, "touch /etc/kdump.conf", "load"), *load(facts))  # no "kdumpctl rebuild" there
+    return (Step(what, "kdumpctl rebuild", "load"), *load(facts))
+
+
+def reserve(facts: Facts) -> Steps:
+    """Make the kernel reserve what this release proposes, from the next boot on."""
+    value = proposal(facts)
+    if value is None:
+        if facts.distribution.family == "suse":
+            return (*_suse(facts), *reboot(()))
+        return by_hand(f"Give the machine more memory: {crashkernel.human(facts.memory or 0)} are too little for kdump")
+    own = value == defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
+    if own and facts.distribution.family == "el" and defaults.generation(facts.distribution) >= 9:
+        fadump = " --fadump=on" if facts.fadump else ""
+        command = f"kdumpctl reset-crashkernel{fadump} --kernel=ALL"
+        return (Step(f"Reserve memory: crashkernel={value}", command, "boot"), *_zipl(facts), *reboot((value,)))
+    return configure(facts, (value,))
+
+
+def configure(facts: Facts, values: Sequence[str]) -> Steps:
+    """Boot with these values of ``crashkernel=`` from now on."""
+    if not all(_SAFE.fullmatch(value) for value in values):
+        return reserve(facts)
+    words = " ".join(f"crashkernel={value}" for value in values)
+    what = f"Reserve memory: {words}"
+    if facts.distribution.family == "debian":
+        line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {words}"'
+        command = f"echo {shlex.quote(line)} >{_DROP_IN}"
+        return (Step(what, command, "boot"), *menu(facts), *reboot(values))
+    by_grubby = facts.boot.kind == "bls" or facts.arch == "s390x" or defaults.generation(facts.distribution) > 7
+    if facts.distribution.family == "el" and by_grubby:
+        command = f"grubby --update-kernel=ALL --args={shlex.quote(words)}"
+        return (Step(what, command, "boot"), *_zipl(facts), *reboot(values))
+    return (*_grub_default(facts, words, what), *menu(facts), *reboot(values))
+
+
+def settings(facts: Facts, values: Sequence[str]) -> Steps:
+    """Keep these values of ``crashkernel=`` in /etc/default/grub, for the next time that the menu is written."""
+    words = " ".join(f"crashkernel={value}" for value in values if _SAFE.fullmatch(value))
+    return tuple(_grub_default(facts, words, f"Keep {words} in {bootconfig.DEFAULTS}"))
+
+
+def menu(facts: Facts) -> Steps:
+    """Write the boot menu anew from /etc/default/grub."""
+    path = bootconfig.menu_path(facts.host, facts.distribution)
+    command = "update-grub" if facts.distribution.family == "debian" else f"grub2-mkconfig -o {shlex.quote(path)}"
+    return (Step("Write the boot menu anew", command, "boot"),)
+
+
+def reboot(values: Sequence[str]) -> Steps:
+    """Reboot; nothing to do when the kernel already runs with these values of ``crashkernel=`` (none: with any)."""
+    words = [f"-w -- {shlex.quote(f'crashkernel={value}')}" for value in values] or ["crashkernel="]
+    unless = " && ".join(f"grep -qF {word} {_CMDLINE}" for word in words)
+    return (Step("Reboot: the kernel reserves memory only then", "reboot", "reboot", unless),)
+
+
+def zipl(facts: Facts) -> Steps:
+    """Write s390x's boot record anew."""
+    return (*_zipl(facts), Step("Reboot: the new boot record counts only then", "reboot", "reboot"))
+
+
+def sysctl(name: str, value: int, file: Optional[str]) -> Steps:
+    """Set ``kernel.name``, now and at every boot. ``file``: where under /etc it is set otherwise."""
+    key = f"kernel.{name}"
+    if file is not None:
+        pattern = f"/^[[:space:]-]*kernel[./]{name}[[:space:]]*=/s/=.*/= {value}/"
+        lasting = f"sed -i {shlex.quote(pattern)} {shlex.quote(file)}"
+    else:
+        lasting = f"echo '{key} = {value}' >/etc/sysctl.d/90-kdump-{name.replace('_', '-')}.conf"
+    return (Step(f"Set {key} to {value}", lasting), Step(f"Set {key} to {value} now", f"sysctl -w {key}={value}"))
+
+
+def comment_out(facts: Facts, file: str, directive: str) -> Steps:
+    """Turn every line of kdump.conf with this directive into a comment."""
+    if not _WORD.fullmatch(directive):
+        return by_hand(f"Take the line {directive} out of {file}")
+    command = f"sed -i -E 's/^[[:space:]]*{directive}([[:space:]]|$)/#&/' {file}"
+    return (Step(f"Take {directive} out of {file}", command), *load(facts))
+
+
+def set_directive(facts: Facts, file: str, directive: str, value: str) -> Steps:
+    """Give a directive of kdump.conf another value."""
+    command = f"sed -i -E 's|^[[:space:]]*{directive}([[:space:]].*)?$|{directive} {value}|' {file}"
+    return (Step(f"Say {directive} {value} in {file}", command), *load(facts))
+
+
+def proposal(facts: Facts) -> Optional[str]:
+    """What to reserve: this release's default, or its smallest size where that reserves nothing; None: no telling."""
+    value = defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
+    if value is None:
+        return None
+    understood = defaults.kernel(facts.distribution, facts.release, facts.arch, facts.memory)
+    if crashkernel.reserve((value,), facts.memory, understood).size != 0:
+        return value
+    size = defaults.smallest(value)
+    return f"{size // M}M" if facts.memory is not None and size * 3 <= facts.memory else None
+
+
+def _zipl(facts: Facts) -> Steps:
+    return (Step("Write the boot record anew", "zipl", "boot"),) if facts.arch == "s390x" else ()
+
+
+def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
+    """Put ``words`` into /etc/default/grub in the place of every other crashkernel=.
+
+    ``words`` stand in single quotes; what the shell is to compute closes and opens them again.
+    """
+    variable = "GRUB_CMDLINE_LINUX_DEFAULT" if facts.distribution.family == "suse" else "GRUB_CMDLINE_LINUX"
+    if re.search(rf'^{variable}="', facts.host.text(bootconfig.DEFAULTS) or "", re.M):
+        old = """'/^GRUB_CMDLINE_LINUX/s/crashkernel=[^" ]* *//g'"""
+        command = f"""sed -i -e {old} -e 's/^{variable}="/&{words} /' {bootconfig.DEFAULTS}"""
+        yield Step(what, command, "boot")
+    else:
+        unless = f"grep -qF crashkernel= {bootconfig.DEFAULTS}"
+        yield Step(what, f"""echo '{variable}="${variable} {words}"' >>{bootconfig.DEFAULTS}""", "boot", unless)
+
+
+def _suse(facts: Facts) -> Steps:
+    """SUSE computes the size itself: ``kdumptool calibrate`` prints "Low: 72", "High: 180" in MiB."""
+    low = """'"$(kdumptool calibrate | sed -n 's/^Low: *//p')"'M"""
+    high = """'"$(kdumptool calibrate | sed -n 's/^High: *//p')"'M"""
+    split = facts.arch in (None, "x86_64", "aarch64")
+    words = f"crashkernel={high},high crashkernel={low},low" if split else f"crashkernel={low}"
+    return (*_grub_default(facts, words, "Reserve the memory that kdumptool calibrate asks for"), *menu(facts))

@@ -1,0 +1,60 @@
+"""Which programs and packages a host has, by its files or, in an sosreport, by its list of packages."""
+
+import re
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from kdumpwrap.doctor.host import Host
+
+_PROGRAMS = ("/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
+
+
+def program(host: Host, name: str) -> Optional[str]:
+    """The path of a program, or None."""
+    return host.any(*(f"{directory}/{name}" for directory in _PROGRAMS))
+
+
+def has_programs(host: Host) -> bool:
+    """Whether this tree holds programs at all: that one is missing says something only then."""
+    return host.live or host.is_dir("/usr/bin") or host.is_dir("/usr/sbin")
+
+
+def packages(host: Host) -> Optional[Dict[str, Tuple[str, ...]]]:
+    """The versions of every package that a list in this tree names; None when there is no list.
+
+    Of kernels and their debuginfo several are installed at a time.
+    """
+    text = host.text("/installed-rpms")
+    if text is not None:
+        return _rpms(text)
+    text = host.text("/installed-debs")
+    if text is not None:
+        # "ii  kdump-tools  1:1.8.1  amd64  scripts and tools …", the name perhaps with its architecture
+        return _by_name(re.findall(r"^.i +([^\s:]+)(?::\w+)? +(\S+)", text, re.M))
+    text = None if host.live else host.text("/var/lib/dpkg/status")
+    if text is not None:
+        return _dpkg_status(text)
+    return None
+
+
+def _rpms(text: str) -> Dict[str, Tuple[str, ...]]:
+    """``kexec-tools-2.0.15-51.el7.x86_64    Thu Jan  4 10:00:00 2024``: one package a line."""
+    pattern = re.compile(r"(?P<name>\S+)-(?P<version>[^\s-]+-[^\s-]+)\.\w+(?:\s|$)")
+    matches = (pattern.match(line[:1000]) for line in text.splitlines())
+    return _by_name((match["name"], match["version"]) for match in matches if match)
+
+
+def _dpkg_status(text: str) -> Dict[str, Tuple[str, ...]]:
+    """dpkg's own list: paragraphs with ``Package:``, ``Status:``, ``Version:``."""
+    found: List[Tuple[str, str]] = []
+    for paragraph in text.split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Status|Version): (.*)$", paragraph, re.M))
+        if fields.get("Status", "").endswith(" installed"):
+            found.append((fields.get("Package", ""), fields.get("Version", "")))
+    return _by_name(found)
+
+
+def _by_name(rows: Iterable[Tuple[str, str]]) -> Dict[str, Tuple[str, ...]]:
+    found: Dict[str, Tuple[str, ...]] = {}
+    for name, version in rows:
+        found[name] = (*found.get(name, ()), version)
+    return found

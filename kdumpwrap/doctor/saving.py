@@ -1,0 +1,153 @@
+"""How the dump is written: the program, what follows a failure, and whether there is room."""
+
+import os
+import re
+from typing import Iterator, Optional
+
+from kdumpwrap.doctor import crashkernel, defaults, directives, dumpconfig, fixes
+from kdumpwrap.doctor import target as targets
+from kdumpwrap.doctor.crashkernel import K, human
+from kdumpwrap.doctor.dumpconfig import COLLECTOR
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model import Check
+
+_SECONDS = 60.0  # kdumpctl estimate unpacks the initramfs
+
+
+def collector(facts: Facts) -> Iterator[Check]:
+    """``core_collector``: whether the program that writes the dump suits the target."""
+    found = dumpconfig.read(facts)
+    if found.missing:
+        return
+    fault = ""
+    if facts.distribution.family == "el":
+        generation = defaults.generation(facts.distribution)
+        fault = directives.collector_fault(found.collector, found.target, generation)
+    level = directives.dump_level(found.collector)
+    if not fault and facts.distribution.family != "el" and level is not None and not 0 <= level <= 31:
+        fault = f"a dump level is 0 to 31, not {level}"
+    if fault:
+        flat = "makedumpfile -F -l --message-level 7 -d 31"
+        value = flat if found.target.kind in ("ssh", "raw") else COLLECTOR
+        steps = (
+            fixes.set_directive(facts, found.file, "core_collector", value)
+            if facts.distribution.family == "el"
+            else fixes.by_hand(f"Mend the dump level in {found.file}")
+        )
+        yield Check("core_collector", "fail", f"{found.collector}: {fault}", steps, evidence=(found.file,))
+    else:
+        yield Check("core_collector", "ok", found.collector, evidence=(found.file,))
+
+
+def actions(facts: Facts) -> Iterator[Check]:
+    """``failure_action``: what the capture kernel does when the dump cannot be written, and after it was."""
+    if facts.distribution.family != "el":
+        return
+    found = dumpconfig.read(facts)
+    if found.missing:
+        return
+    failure = directives.last(found.lines, "failure_action")
+    old = directives.last(found.lines, "default")
+    final = directives.last(found.lines, "final_action")
+    name = "failure_action" if failure is not None else "default"
+    chosen = failure if failure is not None else old
+    if failure is not None and old is not None:
+        seen = "failure_action and default together: kdump refuses that"
+        steps = fixes.comment_out(facts, found.file, "default")
+        yield Check("failure_action", "fail", seen, steps, evidence=(found.file,))
+    elif chosen is not None and chosen not in directives.FAILURE_ACTIONS:
+        seen = f"{name} {chosen}: not one of {', '.join(directives.FAILURE_ACTIONS)}"
+        steps = fixes.set_directive(facts, found.file, name, "reboot")
+        yield Check("failure_action", "fail", seen, steps, evidence=(found.file,))
+    elif final is not None and final not in directives.FINAL_ACTIONS:
+        seen = f"final_action {final}: not one of {', '.join(directives.FINAL_ACTIONS)}"
+        steps = fixes.set_directive(facts, found.file, "final_action", "reboot")
+        yield Check("failure_action", "fail", seen, steps, evidence=(found.file,))
+    else:
+        shown = f"{name} {chosen}" if chosen is not None else "reboot, by default"
+        yield Check("failure_action", "ok", shown, evidence=(found.file,))
+
+
+def space(facts: Facts) -> Iterator[Check]:
+    """``space``: free space where dumps go, against memory.
+
+    A dump without user pages, caches and free pages (-d 31) is a few per cent of memory on most machines: below a
+    tenth is a fault, below a quarter a warning. One that leaves nothing out is as large as memory.
+    """
+    found = dumpconfig.read(facts)
+    memory = facts.memory
+    if found.missing or memory is None or found.target.kind in ("raw", *targets.REMOTE):
+        return
+    mountpoint = targets.mounted_at(facts, found.target)
+    if mountpoint is None:
+        return
+    directory = f"{mountpoint.rstrip('/')}{found.path}"
+    room = _free(facts, directory)
+    if room is None:
+        return
+    filtered = directives.filters(found.collector)
+    fault, doubt = (memory // 10, memory // 4) if filtered else (memory, memory)
+    seen = f"{human(room)} free for {directory}, {human(memory)} of memory"
+    if room >= doubt:
+        yield Check("space", "ok", seen, evidence=(directory,))
+        return
+    what = seen if filtered else f"{seen}, and {found.collector} leaves nothing out"
+    steps = fixes.by_hand(f"Make room: {human(doubt)} free for {directory}, or another target in {found.file}")
+    yield Check("space", "fail" if room < fault else "warn", what, steps, evidence=(directory,))
+
+
+def estimate(facts: Facts) -> Iterator[Check]:
+    """``estimate``: what ``kdumpctl estimate`` (el8.5 and later) recommends against what is reserved."""
+    if not facts.host.live or facts.distribution.family != "el" or defaults.generation(facts.distribution) < 8:
+        return
+    from kdumpwrap.tools.run import run
+
+    try:
+        text = run(["kdumpctl", "estimate"], timeout=_SECONDS, ok=(0, 1)).text
+    except ToolMissing:
+        return
+    except ToolFailed as error:
+        yield Check("estimate", "unknown", error.message)
+        return
+    # "Reserved crashkernel:    256M", "Recommended crashkernel: 655M"
+    sizes = dict(re.findall(r"^(Reserved|Recommended) crashkernel:\s+(\d+[KMG]?)\s*$", text, re.M))
+    reserved = crashkernel.size_of(sizes.get("Reserved", ""))
+    recommended = crashkernel.size_of(sizes.get("Recommended", ""))
+    if reserved is None or recommended is None:
+        if os.geteuid() != 0:
+            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.LOOK_AGAIN)
+        return  # an older kdumpctl, which does not know the word
+    seen = f"{human(reserved)} reserved, {human(recommended)} recommended by kdumpctl estimate"
+    if reserved >= recommended:
+        yield Check("estimate", "ok", seen)
+    else:
+        steps = fixes.configure(facts, (sizes["Recommended"],))
+        yield Check("estimate", "warn", seen, steps, after=("crashkernel", "bootloader", "reserved"))
+
+
+def _free(facts: Facts, directory: str) -> Optional[int]:
+    """Bytes free on the file system of ``directory``; None when this tree does not know."""
+    if facts.host.report:
+        return _df(facts.host.text("/df") or facts.host.text("/sos_commands/filesys/df_-al_-x_autofs") or "", directory)
+    if not facts.host.live and not os.path.ismount(facts.host.root):
+        return None  # a copy: the space round it is not the host's
+    while directory and not facts.host.exists(directory):
+        directory = directory.rpartition("/")[0]
+    real = facts.host.locate(directory or "/")
+    try:
+        status = os.statvfs(real) if real else None
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize if status else None
+
+
+def _df(text: str, directory: str) -> Optional[int]:
+    """The column Available (1K-blocks) of the file system that holds ``directory``."""
+    best, room = "", None
+    # "/dev/mapper/rhel-root  73364480 5193640 68170840   8% /"
+    for available, mountpoint in re.findall(r"\s(\d+)\s+\d+%\s+(/\S*)$", text, re.M):
+        inside = directory == mountpoint or directory.startswith(mountpoint.rstrip("/") + "/")
+        if inside and len(mountpoint) > len(best):
+            best, room = mountpoint, int(available) * K
+    return room

@@ -1,0 +1,68 @@
+"""``--fix``: the commands as a shell script that says what it does, and stops at the first error (pure)."""
+
+from typing import Dict, List, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.model import PHASES, Check, Diagnosis, Step
+
+_HEAD = """\
+#!/bin/bash
+# What {host} lacks to catch its next crash, and to read it. Read this, then run it there as root.
+# It stops at the first error; run it again after that, or twice: what is done already stays as it is.
+# shellcheck disable=SC2016  # a $VARIABLE in single quotes is for the boot loader
+set -euo pipefail
+step() {{ printf '\\n==> %s\\n' "$*"; }}
+"""
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """The script for every fault and warning that has a command."""
+    lines = [_HEAD.format(host=_one_line(diagnosis.distribution) or "this host")]
+    found = steps(diagnosis.checks)
+    for step in found:
+        lines.append(f"step {_quoted(step.what)}")
+        command = packages.unattended(step.command)
+        if step.unless:
+            lines.append(f"if {step.unless}; then\n\techo 'It is so already.'\nelse\n\t{command}\nfi\n")
+        elif command:
+            lines.append(f"{command}\n")
+        else:
+            lines.append("echo 'This has to be done by hand.'\n")
+    if not found:
+        lines.append("echo 'Nothing is to be done.'\n")
+    return "\n".join(lines)
+
+
+def steps(checks: Tuple[Check, ...]) -> Tuple[Step, ...]:
+    """The steps of all faults in the order in which they are to be taken, each once.
+
+    When the machine has to reboot, nothing is loaded before: there is no memory for it yet.
+    """
+    found: Dict[Tuple[str, str], Step] = {}
+    for check in checks:
+        if check.status in ("fail", "warn"):
+            for step in check.fix:
+                found.setdefault((step.command, step.what if not step.command else ""), step)
+    ordered = sorted(found.values(), key=lambda step: PHASES.index(step.phase))
+    reboots = [step for step in ordered if step.phase == "reboot"]
+    if not reboots:
+        return tuple(ordered)
+    later: List[Step] = []
+    for step in ordered:
+        if step.phase == "enable":
+            now = step.command.replace("systemctl enable --now ", "systemctl enable ")
+            later.append(step._replace(what=step.what.replace(" now and at every boot", " at every boot"), command=now))
+        elif step.phase not in ("load", "reboot"):
+            later.append(step)
+    return (*later, reboots[-1])
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(_one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """A comment must not end before its line does."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,183 @@
+"""The service that loads the capture kernel: its package, its unit, its initramfs."""
+
+import re
+from typing import Iterator, List, Optional, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.doctor import fixes, inventory
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model import Check
+
+# programs that each family's package brings: one of each row has to be there
+_PROGRAMS = {
+    "el": (("kdumpctl",), ("kexec",)),
+    "debian": (("kdump-config",), ("kexec",)),
+    "suse": (("kdumptool", "mkdumprd"), ("kexec",)),
+}
+_SECONDS = 20.0  # systemctl answers at once, or D-Bus is broken
+
+
+def package(facts: Facts) -> Iterator[Check]:
+    """``package``: whether what arms kdump is installed."""
+    name = packages.kdump(facts.distribution)
+    listed = inventory.packages(facts.host)
+    if listed is not None and (name in listed or not inventory.has_programs(facts.host)):
+        wanted = [name] if name == "kdump-tools" else [name, "kexec-tools"]
+        missing = [one for one in wanted if one not in listed]
+        if not missing:
+            yield Check("package", "ok", f"{name} {listed[name][-1]}")
+            return
+        yield Check("package", "fail", f"{missing[0]} is not installed", fixes.install(facts, missing[0]))
+        return
+    if not inventory.has_programs(facts.host):
+        yield Check("package", "unknown", "neither programs nor a list of packages here")
+        return
+    found: List[str] = []
+    for row in _PROGRAMS[facts.distribution.family]:
+        path = next((path for path in (inventory.program(facts.host, one) for one in row) if path), None)
+        if path is None:
+            lacking = name if not found and row[0] != "kexec" else "kexec-tools"
+            yield Check("package", "fail", f"no {row[0]}: {lacking} is not installed", fixes.install(facts, lacking))
+            return
+        found.append(path)
+    yield Check("package", "ok", f"{name}: {', '.join(found)}", evidence=tuple(found))
+
+
+def service(facts: Facts) -> Iterator[Check]:
+    """``service``: whether it is started at boot, and was."""
+    unit = f"{fixes.unit(facts)}.service"
+    if facts.container:
+        yield Check("service", "unknown", "a container: the service belongs to its host")
+        return
+    state, evidence = _enabled(facts, unit)
+    if state is None:
+        yield Check("service", "unknown", "no units of systemd here")
+        return
+    if state not in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect"):
+        seen = f"{unit} is {state}"
+        steps = fixes.enable(facts, masked=state.startswith("masked"))
+        yield Check("service", "fail", seen, steps, after=("package",), evidence=(evidence,))
+        return
+    active = _active(facts, unit)
+    if active in ("failed", "inactive"):
+        loaded = facts.host.number("/sys/kernel/kexec_crash_loaded")
+        after = (
+            "package crashkernel bootloader reserved kexec_load_disabled lockdown config target path core_collector "
+            "failure_action makedumpfile"
+        ).split()
+        seen = f"{unit} is {state}, but {active} (journalctl -u {fixes.unit(facts)})"
+        status = "warn" if loaded else "fail"
+        yield Check("service", status, seen, fixes.load(facts), after=tuple(after), evidence=(evidence,))
+        return
+    yield Check("service", "ok", f"{unit} is {state}{', ' + active if active else ''}", evidence=(evidence,))
+
+
+def initramfs(facts: Facts) -> Iterator[Check]:
+    """``initramfs``: whether the capture kernel's is there, and newer than what it was made from."""
+    name, host, release = "initramfs", facts.host, facts.release
+    if facts.fadump:  # fadump boots the usual one
+        return
+    if release is None:
+        yield Check(name, "unknown", "the kernel's release is not known")
+        return
+    candidates = _images(facts, release)
+    path = host.any(*candidates)
+    if path is None and host.report:
+        yield from _reported(facts, candidates)
+    elif path is None and not (host.is_dir("/boot") or host.is_dir("/var/lib/kdump")):
+        yield Check(name, "unknown", "no /boot here")
+    elif path is None and not facts.running:
+        yield Check(name, "ok", "none yet: the service builds it when it starts first")
+    elif path is None:
+        after = ("package", "service", "crashkernel", "bootloader", "reserved")
+        yield Check(name, "fail", f"no {candidates[0]}", fixes.rebuild(facts), after=after)
+    else:
+        built = host.modified(path) or 0
+        sources = [*_settings(facts), *_kernels(release)]
+        newer = [source for source in sources if (host.modified(source) or 0) > built]
+        if newer:
+            seen = f"{newer[0]} is newer than {path}"
+            yield Check(name, "fail", seen, fixes.rebuild(facts), after=("package",), evidence=(path, newer[0]))
+        else:
+            yield Check(name, "ok", path, evidence=(path,))
+
+
+def _enabled(facts: Facts, unit: str) -> Tuple[Optional[str], str]:
+    """``enabled``, ``disabled``, ``masked``, … as systemctl is-enabled says it, and who says so."""
+    if facts.host.live:
+        answer = _systemctl("is-enabled", unit)
+        if answer:
+            return ("not installed" if answer == "not-found" else answer), f"systemctl is-enabled {unit}"
+    directory = "/etc/systemd/system"
+    if facts.host.link(f"{directory}/{unit}") == "/dev/null":
+        return "masked", f"{directory}/{unit}"
+    for parent in (directory, "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system"):
+        for name in facts.host.names(parent):
+            path = f"{parent}/{name}/{unit}"
+            if name.endswith((".wants", ".requires", ".upholds")) and unit in facts.host.names(f"{parent}/{name}"):
+                return "enabled", path
+    if facts.host.report:
+        # "kdump.service      enabled   enabled"
+        listing = facts.host.text("/sos_commands/systemd/systemctl_list-unit-files") or ""
+        match = re.search(rf"^{re.escape(unit)}\s+([\w-]+)", listing, re.M)
+        if match:
+            return match[1], "systemctl list-unit-files"
+        return None, ""
+    if not facts.host.is_dir(directory):
+        return None, ""
+    return "disabled", directory
+
+
+def _active(facts: Facts, unit: str) -> Optional[str]:
+    """``active``, ``failed``, ``inactive``; None when nobody can tell."""
+    if facts.host.live:
+        answer = _systemctl("is-active", unit)
+        return answer if answer in ("active", "failed", "inactive", "activating") else None
+    # "  kdump.service      loaded active exited Crash recovery kernel arming"
+    listing = facts.host.text("/sos_commands/systemd/systemctl_list-units") or ""
+    match = re.search(rf"^\W*{re.escape(unit)}\s+loaded\s+(\w+)", listing, re.M)
+    return match[1] if match else None
+
+
+def _systemctl(question: str, unit: str) -> Optional[str]:
+    """systemctl's one-word answer; None when it is missing or systemd does not run here."""
+    from kdumpwrap.tools.run import run
+
+    try:
+        answer = run(["systemctl", question, unit], timeout=_SECONDS, ok=(0, 1, 3, 4)).text.strip()
+    except (ToolMissing, ToolFailed):
+        return None
+    return answer if re.fullmatch(r"[a-z-]+", answer) else None
+
+
+def _images(facts: Facts, release: str) -> Tuple[str, ...]:
+    """Where the initramfs may lie, the usual place first."""
+    if facts.distribution.family == "debian":
+        # KDUMP_INITRD=/var/lib/kdump/initrd.img, a link to the one of the running kernel
+        return (f"/var/lib/kdump/initrd.img-{release}",)
+    if facts.distribution.family == "suse":
+        return ("/var/lib/kdump/initrd", f"/boot/initrd-{release}-kdump")
+    return (f"/boot/initramfs-{release}kdump.img", f"/var/lib/kdump/initramfs-{release}kdump.img")
+
+
+def _settings(facts: Facts) -> Tuple[str, ...]:
+    """What the initramfs is made from, besides the kernel."""
+    return {"debian": (), "suse": ("/etc/sysconfig/kdump",)}.get(facts.distribution.family, ("/etc/kdump.conf",))
+
+
+def _kernels(release: str) -> Tuple[str, ...]:
+    return tuple(f"/boot/{name}-{release}" for name in ("vmlinuz", "vmlinux", "image", "Image"))
+
+
+def _reported(facts: Facts, candidates: Tuple[str, ...]) -> Iterator[Check]:
+    """An sosreport does not keep images, but lists /boot."""
+    listing = facts.host.text("/sos_commands/boot/ls_-lanR_.boot")
+    names = [path.rpartition("/")[2] for path in candidates if path.startswith("/boot/")]
+    if listing is None or not names:
+        yield Check("initramfs", "unknown", "images are not part of an sosreport")
+    elif any(f" {name}\n" in listing + "\n" for name in names):
+        yield Check("initramfs", "ok", f"/boot/{names[0]}", evidence=("ls -lanR /boot",))
+    else:
+        after = ("package", "service", "crashkernel", "bootloader", "reserved")
+        yield Check("initramfs", "fail", f"no /boot/{names[0]}", fixes.rebuild(facts), after=after)

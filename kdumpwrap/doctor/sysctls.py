@@ -1,0 +1,116 @@
+"""The kernel.* settings that decide which trouble becomes a dump, running and configured."""
+
+import re
+from typing import Dict, Iterator, NamedTuple, Optional
+
+from kdumpwrap.doctor import fixes
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.doctor.host import Host
+from kdumpwrap.model import Check, Step
+
+_DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+# "kernel.panic_on_oops = 1", "-kernel/sysrq=16"
+_SETTING = re.compile(r"^[ \t]*-?[ \t]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d+)[ \t]*$", re.M)
+
+# trouble that is logged by default and can be made to panic; no default is a fault
+_TROUBLE = {
+    "softlockup_panic": "a soft lockup",
+    "hardlockup_panic": "a hard lockup",
+    "hung_task_panic": "a hung task",
+    "unknown_nmi_panic": "an unknown NMI (the machine's dump button)",
+    "panic_on_unrecovered_nmi": "an NMI for a hardware error",
+}
+_SYSRQ_DUMP = 8  # bit of kernel.sysrq: Alt-SysRq-c may crash the kernel (include/linux/sysrq.h, SYSRQ_ENABLE_DUMP)
+
+# an oops leaves 0 to be explained by these on Debian and SUSE, where loading the capture kernel sets panic_on_oops
+_BEFORE_LOADING = ("loaded", "service", "package", "crashkernel", "bootloader", "reserved")
+
+
+class Setting(NamedTuple):
+    """What the next boot will set, and the file under /etc that says so; None where nobody does."""
+
+    value: Optional[int]
+    file: Optional[str]
+
+
+def check(facts: Facts) -> Iterator[Check]:
+    """``panic_on_oops``, ``softlockup_panic`` and the like, ``sysrq``."""
+    yield from _panic_on_oops(facts)
+    for name, trouble in _TROUBLE.items():
+        yield from _policy(facts, name, trouble)
+    yield from _sysrq(facts)
+
+
+def configured(host: Host, name: str) -> Setting:
+    """What sysctl.d and sysctl.conf say of ``kernel.name``: of two files of one name the one in /etc counts, then
+    the last in the order of names, and /etc/sysctl.conf after all."""
+    files: Dict[str, str] = {}
+    for directory in reversed(_DIRECTORIES):
+        files.update({entry: f"{directory}/{entry}" for entry in host.names(directory) if entry.endswith(".conf")})
+    paths = [files[entry] for entry in sorted(files) if entry != "99-sysctl.conf"] + ["/etc/sysctl.conf"]
+    found = Setting(None, None)
+    for path in paths:
+        for key, value in _SETTING.findall(host.text(path) or ""):
+            if key == name:
+                found = Setting(int(value), path if path.startswith("/etc/") else None)
+    return found
+
+
+def running(host: Host, name: str) -> Optional[int]:
+    """What the running kernel has, by /proc/sys or an sosreport's ``sysctl -a``."""
+    value = host.number(f"/proc/sys/kernel/{name}")
+    if value is None and host.report:
+        settings = dict(_SETTING.findall(host.text("/sos_commands/kernel/sysctl_-a") or ""))
+        value = int(settings[name]) if name in settings else None
+    return value
+
+
+def _panic_on_oops(facts: Facts) -> Iterator[Check]:
+    name = "panic_on_oops"
+    path = f"/proc/sys/kernel/{name}"
+    value = running(facts.host, name)
+    setting = configured(facts.host, name)
+    sets_itself = facts.distribution.family in ("debian", "suse")  # when the service loads the capture kernel
+    if value is None and facts.running:
+        yield Check(name, "unknown", f"no {path} here")
+    elif value is None and setting.value == 0 and not sets_itself:
+        seen = f"0 in {setting.file}: an oops will not be dumped"
+        yield Check(name, "fail", seen, fixes.sysctl(name, 1, setting.file), evidence=(setting.file or "",))
+    elif value is None:
+        seen = f"{setting.value} at the next boot" if setting.value is not None else "left as the kernel has it"
+        yield Check(name, "ok", seen, evidence=(setting.file,) if setting.file else ())
+    elif value == 0:
+        seen = "0: after an oops the kernel goes on, and nothing is dumped"
+        after = _BEFORE_LOADING if sets_itself else ()
+        yield Check(name, "fail", seen, fixes.sysctl(name, 1, setting.file), after=after, evidence=(path,))
+    elif setting.value == 0 and not sets_itself:
+        seen = f"{value}, but 0 at the next boot"
+        steps = fixes.sysctl(name, 1, setting.file)[:1]
+        yield Check(name, "fail", seen, steps, evidence=(path, setting.file or ""))
+    else:
+        yield Check(name, "ok", str(value), evidence=(path,))
+
+
+def _policy(facts: Facts, name: str, trouble: str) -> Iterator[Check]:
+    value = running(facts.host, name)
+    setting = configured(facts.host, name)
+    if value is None:
+        return
+    path = f"/proc/sys/kernel/{name}"
+    if setting.value is not None and setting.value != value:
+        command = f"sysctl -w kernel.{name}={setting.value}"
+        seen = f"{value}, but {setting.value} is configured ({setting.file or 'sysctl.d'})"
+        step = Step(f"Set kernel.{name} to {setting.value} now, as configured", command)
+        yield Check(name, "warn", seen, (step,), evidence=(path, setting.file or ""))
+    else:
+        what = "is dumped" if value else "is logged, not dumped"
+        yield Check(name, "ok", f"{value}: {trouble} {what}", evidence=(path,))
+
+
+def _sysrq(facts: Facts) -> Iterator[Check]:
+    value = running(facts.host, "sysrq")
+    if value is None:
+        return
+    keyboard = value == 1 or bool(value & _SYSRQ_DUMP)
+    what = "Alt-SysRq-c crashes on purpose" if keyboard else "Alt-SysRq-c is off; echo c >/proc/sysrq-trigger is not"
+    yield Check("sysrq", "ok", f"{value}: {what}", evidence=("/proc/sys/kernel/sysrq",))

@@ -1,0 +1,129 @@
+"""Where the dump goes: a file system, a device, another host; and the directory in it."""
+
+from typing import Iterator, Optional
+
+from kdumpwrap.doctor import defaults, directives, dumpconfig, fixes, inventory
+from kdumpwrap.doctor.directives import Target
+from kdumpwrap.doctor.dumpconfig import Config
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model import Check, Step
+
+_KEY = "/root/.ssh/kdump_id_rsa"
+REMOTE = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")
+
+
+def target(facts: Facts) -> Iterator[Check]:
+    """``target``: whether the place where the dump goes is named in a form that kdump takes, and is there."""
+    found = dumpconfig.read(facts)
+    if found.missing:
+        return
+    where = found.target
+    fault = directives.target_fault(where) if facts.distribution.family == "el" else _url_fault(where)
+    shown = f"{where.kind} {where.where}".strip() or "the root file system"
+    several = directives.targets(found.lines)
+    if fault:
+        steps = fixes.by_hand(f"Mend the target in {found.file}: {fault}")
+        yield Check("target", "fail", f"{shown}: {fault}", steps, evidence=(found.file,))
+    elif len(several) > 1 and defaults.generation(facts.distribution) >= 9:
+        seen = f"{len(several)} targets ({', '.join(several)}): kdump takes one"
+        steps = fixes.comment_out(facts, found.file, several[0])
+        yield Check("target", "fail", seen, steps, evidence=(found.file,))
+    elif where.kind == "ssh" and facts.distribution.family == "el":
+        yield _ssh(facts, found, shown)
+    elif _is_device(where) and _absent(facts, where):
+        seen = f"{shown}: no such device here"
+        steps = fixes.by_hand(f"Name a device in {found.file} that is there (blkid)")
+        yield Check("target", "fail", seen, steps, evidence=(found.file,))
+    else:
+        yield Check("target", "ok", shown, evidence=(found.file,))
+
+
+def path(facts: Facts) -> Iterator[Check]:
+    """``path``: whether the directory for dumps is there."""
+    found = dumpconfig.read(facts)
+    if found.missing:
+        return
+    if found.target.kind == "raw":
+        return
+    if found.target.kind in REMOTE:
+        yield Check("path", "ok", f"{found.path} on {found.target.where}: not looked at", evidence=(found.file,))
+        return
+    if not found.path.startswith("/"):
+        steps = fixes.set_directive(facts, found.file, "path", "/var/crash")
+        yield Check("path", "fail", f"{found.path} is not an absolute path", steps, evidence=(found.file,))
+        return
+    mountpoint = mounted_at(facts, found.target)
+    if mountpoint is None:
+        seen = f"{found.path} on {found.target.where}: where that is mounted is not known"
+        yield Check("path", "unknown", seen, evidence=(found.file,))
+        return
+    directory = f"{mountpoint.rstrip('/')}{found.path}"
+    if facts.host.is_dir(directory):
+        yield Check("path", "ok", directory, evidence=(directory,))
+    elif facts.host.report or not inventory.has_programs(facts.host):
+        yield Check("path", "unknown", f"{directory} is not part of this tree")
+    else:
+        step = Step(f"Make the directory {directory}", f"mkdir -p {fixes.quoted(directory)}")
+        yield Check("path", "fail", f"no directory {directory}", (step, *fixes.load(facts)), evidence=(found.file,))
+
+
+def mounted_at(facts: Facts, where: Target) -> Optional[str]:
+    """The mount point of a target that is a file system; None when it is not known."""
+    if not where.kind or where.kind == "file":
+        return ""
+    for table in ("/proc/mounts", "/proc/self/mounts", "/etc/fstab"):
+        # "UUID=0b1c… /var/crash xfs defaults 0 0"
+        for line in (facts.host.text(table) or "").splitlines():
+            words = line.split()
+            if len(words) >= 3 and not words[0].startswith("#") and _same_device(facts, words[0], where.where):
+                return words[1].replace("\\040", " ")
+    return where.mountpoint or None
+
+
+def _url_fault(where: Target) -> str:
+    """Debian's and SUSE's remote targets."""
+    if where.kind == "ssh" and "@" not in where.where:
+        return "ssh wants USER@HOST"
+    if where.kind and not where.where:
+        return f"{where.kind} wants a host"
+    return ""
+
+
+def _ssh(facts: Facts, found: Config, shown: str) -> Check:
+    key = directives.last(found.lines, "sshkey") or _KEY
+    if not key.startswith("/"):
+        steps = fixes.set_directive(facts, found.file, "sshkey", _KEY)
+        return Check("target", "fail", f"sshkey {key} is not an absolute path", steps, evidence=(found.file,))
+    if facts.host.exists(key):
+        return Check("target", "ok", f"{shown}, key {key}", evidence=(found.file, key))
+    if facts.host.report or not facts.host.is_dir("/root"):
+        return Check("target", "ok", shown, evidence=(found.file,))
+    steps = (Step("Make a key and bring it to the target", "kdumpctl propagate"), *fixes.load(facts))
+    return Check("target", "fail", f"{shown}: no key {key}", steps, evidence=(found.file,))
+
+
+def _is_device(where: Target) -> bool:
+    return where.kind in ("raw", "ext2", "ext3", "ext4", "xfs", "btrfs", "minix") or where.where.startswith("/dev/")
+
+
+def _absent(facts: Facts, where: Target) -> bool:
+    """Whether a device is known not to be there: only this host's /dev can tell."""
+    if not facts.host.live:
+        return False
+    device = _device(where.where)
+    return not facts.host.exists(device)
+
+
+def _device(name: str) -> str:
+    """``/dev/disk/by-uuid/…`` for ``UUID=…``."""
+    kind, equals, value = name.partition("=")
+    return f"/dev/disk/by-{kind.lower()}/{value}" if equals and not name.startswith("/") else name
+
+
+def _same_device(facts: Facts, one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if not facts.host.live:
+        return False
+    real = facts.host.locate(_device(other))
+    return real is not None and real == facts.host.locate(_device(one))

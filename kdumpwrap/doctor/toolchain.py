@@ -1,0 +1,147 @@
+"""The programs that read a crash: there, and new enough for the kernels whose crashes lie here."""
+
+import os
+import re
+import shutil
+from typing import Iterator, NamedTuple, Optional, Tuple
+
+from kdumpwrap.doctor import defaults, fixes, inventory
+from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model import Check, Step
+
+_BINUTILS = ("nm", "objdump", "addr2line")
+_SECONDS = 20.0
+_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # not on the PATH of a user who is not root
+
+# binutils of each release, where the tree has the programs but cannot run them
+_BINUTILS_OF = {7: "2.27", 8: "2.30", 9: "2.35", 10: "2.41"}
+
+# what a kernel wants of the tools: from this version on, this one, because …
+_NEEDS = {
+    "crash": (((6, 1), "8.0.3", "its maple trees"), ((5, 10), "7.3.0", "its log's ring buffer")),
+    "makedumpfile": (((5, 10), "1.6.9", "its log's ring buffer"),),
+}
+_DWARF5 = "2.35"  # binutils that read it in practice
+
+# "GNU objdump version 2.35.2-54.el9", "GNU nm (GNU Binutils for Debian) 2.40", "crash 8.0.2",
+# "makedumpfile: version 1.7.2 (released on 20 Oct 2022)"
+_VERSION = re.compile(r"\b\d{1,4}\.\d{1,4}(?:\.\d{1,4})*")
+
+
+class Tool(NamedTuple):
+    """One program: where it is (None: not there), and its version as far as it is known."""
+
+    path: Optional[str]
+    version: Optional[str]
+
+
+def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
+    """``nm``, ``objdump``, ``addr2line``, ``crash``, ``makedumpfile`` for the kernels ``releases``."""
+    for name in (*_BINUTILS, "crash", "makedumpfile"):
+        tool = _find(facts, name)
+        if tool is None:
+            yield Check(name, "unknown", "no programs in this tree", side="analysis")
+            continue
+        if tool.path is None:
+            steps = fixes.install(facts, name)
+            after = ("package",) if name == "makedumpfile" and steps[0].command.endswith("kexec-tools") else ()
+            yield Check(name, "fail", f"{name} is not installed", steps, side="analysis", after=after)
+            continue
+        seen = f"{tool.path} {tool.version or ''}".rstrip()
+        fault = next(filter(None, (_too_old(facts, name, tool.version, release) for release in releases)), None)
+        if fault is None:
+            yield Check(name, "ok", seen, side="analysis", evidence=(tool.path,))
+        else:
+            why, steps = fault
+            yield Check(name, "warn", f"{seen}: {why}", steps, side="analysis", evidence=(tool.path,))
+
+
+def own(facts: Facts, release: str) -> bool:
+    """Whether ``release`` is a kernel of this very distribution: its tools are made for it."""
+    tag = re.search(r"\.(el|fc)(\d+)", release)
+    if facts.distribution.family == "el":
+        if tag is None:
+            return False
+        major = facts.distribution.major
+        return (tag[1] == "fc") == (facts.distribution.id == "fedora") and (major is None or int(tag[2]) == major)
+    return tag is None
+
+
+def _find(facts: Facts, name: str) -> Optional[Tool]:
+    """The program; None when this tree cannot tell."""
+    host = facts.host
+    if host.live:
+        wanted = os.environ.get(name.upper(), "") if name != "makedumpfile" else ""
+        path = shutil.which(wanted or name, path=f"{os.environ.get('PATH', os.defpath)}:{_PATH}")
+        return Tool(path, _ask(path) if path else None)
+    listed = inventory.packages(host) or {}
+    package = "binutils" if name in _BINUTILS else name
+    version = _version(listed[package][-1]) if package in listed else None
+    if host.is_dir("/usr/bin"):
+        path = inventory.program(host, name)
+        if version is None and package == "binutils" and facts.distribution.family == "el":
+            version = _BINUTILS_OF.get(defaults.generation(facts.distribution))
+        return Tool(path, version)
+    if listed:
+        bundled = name == "makedumpfile" and fixes.install(facts, name)[0].command.split()[-1] in listed
+        return Tool(f"{package} (listed)" if package in listed or bundled else None, version)
+    return None
+
+
+def _ask(path: str) -> Optional[str]:
+    from kdumpwrap.tools.run import run
+
+    option = "-v" if path.endswith("makedumpfile") else "--version"
+    try:
+        return _version(run([path, option], timeout=_SECONDS).text)
+    except (ToolMissing, ToolFailed):
+        return None
+
+
+def _version(text: str) -> Optional[str]:
+    first = text.lstrip().partition("\n")[0]  # crash starts with an empty line
+    match = None if "LLVM" in text or "llvm" in first else _VERSION.search(first)
+    return match[0] if match else None
+
+
+def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> Optional[Tuple[str, Tuple[Step, ...]]]:
+    """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or who knows."""
+    if version is None or own(facts, release):
+        return None
+    if name == "addr2line":
+        if not _dwarf5(release) or not _older(version, _DWARF5):
+            return None
+        return f"cannot read the DWARF 5 of {release} (every line is ??:0)", _newer_binutils(facts)
+    kernel = re.match(r"(\d+)\.(\d+)", release)
+    for since, least, why in _NEEDS.get(name, ()):
+        if kernel and (int(kernel[1]), int(kernel[2])) >= since and _older(version, least):
+            steps = fixes.by_hand(f"Install {name} {least} or later: {release} needs it for {why}")
+            return f"{release} needs {least} for {why}", steps
+    return None
+
+
+def _dwarf5(release: str) -> bool:
+    """el9 and Fedora 34 (gcc 11) compile it so; others where the compiler decides, from about 5.18 on."""
+    tag = re.search(r"\.(el|fc)(\d+)", release)
+    if tag:
+        return int(tag[2]) >= (9 if tag[1] == "el" else 34)
+    version = re.match(r"(\d+)\.(\d+)", release)
+    return version is not None and (int(version[1]), int(version[2])) >= (5, 18)
+
+
+def _older(version: str, least: str) -> bool:
+    from packaging.version import Version
+
+    return Version(version) < Version(least)
+
+
+def _newer_binutils(facts: Facts) -> Tuple[Step, ...]:
+    """Red Hat's toolsets bring newer binutils beside the system's."""
+    toolset = {7: "devtoolset-11", 8: "gcc-toolset-13"}.get(defaults.generation(facts.distribution))
+    if facts.distribution.family != "el" or toolset is None:
+        return fixes.by_hand(f"Install binutils {_DWARF5} or later, and name them: ADDR2LINE=, OBJDUMP=, NM=")
+    directory = f"/opt/rh/{toolset}/root/usr/bin"
+    names = " ".join(f"{name.upper()}={directory}/{name}" for name in _BINUTILS)
+    profile = Step("Let kdumpwrap use them", f"echo 'export {names}' >/etc/profile.d/kdumpwrap.sh")
+    return (*fixes.install(facts, f"{toolset}-binutils"), profile)
