@@ -7,7 +7,7 @@ from typing import Callable, List, NoReturn, Optional
 
 import typer
 
-from kdumpwrap import __version__, options, output
+from kdumpwrap import __version__, cli_doctor, options, output
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model import Analysis
 
@@ -59,6 +59,9 @@ def _common(
     if version:
         output.out(f"kdumpwrap {__version__}\n")
         raise typer.Exit()
+
+
+app.command()(cli_doctor.doctor)
 
 
 @app.command("list")

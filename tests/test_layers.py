@@ -22,6 +22,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("debuginfo", "rawcode"),
     ("analyze",),  # the story of one crash
     ("batch", "doctor"),  # many crashes; no crash yet
+    ("cli_doctor",),  # a command too large for cli.py
     ("cli",),
     ("__main__",),
 )
