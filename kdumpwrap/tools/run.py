@@ -13,7 +13,7 @@ from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 
-_history: List[str] = []
+_history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
 _watchers: List[Callable[[str], object]] = []
 
 
@@ -48,7 +48,7 @@ def run(
     """
     if timeout is None:
         timeout = _limit()
-    note(argv, source, sink)
+    _fed(note(argv, source, sink), stdin)
     start = time.monotonic()
     with contextlib.ExitStack() as files:
         try:
@@ -82,7 +82,7 @@ class Started:
     def __init__(self, argv: Sequence[str], first: bytes = b"", *, package: str = "") -> None:
         """Start ``argv`` and feed it ``first`` (a few bytes). Raises ToolMissing or ToolFailed."""
         self.argv = tuple(argv)
-        note(argv)
+        self._noted, self._first = note(argv), first
         self._start = time.monotonic()
         try:
             self._process = subprocess.Popen(
@@ -100,6 +100,7 @@ class Started:
     def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
         """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
         timeout = _limit() if timeout is None else timeout
+        _fed(self._noted, self._first + rest)
         try:
             stdout, stderr = self._process.communicate(rest, timeout)
         except subprocess.TimeoutExpired:
@@ -142,14 +143,22 @@ def environment() -> Dict[str, str]:
     return env
 
 
-def note(argv: Sequence[str], source: Optional[Path] = None, sink: Optional[Path] = None) -> None:
-    """Remember that ``argv`` is being run, and tell those who watch."""
+def note(argv: Sequence[str], source: Optional[Path] = None, sink: Optional[Path] = None) -> List[str]:
+    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the history."""
     command = shlex.join(argv)
     command += f" <{shlex.quote(str(source))}" if source else ""
     command += f" >{shlex.quote(str(sink))}" if sink else ""
-    _history.append(command)
+    entry = [command]
+    _history.append(entry)
     for watcher in _watchers:
         watcher(command)
+    return entry
+
+
+def _fed(entry: List[str], stdin: bytes) -> None:
+    """Have the history say what a command was fed with: ``printf '%s\\n' 0x1 0x2 | addr2line …``."""
+    if stdin and stdin.isascii():
+        entry[0] = f"printf '%s\\n' {shlex.join(stdin.decode().splitlines())} | {entry[0]}"
 
 
 def watch(watcher: Callable[[str], object]) -> None:
@@ -159,7 +168,7 @@ def watch(watcher: Callable[[str], object]) -> None:
 
 def history() -> Tuple[str, ...]:
     """Every command run so far, ready to be pasted into a shell."""
-    return tuple(_history)
+    return tuple(entry[0] for entry in _history)
 
 
 def _limit() -> float:
