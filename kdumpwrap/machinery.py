@@ -157,8 +157,9 @@ GROUPS: Tuple[Group, ...] = (
         "spin locking",
         "A spinning lock waits for its owner or trips over the object it lies in: the caller chose lock and object.",
         """
-        (do_|rt_)?(raw_)*(spin|read|write)_(try|un)?lock(_.*)? bit_spin_.* lock_text_start console_(try)?lock
-        (native_|pv_)?queued_(spin|read|write)_(un)?lock(_.*)? pv_(wait|kick|hash|unhash).* slowpath bust_spinlocks
+        (do_|rt_)?(raw_)?(spin|read|write)_(try|un)?lock(_(bh|init|irq|irqsave|irqrestore|nested|flags|slow.*|failed|irqsave_.*))?
+        bit_spin_.* lock_text_start console_(try)?lock (native_|pv_)?queued_(spin|read|write)_(un)?lock(_.*)?
+        pv_(wait|kick|hash|unhash).* slowpath bust_spinlocks
         (kvm|xen|hv)_(wait|kick_cpu|lock_spinning|qlock_kick|qlock_wait) ticket_spin_.* osq_.* mcs_spin_.*
         atomic_dec_and_.*lock.* (read|write)_seq.* seqprop_.* raw_spin_rq_lock.* double_rq_lock task_rq_lock
         lock_task_sighand
@@ -203,7 +204,7 @@ GROUPS: Tuple[Group, ...] = (
         "Locking a page or a buffer, or waiting for its I/O: the caller knows which one.",
         """
         (un)?lock_(page|buffer)(_.*)? sync_(page|buffer)(_killable)? folio_((un)?lock|wait|wake)(_.*)?
-        wait_on_(page|buffer).* wake_up_page.*
+        wait_on_(page|buffer).*
         """,
     ),
     Group(
@@ -273,7 +274,8 @@ GROUPS: Tuple[Group, ...] = (
         "data structure",
         "Lists, trees, hash tables, bitmaps and atomics that are only as sound as the objects their caller linked.",
         """
-        list_(add|del|move|splice|replace|empty|rotate)_.* list_sort (h|k|p|l)list_.* interval_tree_.*
+        list_(add|del|move|replace)(_(tail|rcu|tail_rcu|init|init_rcu|init_careful))?
+        list_(bulk_move|splice|empty|rotate)_.* list_sort (h|k|p|l)list_.* interval_tree_.*
         rb_(erase|insert|next|prev|first|last|replace_node|link|add|find)(_.*)? radix_tree_.* x(a|as)_.* id[ra]_.*
         ma[st]_.* mtree_.* rht_(bucket|key|lock|unlock|ptr|assign|head).* rh(ash|l)table_.* assoc_array_.* btree_.*
         kfifo_.* sbitmap_.* bitmap_.* (test|set|clear|change)_bit(_.*)? test_and_.*_bit(_.*)?
