@@ -31,8 +31,8 @@ class Kernel(NamedTuple):
 
 
 def values(parameters: str) -> Tuple[str, ...]:
-    """Every crashkernel= of a kernel command line, in order."""
-    return tuple(word.partition("=")[2] for word in parameters.split() if word.startswith("crashkernel="))
+    """Every crashkernel= of a kernel command line, in order; like the kernel we do not mind what stands before it."""
+    return tuple(word.partition("crashkernel=")[2] for word in parameters.split() if "crashkernel=" in word)
 
 
 def reserve(given: Sequence[str], memory: Optional[int], kernel: Kernel) -> Reservation:
@@ -48,7 +48,7 @@ def reserve(given: Sequence[str], memory: Optional[int], kernel: Kernel) -> Rese
         if size is None:
             return Reservation(0, "a size is expected before ,high")
         return _sized(size, memory) if rest == ",high" else Reservation(0, f"unrecognized: {rest}")
-    return Reservation(0, "a size with ,low reserves nothing without one with ,high")
+    return Reservation(0, "a size with ,low reserves nothing without one with ,high" if given else "not asked for")
 
 
 def size_of(text: str) -> Optional[int]:
