@@ -111,6 +111,10 @@ def analyze(
     crashes: Optional[List[str]] = CRASHES,
     example: bool = typer.Option(False, "--example", help="Analyse the crash that the package carries."),
     all_reports: bool = typer.Option(False, "--all-reports", help="Every report in the log, not the fatal one alone."),
+    html: Optional[str] = typer.Option(
+        None, "--html", metavar="FILE", help="Write a page to hand on; - is standard output."
+    ),
+    markdown: bool = typer.Option(False, "--markdown", help="Sixty lines of Markdown, for a ticket or a mail."),
     raw: bool = options.RAW,
     json: bool = options.JSON,
     vmlinux: Optional[Path] = options.VMLINUX,
@@ -122,14 +126,24 @@ def analyze(
     """Which line brought the kernel down, who called it, and why: the main job."""
     from kdumpwrap import analyze as story
 
-    options.one_format(raw, json)
+    options.one_format(raw, json, markdown, html == "-")
+    if html is not None and len(crashes or ()) > 1:
+        raise UsageError("--html makes the page of one crash", "kdumpwrap batch --html DIR")
     output.show_commands(verbose)
     if example:
         from kdumpwrap import example as carried
 
         root = carried.root()
     places = options.places(root, vmlinux, module_dir, source_dir)
-    _each(crashes, lambda crash: story.analyze(crash, places), raw=raw, json=json, all_reports=all_reports)
+    _each(
+        crashes,
+        lambda crash: story.analyze(crash, places),
+        raw=raw,
+        json=json,
+        markdown=markdown,
+        html=html,
+        all_reports=all_reports,
+    )
 
 
 @app.command()
@@ -220,6 +234,8 @@ def _each(
     raw: bool,
     json: bool,
     all_reports: bool,
+    markdown: bool = False,
+    html: Optional[str] = None,
 ) -> NoReturn:
     """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
     statuses = []
@@ -231,7 +247,15 @@ def _each(
             output.error(error.message, error.hint)
             statuses.append(FAILED)
             continue
-        if json:
+        written = html is None or _page(analysis, html)
+        if html == "-":
+            pass
+        elif markdown:
+            from kdumpwrap.render import markdown as markdown_renderer
+            from kdumpwrap.tools import run
+
+            output.out(markdown_renderer.render(analysis, run.history()))
+        elif json:
             from kdumpwrap.render import json as renderer
 
             output.out(renderer.render(analysis))
@@ -244,5 +268,22 @@ def _each(
 
             output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
         output.problems(analysis.problems)
-        statuses.append(FAILED if not analysis.reports else PARTLY if analysis.problems else DONE)
+        statuses.append(FAILED if not analysis.reports else PARTLY if analysis.problems or not written else DONE)
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
+
+
+def _page(analysis: Analysis, html: str) -> bool:
+    """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
+    from kdumpwrap import pages
+    from kdumpwrap.tools import run
+
+    page = pages.crash(analysis, run.history())
+    if html == "-":
+        output.out(page)
+        return True
+    try:
+        pages.write(html, page)
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return False
+    return True

@@ -32,7 +32,9 @@ def places(
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()))
 
 
-def one_format(raw: bool, json: bool) -> None:
-    """Raises UsageError when both formats are asked for."""
-    if raw and json:
-        raise UsageError("--raw and --json exclude each other")
+def one_format(raw: bool, json: bool, markdown: bool = False, page: bool = False) -> None:
+    """Raises UsageError when more than one format is asked for."""
+    asked = {"--raw": raw, "--json": json, "--markdown": markdown, "--html -": page}
+    names = [name for name, wanted in asked.items() if wanted]
+    if len(names) > 1:
+        raise UsageError(f"{names[0]} and {names[1]} exclude each other")

@@ -21,6 +21,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("tools", "crashdir"),  # one touches programs, the other files
     ("debuginfo", "rawcode"),
     ("analyze",),  # the story of one crash
+    ("pages",),  # what is handed on as HTML
     ("batch", "doctor"),  # many crashes; no crash yet
     ("cli_doctor",),  # a command too large for cli.py
     ("cli",),

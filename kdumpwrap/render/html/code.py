@@ -1,0 +1,163 @@
+"""Source and disassembly side by side, the faulting line tied to its instructions; the registers."""
+
+from typing import FrozenSet, List, Optional, Tuple
+
+from kdumpwrap.model import Frame, Instruction, Location, Report
+from kdumpwrap.render.html import colour
+from kdumpwrap.render.html.document import esc
+from kdumpwrap.render.summary import best_place, guilty, where
+
+# what is no general register: told apart at the end of the table
+_SPECIAL = frozenset(
+    "eflags flags rflags cs ds es fs gs ss knlgs cr0 cr2 cr3 cr4 dr0 dr1 dr2 dr3 dr6 dr7 orig_rax pstate psr msr cr "
+    "xer ctr cfar dar dsisr irqmask trap status badaddr cause pkru".split()
+)
+
+
+def code(report: Report) -> str:
+    """Both columns; one of them alone where the other is missing; empty when there is neither."""
+    if not report.disassembly and report.source is None:
+        return ""
+    left, right = _source(report), _disassembly(report)
+    css = "code" if report.disassembly and report.source else "code single"
+    return f'<div class="{css}">{left}{right}</div>{_tie(report)}'
+
+
+def registers(report: Report) -> str:
+    """The log's register dump, the guilty ones marked and what is remarkable about a value said."""
+    culprits = guilty(report)
+    general: List[str] = []
+    special: List[str] = []
+    for name, value in report.registers:
+        marks = ["guilty"] if name in culprits else []
+        note = _note(name, value, report, culprits)
+        if value == 0:
+            marks.append("zero")
+        width = 16 if value >> 32 or name not in _SPECIAL else 8
+        cell = (
+            f'<div class="reg {" ".join(marks)}"><dt>{esc(name)}</dt><dd><code>{value:0{width}x}</code>'
+            f"{f'<span>{note}</span>' if note else ''}</dd></div>"
+        )
+        (special if name in _SPECIAL else general).append(cell)
+    if not report.registers:
+        return ""
+    rest = f'<dl class="regs special">{"".join(special)}</dl>' if special else ""
+    return f'<dl class="regs">{"".join(general)}</dl>{rest}'
+
+
+def _note(name: str, value: int, report: Report, culprits: FrozenSet[str]) -> str:
+    if report.fault_address is not None and value == report.fault_address:
+        return "the address that faulted"
+    if name in culprits:
+        if report.fault_address is not None and 0 < report.fault_address - value < 1 << 16:
+            return f"the address that faulted is {report.fault_address - value:#x} above it"
+        return "used by the marked instruction"
+    return ""
+
+
+def _source(report: Report) -> str:
+    source = report.source
+    if source is None:
+        best = best_place(report)
+        if best is None or not report.disassembly:
+            return ""
+        return (
+            f'<div class="pane missing"><p>The source <code>{esc(where(best))}</code> is not on the host where this '
+            "page was made; <code>--source-dir DIR</code> names its tree.</p></div>"
+        )
+    rows: List[str] = []
+    for number, text in enumerate(colour.c(source.lines), source.first):
+        css = "line fault" if number == source.fault_line else "line"
+        mark = "▶" if number == source.fault_line else ""
+        rows.append(
+            f'<div class="{css}" data-n="{number}"><b>{mark}</b><i class="no">{number}</i><code>{text}</code></div>'
+        )
+    return (
+        f'<div class="pane source"><h3>Source <code>{esc(where(Location(None, source.file, None)))}</code></h3>'
+        f'<div class="listing" tabindex="0" role="region" aria-label="Source">{"".join(rows)}</div></div>'
+    )
+
+
+def _disassembly(report: Report) -> str:
+    rows = report.disassembly
+    if not rows:
+        return ""
+    culprits, base = guilty(report), _base(report)
+    out: List[str] = []
+    before: Tuple[Optional[str], Optional[int]] = (None, None)
+    for row in rows:
+        if row.file is not None and (row.file, row.line) != before:
+            before = (row.file, row.line)
+            tied = " tied" if _is_faulting_line(row, report) else ""
+            out.append(f'<div class="heading{tied}">{esc(where(Location(None, row.file, row.line)))}</div>')
+        out.append(_instruction(row, report, base, culprits))
+    start = f" <span>offsets from <code>{esc(base.symbol)}</code></span>" if base else ""
+    return (
+        f'<div class="pane disassembly"><h3>Instructions{start}</h3>'
+        f'<div class="listing" tabindex="0" role="region" aria-label="Instructions">{"".join(out)}</div></div>'
+    )
+
+
+def _instruction(row: Instruction, report: Report, base: Optional[Frame], culprits: FrozenSet[str]) -> str:
+    css = "line" + (" fault" if row.fault else " tied" if _is_faulting_line(row, report) else "")
+    line = report.source.fault_line if row.fault and report.source else _line_shown(row, report)
+    address = f"{row.address:x}"
+    if base is not None and base.address is not None and base.offset is not None:
+        address = f"+{row.address - (base.address - base.offset):x}"
+    target = row.relocations[0].target if row.relocations else row.comment or ""
+    note = f' <span class="faint"># {esc(target)}</span>' if target else ""
+    data = f' data-n="{line}"' if line is not None else ""
+    octets = row.data.hex(" ")
+    return (
+        f'<div class="{css}"{data} title="{row.address:#x}: {octets}"><b>{"▶" if row.fault else ""}</b>'
+        f'<i class="no">{address}</i><code class="bytes">{octets}</code>'
+        f"<code>{colour.assembly(row.text, culprits if row.fault else frozenset())}{note}</code></div>"
+    )
+
+
+def _tie(report: Report) -> str:
+    """In words, what the marks on both sides have to do with each other."""
+    fault = next((row for row in report.disassembly if row.fault), None)
+    source, ip = report.source, report.ip
+    if fault is None or source is None:
+        return ""
+    inner = ip.locations[0] if ip is not None and ip.locations else None
+    if fault.file == source.file and fault.line == source.fault_line:
+        number = sum(_is_faulting_line(row, report) for row in report.disassembly)
+        others = f"; {number - 1} more of its instructions are tinted" if number > 1 else ""
+        text = f"The marked instruction is part of line {source.fault_line}{others}."
+    elif inner is not None and inner.file == fault.file and inner.line == fault.line:
+        text = (
+            f"The marked instruction is <code>{esc(inner.function or '?')}</code> ({esc(where(inner))}), "
+            f"inlined in line {source.fault_line}."
+        )
+    else:
+        text = f"The marked instruction belongs to line {source.fault_line}."
+    return f'<p class="note">{text}</p>'
+
+
+def _is_faulting_line(row: Instruction, report: Report) -> bool:
+    return _line_shown(row, report) is not None and report.source is not None and row.line == report.source.fault_line
+
+
+def _line_shown(row: Instruction, report: Report) -> Optional[int]:
+    """The line that the instruction comes from, if it is one of the source that is shown."""
+    source = report.source
+    if source is None or row.line is None or row.file != source.file:
+        return None
+    return row.line if source.first <= row.line < source.first + len(source.lines) else None
+
+
+def _base(report: Report) -> Optional[Frame]:
+    """The frame that the marked instruction belongs to, so that its offsets are those of the log."""
+    fault = next((row for row in report.disassembly if row.fault), None)
+    if fault is None:
+        return None
+    frames: List[Frame] = [report.ip] if report.ip else []
+    for frame in [*frames, *report.trace]:
+        if frame.address is None or frame.offset is None:
+            continue
+        last = 0 if frame.exact else 1
+        if fault.address <= frame.address - last < fault.address + max(len(fault.data), 1):
+            return frame
+    return None

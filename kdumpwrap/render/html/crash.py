@@ -1,0 +1,223 @@
+"""The page of one crash: the answer first, the evidence under it."""
+
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+from kdumpwrap.model import Analysis, Location, Report
+from kdumpwrap.render import summary
+from kdumpwrap.render.html import code, evidence, frames
+from kdumpwrap.render.html.document import document, esc, pill
+from kdumpwrap.render.summary import where
+
+
+def page(
+    analysis: Analysis,
+    log: evidence.LogLines = (),
+    commands: Sequence[str] = (),
+    others: Sequence[Tuple[str, str, str]] = (),
+) -> str:
+    """One crash as a whole HTML document.
+
+    ``log``: the lines of the log round the report; ``commands``: those that were run; ``others``: time, host and
+    path of the crashes that are the same bug (a page of a batch).
+    """
+    report = summary.chosen(analysis)
+    if report is None:
+        body = f"<main>{_nothing(analysis)}</main>"
+        return document(f"{analysis.crash.path}: no report", body, "page.js")
+    sections = [
+        ("why", "Why", _why(report)),
+        ("trace", "The way there", frames.trace(report) if report.ip or report.trace else ""),
+        ("code", "Source and instructions", code.code(report)),
+        ("registers", "Registers", code.registers(report)),
+        ("log", "The log", evidence.log(report, log, analysis.crash.dmesg or "")),
+        ("crash", "The crash", _facts(analysis, report)),
+        ("reports", "All reports in this log", _reports(analysis)),
+        ("same", "The same bug", _others(others)),
+        ("sure", "How sure is this", evidence.sure(analysis, report)),
+        ("commands", "How it was found", evidence.commands(commands)),
+        ("missing", "What is missing", evidence.problems(analysis)),
+    ]
+    filled = [section for section in sections if section[2]]
+    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in filled)
+    body = "".join(_section(*section, report=report) for section in filled)
+    head = f'{_header(analysis, report)}<nav aria-label="Sections">{links}</nav>'
+    return document(summary.title(report), f"{head}<main>{body}</main>", "page.js")
+
+
+def _section(anchor: str, title: str, content: str, report: Report) -> str:
+    aside = ""
+    if anchor == "trace":
+        aside = _trace_tools(report)
+    elif anchor == "code" and report.disassembly:
+        aside = '<div class="tools" hidden><button type="button" id="bytes" aria-pressed="false">Bytes</button></div>'
+    elif anchor == "commands":
+        content = f'<p class="note">Every command that was run, in order, to paste in a shell.</p>{content}'
+    return f'<section id="{anchor}"><header><h2>{title}</h2>{aside}</header>{content}</section>'
+
+
+def _trace_tools(report: Report) -> str:
+    every = (*((report.ip,) if report.ip else ()), *report.trace)
+    buttons = []
+    if any(len(frame.locations) > 1 for frame in every):
+        buttons.append('<button type="button" id="unfold" aria-pressed="false">Unfold inlined</button>')
+    if any(not frame.certain for frame in every):
+        buttons.append('<button type="button" id="unsure" aria-pressed="false">Hide uncertain</button>')
+    return f'<div class="tools" hidden>{"".join(buttons)}</div>' if buttons else ""
+
+
+def _header(analysis: Analysis, report: Report) -> str:
+    panic = f'<p class="headline">{esc(report.panic)}</p>' if report.panic and report.panic != report.headline else ""
+    sign = f" · {esc(analysis.signature.id)}" if analysis.signature else ""
+    cards = "".join(f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, report))
+    return (
+        f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
+        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(report.headline)}</p>{panic}'
+        f'<p class="lede">{esc(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
+    )
+
+
+def _cards(analysis: Analysis, report: Report) -> Iterator[Tuple[str, str]]:
+    levels = {one.what: one.level for one in summary.statements(analysis, report)}
+    stopped = next((pill(level) for what, level in levels.items() if what.startswith("It stopped")), "")
+    yield from _stopped(report, stopped)
+    yield from _blame(report)
+    yield "Whom to ask", _whom(report)
+    crash, kernel = analysis.crash, analysis.kernel
+    lines = [f"<code>{esc(report.release or kernel.release or 'unknown kernel')}</code>"]
+    if crash.time:
+        lines.append(esc(crash.time.replace("T", " ")))
+    if crash.host:
+        lines.append(f"on {esc(crash.host)}")
+    yield "When", _lines(lines)
+
+
+def _stopped(report: Report, sure: str) -> Iterator[Tuple[str, str]]:
+    ip, best = report.ip, summary.best_place(report)
+    if ip is None:
+        return
+    lines: List[str] = []
+    if best is not None:
+        lines.append(f"<strong><code>{esc(where(best))}</code></strong>")
+        outer = ip.locations[-1]
+        if outer is not best and best.function != outer.function:
+            lines.append(f"<code>{esc(best.function)}</code>, inlined in")
+    lines.append(f"<code>{frames.name(ip)}</code>{frames.tag(report, ip.module)}")
+    if ip.address is not None and ip.offset is not None:
+        total = f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}"
+        lines.append(f'<span class="faint sum"><code>{total}</code></span>')
+    yield f"It stopped at {sure}", _lines(lines)
+
+
+def _blame(report: Report) -> Iterator[Tuple[str, str]]:
+    culprit, ip = report.culprit, report.ip
+    if culprit is None or (ip is not None and ip.symbol is not None and culprit.why == "the instruction pointer"):
+        return
+    lines = []
+    if culprit.file:
+        lines.append(f"<strong><code>{esc(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
+    lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(report, culprit.module)}")
+    lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
+    yield f"Look first at {pill(summary.LIKELY)}", _lines(lines)
+
+
+def _whom(report: Report) -> str:
+    suspect, culprit = report.suspect, report.culprit
+    if suspect is not None:
+        lines = [f"the maker of{frames.tag(report, suspect.module)}"]
+        at = where(Location(None, suspect.file, suspect.line)) if suspect.file else ""
+        if suspect.symbol:
+            lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{esc(at)}</code>' if at else ''}")
+        return _lines(lines)
+    if culprit is not None and culprit.file and not culprit.file.startswith("/"):
+        file = esc(where(Location(None, culprit.file, None)))
+        return _lines(["the kernel's maintainers", f"<code>scripts/get_maintainer.pl -f {file}</code>"])
+    return _lines(["the kernel's vendor", '<span class="faint">no out-of-tree module is on the way</span>'])
+
+
+def _why(report: Report) -> str:
+    sentences = "".join(f"<li>{esc(one)}</li>" for one in report.explanation)
+    return f'<ul class="why">{sentences}</ul>' if sentences else ""
+
+
+def _facts(analysis: Analysis, report: Report) -> str:
+    crash, kernel = analysis.crash, analysis.kernel
+    rows: List[Tuple[str, Optional[str]]] = [
+        ("Directory", esc(crash.path)),
+        ("Log", esc(crash.dmesg)),
+        ("Dump", esc(crash.vmcore)),
+        ("Host", esc(crash.host)),
+        ("Time", esc(crash.time and crash.time.replace("T", " "))),
+        ("Uptime", f"{report.time:.6f} s" if report.time is not None else ""),
+        ("Kernel", esc(f"{report.release or kernel.release or ''} {kernel.arch or ''}".strip())),
+        ("vmlinux", esc(kernel.vmlinux)),
+        ("Build id", esc(kernel.build_id)),
+        ("KASLR offset", f"{kernel.kaslr_offset:#x}" if kernel.kaslr_offset is not None else ""),
+        ("Task", esc(report.comm) + (f", pid {report.pid}" if report.pid is not None else "")),
+        ("CPU", str(report.cpu) if report.cpu is not None else ""),
+        ("Work queue", esc(report.workqueue)),
+        ("Hardware", esc(report.hardware)),
+        ("Fault address", f"{report.fault_address:#x}" if report.fault_address is not None else ""),
+        ("Access", esc(report.access)),
+    ]
+    if analysis.signature is not None:
+        rows.append(("Signature", f"{esc(analysis.signature.id)} · {esc(analysis.signature.text)}"))
+    body = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows if value)
+    taints = "".join(f"<li><b>{esc(one.flag)}</b> {esc(one.meaning)}</li>" for one in report.taints)
+    if taints:
+        body += f'<div><dt>Tainted</dt><dd><ul class="taints">{taints}</ul></dd></div>'
+    if report.modules:
+        body += f"<div><dt>Modules</dt><dd>{_modules(report)}</dd></div>"
+    return f'<dl class="facts">{body}</dl>'
+
+
+def _modules(report: Report) -> str:
+    ours = [one for one in report.modules if not summary.out_of_tree(report, one.name)]
+    vendors = " ".join(
+        f'<span class="tag vendor">{esc(one.name)}{f" ({esc(one.flags)})" if one.flags else ""}</span>'
+        for one in report.modules
+        if summary.out_of_tree(report, one.name)
+    )
+    names = " ".join(esc(one.name) + (f"({esc(one.flags)})" if one.flags else "") for one in ours[:500])
+    rest = f"<details><summary>{len(ours)} of the kernel&#x27;s own tree</summary>{names}</details>" if ours else ""
+    return f"{vendors}{rest}"
+
+
+def _reports(analysis: Analysis) -> str:
+    if len(analysis.reports) < 2:
+        return ""
+    shown = analysis.reports[:200]
+    rows = "".join(
+        f"<tr{' class=fatal' if index == analysis.fatal else ''}><td>{one.line}</td>"
+        f"<td>{f'{one.time:.3f} s' if one.time is not None else ''}</td><td>{esc(one.headline)}</td>"
+        f"<td><code>{esc(one.culprit.symbol) if one.culprit else ''}</code></td>"
+        f"<td>{pill('fatal') if index == analysis.fatal else ''}</td></tr>"
+        for index, one in enumerate(shown)
+    )
+    more = (
+        f'<p class="note">{len(analysis.reports) - len(shown)} more.</p>' if len(analysis.reports) > len(shown) else ""
+    )
+    return (
+        '<div class="scroll"><table class="reports"><thead><tr><th>Line</th><th>Uptime</th><th>Report</th>'
+        f"<th>Look at</th><th></th></tr></thead><tbody>{rows}</tbody></table></div>{more}"
+    )
+
+
+def _others(others: Sequence[Tuple[str, str, str]]) -> str:
+    if len(others) < 2:
+        return ""
+    rows = "".join(
+        f"<tr><td>{esc(time)}</td><td>{esc(host)}</td><td><code>{esc(path)}</code></td></tr>"
+        for time, host, path in others
+    )
+    return (
+        f'<details><summary>{len(others)} crashes</summary><div class="scroll"><table><thead><tr><th>Time</th>'
+        f"<th>Host</th><th>Directory</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _nothing(analysis: Analysis) -> str:
+    return f"<h1>No report of a crash in {esc(analysis.crash.path)}</h1>{evidence.problems(analysis)}"
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "".join(f"<p>{line}</p>" for line in lines)

@@ -1,0 +1,68 @@
+"""What the answers rest on: the log itself, how sure each statement is, the commands that were run."""
+
+from typing import Sequence, Tuple
+
+from kdumpwrap.model import Analysis, Report
+from kdumpwrap.render import summary
+from kdumpwrap.render.html.document import esc, pill
+
+LONGEST = 500  # characters of a log line, and
+COMMAND = 4000  # of a command: addr2line is asked for thousands of addresses at once in a batch
+
+LogLines = Sequence[Tuple[int, str]]  # number in the file, from 1, and the line as it stands there
+
+
+def log(report: Report, lines: LogLines, path: str) -> str:
+    """The log round the report, the report's own lines set off."""
+    if not lines:
+        return ""
+    last = report.last_line or lines[-1][0]
+    rows = []
+    before = lines[0][0] - 1
+    for number, text in lines:
+        if number != before + 1:
+            rows.append('<div class="gap">…</div>')
+        before = number
+        css = "line head" if number == report.line else "line own" if report.line < number <= last else "line"
+        shown = esc(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
+        rows.append(f'<div class="{css}"><i class="no">{number}</i><code>{shown}</code></div>')
+    count = f"lines {lines[0][0]} to {lines[-1][0]}"
+    return (
+        f'<details class="log"><summary>{count} of <code>{esc(path)}</code></summary>'
+        f'<div class="listing" tabindex="0" role="region" aria-label="Log">{"".join(rows)}</div></details>'
+    )
+
+
+def sure(analysis: Analysis, report: Report) -> str:
+    """The table of statements."""
+    rows = "".join(
+        f"<tr><td>{pill(one.level)}</td><td>{esc(one.what)}</td><td>{esc(one.because)}</td></tr>"
+        for one in summary.statements(analysis, report)
+    )
+    if not rows:
+        return ""
+    return (
+        '<table class="sure"><thead><tr><th>How sure</th><th>Statement</th><th>Because</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def commands(run: Sequence[str]) -> str:
+    """Every command that was run, ready for a shell: a click selects one whole."""
+    if not run:
+        return ""
+    rows = []
+    for command in run:
+        cut = len(command) > COMMAND
+        shown = esc(command[:COMMAND]) + (" …" if cut else "")
+        rows.append(f"<li><code>{shown}</code></li>")
+    return f'<ol class="commands">{"".join(rows)}</ol>'
+
+
+def problems(analysis: Analysis) -> str:
+    """What could not be done, with what to type."""
+    items = "".join(
+        f"<li>{esc(one.message)}{f'<br><code>{esc(one.hint)}</code>' if one.hint else ''}</li>"
+        for one in analysis.problems
+    )
+    return f'<ul class="problems">{items}</ul>' if items else ""

@@ -1,0 +1,124 @@
+"""The way to the crash: frames in bands of their context, inlined callers folded, leftovers greyed."""
+
+from itertools import groupby
+from typing import List, NamedTuple, Optional, Sequence
+
+from kdumpwrap.model import Frame, Location, Report
+from kdumpwrap.render.html.document import esc
+from kdumpwrap.render.summary import out_of_tree, where
+from kdumpwrap.where import telling
+
+MOST = 400  # frames that a page shows: a runaway recursion prints thousands
+
+_CONTEXTS = {
+    "IRQ": ("irq", "interrupting whatever ran on this CPU"),
+    "HARDIRQ": ("irq", "interrupting whatever ran on this CPU"),
+    "SOFTIRQ": ("softirq", "deferred work of an interrupt"),
+    "NMI": ("nmi", "a non-maskable interrupt"),
+    "TASK": ("task", "on the task's own stack"),
+    "LR": ("lr", "from the link register: the caller of a function that calls nothing"),
+}
+
+
+class Row(NamedTuple):
+    """A frame with the number that the log's order gives it; ``times`` it stands there in a row."""
+
+    label: str
+    frame: Frame
+    times: int = 1
+
+
+def trace(report: Report) -> str:
+    """The section's content: the instruction pointer, then the bands."""
+    rows = _rows(report)
+    shown = rows[:MOST]
+    parts: List[str] = []
+    for context, band in groupby(shown, key=lambda row: None if row.label == "ip" else row.frame.context or ""):
+        parts.append(_band(context, list(band), report))
+    if len(rows) > len(shown):
+        parts.append(f'<p class="note">{len(rows) - len(shown)} more frames are not shown.</p>')
+    return "".join(parts)
+
+
+def name(frame: Frame) -> str:
+    """``send4<span>+0xf2/0x1b0</span>``: the offset in grey."""
+    if frame.symbol is None:
+        return esc("?" if frame.runtime is None else f"{frame.runtime:#x}")
+    offset = ""
+    if frame.offset is not None:
+        offset = f"+{frame.offset:#x}" + (f"/{frame.size:#x}" if frame.size is not None else "")
+    return f'{esc(frame.symbol)}<span class="faint">{offset}</span>'
+
+
+def tag(report: Report, module: Optional[str]) -> str:
+    """The module of a function; one from outside the kernel's tree is marked."""
+    if module is None:
+        return ""
+    if out_of_tree(report, module):
+        return f' <span class="tag vendor" title="not of the kernel&#x27;s own tree">{esc(module)} · out of tree</span>'
+    return f' <span class="tag">{esc(module)}</span>'
+
+
+def _rows(report: Report) -> List[Row]:
+    rows = [Row("ip", report.ip)] if report.ip is not None else []
+    numbered = enumerate(report.trace)
+    for _, run in groupby(numbered, key=lambda item: item[1]):
+        same = list(run)
+        if len(same) > 2:
+            rows.append(Row(f"{same[0][0]}–{same[-1][0]}", same[0][1], len(same)))
+        else:
+            rows += [Row(str(number), frame) for number, frame in same]
+    return rows
+
+
+def _band(context: Optional[str], rows: Sequence[Row], report: Report) -> str:
+    frames = "".join(_frame(row, report) for row in rows)
+    if context is None:
+        return f'<ol class="band ip">{frames}</ol>'
+    if not context:
+        return f'<ol class="band none">{frames}</ol>'
+    css, meaning = _CONTEXTS.get(context, ("other", ""))
+    says = f" <span>{meaning}</span>" if meaning else ""
+    return f'<h3 class="context {css}">{esc(context)}{says}</h3><ol class="band {css}">{frames}</ol>'
+
+
+def _frame(row: Row, report: Report) -> str:
+    frame = row.frame
+    chain = frame.locations
+    kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(report, frame.module) else "")
+    label = "IP" if row.label == "ip" else f"#{row.label}"
+    doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
+    times = f' <span class="tag">× {row.times}</span>' if row.times > 1 else ""
+    inlined = f' <span class="tag fold">{len(chain) - 1} inlined</span>' if len(chain) > 1 else ""
+    head = (
+        f'<span class="no">{label}</span><span class="fn">{doubt}<code>{name(frame)}</code>'
+        f'{tag(report, frame.module)}{times}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}</span>'
+    )
+    if len(chain) < 2:
+        return f'<li class="{kind}"><div class="row">{head}</div></li>'
+    opened = " open" if row.label == "ip" else ""
+    return f'<li class="{kind}"><details{opened}><summary class="row">{head}</summary>{_chain(chain)}</details></li>'
+
+
+def _at(frame: Frame, known: bool) -> str:
+    if frame.candidates:
+        addresses = ", ".join(f"{one:#x}" for one in frame.candidates[:8])
+        return f"{len(frame.candidates)} functions have this name: {addresses}"
+    if frame.locations:
+        return f"<code>{esc(where(frame.locations[-1]))}</code>"
+    return '<span class="faint">no line known</span>' if known else ""
+
+
+def _chain(locations: Sequence[Location]) -> str:
+    """The functions that the compiler put into the frame's own, from the outside in."""
+
+    best = telling(locations)
+    items = []
+    for depth, place in enumerate(reversed(locations[:-1]), 1):
+        css = f"row depth{min(depth, 6)}" + (" best" if place is best else "")
+        items.append(
+            f'<li class="{css}"><span class="no"></span><span class="fn"><span class="faint">└ </span>'
+            f'<code>{esc(place.function or "?")}</code> <span class="faint">inlined</span></span>'
+            f'<span class="at"><code>{esc(where(place))}</code></span></li>'
+        )
+    return f'<ol class="chain">{"".join(items)}</ol>'

@@ -1,0 +1,42 @@
+"use strict";
+// Without this script everything is there and readable; with it, more is folded, tied and filtered.
+const all = (what) => document.querySelectorAll(what);
+
+for (const tools of all(".tools")) tools.hidden = false;
+
+function toggle(id, act) {
+  const button = document.getElementById(id);
+  if (!button) return;
+  button.addEventListener("click", () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    act(on);
+  });
+}
+toggle("unfold", (on) => {
+  for (const one of all("#trace details")) one.open = on;
+});
+toggle("unsure", (on) => document.getElementById("trace").classList.toggle("sure-only", on));
+toggle("bytes", (on) => document.getElementById("code").classList.toggle("with-bytes", on));
+
+// a line of the source and its instructions light up together
+const code = document.querySelector(".code");
+function tie(event) {
+  const line = event.target.closest ? event.target.closest("[data-n]") : null;
+  for (const one of code.querySelectorAll(".hot")) one.classList.remove("hot");
+  if (line) for (const one of code.querySelectorAll(`[data-n="${Number(line.dataset.n)}"]`)) one.classList.add("hot");
+}
+if (code) {
+  code.addEventListener("pointerover", tie);
+  code.addEventListener("pointerleave", tie);
+}
+
+// on paper nothing can be unfolded
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...all("details:not([open])")];
+  for (const one of folded) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of folded) one.open = false;
+});

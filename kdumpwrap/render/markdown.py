@@ -1,0 +1,134 @@
+"""``--markdown``: a crash in at most 60 lines, for a ticket or a mail. A log's words stand in code, never as markup."""
+
+import re
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+from kdumpwrap.model import Analysis, Frame, Location, Problem, Report
+from kdumpwrap.render import summary
+from kdumpwrap.render.summary import where
+from kdumpwrap.render.text import clean, name, place
+from kdumpwrap.where import telling
+
+LINES = 60
+WIDTH = 200  # characters of a line; what is longer is cut
+_COMMAND = 1000  # of a command: a cut one cannot be pasted
+_FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS = 12, 3, 1, 5, 3
+
+# what Markdown, the HTML that may stand in it, or a forge (@name, #12) could take for markup
+_MARKUP = re.compile(r"([\\`*\[\]<|~&@#]|(?<!\w)_|_(?!\w))")
+_START = re.compile(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
+
+
+def render(analysis: Analysis, commands: Sequence[str] = ()) -> str:
+    """The answer, the evidence in short, how sure it is, and as many of the ``commands`` run as there is room for."""
+    report = summary.chosen(analysis)
+    if report is None:
+        lines = [f"## No report of a crash in {code(analysis.crash.path)}", "", *_problems(analysis.problems)]
+        return _joined(lines)
+    lines = [f"## {words(summary.title(report))}", "", words(summary.sentence(analysis, report)), ""]
+    lines += _facts(analysis, report)
+    lines += ["", *(f"* {words(one)}" for one in report.explanation[:_SENTENCES])] if report.explanation else []
+    listing = _listing(report)
+    tail = [*_sure(analysis, report), *_problems(analysis.problems)]
+    lines += _trace(report, min(_FRAMES, LINES - len(lines) - len(listing) - len(tail) - 8))
+    lines += [*listing, "", *tail]
+    room = LINES - len(lines) - 5
+    if commands and room > 0:
+        lines += ["", "Found with:", "", *_block(commands[-room:], _COMMAND)]
+    return _joined(lines)
+
+
+def code(value: Optional[str]) -> str:
+    """``value`` as a code span, fenced by more backticks than it holds; empty for an empty one."""
+    value = clean(value).replace("\n", " ").strip()
+    longest = max(map(len, re.findall("`+", value)), default=0)
+    fence, blank = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{blank}{_cut(value)}{blank}{fence}" if value else ""
+
+
+def words(value: str) -> str:
+    """``value`` as plain words: what could be markup is escaped."""
+    return _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", _cut(clean(value).replace("\n", " "))))
+
+
+def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
+    crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
+    yield f"* headline: {code(report.headline)}"
+    if report.panic and report.panic != report.headline:
+        yield f"* panic: {code(report.panic)}"
+    if report.ip is not None and report.ip.symbol is not None:
+        best = summary.best_place(report)
+        yield f"* stopped at: {code(name(report.ip))}{f', {code(where(best))}' if best else ''}"
+    if culprit is not None:
+        at = f", {code(where(Location(None, culprit.file, culprit.line)))}" if culprit.file else ""
+        yield f"* look first at: {code(culprit.symbol)}{at} ({words(culprit.why)})"
+    if suspect is not None:
+        at = f", {code(where(Location(suspect.symbol, suspect.file, suspect.line)))}" if suspect.file else ""
+        yield f"* ask: the maker of the out-of-tree module {code(suspect.module)} ({code(suspect.symbol or '?')}{at})"
+    taint = f", tainted {code(report.taint)}" if report.taint else ""
+    yield f"* kernel: {code(report.release or kernel.release or '?')} {words(kernel.arch or '')}{taint}"
+    host = f" on {code(crash.host)}" if crash.host else ""
+    yield f"* crash: {code(crash.path)}{f', {crash.time}' if crash.time else ''}{host}"
+    if analysis.signature is not None:
+        yield f"* signature: {code(analysis.signature.id)} {code(analysis.signature.text)}"
+
+
+def _trace(report: Report, most: int) -> List[str]:
+    frames = summary.certain_frames(report)
+    if not frames or most < 2:
+        return []
+    rows: List[Tuple[str, str]] = [(_named(frame), place(telling(frame.locations))) for frame in frames[:most]]
+    width = min(60, max(len(first) for first, _ in rows))
+    lines = [f"{first:{width}}  {second}".rstrip() for first, second in rows]
+    if len(frames) > most:
+        lines.append(f"… {len(frames) - most} more")
+    return ["", "The way there, innermost first:", "", *_block(lines)]
+
+
+def _named(frame: Frame) -> str:
+    return name(frame) + (f" <{clean(frame.context)}>" if frame.context else "")
+
+
+def _listing(report: Report) -> List[str]:
+    lines: List[str] = []
+    source = report.source
+    if source is not None:
+        first = max(source.fault_line - _BEFORE, source.first)
+        for number in range(first, min(source.fault_line + _AFTER + 1, source.first + len(source.lines))):
+            mark = "=>" if number == source.fault_line else "  "
+            lines.append(f"{mark} {number}  {clean(source.lines[number - source.first])}")
+    fault = next((index for index, row in enumerate(report.disassembly) if row.fault), None)
+    if fault is not None:
+        lines += [""] if lines else []
+        for index in range(max(fault - _BEFORE, 0), min(fault + _AFTER + 1, len(report.disassembly))):
+            row = report.disassembly[index]
+            lines.append(f"{'=>' if index == fault else '  '} {row.address:x}  {clean(row.text)}")
+    return ["", *_block(lines)] if lines else []
+
+
+def _sure(analysis: Analysis, report: Report) -> Iterator[str]:
+    for one in summary.statements(analysis, report):
+        yield f"* {one.level}: {words(one.what)} ({words(one.because)})"
+
+
+def _problems(found: Sequence[Problem]) -> Iterator[str]:
+    for problem in found[:_PROBLEMS]:
+        yield f"* missing: {words(problem.message)}{f': {code(problem.hint)}' if problem.hint else ''}"
+    if len(found) > _PROBLEMS:
+        yield f"* missing: {len(found) - _PROBLEMS} things more"
+
+
+def _block(lines: Sequence[str], width: int = WIDTH) -> List[str]:
+    """``lines`` as a code block, its fence longer than any run of backticks in it."""
+    lines = [_cut(clean(line), width) for line in lines]
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [fence, *lines, fence]
+
+
+def _cut(line: str, width: int = WIDTH) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n".join(lines[:LINES]) + "\n"

@@ -1,0 +1,206 @@
+"""A crash in words: what happened, where, whom to ask, and how sure each statement is (pure, for every renderer)."""
+
+import re
+from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+
+from kdumpwrap.model import Analysis, Frame, Location, Report, subject
+from kdumpwrap.where import short, telling
+
+TITLES = {
+    "null-pointer": "NULL pointer dereference",
+    "page-fault": "Page fault",
+    "general-protection": "General protection fault",
+    "bug": "Failed BUG() check",
+    "invalid-opcode": "Invalid opcode",
+    "divide-error": "Division error",
+    "double-fault": "Double fault",
+    "stack-overflow": "Kernel stack overflow",
+    "machine-check": "Machine check",
+    "soft-lockup": "Soft lockup",
+    "hard-lockup": "Hard lockup",
+    "hung-task": "Hung task",
+    "rcu-stall": "RCU stall",
+    "panic": "Panic",
+    "warning": "Warning",
+    "atomic-sleep": "Sleep in atomic context",
+    "lockdep": "Locking error (lockdep)",
+    "kasan": "Memory error (KASAN)",
+    "kmsan": "Use of uninitialised memory (KMSAN)",
+    "kcsan": "Data race (KCSAN)",
+    "kfence": "Memory error (KFENCE)",
+    "ubsan": "Undefined behaviour (UBSAN)",
+    "slab": "Slab corruption",
+    "memory-leak": "Memory leak",
+    "oops": "Oops",
+}
+
+CERTAIN, LIKELY, DOUBTFUL, OPEN = "certain", "likely", "doubtful", "open"
+
+# what stands between the brackets of an operand: "0x10(%rax,%rbx,8)", "[x0, #16]", "16(r3)"
+_MEMORY = re.compile(r"[(\[](?P<inside>[^()\[\]]*)[)\]]")
+_JUMP = re.compile(r"\*%(?P<name>\w+)|_thunk_(?P<thunk>\w+)>")  # "call *%rax", "call … <__x86_indirect_thunk_rax>"
+_REGISTER = re.compile(r"%?\b(?P<name>[a-z][a-z0-9]*)\b")
+_X86_PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
+
+
+class Statement(NamedTuple):
+    """Something that the report says, and how far it can be trusted."""
+
+    what: str
+    level: str  # CERTAIN, LIKELY, DOUBTFUL or OPEN
+    because: str
+
+
+def chosen(analysis: Analysis) -> Optional[Report]:
+    """The report that a page is about: the fatal one, else the last."""
+    index = subject(analysis.reports, analysis.fatal)
+    return None if index is None else analysis.reports[index]
+
+
+def title(report: Report) -> str:
+    """``Page fault in iptunnel_xmit``."""
+    kind = TITLES.get(report.kind, "Oops")
+    return f"{kind} in {report.culprit.symbol}" if report.culprit else kind
+
+
+def sentence(analysis: Analysis, report: Report) -> str:
+    """What happened, in one or two sentences."""
+    words = [TITLES.get(report.kind, "Oops")]
+    best = best_place(report)
+    culprit = report.culprit
+    if best is not None and report.ip is not None and report.ip.symbol is not None:
+        words.append(f"at {where(best)} in {best.function or report.ip.symbol}()")
+        outer = report.ip.locations[-1]
+        if outer is not best and outer.function != best.function:
+            words[-1] += f", inlined in {outer.function}(),"
+    elif culprit is not None:
+        at = f" at {where(Location(None, culprit.file, culprit.line))}" if culprit.file else ""
+        words.append(f"in {culprit.symbol}(){at}")
+    elif report.ip is not None and report.ip.symbol is not None:
+        words.append(f"in {report.ip.symbol}()")
+    if report.comm is not None:
+        words.append(f"while the task {report.comm} was running")
+    text = " ".join(words).rstrip(",")
+    if analysis.fatal is None:
+        return f"{text}. No report in this log brought the kernel down; this is the last one."
+    if report.suspect is not None:
+        return f"{text}. The out-of-tree module {report.suspect.module} is on the way to it."
+    return f"{text}."
+
+
+def best_place(report: Report) -> Optional[Location]:
+    """The most telling line of the instruction pointer; None when there is none or it is not resolved."""
+    return telling(report.ip.locations) if report.ip is not None else None
+
+
+def where(location: Optional[Location]) -> str:
+    """``include/net/ip_tunnels.h:462``, from the top of the kernel's tree on; empty when unknown."""
+    if location is None or location.file is None:
+        return ""
+    return short(location.file) + (f":{location.line}" if location.line is not None else "")
+
+
+def out_of_tree(report: Report, module: Optional[str]) -> bool:
+    """Whether the log flags ``module`` as out of tree (O), proprietary (P) or unsigned (E)."""
+    flags = {one.name.replace("-", "_"): one.flags for one in report.modules}
+    if module is None:
+        return False
+    if report.suspect is not None and report.suspect.module == module:
+        return True
+    return bool(set(flags.get(module.replace("-", "_"), "")) & set("OPE"))
+
+
+def guilty(report: Report) -> FrozenSet[str]:
+    """The registers, by the names of the log's dump, through which the faulting instruction went wrong.
+
+    Those of its memory operand or jump target; the divisor of a division. None are guilty in a BUG() or a panic.
+    """
+    fault = next((row for row in report.disassembly if row.fault), None)
+    if fault is None or not report.registers:
+        return frozenset()
+    names: List[str] = []
+    for match in _MEMORY.finditer(fault.text):
+        names += [one["name"] for one in _REGISTER.finditer(match["inside"])]
+    names += [match["name"] or match["thunk"] for match in _JUMP.finditer(fault.text)]
+    if report.kind == "divide-error" and not names:
+        names += [one["name"] for one in _REGISTER.finditer(fault.text.partition(" ")[2])]
+    known = {name for name, _ in report.registers}
+    return frozenset(full for full in map(whole, names) if full in known) - {"rip", "ip", "pc"}
+
+
+def whole(register: str) -> str:
+    """The full register of a part of it, as the log's dump names it: ``eax``, ``al`` → ``rax``; ``w0`` → ``x0``."""
+    match = _X86_PART.fullmatch(register)
+    if match:
+        return match["number"] or "r" + (match["letters"] or match["low"] + "x")
+    return "x" + register[1:] if re.fullmatch(r"w\d{1,2}", register) else register
+
+
+def statements(analysis: Analysis, report: Report) -> Tuple[Statement, ...]:
+    """How sure the answers are: the place, the blame, the trace, the kernel."""
+    return (*_place(report), *_blame(report), *_trace(report), *_kernel(analysis, report))
+
+
+def _place(report: Report) -> Iterator[Statement]:
+    ip = report.ip
+    if ip is None or ip.symbol is None:
+        return
+    best = best_place(report)
+    what = f"It stopped at {where(best)}" if best else f"It stopped in {ip.symbol}+{ip.offset or 0:#x}"
+    if ip.candidates:
+        yield Statement(what, OPEN, f"{len(ip.candidates)} functions are called {ip.symbol}; nothing tells them apart")
+        return
+    code = report.code
+    detail = f": {code.detail}" if code and code.detail else ""
+    if best is None:
+        yield Statement(what, OPEN, "no debug information for the line; the function is as the log names it")
+    elif code is None or code.check == "unchecked":
+        yield Statement(what, LIKELY, f"the log's code bytes were not compared with the file{detail}")
+    elif code.check == "mismatch":
+        yield Statement(what, DOUBTFUL, f"the log's code bytes are not those of the file{detail}")
+    else:
+        how = "apart from what the kernel patches itself" if code.check == "patched" else "byte for byte"
+        yield Statement(what, CERTAIN, f"the log's code bytes are those of the file, {how}{detail}")
+
+
+def _blame(report: Report) -> Iterator[Statement]:
+    if report.culprit is not None:
+        yield Statement(f"{report.culprit.symbol} is where to look first", LIKELY, report.culprit.why)
+    if report.suspect is not None:
+        flags = f" (flags {report.suspect.flags})" if report.suspect.flags else ""
+        yield Statement(
+            f"{report.suspect.module} has a part in it",
+            LIKELY,
+            f"the first out-of-tree module on the certain part of the way{flags}; being on the way is no proof",
+        )
+
+
+def _trace(report: Report) -> Iterator[Statement]:
+    if not report.trace:
+        return
+    unsure = sum(not frame.certain for frame in report.trace)
+    if unsure:
+        because = f"the other {unsure} of {len(report.trace)} may be left over on the stack from earlier calls"
+        yield Statement("The frames without a question mark lead to it", CERTAIN, because)
+    else:
+        yield Statement("The whole trace leads to it", CERTAIN, "the kernel's unwinder vouches for every frame")
+
+
+def _kernel(analysis: Analysis, report: Report) -> Iterator[Statement]:
+    kernel = analysis.kernel
+    doubts = [
+        one.message for one in analysis.problems if "the crash is of" in one.message or "not the build" in one.message
+    ]
+    if doubts:
+        yield Statement("The vmlinux is that of the crash", DOUBTFUL, "; ".join(doubts))
+    elif kernel.vmlinux:
+        build = f", build id {kernel.build_id}" if kernel.build_id else ""
+        yield Statement(f"The kernel is {kernel.release or 'unknown'}", CERTAIN, f"as log and vmlinux say{build}")
+    elif kernel.release:
+        yield Statement(f"The kernel is {kernel.release}", CERTAIN, "as the log says; its vmlinux is not here")
+
+
+def certain_frames(report: Report) -> Tuple[Frame, ...]:
+    """The instruction pointer and the frames of the trace that are no leftovers."""
+    first = (report.ip,) if report.ip is not None and report.ip.symbol is not None else ()
+    return (*first, *(frame for frame in report.trace if frame.certain))

@@ -1,0 +1,166 @@
+"""An analysis made by hand, with everything in it that a renderer can meet: the crash of iptunnel_xmit."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Tuple
+
+from kdumpwrap.model import (
+    Analysis,
+    Code,
+    Crash,
+    Culprit,
+    Frame,
+    Instruction,
+    Kernel,
+    LoadedModule,
+    Location,
+    Problem,
+    Report,
+    Signature,
+    Source,
+    Suspect,
+    TaintFlag,
+)
+
+TUNNELS, XMIT, LOCAL = "include/net/ip_tunnels.h", "net/ipv4/ip_tunnel_core.c", "arch/x86/include/asm/local.h"
+VENDOR = "/home/vendor/xxxwan/xxxwan.c"
+BASE = 0xFFFFFFFF818A6F00
+
+
+def insn(address: int, data: str, text: str, file: str, line: int, **more: Any) -> Instruction:
+    return Instruction(address, bytes.fromhex(data), text, file, line, **more)
+
+
+def frame(symbol: str, offset: int, size: int, *places: Tuple[str, str, int], **more: Any) -> Frame:
+    return Frame(symbol, offset, size, locations=tuple(Location(*place) for place in places), **more)
+
+
+IP = frame(
+    "iptunnel_xmit",
+    0x203,
+    0x240,
+    ("local_add", LOCAL, 33),
+    ("iptunnel_xmit_stats", TUNNELS, 526),
+    ("iptunnel_xmit", XMIT, 87),
+    address=BASE + 0x203,
+    exact=True,
+)
+
+TRACE = (
+    frame("send4", 0x7D, 0xC0, ("send4", VENDOR, 90), module="xxxwan", context="IRQ"),
+    frame("hfunc_in4", 0x8E, 0xC0, ("hfunc_in4", VENDOR, 119), module="xxxwan", context="IRQ"),
+    frame(
+        "nf_hook_slow",
+        0x41,
+        0xC0,
+        ("nf_hook_entry_hookfn", "include/linux/netfilter.h", 142),
+        ("nf_hook_slow", "net/netfilter/core.c", 614),
+        context="IRQ",
+    ),
+    frame("ip_sublist_rcv", 0x240, 0x240, ("ip_sublist_rcv", "net/ipv4/ip_input.c", 640), context="IRQ", certain=False),
+    frame("xfs_file_write_iter", 0xA1, 0x100, module="xfs", context="TASK"),
+    Frame("dev_show", 0x18, 0x40, context="TASK", candidates=(0xFFFFFFFF81600000, 0xFFFFFFFF81700000)),
+    frame("entry_SYSCALL_64_after_hwframe", 0x6E, 0xD8, ("?", "arch/x86/entry/entry_64.S", 121), context="TASK"),
+    Frame(None, runtime=0x3FFFD4A1D92, context="TASK"),
+)
+
+SOURCE = Source(
+    TUNNELS,
+    Path("/usr/src/debug/linux-6.1/include/net/ip_tunnels.h"),
+    519,
+    (
+        "static inline void iptunnel_xmit_stats(struct net_device *dev, int pkt_len)",
+        "{",
+        "\tif (pkt_len > 0) {",
+        "\t\t/* per CPU: nobody else writes here */",
+        "\t\tstruct pcpu_sw_netstats *tstats = get_cpu_ptr(dev->tstats);",
+        "",
+        "\t\tu64_stats_update_begin(&tstats->syncp);",
+        "\t\tu64_stats_add(&tstats->tx_bytes, pkt_len);",
+        "\t\tu64_stats_inc(&tstats->tx_packets);",
+        '\t\tpr_debug("%d bytes & more\\n", pkt_len);',
+    ),
+    526,
+)
+
+DISASSEMBLY = (
+    insn(BASE + 0x1E4, "4531ed", "xor %r13d,%r13d", XMIT, 74),
+    insn(BASE + 0x1F3, "498b842410050000", "mov 0x510(%r12),%rax", TUNNELS, 523),
+    insn(
+        BASE + 0x1FB, "654803056520777e", "add %gs:0x7e772065(%rip),%rax", TUNNELS, 523, comment="19168 <this_cpu_off>"
+    ),
+    insn(BASE + 0x203, "48015018", "add %rdx,0x18(%rax)", LOCAL, 33, fault=True),
+    insn(BASE + 0x207, "48ff4010", "incq 0x10(%rax)", TUNNELS, 526),
+    insn(BASE + 0x20B, "75bd", "jne ffffffff818a70d1 <iptunnel_xmit+0x1d1>", TUNNELS, 529),
+)
+
+REPORT = Report(
+    kind="page-fault",
+    headline="BUG: unable to handle page fault for address: ffffaa1730745690",
+    line=12,
+    time=5.25,
+    cpu=0,
+    pid=118,
+    comm="ping",
+    release="6.1.0-47-cloud-amd64",
+    arch="x86_64",
+    taint="GOE",
+    taints=(TaintFlag("O", "an out-of-tree module was loaded"), TaintFlag("E", "an unsigned module was loaded")),
+    modules=(LoadedModule("xxxwan", "OE"), LoadedModule("xfs", ""), LoadedModule("virtio_net", "")),
+    fault_address=0xFFFFAA1730745690,
+    ip=IP,
+    trace=TRACE,
+    registers=(
+        ("rsp", 0xFFFFA2B8C773F9D0),
+        ("eflags", 0x10206),
+        ("rax", 0xFFFFAA1730745678),
+        ("rbx", 0),
+        ("rdx", 0x54),
+        ("r12", 0xFFFF9D3A9A1F2000),
+        ("cr2", 0xFFFFAA1730745690),
+    ),
+    code=Code(bytes.fromhex("4801501848ff4010"), 0, check="patched", detail="a KASLR relocation (slide 0x23400000)"),
+    access="write",
+    hardware="QEMU Standard PC (i440FX + PIIX, 1996)",
+    last_line=40,
+    culprit=Culprit("iptunnel_xmit", None, TUNNELS, 526, "the instruction pointer"),
+    suspect=Suspect("xxxwan", "OE", "send4", VENDOR, 90),
+    explanation=(
+        "A write of 8 bytes to 0xffffaa1730745690: 0x18(%rax) with rax = 0xffffaa1730745678.",
+        "dev->tstats is a per-CPU pointer; the one in this device was never allocated.",
+    ),
+    disassembly=DISASSEMBLY,
+    source=SOURCE,
+)
+
+ANALYSIS = Analysis(
+    Crash(
+        "/var/crash/127.0.0.1-2024-02-05-10:51:09",
+        "/var/crash/127.0.0.1-2024-02-05-10:51:09/vmcore-dmesg.txt",
+        "/var/crash/127.0.0.1-2024-02-05-10:51:09/vmcore",
+        "127.0.0.1",
+        "2024-02-05T10:51:09",
+    ),
+    Kernel(
+        "6.1.0-47-cloud-amd64",
+        "x86_64",
+        "/usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+        "1f0c7d6a",
+        0x23400000,
+    ),
+    (Report("warning", "WARNING: CPU: 0 PID: 7 at net/core/dev.c:12", 3, 1.5), REPORT),
+    1,
+    Signature("315d60b47671", "page-fault iptunnel_xmit < send4[xxxwan] < hfunc_in4[xxxwan]"),
+    (Problem("no debuginfo for the module xfs", "dnf debuginfo-install kernel-modules"),),
+)
+
+LOG = tuple((number, f"[    5.{number:06d}] line {number} of the log") for number in range(5, 44))
+COMMANDS = (
+    "readelf -W -h -n -S /usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+    "nm -n /usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+)
+
+
+def with_report(**changes: Any) -> Analysis:
+    """ANALYSIS, its fatal report changed."""
+    return replace(ANALYSIS, reports=(ANALYSIS.reports[0], replace(REPORT, **changes)))
