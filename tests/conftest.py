@@ -146,10 +146,11 @@ class Lab:
     def vmlinux(self) -> Path:
         return self.root / "usr/lib/debug/lib/modules" / self.release / "vmlinux"
 
-    def other_vmlinux(self, release: str) -> Path:
-        """The vmlinux of another build, fetched with ``scripts/crashlab --second-kernel``."""
-        file = self.path / "other" / release / "vmlinux"
-        return file if file.exists() else without_lab(f"{file} is not there (scripts/crashlab --second-kernel)")
+    @property
+    def second_vmlinux(self) -> Path:
+        """The vmlinux of another build: its directory is named after the release."""
+        found = sorted(self.path.glob("other/*/vmlinux"))
+        return found[0] if found else without_lab(f"{self.path}/other is empty (scripts/crashlab --second-kernel)")
 
 
 def lab_path() -> Path:
