@@ -3,13 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Callable, List, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
 
 import typer
 
 from kdumpwrap import __version__, cli_doctor, options, output
 from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.model import Analysis
+
+if TYPE_CHECKING:
+    from kdumpwrap.model import Analysis
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 
@@ -229,7 +231,7 @@ def disasm(
 
 def _each(
     crashes: Optional[List[str]],
-    job: Callable[[Optional[str]], Analysis],
+    job: "Callable[[Optional[str]], Analysis]",
     *,
     raw: bool,
     json: bool,

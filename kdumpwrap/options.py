@@ -1,12 +1,14 @@
 """The options that several commands share, each with its KDUMPWRAP_… environment variable."""
 
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 import typer
 
-from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfo import Places
 
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
 JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
@@ -27,8 +29,10 @@ VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", hel
 
 def places(
     root: Path, vmlinux: Optional[Path], module_dirs: Optional[List[Path]], source_dirs: Optional[List[Path]]
-) -> Places:
+) -> "Places":
     """Where to look, as the command line says."""
+    from kdumpwrap.debuginfo import Places
+
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()))
 
 

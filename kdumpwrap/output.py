@@ -2,10 +2,11 @@
 
 import os
 import sys
-from typing import Iterable
+from typing import TYPE_CHECKING, Iterable
 
-from kdumpwrap.model import Problem
-from kdumpwrap.render import text
+if TYPE_CHECKING:
+    from kdumpwrap.model import Problem
+    from kdumpwrap.render.text import Style
 
 
 def out(rendered: str) -> None:
@@ -14,7 +15,7 @@ def out(rendered: str) -> None:
     sys.stdout.flush()
 
 
-def problems(found: Iterable[Problem]) -> None:
+def problems(found: "Iterable[Problem]") -> None:
     """Each problem on standard error, with what to type."""
     for problem in found:
         error(problem.message, problem.hint)
@@ -22,13 +23,17 @@ def problems(found: Iterable[Problem]) -> None:
 
 def error(message: str, hint: str = "") -> None:
     """``kdumpwrap: message``, and ``hint: …`` under it."""
+    from kdumpwrap.render import text
+
     sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
     if hint:
         sys.stderr.write(f"hint: {text.clean(hint)}\n")
 
 
-def style() -> text.Style:
+def style() -> "Style":
     """Colours when standard output is a terminal that has them and nobody said NO_COLOR."""
+    from kdumpwrap.render import text
+
     wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return text.COLOUR if wanted else text.PLAIN
 
@@ -36,6 +41,7 @@ def style() -> text.Style:
 def show_commands(verbose: bool) -> None:
     """With -v, show each command on standard error as it starts, ready to be pasted into a shell."""
     if verbose:
+        from kdumpwrap.render import text
         from kdumpwrap.tools import run
 
         run.watch(lambda command: sys.stderr.write(f"+ {text.clean(command)}\n"))
