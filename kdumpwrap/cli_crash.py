@@ -1,0 +1,73 @@
+"""``kdumpwrap crash`` on the command line."""
+
+import sys
+from pathlib import Path
+from typing import List, NoReturn, Optional, Sequence
+
+import typer
+
+from kdumpwrap import options, output
+from kdumpwrap.debuginfo import Places
+
+DONE, FAILED, PARTLY = 0, 1, 3
+
+
+def crash(
+    target: Optional[str] = typer.Argument(
+        None, metavar="[CRASH]", help="A crash directory or a vmcore; else the newest crash."
+    ),
+    commands: Optional[List[str]] = typer.Option(
+        None, "-c", "--command", metavar="CMD", help="A command for crash, such as 'bt -a' (repeatable)."
+    ),
+    rung: Optional[str] = typer.Option(
+        None,
+        "--rung",
+        envvar="KDUMPWRAP_RUNG",
+        metavar="NAME",
+        help="Start crash so and not otherwise: plain, reduced, zero-excluded or minimal; else as memory allows.",
+    ),
+    timeout: float = typer.Option(
+        600.0, "--timeout", envvar="KDUMPWRAP_CRASH_TIMEOUT", metavar="SECONDS", min=0.1, help="For each command."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """Ask crash(8) about a vmcore; without -c, a session on the terminal, or the commands on standard input."""
+    from kdumpwrap import crashcmd
+    from kdumpwrap.render import crash as renderer
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, None)
+    if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
+        _session(target, places, rung, timeout)
+    asked = commands or crashcmd.commands_of(sys.stdin.read())
+    outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout)
+    whole = all(answer.complete for answer in outcome.answers)
+    said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)
+    if json:
+        output.out(renderer.json(outcome.answers))
+    elif said:
+        output.out(renderer.raw(outcome.answers) if raw else renderer.text(outcome.answers, output.style()))
+    output.problems(outcome.problems)
+    _kept(left)
+    raise typer.Exit(FAILED if not said else PARTLY if outcome.problems else DONE)
+
+
+def _session(target: Optional[str], places: Places, rung: Optional[str], timeout: float) -> NoReturn:
+    from kdumpwrap import crashcmd
+
+    done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout)
+    output.problems(done.problems)
+    _kept(left)
+    raise typer.Exit(FAILED if done.end is None else PARTLY if done.problems else DONE)
+
+
+def _kept(left: Sequence[Path]) -> None:
+    """Say where the files are that the user's commands wrote beside crash, which runs in a directory of its own."""
+    for path in left:
+        output.error(f"crash wrote {path}", "name a file by its full path, and it is written there")

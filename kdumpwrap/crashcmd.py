@@ -1,0 +1,67 @@
+"""``kdumpwrap crash``: questions to crash(8) about one vmcore, on a machine that may be too small for it."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, Optional, Sequence, Tuple
+
+from kdumpwrap import crashdir
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import UsageError
+from kdumpwrap.model import Problem
+from kdumpwrap.tools.crash import check
+from kdumpwrap.vmcore import files
+from kdumpwrap.vmcore.ladder import TIMEOUT, HandOver, Ladder, Outcome
+from kdumpwrap.vmcore.rungs import rung as rung_called
+from kdumpwrap.vmcore.workplace import workplace
+
+
+def run(
+    target: Optional[str],
+    places: Places,
+    commands: Sequence[str],
+    *,
+    rung: Optional[str] = None,
+    timeout: float = TIMEOUT,
+) -> Tuple[Outcome, Tuple[Path, ...]]:
+    """crash's answers to ``commands`` about the crash ``target`` (see crashdir.find), in their order.
+
+    ``rung`` forces the way to start crash; without it, it is the best that works. ``timeout`` in seconds is for the
+    start and for each command. Returned too: the files that the commands wrote into crash's current directory, which
+    is a private one. Raises KdumpwrapError when crash cannot even be tried.
+    """
+    commands = [check(command) for command in commands]
+    if not commands:
+        raise UsageError("no command for crash", "kdumpwrap crash CRASH -c 'bt -a'")
+    with _ladder(target, places, rung, timeout) as ladder:
+        return ladder.ask(commands), ladder.place.left()
+
+
+def hand_over(
+    target: Optional[str],
+    places: Places,
+    tell: Callable[[Sequence[Problem]], object],
+    *,
+    rung: Optional[str] = None,
+    timeout: float = TIMEOUT,
+) -> Tuple[HandOver, Tuple[Path, ...]]:
+    """crash at the user's terminal, until it ends; and the files that were written meanwhile.
+
+    ``tell`` gets what went wrong until its prompt, before the terminal is handed over.
+    """
+    with _ladder(target, places, rung, timeout) as ladder:
+        return ladder.hand_over(tell), ladder.place.left()
+
+
+def commands_of(text: str) -> Tuple[str, ...]:
+    """The commands in ``text``, one a line, as crash reads a file of them: empty lines and ``#`` lines are none."""
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+@contextmanager
+def _ladder(target: Optional[str], places: Places, rung: Optional[str], timeout: float) -> Iterator[Ladder]:
+    forced = rung_called(rung) if rung else None
+    subject = files.subject(crashdir.find(target, places.root), places)
+    with workplace() as place:
+        modules = files.ModuleFiles(subject.release, places, subject.vmcore.parent, place.own)
+        yield Ladder(subject, place, modules=modules.find, forced=forced, timeout=timeout)

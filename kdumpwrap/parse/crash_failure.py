@@ -1,0 +1,98 @@
+"""Why crash(8) failed, from what it printed. The first of these that fits is the cause.
+
+Texts of crash 8.0.2, seen; those of a crash that is too old are quoted by the notes of 7.3.0 and 8.0.0, which mended
+them.
+"""
+
+import re
+from typing import NamedTuple, Optional
+
+MEMORY = "memory"
+INCOMPLETE = "incomplete"
+TRUNCATED = "truncated"
+EXCLUDED = "excluded"
+MISMATCH = "mismatch"
+NO_DUMP = "no dump"
+NO_VMLINUX = "no vmlinux"
+NO_DEBUGINFO = "no debuginfo"
+TOO_OLD = "too old"
+COMPRESSION = "compression"
+KILLED = "killed"
+EXPIRED = "expired"
+SILENT = "silent"
+OTHER = "other"
+
+
+class Failure(NamedTuple):
+    """What went wrong, one of the kinds above, and crash's own words for it."""
+
+    kind: str
+    words: str = ""
+
+
+# crash: cannot allocate any more memory!
+# utils.c:671: internal-error: virtual memory exhausted: can't allocate 163066556 bytes.
+_MEMORY = re.compile(
+    r"^(?:[\w-]+: cannot allocate any more memory!|[\w./-]+:\d+: internal-error: virtual memory exhausted.*)", re.M
+)
+# crash: cannot malloc memory for namelist: …
+_MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|FATAL ERROR: malloc failure.*)", re.M)
+# log: read error: kernel virtual address: ffffffff98c62560  type: "prb"
+# crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
+_READ = re.compile(r"^[\w-]+: (?:read error|seek error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*", re.M)
+
+# crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"
+_EXCLUDED = re.compile(r"^[\w-]+: page excluded: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
+# crash: cannot determine length of symbol: log_end
+# crash: invalid structure member offset: task_struct_state
+_UNKNOWN_KERNEL = re.compile(
+    r"^[\w-]+: (?:cannot determine length of symbol: \w+|invalid structure (?:member offset|size): \w+)$", re.M
+)
+
+_STARTING = (
+    (MEMORY, _MEMORY),
+    (MEMORY, _MALLOC),
+    (INCOMPLETE, re.compile(r"^ *This dumpfile is incomplete.*", re.M)),
+    # with read errors before it, "do not match!" is only what a damaged dump leads to
+    (TRUNCATED, _READ),
+    (EXCLUDED, _EXCLUDED),
+    # crash: /usr/lib/debug/…/vmlinux and /var/crash/…/vmcore do not match!
+    (MISMATCH, re.compile(r"^.* do not match!", re.M)),
+    (NO_DEBUGINFO, re.compile(r"^crash: .*: no debugging data available", re.M)),
+    # diskdump: uncompress failed: no zstd compression support
+    (COMPRESSION, re.compile(r"^.*uncompress failed.*", re.M)),
+    (NO_DUMP, re.compile(r"^crash: .*: not a supported file format", re.M)),
+    (TOO_OLD, _UNKNOWN_KERNEL),
+)
+
+# words without which a pattern cannot fit: an answer may have 16 MB
+_SPOILING = (
+    (MEMORY, _MEMORY, ("any more memory!", "memory exhausted")),
+    (TRUNCATED, _READ, ("read error: ", "seek error: ", "page incomplete: ")),
+    (TOO_OLD, _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
+)
+
+# with -s, warnings are no word about the end:
+# WARNING: active task ffff8b6e9fe39800 on cpu 1 not found in PID hash
+_WARNING = re.compile(r"^(?:WARNING: .*|NOTE: .*|\s*)$")
+
+
+def starting(text: str, vmlinux: str) -> Failure:
+    """Why crash ended before its first prompt; ``vmlinux`` is the path it was given."""
+    if f"crash: {vmlinux}: not a supported file format" in text:
+        return Failure(NO_VMLINUX)
+    for kind, pattern in _STARTING:
+        match = pattern.search(text)
+        if match:
+            return Failure(kind, match[0].strip())
+    words = [line.strip() for line in text.splitlines() if not _WARNING.match(line)]
+    return Failure(OTHER, words[0]) if words else Failure(SILENT)
+
+
+def answering(text: str) -> Optional[Failure]:
+    """What spoils an answer although crash went on: memory, pages or structures that it lacks. None: nothing."""
+    for kind, pattern, words in _SPOILING:
+        match = pattern.search(text) if any(word in text for word in words) else None
+        if match:
+            return Failure(kind, match[0].strip())
+    return None

@@ -1,0 +1,44 @@
+"""The answers of ``kdumpwrap crash``."""
+
+from typing import Sequence
+
+from kdumpwrap.render import json as objects
+from kdumpwrap.render.text import PLAIN, Style, clean
+from kdumpwrap.vmcore_facts import Answer
+
+
+def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:
+    """Each answer under its command, and under it in brackets why it is not whole."""
+    blocks = []
+    for answer in answers:
+        lines = [f"{style.bold}crash> {clean(answer.command)}{style.reset}", *map(clean, _lines(answer.output))]
+        if not answer.complete:
+            lines.append(f"{style.alarm}[not complete: {clean(answer.cause)}]{style.reset}")
+        blocks.append("".join(f"{line}\n" for line in lines))
+    return "\n".join(blocks)
+
+
+def raw(answers: Sequence[Answer]) -> str:
+    """The answers alone, TABs as they are."""
+    lines = (line for answer in answers for line in _lines(answer.output))
+    return "".join("\t".join(map(clean, line.split("\t"))) + "\n" for line in lines)
+
+
+def json(answers: Sequence[Answer]) -> str:
+    """One object a line for each answer."""
+    return "".join(
+        objects.line(
+            {
+                "command": answer.command,
+                "output": answer.output,
+                "complete": answer.complete,
+                "seconds": round(answer.seconds, 3),
+            }
+        )
+        for answer in answers
+    )
+
+
+def _lines(output: str) -> Sequence[str]:
+    """The lines as crash wrote them; a form feed or a NEL of a log ends none."""
+    return [line.rstrip("\r") for line in output.rstrip("\n").split("\n")] if output.strip("\n") else []

@@ -1,0 +1,338 @@
+"""crash(8) at the other end of a pseudo-terminal: started, asked, interrupted, handed over, ended.
+
+Measured with crash 8.0.2. It exits with 0 only after ``quit``: a memory that ran out, a dump that breaks off, the end
+of its input all give 1, often without a word, so whoever ends a session looks at how it ended.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import resource
+import secrets
+import signal
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Dict, List, NamedTuple, Optional, Sequence, TextIO, Tuple, Type
+
+import pexpect
+
+from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.tools import run
+from kdumpwrap.tools.crash_program import executable
+
+LINE = 1500  # bytes: "crash: input line exceeds maximum of 1500 bytes"
+_PROMPT = b"crash> "
+_ASKED = b"(y or n) "  # gdb, on a terminal: "Quit this debugging session? (y or n) "
+_GDB_FAILED = b"A problem internal to GDB has been detected"
+_READ = 1 << 16
+_GRACE = 10.0  # seconds for crash to come back after Ctrl-C, or to go after quit
+_POLL = 0.5
+_TAIL = 4096  # bytes in which gdb's message stands before its question
+
+# a path that crash takes as a path: "FILE@ADDRESS" is raw memory to it, and | > ; reach a shell in its commands
+_PLAIN_PATH = re.compile(r"/[\w/.:+,=~%-]*", re.ASCII)
+
+
+class Reply(NamedTuple):
+    """What crash printed for one command, whole; ``expired``: until it was interrupted."""
+
+    output: str
+    seconds: float
+    expired: bool = False
+
+
+class End(NamedTuple):
+    """How crash ended: by ``status`` (exit status) or ``signal``; neither is set when it had to be killed by us."""
+
+    status: Optional[int]
+    signal: Optional[int]
+
+
+class CrashDied(Exception):
+    """crash went away, or did not answer in time and was killed. ``text`` is what it printed since it was asked."""
+
+    def __init__(self, text: str, end: End, seconds: float) -> None:
+        super().__init__(text)
+        self.text = text
+        self.end = end
+        self.seconds = seconds
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time limit ended it."""
+        return self.end.status is None and self.end.signal is None
+
+
+class CrashSession:
+    """One crash process, with a current directory and a home that nobody else writes to.
+
+    A context manager: the process is gone afterwards, whatever happened.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        options: Sequence[str],
+        files: Tuple[Path, Path],
+        current: Path,
+        home: Path,
+        *,
+        interactive: bool = False,
+    ) -> None:
+        """Starts ``tool`` on ``files``, vmlinux and vmcore; raises ToolMissing. Wait for it with ``start``.
+
+        ``interactive`` is for ``hand_over``: the user's home and kind of terminal.
+        """
+        # -s: no banner, no pager. Both files are named: with one, crash opens the memory of the running kernel
+        argv = [executable(tool), "-s", "--no_crashrc", *options, *map(str, files)]
+        run.note(argv)
+        rows, columns = _window() if interactive else (24, 80)
+        try:
+            self._child: pexpect.spawn[bytes] = pexpect.spawn(
+                argv[0],
+                argv[1:],
+                cwd=str(current),
+                env=_environment(None if interactive else home),
+                maxread=_READ,
+                timeout=None,
+                dimensions=(rows, columns),
+                preexec_fn=_prepare if interactive else _prepare_mute,
+            )
+        except pexpect.ExceptionPexpect as error:
+            raise KdumpwrapError(f"{tool} cannot be started: {str(error).splitlines()[0]}") from None
+        self._child.delaybeforesend = None
+        self._token = secrets.randbits(62) | 1
+        self._end: Optional[End] = None
+        self._unread = b""  # what came after the mark that was waited for
+
+    def __enter__(self) -> "CrashSession":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.kill()
+
+    def start(self, timeout: float) -> Reply:
+        """What crash says until its first prompt. Raises CrashDied."""
+        return self._read(_PROMPT, timeout, at_end=True)
+
+    def ask(self, command: str, timeout: float) -> Reply:
+        """The answer to ``command``. Raises CrashDied with what was printed of it.
+
+        The answer is whole: crash has gone on to the next command, an ``eval`` of a number that nobody else knows. A
+        prompt would prove nothing, since any log may hold one. What takes longer than ``timeout`` seconds is
+        interrupted as Ctrl-C does, and killed when that does not help.
+        """
+        start = time.monotonic()
+        self._type(command)
+        sentinel = self._sentinel()
+        try:
+            reply = self._read(sentinel, timeout)
+        except _Expired as expired:
+            # what was typed ahead is lost with the interrupt
+            self._child.sendintr()
+            try:
+                rest = self._read(self._sentinel(), _GRACE)
+            except _Expired as hung:
+                self.kill()
+                raise CrashDied(expired.text + hung.text, End(None, None), time.monotonic() - start) from None
+            reply = Reply(expired.text + rest.output, 0, expired=True)
+        self._read(_PROMPT, _GRACE, at_end=True)
+        return reply._replace(output=_without_prompt(reply.output), seconds=time.monotonic() - start)
+
+    def feed(self, commands: Path, timeout: float) -> None:
+        """Has crash run the commands in a file, before ``hand_over``; what they print is not shown."""
+        with commands.open("a") as file:
+            sentinel = self._sentinel(file)
+        self._type(f"< {commands}")
+        self._read(sentinel, timeout)
+        self._read(_PROMPT, _GRACE, at_end=True)
+
+    def quit(self) -> End:
+        """Ends crash in the orderly way and tells how it went."""
+        if self._end is None:
+            self._type("quit")
+            self._drain()
+        return self._ended()
+
+    def hand_over(self, greeting: str) -> End:
+        """Gives crash to the user's terminal until it ends: keys, Ctrl-C, and the window's size are passed on.
+
+        ``greeting`` is what ``start`` read before the prompt.
+        """
+        os.write(sys.stdout.fileno(), greeting.replace("\r\n", "\n").encode("utf-8", "replace") + _PROMPT)
+        previous = signal.signal(signal.SIGWINCH, self._resize)
+        try:
+            self._resize(signal.SIGWINCH, None)
+            self._child.interact(escape_character=None)
+        except OSError:  # the user's terminal is gone
+            self.kill()
+        finally:
+            signal.signal(signal.SIGWINCH, previous)
+        return self._ended()
+
+    def kill(self) -> None:
+        """Ends crash and what it started, at once."""
+        if self._end is None and self._child.isalive():
+            if self._child.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+            self._end = End(None, None)
+        self._child.close(force=True)
+
+    # ------------------------------------------------------------ the terminal
+
+    def _type(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # it is gone; reading tells how
+            self._child.send(line.encode("ascii") + b"\n")
+
+    def _sentinel(self, file: Optional[TextIO] = None) -> bytes:
+        """Types (or writes) the command whose answer follows the one asked for, and says how that begins."""
+        self._token = (self._token + 2) & ((1 << 62) - 1)
+        command = f"eval {self._token:#x}"
+        if file is None:
+            self._type(command)
+        else:
+            file.write(f"{command}\n")
+        return b"hexadecimal: %x" % self._token
+
+    def _read(self, mark: bytes, timeout: float, *, at_end: bool = False) -> Reply:
+        """All that comes before ``mark``; with ``at_end`` that is the last that comes."""
+        start = time.monotonic()
+        chunks: List[bytes] = []
+        tail = b""
+        data, self._unread = self._unread, b""
+        while True:
+            if data:
+                chunks.append(data)
+                tail = (tail + data)[-max(len(data) + len(mark), _TAIL) :]
+                new = max(0, len(tail) - len(data) - len(mark))
+                if tail.endswith(mark) if at_end else tail.find(mark, new) >= 0:
+                    before, _, self._unread = b"".join(chunks).rpartition(mark)
+                    return Reply(_decoded(before), time.monotonic() - start)
+            left = start + timeout - time.monotonic()
+            if left <= 0:
+                raise _Expired(_text(chunks), End(None, None), timeout)
+            try:
+                data = self._child.read_nonblocking(_READ, min(left, _POLL))
+            except pexpect.TIMEOUT:
+                # idle at a question: no log stands still just there, with no prompt after it
+                if tail.endswith(_ASKED) and _GDB_FAILED in tail:
+                    self._type("n" if b"core file" in tail.rpartition(b"\n")[2] else "y")
+                    tail = b""
+                data = b""
+            except (pexpect.EOF, OSError):
+                raise CrashDied(_text(chunks), self._ended(), time.monotonic() - start) from None
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + _GRACE
+        while time.monotonic() < deadline:
+            try:
+                self._child.read_nonblocking(_READ, _POLL)
+            except pexpect.TIMEOUT:
+                continue
+            except (pexpect.EOF, OSError):
+                return
+
+    def _ended(self) -> End:
+        deadline = time.monotonic() + _GRACE
+        while self._end is None:
+            if not self._child.isalive():
+                self._end = End(self._child.exitstatus, self._child.signalstatus)
+            elif time.monotonic() > deadline:
+                self.kill()
+            else:
+                time.sleep(0.01)
+        return self._end
+
+    def _resize(self, _signal: int, _frame: Optional[FrameType]) -> None:
+        if not self._child.closed:
+            self._child.setwinsize(*_window())
+
+
+class _Expired(CrashDied):
+    """The time limit is over, crash is still there."""
+
+
+def check(command: str) -> str:
+    """``command`` without blanks round it. Raises UsageError when crash cannot be given it as one line."""
+    command = command.strip()
+    if not command.isascii() or not command.isprintable():
+        raise UsageError(f"{command!r}: a crash command is one line of plain ASCII")
+    if len(command) >= LINE:
+        raise UsageError(f"{command[:40]}…: longer than {LINE} bytes, which crash does not take")
+    return command
+
+
+def plain_path(path: Path, directory: Path) -> Path:
+    """``path``, or a link to it in ``directory`` where crash would read its characters as something else."""
+    path = path.absolute()
+    if _PLAIN_PATH.fullmatch(str(path)):
+        return path
+    link = directory / re.sub(r"[^\w.-]", "_", path.name, flags=re.ASCII)
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return link
+
+
+# ---------------------------------------------------------------- in the child, before crash starts
+
+
+def _prepare() -> None:
+    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel takes crash and nobody else."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(descriptor, b"1000")
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
+def _prepare_mute() -> None:
+    """A terminal that echoes nothing and leaves each byte as it is: readline follows the terminal in this."""
+    _prepare()
+    mode = termios.tcgetattr(0)
+    mode[1] &= ~termios.OPOST
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, mode)
+
+
+def _environment(home: Optional[Path]) -> Dict[str, str]:
+    env = run.environment()
+    if home is None:
+        env["TERM"] = os.environ.get("TERM", "dumb")
+    else:
+        env["HOME"] = str(home)  # no ~/.gdbinit, ~/.inputrc: the same answers for everybody
+    return env
+
+
+# ---------------------------------------------------------------- bytes and sizes
+
+
+def _window() -> Tuple[int, int]:
+    """Rows and columns of the user's terminal."""
+    try:
+        rows, columns, *_ = struct.unpack("HHHH", fcntl.ioctl(sys.stdin.fileno(), termios.TIOCGWINSZ, b"\0" * 8))
+    except (OSError, ValueError):
+        rows = columns = 0
+    return rows or 24, columns or 80
+
+
+def _text(chunks: Sequence[bytes]) -> str:
+    return _decoded(b"".join(chunks))
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _without_prompt(answer: str) -> str:
+    return answer[: -len(_PROMPT)] if answer.endswith(_PROMPT.decode()) else answer

@@ -1,0 +1,30 @@
+"""The program crash(8) itself: where it is, and what it says without a session."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Optional
+
+from kdumpwrap.parse import crash as parse
+from kdumpwrap.tools import run
+
+PACKAGE = "crash"
+
+
+def executable(tool: str) -> str:
+    """The absolute path of ``tool``; raises ToolMissing."""
+    found = shutil.which(tool)
+    if found is None:
+        raise run.missing(tool, PACKAGE)
+    return str(Path(found).absolute())
+
+
+def version(tool: str) -> Optional[str]:
+    """``8.0.2``, None when ``tool`` says it in no way that is known."""
+    return parse.version(run.run([executable(tool), "--version"], package=PACKAGE).text)
+
+
+def osrelease(tool: str, vmcore: Path) -> Optional[str]:
+    """The release of the kernel in ``vmcore``, from its header: no vmlinux is needed."""
+    answer = run.run([executable(tool), "--osrelease", str(vmcore)], ok=(0, 1), package=PACKAGE).text.strip()
+    return answer if re.fullmatch(r"\d+\.\d+\S*", answer) else None

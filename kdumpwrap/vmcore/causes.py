@@ -1,0 +1,154 @@
+"""Why crash(8) could not answer, in a line for people, with what to type about it."""
+
+from pathlib import Path
+from typing import Callable, Dict, Optional, Sequence, Tuple
+
+from kdumpwrap import packages
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Problem
+from kdumpwrap.parse import crash_failure
+from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.tools import crash_program
+from kdumpwrap.vmcore import memory
+from kdumpwrap.vmcore.files import Subject
+from kdumpwrap.vmcore.memory import FULL, MINIMAL, Limit
+
+_BLOCK = 1 << 20
+
+# the crash that first reads the kernels from that one on: its release notes
+_SINCE = (
+    ((5, 10), "7.3.0"),  # the lockless log buffer: "cannot determine length of symbol: log_end"
+    ((5, 14), "8.0.0"),  # task_struct.__state: "invalid structure member offset: task_struct_state"
+    ((5, 17), "8.0.1"),  # struct slab
+)
+_ZSTD_SINCE = "8.0.0"
+
+# of an answer that is not whole, in half a sentence
+WORDS: Dict[str, str] = {
+    crash_failure.MEMORY: "crash ran out of memory",
+    crash_failure.KILLED: "crash was killed",
+    crash_failure.INCOMPLETE: "the dump is incomplete",
+    crash_failure.TRUNCATED: "the dump lacks what it needs",
+    crash_failure.EXCLUDED: "the dump lacks what it needs",
+    crash_failure.MISMATCH: "another kernel's vmlinux",
+    crash_failure.NO_DUMP: "no kernel dump",
+    crash_failure.NO_VMLINUX: "no vmlinux",
+    crash_failure.NO_DEBUGINFO: "no debug information",
+    crash_failure.TOO_OLD: "crash does not know this kernel",
+    crash_failure.COMPRESSION: "crash cannot unpack the dump",
+    crash_failure.EXPIRED: "the time limit was over",
+    crash_failure.SILENT: "crash ended without a word",
+    crash_failure.OTHER: "crash failed",
+}
+
+
+def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, ...], timeout: float) -> Problem:
+    """The one line and its hint; ``size`` is that of the vmlinux in bytes."""
+    vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
+    debuginfo = packages.debuginfo(release) if release else "name the right one with --vmlinux FILE"
+    again = f"copy {vmcore} from the crashed host once more, whole"
+    if failure.kind == crash_failure.MEMORY:
+        return _memory(size, limits)
+    if failure.kind == crash_failure.KILLED:
+        hint = "the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'"
+        return Problem(f"crash was killed (signal {failure.words})", hint)
+    if failure.kind == crash_failure.MISMATCH:
+        of = f", which crashed with {release}" if release else ""
+        return Problem(f"{vmlinux} is another kernel's vmlinux, not that of {vmcore}{of}", debuginfo)
+    if failure.kind == crash_failure.TRUNCATED:
+        return Problem(f"{vmcore} is truncated ({_first(failure.words)})", again)
+    if failure.kind == crash_failure.INCOMPLETE:
+        return Problem(f"{vmcore} is incomplete: it was not written to its end", "see that kdump has room to write to")
+    if failure.kind == crash_failure.EXCLUDED:
+        return Problem(f"{vmcore} was filtered too far ({_first(failure.words)})", "makedumpfile -d 31 keeps enough")
+    if failure.kind == crash_failure.NO_DEBUGINFO:
+        return Problem(f"{vmlinux} has no debug information", debuginfo)
+    if failure.kind == crash_failure.NO_VMLINUX:
+        return Problem(f"{vmlinux} is no vmlinux that crash can read", debuginfo)
+    if failure.kind == crash_failure.NO_DUMP:
+        return Problem(f"{vmcore} is not a kernel dump", "kdumpwrap list")
+    if failure.kind == crash_failure.EXPIRED:
+        return Problem(f"crash did not answer within {timeout:g} s (time limit)", "--timeout SECONDS")
+    if failure.kind == crash_failure.TOO_OLD:
+        return _too_old(failure, subject)
+    if failure.kind == crash_failure.COMPRESSION:
+        return _compression(failure, subject)
+    said = f": {_first(failure.words)}" if failure.words else " without a word"
+    return Problem(f"crash failed{said}", f"crash -d1 {vmlinux} {vmcore}")
+
+
+def holds(file: Path, text: bytes) -> bool:
+    """Whether ``text`` stands in ``file``; it is read in pieces, memory may be short."""
+    with file.open("rb") as stream:
+        before = b""
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            if text in before + block:
+                return True
+            before = block[-len(text) :]
+    return False
+
+
+def older(version: str, than: str) -> bool:
+    """Whether the crash ``version`` came before ``than``."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version) < Version(than)
+    except InvalidVersion:
+        return False
+
+
+def wanted(release: Optional[str]) -> Optional[str]:
+    """The first crash that reads the kernel ``release``; None where any does, as far as is known."""
+    numbers = (release or "").split("-")[0].split(".")[:2]
+    if len(numbers) < 2 or not all(number.isdigit() for number in numbers):
+        return None
+    kernel = (int(numbers[0]), int(numbers[1]))
+    return next((version for since, version in reversed(_SINCE) if kernel >= since), None)
+
+
+def _memory(size: int, limits: Sequence[Limit]) -> Problem:
+    limit = memory.tight(size, tuple(limits))
+    kind = limit.kind if limit else memory.RESIDENT
+    need = FULL[kind].work * size
+    have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
+    what = "address space" if kind == memory.ADDRESS_SPACE else "memory"
+    least = MINIMAL[kind].work * size
+    message = (
+        f"not enough memory for crash: with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(need)} of "
+        f"{what}, {_megabytes(least)} with --minimal{have}"
+    )
+    raised = f"ulimit -v {int(need) >> 10}" if limit and limit.name == "ulimit -v" else "free memory or add swap"
+    return Problem(message, f"{raised}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither")
+
+
+def _too_old(failure: Failure, subject: Subject) -> Problem:
+    version, first = _quietly(lambda: crash_program.version(subject.tool)), wanted(subject.release)
+    name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
+    hint = f"a newer crash: {packages.install('crash')}"
+    if version and first and older(version, first):
+        return Problem(f"{name} is too old for {kernel}, which needs {first} or newer", hint)
+    return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)
+
+
+def _compression(failure: Failure, subject: Subject) -> Problem:
+    version = _quietly(lambda: crash_program.version(subject.tool))
+    if version and "zstd" in failure.words and older(version, _ZSTD_SINCE):
+        message = f"crash {version} is too old for a zstd dump, which needs {_ZSTD_SINCE} or newer"
+        return Problem(message, f"a newer crash: {packages.install('crash')}")
+    return Problem(f"this crash cannot unpack the dump ({_first(failure.words)})", "makedumpfile -c -d 31 VMCORE NEW")
+
+
+def _quietly(question: Callable[[], Optional[str]]) -> Optional[str]:
+    try:
+        return question()
+    except KdumpwrapError:
+        return None
+
+
+def _first(words: str) -> str:
+    return words.strip().partition("\n")[0]
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:.0f} MB"

@@ -1,0 +1,101 @@
+"""Which files crash(8) needs for one dump: the vmcore itself, the vmlinux of its kernel, its modules with lines."""
+
+import os
+import struct
+from pathlib import Path
+from typing import Collection, List, NamedTuple, Optional, Tuple
+
+from kdumpwrap import crashdir, crashfile, debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
+from kdumpwrap.model import Crash
+from kdumpwrap.tools import binutils, crash_program
+from kdumpwrap.tools.modules import open_module
+
+_PACKED = {".gz": "gzip -dk", ".bz2": "bzip2 -dk", ".xz": "xz -dk", ".lz4": "lz4 -dk", ".zst": "zstd -dk"}
+_ET_CORE = 4
+
+
+class Subject(NamedTuple):
+    """What crash is asked about, and with which program."""
+
+    tool: str
+    vmlinux: Path
+    vmcore: Path
+    release: Optional[str]  # of the kernel in the dump
+
+
+class ModuleFile(NamedTuple):
+    """A file with the debug information of a loaded module."""
+
+    name: str
+    path: Path
+
+
+def subject(crash: Crash, places: Places) -> Subject:
+    """The files for ``crash`` and the program, which is $CRASH or ``crash``.
+
+    Raises KdumpwrapError when one is missing, or the vmcore plainly is no dump.
+    """
+    if crash.vmcore is None:
+        raise NoCrash(f"{crash.path}: no vmcore here", "kdumpwrap list")
+    _look(crash.vmcore)
+    tool = os.environ.get("CRASH") or "crash"
+    vmcore = Path(crash.vmcore).absolute()
+    try:
+        release = crash_program.osrelease(tool, vmcore)
+    except ToolFailed:
+        release = None
+    release = release or crashdir.release(crash)
+    if release is None and places.vmlinux is None:
+        raise KdumpwrapError(
+            f"{crash.vmcore} does not tell its kernel's release", "name its vmlinux with --vmlinux FILE"
+        )
+    return Subject(tool, debuginfo.vmlinux(release, places, vmcore.parent).absolute(), vmcore, release)
+
+
+class ModuleFiles:
+    """Finds the debug information of modules; what had to be unpacked lies in ``directory``."""
+
+    def __init__(self, release: Optional[str], places: Places, beside: Optional[Path], directory: Path) -> None:
+        self._release = release
+        self._places = places
+        self._beside = beside
+        self._directory = directory
+        self._known: dict[str, Optional[ModuleFile]] = {}
+
+    def find(self, names: Collection[str]) -> Tuple[ModuleFile, ...]:
+        """A file with lines for each of ``names`` that has one, in the order given."""
+        new = [name for name in names if name not in self._known]
+        tools = binutils.toolset(None)
+        for name, paths in debuginfo.modules(new, self._release, self._places, self._beside).items():
+            try:
+                module, _ = open_module(tools, name, [path for path in paths if self._worth(path)], self._directory)
+            except KdumpwrapError:  # no readelf
+                module = None
+            self._known[name] = ModuleFile(name, module.lines) if module and module.lines else None
+        found: List[Optional[ModuleFile]] = [self._known.get(name) for name in names]
+        return tuple(one for one in found if one is not None)
+
+    def _worth(self, path: Path) -> bool:
+        """Distributions pack modules without debug information: only what the user named is unpacked."""
+        return not debuginfo.is_compressed(path) or any(
+            directory in path.parents for directory in self._places.module_dirs
+        )
+
+
+def _look(vmcore: str) -> None:
+    """Raises KdumpwrapError for what crash would take for something else than a dump.
+
+    An ELF file that is no core it takes for a second vmlinux, and then opens the memory of the running kernel.
+    """
+    head = crashfile.head(vmcore, 20)
+    packer = _PACKED.get(Path(vmcore).suffix)
+    if packer:
+        raise KdumpwrapError(f"{vmcore} is compressed as a whole, which crash cannot read", f"{packer} {vmcore}")
+    if not head:
+        raise KdumpwrapError(f"{vmcore} is not a kernel dump: it is empty", "kdumpwrap doctor")
+    if head.startswith(b"\x7fELF") and len(head) == 20:
+        (kind,) = struct.unpack("<H" if head[5] == 1 else ">H", head[16:18])
+        if kind != _ET_CORE:
+            raise KdumpwrapError(f"{vmcore} is not a kernel dump, but an ELF file of another kind", "kdumpwrap list")

@@ -1,0 +1,110 @@
+"""What only the vmcore knows: the values that crash(8)'s answers become."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Tuple
+
+from kdumpwrap.model import Frame, LoadedModule
+
+
+class Answer(NamedTuple):
+    """What crash said to one command."""
+
+    command: str
+    output: str
+    complete: bool  # False: cut off, or of a run that broke down
+    seconds: float
+    rung: str = ""  # the way crash was started that gave it
+    cause: str = ""  # why it is not complete
+    unavailable: bool = False  # the output is only crash's word that it does not know the command on this rung
+
+
+class BacktraceFrame(NamedTuple):
+    """One frame of ``bt``, with what crash says about its line and what kdumpwrap says."""
+
+    number: int  # as crash counts; an exception's registers belong to the frame before
+    frame: Frame  # resolved by kdumpwrap: inline chain, line of the call
+    file: Optional[str] = None  # crash's word: the innermost line, for a caller the one after the call
+    line: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Backtrace:
+    """``bt`` of one task."""
+
+    pid: int
+    task: int  # address of its task_struct
+    cpu: Optional[int]
+    comm: str
+    frames: Tuple[BacktraceFrame, ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class System:
+    """``sys``. Sizes and dates are as crash writes them."""
+
+    cpus: Optional[int] = None
+    date: Optional[str] = None
+    uptime: Optional[str] = None
+    load_average: Optional[str] = None
+    tasks: Optional[int] = None
+    nodename: Optional[str] = None
+    release: Optional[str] = None
+    version: Optional[str] = None
+    machine: Optional[str] = None
+    memory: Optional[str] = None
+    panic: Optional[str] = None  # None where crash found no text: it writes ""
+
+
+class MemoryRow(NamedTuple):
+    """One line of ``kmem -i``."""
+
+    name: str  # "TOTAL MEM", "FREE", "SLAB" …
+    pages: int
+    size: str  # "309.8 MB", "0"
+    percentage: Optional[int]
+
+
+class BlockedTask(NamedTuple):
+    """One task of ``ps -m``."""
+
+    pid: int
+    task: int
+    cpu: Optional[int]
+    comm: str
+    state: str  # "UN": uninterruptible, "RU", "IN" …
+    seconds: float  # since it last ran
+
+
+class SlabObject(NamedTuple):
+    """The slab object that holds an address, from ``kmem ADDRESS``."""
+
+    cache: str  # "task_struct", "kmalloc-64"
+    object_size: int  # bytes
+    start: int  # the object's address
+    offset: int  # of the address in it
+    allocated: bool
+
+
+class Difference(NamedTuple):
+    """Where crash and the log do not agree."""
+
+    what: str
+    log: str
+    crash: str
+
+
+@dataclass(frozen=True)
+class VmcoreFacts:
+    """All that crash added to an analysis. What it could not say is None or empty, and told by ``problems``."""
+
+    rung: str
+    system: Optional[System] = None
+    panic_task: Optional[Backtrace] = None
+    other_cpus: Tuple[Backtrace, ...] = ()
+    memory: Tuple[MemoryRow, ...] = ()
+    blocked: Tuple[BlockedTask, ...] = ()  # uninterruptible, the longest first
+    slab: Optional[SlabObject] = None  # what the fault's address lies in
+    modules: Tuple[LoadedModule, ...] = ()  # those that taint the kernel
+    log: Optional[str] = None  # the kernel's log, when there was no other
+    differences: Tuple[Difference, ...] = ()
