@@ -1,10 +1,11 @@
 """The story of a crash, in the order of the manual workflow: log, vmlinux, base + offset, line, instruction, source."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import crashdir, crashfile
+from kdumpwrap import crashdir, crashfile, packages
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.excerpt import source
@@ -27,7 +28,7 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
     with Symbolizer(crashdir.release(crash), places, _beside(crash)) as symbolizer:
         if symbolizer.release is not None:
             symbolizer.start()  # nm and addr2line work while the log is being read
-        log = read(crash)
+        log = read(crash, places)
         if log.release in (None, symbolizer.release):
             return analyses([(crash, log)], symbolizer)[0]
     with Symbolizer(log.release, places, _beside(crash)) as symbolizer:
@@ -37,20 +38,28 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
 def dmesg(target: Optional[str], places: Places) -> Analysis:
     """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
     crash = crashdir.find(target, places.root)
-    log = read(crash)
-    kernel = Kernel(log.release, log.arch, kaslr_offset=log.kernel_offset)
-    return _finished(crash, kernel, [_judged(report) for report in log.reports], log.fatal, ())
+    log = read(crash, places)
+    kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
+    return _finished(crash, kernel, [_judged(report) for report in log.reports], log.fatal, log.problems)
 
 
-def read(crash: Crash) -> Log:
-    """The reports in the log of ``crash``."""
+def read(crash: Crash, places: Places) -> Log:
+    """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore."""
     from kdumpwrap.parse import oops
 
     if crash.dmesg is None:
-        raise KdumpwrapError(
-            f"{crash.path}: no dmesg beside the vmcore", f"makedumpfile --dump-dmesg {crash.vmcore} FILE"
-        )
-    return oops.parse(crashfile.blocks(crash.dmesg))
+        from kdumpwrap import vmcorelog
+
+        return vmcorelog.read(crash.vmcore or crash.path, places)
+    log = oops.parse(crashfile.blocks(crash.dmesg))
+    if not crashdir.is_incomplete(crash.dmesg):
+        return log
+    if not log.reports and crash.vmcore is not None:
+        from kdumpwrap import vmcorelog
+
+        with suppress(KdumpwrapError):
+            return vmcorelog.read(crash.vmcore, places)
+    return replace(log, problems=(Problem(f"{crash.dmesg}: kdump did not finish it: the log may be cut off"),))
 
 
 def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Tuple[Analysis, ...]:
@@ -114,11 +123,13 @@ def _analysis(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolize
         log.release,
         log.arch,
         str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
-        vmlinux.build_id if vmlinux else None,
+        log.build_id or (vmlinux.build_id if vmlinux else None),
         _slide(reports) if slide is None else slide,
     )
     problems = symbolizer.problems(frame for report in reports for frame in _frames(report))
-    return _finished(crash, kernel, [_judged(report) for report in reports], log.fatal, problems)
+    if vmlinux and None not in (log.build_id, vmlinux.build_id) and log.build_id != vmlinux.build_id:
+        problems += (_other_build(kernel, vmlinux.build_id),)
+    return _finished(crash, kernel, [_judged(report) for report in reports], log.fatal, (*log.problems, *problems))
 
 
 def _finished(
@@ -128,7 +139,7 @@ def _finished(
 
     index = subject(reports, fatal)
     if index is None:
-        what = "standard input" if crash.dmesg == "-" else crash.dmesg
+        what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems = (*problems, Problem(f"{what}: no report of a crash in this log"))
     sign = signature.signature(reports[index]) if index is not None else None
     return Analysis(crash, kernel, tuple(reports), fatal, sign, tuple(problems))
@@ -187,6 +198,11 @@ def _slide(reports: Sequence[Report]) -> Optional[int]:
             if frame.runtime is not None and frame.address is not None and frame.module is None:
                 return frame.runtime - frame.address
     return None
+
+
+def _other_build(kernel: Kernel, found: Optional[str]) -> Problem:
+    message = f"{kernel.vmlinux}: build id {found}, the crash is of {kernel.build_id}: not the build that crashed"
+    return Problem(message, packages.debuginfo(kernel.release or ""))
 
 
 def _beside(crash: Crash) -> Optional[Path]:

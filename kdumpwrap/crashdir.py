@@ -142,6 +142,11 @@ def release(crash: Crash) -> Optional[str]:
     return match[1].decode("ascii", "replace") if match else None
 
 
+def is_incomplete(name: str) -> bool:
+    """Whether kdump was still writing the file of that name, or never came to its end."""
+    return "incomplete" in name.rpartition("/")[2]
+
+
 def is_vmcore(path: str) -> bool:
     """Whether the file starts like a dump, makedumpfile's two formats or the ELF of /proc/vmcore, or is named so."""
     if _rank(_VMCORE, Path(path).name) is not None:
@@ -223,7 +228,7 @@ def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
     vmcore = _best(_VMCORE, items)
     if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
         return None
-    incomplete = tuple(sorted(item.name for item in items if "incomplete" in item.name))
+    incomplete = tuple(sorted(item.name for item in items if is_incomplete(item.name)))
     host, time = _name(path)
     if time is None:
         time = _modified(vmcore or dmesg)
@@ -243,7 +248,7 @@ def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]")
     """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
     fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
     if len(fitting) > 1:
-        fitting.sort(key=lambda one: ("incomplete" in one[1].name, not _size(one[1]), one[0], one[1].name))
+        fitting.sort(key=lambda one: (is_incomplete(one[1].name), not _size(one[1]), one[0], one[1].name))
     return fitting[0][1] if fitting else None
 
 

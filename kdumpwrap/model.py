@@ -242,6 +242,8 @@ class Log:
     release: Optional[str] = None  # from the reports, else from "Linux version …"
     arch: Optional[str] = None
     kernel_offset: Optional[int] = None
+    build_id: Optional[str] = None  # of the kernel that crashed, where the vmcore was asked for its log
+    problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
 
 
 @dataclass(frozen=True)

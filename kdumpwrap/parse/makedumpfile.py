@@ -1,0 +1,63 @@
+"""What makedumpfile says: of the kernel in a vmcore (VMCOREINFO), and of what keeps it from reading one.
+
+``makedumpfile -D --dump-dmesg VMCORE FILE`` (1.7.2, on standard output; the same since 1.3)::
+
+      status           : 2
+    VMCOREINFO   :
+      OSRELEASE=6.1.0-47-cloud-amd64
+      BUILD-ID=4f61d8f6405b1c6eed15a7a3e2e27067394202d3
+      KERNELOFFSET=16200000
+"""
+
+import re
+from typing import NamedTuple, Optional
+
+_FIELD = re.compile(r"^ *(?P<name>OSRELEASE|BUILD-ID|KERNELOFFSET)=(?P<value>[!-~]{1,200})$", re.M | re.A)
+_STATUS = re.compile(r"^ *status +: (?P<flags>\d{1,9})$", re.M | re.A)
+_HEX = re.compile(r"[0-9a-f]{1,16}", re.A)
+_INCOMPLETE = 8  # DUMP_DH_COMPRESSED_INCOMPLETE: makedumpfile ran out of room while it wrote
+
+# what stands in the messages of 1.7.2, and what it means
+_CAUSES = (
+    # readpage_kdump_compressed: Can't read cut50. No such file or directory
+    ("readpage_", "cut off"),
+    # __read_disk_dump_header: Can't read a file(empty). No such file or directory
+    ("Can't read a file", "cut off"),
+    # check_elf_format: Can't get valid ehdr.
+    ("Can't get valid ehdr", "not a vmcore"),
+    # dump_dmesg: Can't find some symbols for log_buf.
+    ("Can't find some symbols for log_buf", "without VMCOREINFO: not the dump of a kernel"),
+    # write_cache_bufsz: Can't write the dump file(…). No space left on device
+    ("No space left on device", "no room for its log"),
+)
+
+
+class Vmcoreinfo(NamedTuple):
+    """What the kernel left for its own autopsy."""
+
+    release: Optional[str] = None
+    build_id: Optional[str] = None  # kernels since 5.9
+    kaslr_offset: Optional[int] = None
+    incomplete: bool = False  # makedumpfile itself marked the dump so when it wrote it
+
+
+def parse(text: str) -> Vmcoreinfo:
+    """VMCOREINFO and the header's flags, as far as ``text`` holds them."""
+    fields = {match["name"]: match["value"] for match in _FIELD.finditer(text)}
+    offset = fields.get("KERNELOFFSET", "")
+    status = _STATUS.search(text)
+    return Vmcoreinfo(
+        fields.get("OSRELEASE"),
+        fields.get("BUILD-ID"),
+        int(offset, 16) if _HEX.fullmatch(offset) else None,
+        status is not None and bool(int(status["flags"]) & _INCOMPLETE),
+    )
+
+
+def cause(text: str) -> str:
+    """Why makedumpfile failed, in a few words: by the message that is known, else its own first one."""
+    for message, meaning in _CAUSES:
+        if message in text:
+            return meaning
+    lines = [line.strip() for line in text.splitlines() if ": " in line]
+    return f"makedumpfile says {lines[0]}" if lines else "makedumpfile failed"

@@ -1,0 +1,147 @@
+"""The kernel log of a vmcore that has no dmesg beside it, and what VMCOREINFO tells of the kernel."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from kdumpwrap import crashfile, debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
+from kdumpwrap.model import Log, Problem
+from kdumpwrap.parse.makedumpfile import Vmcoreinfo
+from kdumpwrap.tools import makedumpfile
+from kdumpwrap.tools.run import run
+
+_FLATTENED = b"makedumpfile\0"
+_DUMPS = (_FLATTENED, b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
+_END = b"\xff" * 16  # END_FLAG_FLAT_HEADER of makedumpfile.h, as offset and as size
+# Debian compresses the flattened dump once more when KDUMP_COMPRESSION is set
+_COMPRESSIONS = (
+    (b"\x1f\x8b", ("gzip", "-dc")),
+    (b"BZh", ("bzip2", "-dc")),
+    (b"\xfd7zXZ\0", ("xz", "-dc")),
+    (b"\x04\x22\x4d\x18", ("lz4", "-dc")),
+    (b"\x28\xb5\x2f\xfd", ("zstd", "-qdc")),
+)
+_SPARE = 64 << 20  # bytes to leave free in the temporary directory
+_MINUTES = 600.0  # seconds for crash --minimal on the largest vmlinux and a slow disk
+
+
+class Dmesg(NamedTuple):
+    log: Path
+    info: Vmcoreinfo
+    problem: Optional[Problem] = None  # what is wrong with the vmcore, though its log could be had
+
+
+def read(vmcore: str, places: Places) -> Log:
+    """The reports in the log of ``vmcore``, with the release, build id and KASLR offset of its VMCOREINFO.
+
+    Raises KdumpwrapError with one line that says what is wrong with the file.
+    """
+    from kdumpwrap.parse import oops
+
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
+        found = extract(vmcore, places, Path(directory))
+        log = oops.parse(crashfile.blocks(str(found.log)))
+    return replace(
+        log,
+        release=found.info.release or log.release,
+        kernel_offset=log.kernel_offset if log.kernel_offset is not None else found.info.kaslr_offset,
+        build_id=found.info.build_id,
+        problems=(found.problem,) if found.problem else (),
+    )
+
+
+def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
+    """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
+    dump = _dump(vmcore, directory)
+    try:
+        dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
+    except ToolMissing as missing:
+        dmesg = makedumpfile.Dmesg(None, Vmcoreinfo(_osrelease(dump)), missing.message)
+        if dmesg.info.release is None:
+            raise
+    if dmesg.log is not None:
+        return Dmesg(dmesg.log, dmesg.info)
+    incomplete = " (kdump marked it so: it ran out of room)" if dmesg.info.incomplete else ""
+    what = f"{vmcore}: {dmesg.cause}{incomplete}"
+    if dmesg.info.release is None:
+        raise KdumpwrapError(what, "kdumpwrap list")
+    # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
+    try:
+        log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, places, Path(vmcore).parent), directory)
+    except KdumpwrapError as error:
+        raise KdumpwrapError(f"{what}, and crash does not get at its log: {error.message}", error.hint) from None
+    return Dmesg(log, dmesg.info, Problem(f"{what}; crash got the log out of it"))
+
+
+def _dump(vmcore: str, directory: Path) -> Path:
+    """A dump that the tools can read: ``vmcore`` itself, or what it holds, unpacked and rearranged in ``directory``."""
+    dump = directory / "vmcore"
+    head = crashfile.head(vmcore, 16)
+    if not head:
+        raise KdumpwrapError(f"{vmcore}: empty", "kdumpwrap doctor")
+    for magic, unpack in _COMPRESSIONS:
+        if head.startswith(magic):
+            _ask_for_room(vmcore, directory, copies=2)
+            dump = directory / "unpacked"
+            try:
+                run(unpack, source=Path(vmcore), sink=dump, timeout=_MINUTES)
+            except ToolFailed as error:
+                raise KdumpwrapError(f"{vmcore}: cannot be unpacked: {error.message}") from None
+            head = crashfile.head(str(dump), 16)
+            break
+    else:
+        dump.symlink_to(Path(vmcore).absolute())  # the tools read more than a name out of some names
+    if not head.startswith(_DUMPS):
+        raise KdumpwrapError(f"{vmcore}: not a vmcore", "one begins with KDUMP, DISKDUMP, makedumpfile or ELF")
+    if not head.startswith(_FLATTENED):
+        return dump
+    if crashfile.tail(str(dump), len(_END)) != _END:
+        raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", "kdumpwrap doctor")
+    _ask_for_room(str(dump), directory)
+    makedumpfile.rearrange(dump, directory / "rearranged")
+    return directory / "rearranged"
+
+
+def _ask_for_room(file: str, directory: Path, copies: int = 1) -> None:
+    """Raises KdumpwrapError when ``copies`` of ``file`` do not fit into ``directory``."""
+    wanted = copies * Path(file).stat().st_size + _SPARE
+    free = shutil.disk_usage(directory).free
+    if wanted > free:
+        raise KdumpwrapError(
+            f"{file}: rearranging it takes {wanted >> 20} MiB in {directory.parent}, which has {free >> 20} MiB free",
+            "TMPDIR=/var/tmp kdumpwrap …, or another directory with room",
+        )
+
+
+def _osrelease(dump: Path) -> Optional[str]:
+    from kdumpwrap.tools import crash_program
+
+    return crash_program.osrelease(_crash(), dump)
+
+
+def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
+    """The log that crash --minimal prints, as a file. Raises KdumpwrapError when it did not print all of it."""
+    from kdumpwrap.tools.crash import CrashDied, CrashSession
+
+    try:
+        with CrashSession(_crash(), ["--minimal"], (vmlinux, dump), directory, directory) as session:
+            session.start(_MINUTES)
+            reply = session.ask("log", _MINUTES)
+            end = session.quit()
+    except CrashDied as died:
+        # of a dump without the pages of the log it says nothing at all
+        raise KdumpwrapError(died.text.strip().partition("\n")[0] or "it is not in what was saved") from None
+    if reply.expired or end.status != 0:
+        raise KdumpwrapError("it did not come to an end")
+    log = directory / "log"
+    log.write_text(reply.output, "utf-8", "replace")
+    return log
+
+
+def _crash() -> str:
+    return os.environ.get("CRASH") or "crash"
