@@ -15,7 +15,8 @@ _STAMP = re.compile(
 _CALLER = re.compile(r"\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\] ")  # [ T123] without a time
 
 # ">> <4>": quoted in a mail, and the level that console and dmesg -r print
-_QUOTE = re.compile(r"(?:[>|] ?){1,8}(?=[^\s>|])")
+# (">000003ff7fd10aca: 9601201f" is s390's mark of the faulting instruction)
+_QUOTE = re.compile(r"(?!>[0-9a-f]{16}:)(?:[>|] ?){1,8}")
 _LEVEL = re.compile(r"<\d{1,3}>|kern *:\w{1,8} *: ")
 # "4,1234,5678901,-;": /dev/kmsg and extended netconsole; microseconds
 _KMSG = re.compile(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
@@ -35,6 +36,7 @@ _LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
 _ESCAPE = re.compile(rb"\\x(?:0[9ad]|20|5c|[89a-f][0-9a-f])")  # vmcore-dmesg and /dev/kmsg write these for one byte
 _SYSLOG_ESCAPE = re.compile(r"#0(11|12)")  # rsyslog writes a tab and a newline so
 _COLOUR = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&amp;", "&"))  # saved from a web page
 
 
 class _Prefix(NamedTuple):
@@ -58,6 +60,9 @@ def parse(number: int, raw: bytes) -> List[LogLine]:
     whole = raw.decode("utf-8", "backslashreplace").replace("\0", "")
     if "\x1b" in whole:
         whole = _COLOUR.sub("", whole)
+    if "&" in whole:
+        for entity, character in _ENTITIES:
+            whole = whole.replace(entity, character)
     lines: List[LogLine] = []
     for piece in whole.replace("\r", "\n").rstrip("\n").split("\n"):
         _split(number, piece, width, lines)

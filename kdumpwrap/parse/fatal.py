@@ -3,6 +3,7 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.model import LogLine
 from kdumpwrap.parse.draft import Draft
 
 # kinds that end in die(): with kdump loaded the crash kernel starts there, before any word of a panic
@@ -29,7 +30,7 @@ class _Panic(NamedTuple):
 
 _PANICS = (
     # oops_end(), die(): "Fatal exception in interrupt", "Fatal exception: panic_on_oops"
-    _Panic(re.compile(r"Fatal exception"), DIE + ("kasan", "kfence"), "oops"),
+    _Panic(re.compile(r"Fatal exception"), (*DIE, "kasan", "kfence"), "oops"),
     _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), _CHECKED, "warning"),
     _Panic(re.compile(r"softlockup: hung tasks"), ("soft-lockup",), "soft-lockup"),
     _Panic(re.compile(r"hung_task: blocked tasks"), ("hung-task",), "hung-task"),
@@ -37,33 +38,38 @@ _PANICS = (
     _Panic(re.compile(r"hard lockup", re.I), ("hard-lockup",), "hard-lockup"),
     _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), ("machine-check",), "machine-check"),
     _Panic(re.compile(r"kernel stack overflow", re.I), ("stack-overflow",), "stack-overflow"),
+    _Panic(re.compile(r"SError|bad mode", re.I), ("oops",), "oops"),
     _Panic(re.compile(r"Machine halted"), ("double-fault", "stack-overflow"), "double-fault"),
     _Panic(re.compile(r"scheduling while atomic"), ("atomic-sleep",), "panic"),
     # do_exit() of an oopsing init, idle task or interrupt handler
     _Panic(re.compile(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
 )
 
+_AT_ONCE = 8  # reports among which the one that panics is looked for
 _SOON = 5.0  # seconds between an oops and the panic that do_exit() makes of it
 _ROUND = 30.0  # seconds that one round of khungtaskd takes at most
 _NESTED = 2.0  # seconds within which an oops is the fallout of one that has not ended
 
 
-def cause(text: str, drafts: Sequence[Draft], time: Optional[float], boot: int) -> Tuple[Optional[Draft], str]:
+def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple[Optional[Draft], str]:
     """The report that brought about the panic with this ``text``, if one did; else the kind of the panic alone."""
     rule = next((rule for rule in _PANICS if rule.words.search(text)), None)
     if rule is None:
         return None, "panic"
+    able: List[int] = []
     for index in range(len(drafts) - 1, -1, -1):
         draft = drafts[index]
-        if draft.boot != boot:
-            break
-        if rule.soon and not _within(draft.last_time, time, _SOON):
+        if draft.boot != boot or (rule.soon and not _within(draft.last_time, line.time, _SOON)):
             break
         if draft.kind in rule.kinds and draft.panic is None:
-            return _first(drafts, index), rule.alone
-        if rule.soon:
+            able.append(index)
+        if rule.soon or len(able) > _AT_ONCE:
             break
-    return None, rule.alone
+    if not able:
+        return None, rule.alone
+    # CPUs may die at the same time: the one that panics prints from where it oopsed
+    own = next((index for index in able if line.caller and drafts[index].caller == line.caller), able[0])
+    return _first(drafts, own), rule.alone
 
 
 def _first(drafts: Sequence[Draft], index: int) -> Draft:
@@ -101,11 +107,11 @@ def choose(drafts: List[Draft], boot: int, end: Optional[float]) -> Optional[int
         for index in own:
             if drafts[index].panic is not None:
                 return index
-        dead = [i for i in own if drafts[i].kind in DIE and (drafts[i].die or drafts[i].kind != "bug" or drafts[i].ip)]
-        if dead:
-            last = drafts[dead[-1]]
-            went_on = number == boot and not _within(last.last_time, end, 2 * _SOON)
-            if not went_on:
-                first = _first(drafts, dead[-1])
-                return drafts.index(first)
+        dead = [i for i in own if drafts[i].kind in DIE and drafts[i].die]
+        dead = dead or [i for i in own if drafts[i].kind in DIE and drafts[i].ip]
+        if not dead:
+            continue
+        last = drafts[dead[-1]]
+        if number < boot or _within(last.last_time, end, 2 * _SOON):
+            return drafts.index(_first(drafts, dead[-1]))
     return None

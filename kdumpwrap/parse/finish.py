@@ -1,14 +1,41 @@
 """From what was gathered to the Report: the architecture, what is no return address, and who called a leaf."""
 
 from dataclasses import replace
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.model import Frame, Report
 from kdumpwrap.parse import banner, trace
 from kdumpwrap.parse.draft import Draft
 from kdumpwrap.taint import decode
 
-_POINTERS = ("null-pointer", "page-fault", "oops")
+_POINTERS = ("null-pointer", "page-fault")
+_PAGE = 4096
+# the first registers of which an architecture's dump speaks
+_REGISTERS: Dict[str, str] = {
+    "x29": "aarch64",
+    "x0": "aarch64",
+    "rax": "x86_64",
+    "rsp": "x86_64",
+    "eax": "i386",
+    "esp": "i386",
+    "xer": "ppc64le",
+    "psr": "arm",
+    "gp": "riscv64",
+}
+# functions by which one knows the architecture of a trace without registers
+_ENTRIES: Tuple[Tuple[str, str], ...] = (
+    ("entry_SYSCALL_64", "x86_64"),
+    ("do_syscall_64", "x86_64"),
+    ("asm_sysvec_", "x86_64"),
+    ("asm_exc_", "x86_64"),
+    ("__x64_sys_", "x86_64"),
+    ("el0_svc", "aarch64"),
+    ("el0t_64_", "aarch64"),
+    ("__arm64_sys_", "aarch64"),
+    ("system_call_vectored_common", "ppc64le"),
+    ("__s390x_sys_", "s390x"),
+    ("__riscv_sys_", "riscv64"),
+)
 
 
 def report(draft: Draft) -> Report:
@@ -19,7 +46,7 @@ def report(draft: Draft) -> Report:
     caller = _caller(draft, ip, frames, arch)
     fault = _fault(draft)
     kind = draft.kind
-    if kind == "page-fault" and fault is not None and fault < 4096 and "paging request at" not in draft.headline:
+    if kind == "page-fault" and fault is not None and fault < _PAGE and _has_no_null_wording(draft.headline):
         kind = "null-pointer"
     return Report(
         kind=kind,
@@ -41,7 +68,7 @@ def report(draft: Draft) -> Report:
         registers=tuple(draft.registers.items()),
         code=draft.dumped(little=arch != "ppc64"),
         error_code=_number(draft.facts.get("code")),
-        access=_access(draft),
+        access=_access(draft, arch),
         hardware=draft.hardware,
         workqueue=draft.workqueue,
         kernel_offset=draft.kernel_offset,
@@ -50,52 +77,50 @@ def report(draft: Draft) -> Report:
 
 
 def _number(text: Optional[str]) -> Optional[int]:
-    if text is None:
-        return None
-    return 0 if text == "(null)" else int(text, 16)
+    return None if text is None else trace.address(text)
+
+
+def _has_no_null_wording(headline: str) -> bool:
+    """s390 and powerpc to 4.20 say the same of a null pointer and of any other."""
+    return headline.startswith("Unable to handle kernel p") and "virtual address" not in headline
 
 
 def _arch(draft: Draft) -> Optional[str]:
-    told = banner.machine(draft.release or "")
-    if told or draft.arch:
-        return told or draft.arch
-    names = draft.registers
-    if "x29" in names or "x0" in names:
-        return "aarch64"
-    if "rax" in names or "rsp" in names:
+    told = banner.machine(draft.release or "") or draft.arch
+    if told:
+        return told
+    for name, arch in _REGISTERS.items():
+        if name in draft.registers:
+            return arch
+    for frame in draft.frames:
+        for start, arch in _ENTRIES:
+            if frame.symbol and frame.symbol.startswith(start):
+                return arch
+    runtime = next((frame.runtime for frame in draft.frames if frame.runtime), 0)
+    if runtime >> 40 == 0xFFFFFF:
         return "x86_64"
-    if "eax" in names:
-        return "i386"
-    if "cfar" in names or "xer" in names:
-        return "ppc64le"
-    runtime = next((frame.runtime for frame in draft.frames if frame.runtime), None)
-    if runtime is not None and runtime >> 40 == 0xFFFFFF:
-        return "x86_64"
-    if runtime is not None and runtime >> 60 in (0xC, 0xD):
-        return "ppc64le"
-    return None
+    return "ppc64le" if runtime >> 60 in (0xC, 0xD) else None
 
 
 def _fault(draft: Draft) -> Optional[int]:
-    address = _number(draft.facts.get("addr"))
-    if address is None and draft.kind in _POINTERS:
-        cr2 = draft.registers.get("cr2") if draft.kind != "oops" else None
-        return draft.registers.get("dar", cr2)
-    return address
+    said = _number(draft.facts.get("addr"))
+    if said is None and draft.kind in _POINTERS:
+        return draft.registers.get("dar", draft.registers.get("cr2"))
+    return said
 
 
-def _access(draft: Draft) -> Optional[str]:
+def _access(draft: Draft, arch: Optional[str]) -> Optional[str]:
     said = draft.facts.get("access", "").lower()
     if said:
         return "execute" if said == "instruction" else said
     if "wnr" in draft.facts:
         return "write" if draft.facts["wnr"] == "1" else "read"
     teid = _number(draft.facts.get("teid"))
-    if teid is not None and teid & 0xC00:
+    if teid is not None and teid & 0xC00:  # the fetch-store indication, bits 52 and 53
         return "write" if teid & 0x400 else "read"
-    number = _number(draft.facts.get("code"))
-    if number is not None and draft.kind in ("null-pointer", "page-fault") and "cr2" in draft.registers:
-        return "execute" if number & 16 else "write" if number & 2 else "read"
+    error = _number(draft.facts.get("code"))
+    if error is not None and draft.kind in _POINTERS and arch in ("x86_64", "i386"):
+        return "execute" if error & 16 else "write" if error & 2 else "read"
     return None
 
 
@@ -103,40 +128,42 @@ def _access(draft: Draft) -> Optional[str]:
 
 
 def _ip(draft: Draft, arch: Optional[str]) -> Optional[Frame]:
-    ip = draft.ip
-    if ip is None:
-        found = trace.symbol(draft.facts.get("at", ""))
-        if found is None:
+    if draft.ip is None:
+        named = trace.symbol(draft.facts.get("at", ""))
+        if named is None or draft.kind == "panic":
             return None
-        # a sanitizer or an out-of-line warning names its caller's return address; KFENCE and a trap the instruction
-        return replace(found, exact=draft.kind == "kfence")
+        # sanitizers and out-of-line warnings name a return address; a fence or a trap is hit by the instruction itself
+        return replace(named, exact=draft.kind == "kfence" or "at rIP:" in draft.headline)
     if arch == "s390x" and draft.die and draft.die.startswith(("illegal operation", "monitor event")):
-        return replace(ip, exact=False)
-    return ip
+        return replace(draft.ip, exact=False)
+    return draft.ip
 
 
 def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Frame]:
     """The trace; marked exact are the instruction pointer printed again, and what an exception interrupted."""
     frames: List[Frame] = []
-    before: Optional[Frame] = None
     for frame in draft.frames:
-        pointed = before is not None and before.symbol is not None and bool(trace.ENTRIES.match(before.symbol))
-        if before is None and arch != "x86_64":
-            again = ip is not None and ip.symbol == frame.symbol and ip.offset == frame.offset
-            pointed = (again and (ip is None or ip.exact)) or (arch == "aarch64" and frame.offset == 0)
+        pointed = frame.exact or bool(frames and trace.enters(frames[-1]))
+        if not frames and arch not in ("x86_64", "i386"):
+            again = ip is not None and ip.exact and trace.same(ip, frame)
+            pointed = pointed or again or (arch == "aarch64" and frame.offset == 0)
         frames.append(replace(frame, exact=True) if pointed and not frame.exact else frame)
-        before = frame
-    return frames
+    return [_link(frame, frames, index) if frame.context == "LR" else frame for index, frame in enumerate(frames)]
+
+
+def _link(frame: Frame, frames: List[Frame], index: int) -> Frame:
+    """A link register's frame: uncertain when it lies in the function before it, or says what the next one says."""
+    before, after = frames[index - 1] if index else None, frames[index + 1] if index + 1 < len(frames) else None
+    stale = before is not None and (before.symbol, before.module) == (frame.symbol, frame.module)
+    return replace(frame, certain=not stale and not trace.same(frame, after), exact=False)
 
 
 def _caller(draft: Draft, ip: Optional[Frame], frames: List[Frame], arch: Optional[str]) -> Optional[Frame]:
     """The caller of a leaf function, which only the link register knows; None when that is stale or known."""
-    lr = draft.lr if arch != "s390x" else _s390_return(draft)
-    if lr is None or lr.symbol is None or draft.ip is None:
+    lr = _s390_return(draft) if arch == "s390x" else draft.lr
+    if ip is None or draft.ip is None or lr is None or lr.symbol is None:
         return None
-    if ip is not None and (lr.symbol, lr.module) == (ip.symbol, ip.module):
-        return None
-    if any((lr.symbol, lr.offset) == (frame.symbol, frame.offset) for frame in frames[:3]):
+    if (lr.symbol, lr.module) == (ip.symbol, ip.module) or any(trace.same(lr, frame) for frame in frames[:3]):
         return None
     return replace(lr, context="LR", exact=False)
 
@@ -144,11 +171,8 @@ def _caller(draft: Draft, ip: Optional[Frame], frames: List[Frame], arch: Option
 def _s390_return(draft: Draft) -> Optional[Frame]:
     """The code that GPR 14 points to, named with the help of an address whose name the log gives."""
     address = draft.registers.get("r14")
-    if not address:
-        return None
-    known: Tuple[Optional[Frame], ...] = (draft.breaking, *draft.frames)
-    for frame in known:
-        if frame is None or frame.runtime is None or frame.offset is None or not frame.size:
+    for frame in (draft.breaking, *draft.frames):
+        if not address or frame is None or frame.runtime is None or frame.offset is None or not frame.size:
             continue
         offset = address - frame.runtime + frame.offset
         if 0 <= offset < frame.size:

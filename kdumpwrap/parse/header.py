@@ -24,23 +24,21 @@ _STATE = re.compile(r"\s*(?P<state>(?:Not tainted|Tainted:).*)$")
 # 4.18.0-159.el8.x86_64+debug #1 Tainted: G        W --------- -  -     (lockdep)
 _LOCKDEP_STATE = re.compile(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?:Not tainted|Tainted:).*)$")
 
-# letters and fillers, each letter its own column; the release is what stands before " #1"
-_TAINTED = re.compile(
-    r"Tainted:(?P<letters>(?:\s{0,12}[A-Za-z-]{1,24}(?=[\s]|$)){1,24}?)\s*(?P<after>\s\S*\d.*|\ssyzkaller #.*)?$"
-)
-_RELEASE = re.compile(r"\s*(?P<release>\d[\w.+~-]{2,100}|syzkaller)(?P<build> #\d+)?")
+# what stands before " #1"
+_RELEASE = re.compile(r"\s*\(?(?P<release>\d[\w.+~-]{2,100}|syzkaller)(?P<build> #\d+)?")
 # what a release that is not followed by " #1" must end in to be believed whole
 _WHOLE = re.compile(r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.]\w+)*$")
 
 # swapper/14      R  running task        0     0      1 0x00000000       (sched_show_task to 5.10)
 _SHOW_TASK = re.compile(
-    r"(?P<comm>\S.{0,15}?) +[RSDTtXZPIKW](?: +(?:running task(?: on cpu +\d+)?|[0-9a-f]{8,16}|\d+))? +\d+ +(?P<pid>\d{1,10}) +\d+ 0x[0-9a-f]{8}"
+    r"(?P<comm>\S.{0,15}?) +[RSDTtXZPIKW](?: +(?:running task(?: on cpu +\d+)?|[0-9a-f]{8,16}|\d+))? +"
+    r"\d+ +(?P<pid>\d{1,10}) +\d+ 0x[0-9a-f]{8}"
 )
 # task:grub2-probe     state:D stack:0     pid:24484 ppid:24455  flags:0x00004002
 _SHOW_TASK_NEW = re.compile(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<pid>\d{1,10}) ")
 
-# "acpi_pad", "ib_core(OE)", "ipr(+)"
-_MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?:\((?P<flags>[A-Za-z+-]{1,12})\))?$")
+# "acpi_pad", "ib_core(OE)", "ipr(+)", el6: "sysdig_probe(P)(U)"
+_MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1,12}\)(?:\([A-Za-z+-]{1,12}\))?)?$")
 
 
 class Task(NamedTuple):
@@ -135,7 +133,7 @@ def modules(text: str) -> Optional[Tuple[LoadedModule, ...]]:
     for name in names[:MAX_MODULES]:
         match = _MODULE.match(name)
         if match:
-            found.append(LoadedModule(match["name"], match["flags"] or ""))
+            found.append(LoadedModule(match["name"], (match["flags"] or "").replace("(", "").replace(")", "")))
         elif not linked:
             return None
     return tuple(found)

@@ -5,10 +5,11 @@ from typing import Deque, Dict, Iterable, Iterator, List, Optional
 
 from kdumpwrap.model import Log, LogLine
 from kdumpwrap.parse import banner, dmesg, fatal, finish, headline, scan, wrapping
-from kdumpwrap.parse.draft import Draft
+from kdumpwrap.parse.draft import STALLS, Draft
 from kdumpwrap.parse.headline import Headline
 
 MAX_REPORTS = 1000  # a log that warns ten thousand times tells nothing new after that
+_SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
 # what a log that begins in the middle of a report begins with
 _BODY = ("ip", "frame", "task", "registers", "code")
@@ -28,7 +29,7 @@ def parse(blocks: Iterable[bytes]) -> Log:
 
 
 def _wanted(raw: bytes) -> bool:
-    if scan.BANNER in raw:
+    if b"Linux version " in raw:
         return True
     return any(headline.parse(line.text) for line in dmesg.parse(0, raw))
 
@@ -97,7 +98,7 @@ class _Reader:
         self._seen += bool(line.text.strip())
 
     def _body(self, line: LogLine) -> None:
-        draft = self._open.get(line.caller)
+        draft = self._open.get(line.caller) or self._looked_at(line)
         if draft is None and not self.drafts and self._seen < 3 and line.text.strip():
             draft = Draft(line, Headline("oops", "headless", "", {}), self._boot)
             draft.section = "trace"
@@ -112,8 +113,23 @@ class _Reader:
             return
         draft.feed(line)
 
+    def _looked_at(self, line: LogLine) -> Optional[Draft]:
+        """The stall because of which this CPU was made to show its stack, if that is missing still."""
+        if not line.text.startswith("NMI backtrace for cpu"):
+            return None
+        for draft in reversed(self.drafts[-4:]):
+            if draft.kind in STALLS and not draft.frames and _near(draft, line):
+                self._open[line.caller] = draft
+                return draft
+        return None
+
     def _headline(self, line: LogLine, found: Headline) -> None:
         draft = self._open.get(line.caller)
+        if found.role == "die" and (draft is None or draft.kind not in fatal.DIE):
+            # another CPU's report came between the headline and the line of die()
+            draft = next((d for d in reversed(self.drafts[-4:]) if _one_event(d, line, found)), draft)
+            if draft is not None:
+                self._open[line.caller] = draft
         if draft is not None and _one_event(draft, line, found):
             if draft.role in ("weak", "logged") and found.role == "report":
                 self._drop(draft)
@@ -121,19 +137,21 @@ class _Reader:
                 if found.role == "late" and draft.kind == "warning":
                     draft.kind = found.kind
                 draft.merge(line, found)
+                if found.role == "logged":
+                    draft.feed(line)
                 return
         self._add(line, Draft(line, found, self._boot))
 
     def _panic(self, line: LogLine, found: Headline) -> None:
         text = found.facts.get("panic", "")
-        culprit, kind = fatal.cause(text, self.drafts, line.time, self._boot)
+        culprit, kind = fatal.cause(text, line, self.drafts, self._boot)
         if culprit is not None:
             culprit.take_panic(line, text)
             self._open[line.caller] = culprit
             return
         draft = self._open.get(line.caller)
-        if draft is not None and draft.role == "weak" and not draft.frames:
-            self._drop(draft)
+        if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
+            self._drop(draft)  # Lustre's and ZFS's own words: the panic says the same
         made = Draft(line, Headline(kind, "panic", found.text, {}), self._boot)
         made.panic = text
         self._add(line, made)
@@ -150,13 +168,14 @@ class _Reader:
 
     def finish(self, end: Optional[float]) -> Log:
         kept = [d for d in self.drafts if d.role != "headless" or len(d.frames) > 1 or d.ip]
-        real = [d for d in kept if d.role != "logged"]
+        real = [d for d in kept if d.role != "logged" or d.panic is not None]
         kept = real or kept[:1]
         chosen = fatal.choose(kept, self._boot, end)
         reports = tuple(finish.report(draft) for draft in kept)
-        release = next((r.release for r in reports if r.release), None)
-        arch = next((r.arch for r in reports if r.arch), None)
-        offset = next((r.kernel_offset for r in reports if r.kernel_offset is not None), None)
+        first = reports if chosen is None else (reports[chosen], *reports)
+        release = next((r.release for r in first if r.release), None)
+        arch = next((r.arch for r in first if r.arch), None)
+        offset = next((r.kernel_offset for r in first if r.kernel_offset is not None), None)
         told = self._told
         return Log(
             reports,
@@ -167,22 +186,24 @@ class _Reader:
         )
 
 
+def _near(draft: Draft, line: LogLine) -> bool:
+    return draft.last_time is None or line.time is None or line.time - draft.last_time <= _SOON
+
+
 def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
     """Whether this headline only says more about the report that has just begun."""
-    if draft.last_time is not None and line.time is not None and line.time - draft.last_time > 5:
-        return False
-    if draft.role == "headless":
+    if not _near(draft, line) or draft.role == "headless":
         return False
     if found.role == "die":
         return draft.die is None and not draft.frames and draft.kind in (*fatal.DIE, "machine-check")
+    if found.kind == "machine-check" == draft.kind:
+        return True
     if draft.frames or draft.ip:
         return False
     if found.role == "late":
         return draft.kind in ("warning", found.kind)
     if draft.role in ("weak", "logged"):
-        return found.role in ("weak", "logged") or found.kind == "machine-check" == draft.kind
-    if found.role == "logged":
-        return draft.kind == "machine-check"
+        return found.role in ("weak", "logged")
     return draft.headline == found.text and draft.pid == _pid(found) and draft.release is None
 
 

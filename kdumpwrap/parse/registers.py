@@ -5,14 +5,15 @@ from typing import List, Optional, Tuple
 
 Values = List[Tuple[str, int]]
 
-# RAX: 0000000000000000 RBX: ffff…   RSP: 0018:ffffa2b8c773f9d0 EFLAGS: 00010246   CS:  0010 DS: 0000   CR2: …   EAX: c0… EBX:
+# RAX: 0000000000000000 RBX: ffff…     RSP: 0018:ffffa2b8c773f9d0 EFLAGS: 00010246     CS:  0010 DS: 0000     EAX: c0…
 _X86 = re.compile(
     r"(?P<name>[RE](?:[ABCD]X|[SD]I|[BS]P)|R\d{1,2}|E?FLAGS|CR[0-8]|DR[0-7]|[CDEFGS]S|knlGS|PKRU|ORIG_RAX):\s{0,4}"
     r"(?:[0-9a-f]{4}:)?(?P<value>[0-9a-f]{4,16})(?:\((?:0000|[0-9a-f]{4})\))?(?=[ (]|$)"
 )
-# x29: ffff800008233b50 x28: ffff6e308300a080    sp : ffff800008233b50    pstate: 60000005    r10: 00000000  fp : 8d2d3ef0
+# x29: ffff800008233b50 x28: ffff6e308300a080     sp : ffff800008233b50     pstate: 60000005     r10: 00000000
 _ARM = re.compile(
-    r"(?<![\w])(?P<name>x\d{1,2}|r\d{1,2}|sp|fp|ip|sl|pc|lr|pstate|psr)\s{0,2}: (?:\[<)?(?P<value>[0-9a-f]{8,16})(?=[ >(]|$)"
+    r"(?<!\w)(?P<name>x\d{1,2}|r\d{1,2}|sp|fp|ip|sl|pc|lr|pstate|psr)\s{0,2}: "
+    r"(?:\[<)?(?P<value>[0-9a-f]{8,16})(?=[ >(]|$)"
 )
 # GPR00: c008000000590b5c c000000005ae3960 c0080000005c8100 0000000000000000
 _POWER = re.compile(r"GPR(?P<first>\d\d): ?(?P<values>[0-9a-f ]{16,72})$")

@@ -1,122 +1,165 @@
 """The few stretches of a long log that are worth a careful look, found at the speed of a substring search."""
 
 import re
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterable, Iterator, List, NamedTuple
 
-from kdumpwrap.parse import dmesg
-
-# One of these stands in the first line of every report that parse.headline knows.
-TRIGGERS = (
+# One of these stands in or near the first line of every report in kinds.py. Long words with rare letters are found
+# fastest; together they cost some 6 ms a megabyte.
+_WORDS = (
     b"BUG",  # BUG:, kernel BUG at, [ BUG: …, soft lockup, KASAN and its kin, SLUB, LBUG
-    b"WARNING",
-    b"INFO: ",  # hung tasks, RCU stalls, old lockdep
-    b"Kernel panic",
+    b"WARNING:",
+    b"INFO:",  # hung tasks, RCU stalls, old lockdep
+    b"Kernel panic - not syncing",
     b"PANIC",  # double fault, SPL
-    b"[#",  # every die(): "Oops: 0000 [#1] SMP"
+    b"[#1]",  # every first die(): "Oops: 0000 [#1] SMP"
+    b": 0000 [",  # and the later ones of x86
+    b" to handle ",  # Unable to handle kernel …, Insufficient stack space to handle exception
+    b"LOCKUP",
+    b"UBSAN: ",
+    b"Hardware Error]: ",
+    b"stack overflow",
+    b"unchecked MSR",
+    b"new suspected memory",
+    b"Linux version ",
+)
+# These stand alone only where mails, web pages or scissors have been at work, so in short logs.
+_MORE_WORDS = (
     b"Oops",
     b"general protection",
-    b"nable to handle",
-    b"LOCKUP",
-    b"UBSAN",
-    b"Hardware Error",
-    b"tack overflow",
-    b"stack space",
-    b"VERIFY",  # SPL
-    b"LustreError",
-    b"unchecked MSR",
-    b"unreferenced object",
-    b"Bad mode in",
+    b"Machine check",
     b"SError",
-    b"Slab ",
+    b"Bad mode in",
+    b"VERIFY",
+    b"LustreError",
+    b"Slab corruption",
+    b"unreferenced object",
 )
-BANNER = b"Linux version "
+_SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for
 
 HEAD = 64  # lines at the start of a log that are always looked at: the log may begin in the middle of a report
 QUIET = 120  # lines without any sign of a report, after which it is over
-LONGEST = 1 << 16  # bytes of a line that are kept while its end is looked for
+BEFORE = 16  # lines in front of a trigger that are looked at as well
+LONGEST = 1 << 16  # bytes of a line that are kept
 
 # what the lines of a report have in common: symbol+0x1/0x2, register dumps, their titles, the next headline
 _REPORT = re.compile(
-    rb"\+0x[0-9a-f]{1,8}/0x|[0-9a-f]{16} |all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: |in use|linked in|"
-    rb"BUG|WARNING|INFO:|panic|PANIC|Oops|nable to handle|LOCKUP|UBSAN|Hardware Error|tack overflow|end trace|Tainted"
+    rb"\+0x[0-9a-f]{1,8}/0x|: [0-9a-f]{16}|all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: \d|linked in:|end trace|ainted|"
+    rb"BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
 )
+# Panic#1 Part3: what pstore writes before each of its blocks
+PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
 
 
 class Line(NamedTuple):
     number: int  # in the file, from 1
-    data: bytes
+    data: bytes  # without its newline, at most LONGEST bytes
     gap: bool  # lines before this one were passed over
+
+
+class _Piece(NamedTuple):
+    """Whole lines: ``data[start:end]``."""
+
+    data: bytes
+    start: int
+    end: int
 
 
 def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[Line]:
     """The lines of the log that may belong to a report, in order, the rest passed over.
 
-    ``wanted`` takes a line that holds a trigger word and says whether a report (or a banner) begins there.
-    Never more than a block and a line are held.
+    ``wanted`` takes a line that holds a trigger word and says whether something begins there. Never more than a block
+    and a line are held.
     """
-    number = 1  # of the first line in `data`
-    quiet = QUIET - HEAD  # lines since the last sign of a report; QUIET: outside
+    number = 1  # of the line at `position`
+    offset = 0  # of the piece in the log
+    quiet = QUIET - HEAD  # lines since the last sign of a report; QUIET: outside of any
     gap = False
-    for data in _whole_lines(blocks):
-        position = 0
-        triggers: Optional[List[int]] = None
-        while position < len(data):
+    blocks_of_pstore = False  # then all lines count: a report may go on in a later block
+    for piece in _pieces(blocks):
+        data, position, end = piece
+        hits: List[int] = []
+        searched = False
+        while position < end:
             if quiet >= QUIET:
-                if triggers is None:
-                    triggers = _hits(data, position)
-                start = _next_wanted(data, position, triggers, wanted)
+                if not searched:
+                    hits, searched = _hits(piece, position, offset < _SHORT), True
+                start = _before(piece, position, _next(piece, position, hits, wanted))
                 number += data.count(b"\n", position, start)
                 gap = gap or start > position
                 position = start
                 quiet = 0
                 continue
-            end = data.find(b"\n", position)
-            end = len(data) if end < 0 else end
-            line = data[position:end]
-            quiet = 0 if _REPORT.search(line[: dmesg.MAX_LINE]) else quiet + 1
+            stop = data.find(b"\n", position, end)
+            stop = end if stop < 0 else stop
+            line = data[position : min(stop, position + LONGEST)]
+            blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(line)))
+            quiet = 0 if blocks_of_pstore or _REPORT.search(line) else quiet + 1
             yield Line(number, line, gap)
             gap = False
             number += 1
-            position = end + 1
+            position = stop + 1
+        offset += piece.end - piece.start
 
 
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut after newlines only. What is over LONGEST in a line is left out."""
-    rest = b""
+def _pieces(blocks: Iterable[bytes]) -> Iterator[_Piece]:
+    """The same bytes, cut behind newlines only; of a line that spans blocks LONGEST bytes and the end are kept."""
+    rest: List[bytes] = []
+    held = 0
     for block in blocks:
         cut = block.rfind(b"\n") + 1
-        if not cut:
-            rest += block[: max(0, LONGEST - len(rest))]
-            continue
-        yield rest + block[:cut] if rest else block[:cut] if cut < len(block) else block
-        rest = block[cut:][:LONGEST]
+        start = 0
+        if rest and cut:
+            start = block.index(b"\n") + 1
+            joined = b"".join((*rest, block[max(0, start - LONGEST) : start]))
+            yield _Piece(joined, 0, len(joined))
+            rest, held = [], 0
+        if cut > start:
+            yield _Piece(block, start, cut)
+        if cut < len(block) and held < LONGEST:
+            rest.append(block[cut : cut + LONGEST - held])
+            held += len(rest[-1])
     if rest:
-        yield rest
+        joined = b"".join(rest)
+        yield _Piece(joined, 0, len(joined))
 
 
-def _hits(data: bytes, position: int) -> List[int]:
-    """Where trigger words stand in ``data`` from ``position`` on, backwards: the next one is the last."""
+def _hits(piece: _Piece, position: int, short: bool) -> List[int]:
+    """Where trigger words stand from ``position`` on, at most one of each a line; backwards: the next one is last."""
+    data, _, end = piece
     found: List[int] = []
-    for word in (*TRIGGERS, BANNER):
-        at = data.find(word, position)
+    for word in _WORDS + _MORE_WORDS if short else _WORDS:
+        at = data.find(word, position, end)
         while at >= 0:
             found.append(at)
-            end = data.find(b"\n", at)  # one hit in a line will do
-            at = data.find(word, end) if end >= 0 else -1
+            newline = data.find(b"\n", at, end)
+            at = data.find(word, newline, end) if newline >= 0 else -1
     found.sort(reverse=True)
     return found
 
 
-def _next_wanted(data: bytes, position: int, hits: List[int], wanted: Callable[[bytes], bool]) -> int:
-    """Offset of the next line where something begins, at least ``position``; the end of ``data`` if none does."""
-    seen = -1
+def _next(piece: _Piece, position: int, hits: List[int], wanted: Callable[[bytes], bool]) -> int:
+    """Offset of the next line where something begins, from ``position`` on; the piece's end if there is none."""
+    data, _, end = piece
+    asked = position  # the end of the line that was asked for last
     while hits:
         hit = hits.pop()
-        if hit < position or hit < seen:
+        if hit < asked:
             continue
-        start = max(data.rfind(b"\n", position, hit) + 1, position)
-        seen = data.find(b"\n", hit)
-        seen = len(data) if seen < 0 else seen
-        if wanted(data[start:seen]):
+        start = data.rfind(b"\n", position, hit) + 1 or position
+        newline = data.find(b"\n", hit, end)
+        asked = end if newline < 0 else newline
+        if wanted(data[start : min(asked, start + LONGEST)]):
             return start
-    return len(data)
+    return end
+
+
+def _before(piece: _Piece, position: int, start: int) -> int:
+    """Offset of the line up to BEFORE lines before the one at ``start``, but not before ``position``."""
+    data, _, end = piece
+    if start == end:
+        return end
+    for _ in range(BEFORE):
+        if start <= position:
+            break
+        start = data.rfind(b"\n", position, start - 1) + 1 or position
+    return start

@@ -5,118 +5,98 @@ from typing import Iterable, Iterator, List, Optional, Tuple
 
 from kdumpwrap.model import LogLine
 from kdumpwrap.parse import code, headline
-from kdumpwrap.parse.scan import Line
+from kdumpwrap.parse.scan import PSTORE, Line
 
-# Panic#1 Part3: what pstore writes before each block; part 1 is the newest and often the first on disk
-_PART = re.compile(rb"\s{0,8}(?P<why>[A-Z][a-z]{2,12})#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
 _MAX_PSTORE = 65536  # lines
+_LONGEST = 8192  # characters of a line put together
+_MOST = 100  # pieces of one line
+_MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
-# how the lines of a report begin: such a line continues no other one
+# how lines of a report begin: such a line continues no other one
 _START = re.compile(
-    r"\s*(?:[REGCDSFKPXIMNLUHTBWOIkpeslxrw][\w]{0,11}\s?(?:\[|:\s)|CPU:|Pid:|\[?<|\? |\(\[<|---|\[[ 0-9c]|Call [Tt]race|Modules linked|"
-    r"Hardware name|Workqueue|Code:|Oops|PGD|Krnl|Instruction|general protection|invalid opcode|kernel BUG|BUG|"
-    r"WARNING|INFO|=====|#PF|Internal error|Unable to|Kernel |Last Breaking|EFLAGS|\.\.\.|task:|Process )"
+    r"\s*(?:[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]{2,4} |BUG|WARNING|kernel BUG|#PF|[RE]IP|EFLAGS|---|===|\.\.\.|<|\? |"
+    r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
 )
-_FRAME = re.compile(r"\s*(?:\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[\w-]+\])?\s*$")
-_ONLY_MODULE = re.compile(r"\s*\[[\w-]{1,64}\]\s*$")
-_ONLY_HEX = re.compile(r"\s*(?:[0-9a-f]{8,16}|\(null\))\b")
-_ENDS_OPEN = re.compile(r"(?:\bat|address:|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)\s*$")
-_RELEASE = re.compile(r"\s\d[\w.+~-]{3,100} #\d|ainted.{0,60}\ssyzkaller #")
-_CPU = re.compile(r"(?:CPU: \d+ |Pid: \d+|\s*(?:Not tainted|Tainted: ))")
-# headlines that cannot end here: "… stuck for 22s!", "… blocked for more than 120", "… 0000"
-_OPEN = re.compile(
-    r"stuck for(?: \d+s!)?$|blocked for(?: more(?: than(?: \d+)?)?)?$|not syncing:?$|dereference(?: at| on|,)?$| in$| for$"
+_WIDEST = 82  # characters that a mail program leaves on a line
+_NARROWEST = 66  # and the least that a line and the next word must have had together, to be cut in two
+
+# A line that cannot end there, and what the piece that goes on with it looks like:
+_JOINS: Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...] = tuple(
+    (re.compile(text), re.compile(piece))
+    for text, piece in (
+        # a frame or the instruction pointer | its module
+        (r".*(?:/0x[0-9a-f]{1,8}|Workqueue: .{1,80})$", r"\[[\w-]{1,64}\]$"),
+        # "RAX: 0000000000000000 RBX:", "dereference, address:" | a number
+        (r".*(?:\bat|address:|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)$", r"(?:[0-9a-f]{8,16}|\(null\))(?=[ (]|$)"),
+        # WARNING: CPU: 0 PID: 785 at | kernel/locking/qspinlock_paravirt.h:500 | f+0xc0/0xd0
+        (r"WARNING: CPU: \d{1,6} PID: \d{1,10} at$", r"\S+:\d"),
+        (r"WARNING: CPU: \d{1,6} PID: \d{1,10} at \S{1,300}:\d{1,6}$", r"[\w.]{1,256}\+0x"),
+        # … stuck for 22s! | [kworker/6:2:42513]                  … blocked for more than | 120 seconds.
+        (r".*stuck for \d{1,9}s!$", r"\["),
+        (r".*blocked for more(?: than(?: \d{1,9})?)?$", r"(?:than|\d{1,9}|seconds)"),
+        # Hardware name: Red Hat KVM, BIOS | 1.12.0-5.scrmod+el8.2.0 04/01/2014
+        (r"Hardware name:(?!.*\d\d/\d\d/\d{4}$)", r".{0,80}\d\d/\d\d/\d{4}$"),
+        # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
+        (
+            r"(?:CPU: \d+ |Pid: \d+|Not tainted|Tainted: )(?!.*(?: \d\S{3,100}| syzkaller) #\d?)",
+            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-{3,}|[A-Z](?: |$)|"
+            r"loaded |Not tainted|Tainted:|PID:|Comm:)",
+        ),
+    )
 )
-_DATE = re.compile(r"\d\d/\d\d/\d{4}\s*$")
-_CODE = re.compile(r"Code: (?:[0-9a-f<>()]{2,10} ?){1,200}$")
 
 
 def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
     """The same lines with those joined that a mail program, a terminal or a web page cut in pieces."""
     current: Optional[LogLine] = None
+    pieces = 0
     for line in lines:
-        if current is None:
-            current = line
+        piece = "" if line.prefixed else line.text.lstrip("+ \t").rstrip()  # some mark the piece with a "+"
+        if current is not None and piece and pieces < _MOST and _continues(current, piece):
+            pieces += 1
+            width = line.width + len(current.text) - len(current.text.rstrip())
+            current = current._replace(text=f"{current.text.rstrip()} {piece}", width=width)
             continue
-        joined = None if line.prefixed else _join(current, line.text)
-        if joined is None:
+        if current is not None:
             yield current
-            current = line
-        else:
-            current = current._replace(text=joined, width=line.width + (14 if current.prefixed else 0))
+        current = line
+        pieces = 0
     if current is not None:
         yield current
 
 
-def _join(line: LogLine, following: str) -> Optional[str]:
-    """``line`` and the piece that belongs to it as one text; None when it belongs to something else."""
-    text = line.text
-    piece = following[1:] if following.startswith("+") else following
-    if not piece.strip() or not text.strip() or len(text) > 8192:
-        return None
-    if _continues(line, text.rstrip(), piece):
-        return f"{text.rstrip()} {piece.strip()}"
-    return None
-
-
-def _continues(line: LogLine, text: str, piece: str) -> bool:
+def _continues(line: LogLine, piece: str) -> bool:
+    """Whether ``piece``, a line without a prefix, is the rest of ``line``."""
+    text = line.text.strip()
+    if not text or len(text) > _LONGEST:
+        return False
     if text.startswith("Code:"):
-        words = code.words(piece)
-        return bool(words) and bool(_CODE.match(text)) and len(code.words(text[5:]) or ()) < 64
-    if _ONLY_MODULE.match(piece):
-        return bool(re.search(r"/0x[0-9a-f]{1,8}$|Workqueue: .{1,80}$", text))
-    if _ENDS_OPEN.search(text) and _ONLY_HEX.match(piece):
-        return True
+        return code.words(text[5:]) is not None and code.words(piece) is not None
     if text.startswith("Modules linked in:"):
-        names = piece.split()
-        return bool(names) and all(
-            re.fullmatch(r"[\w-]+(?:\([A-Za-z+-]+\))?|\[last|unloaded:|[\w-]+(?:\(\w+\))?\]", n) for n in names
-        )
-    if text.startswith("Hardware name:"):
-        return not _DATE.search(text) and bool(_DATE.search(piece)) and not _START.match(piece)
-    if _CPU.match(text):
-        return not _RELEASE.search(text) and bool(
-            re.match(
-                r"\s*(?:\d[\w.+~-]{3,100} #\d|[A-Z -]{0,40}-{3,}|[A-Z](?: |$)|loaded |Not tainted|Tainted:|PID:|Comm:)",
-                piece,
-            )
-        )
+        return all(_MODULE.match(name) for name in piece.split())
+    if any(ends.match(text) and goes_on.match(piece) for ends, goes_on in _JOINS):
+        return True
+    if not line.prefixed or line.width > _WIDEST or line.width + 1 + len(piece.split(None, 1)[0]) < _NARROWEST:
+        return False
     found = headline.parse(text)
-    if found is None:
-        return False
-    if re.match(r"WARNING: CPU: \d+ PID: \d+ at(?: \S+:\d+)?$", text):
-        return True
-    if _START.match(piece) or _FRAME.match(piece):
-        return False
-    if _OPEN.search(text):
-        return True
-    return line.prefixed and line.width + 1 + len(piece.split(maxsplit=1)[0]) > 66 and line.width < 82
+    return found is not None and not found.facts.keys() & {"addr", "at", "pid"} and not _START.match(piece)
 
 
 def in_order(lines: Iterable[Line]) -> Iterator[Line]:
-    """The same lines; when they come from pstore, its blocks put into the order in which they were printed."""
-    held: List[Line] = []
-    blocks: List[Tuple[Tuple[int, int], List[Line]]] = []
+    """The same lines; when pstore wrote them, its blocks in the order of time. On disk the newest, part 1, is first."""
     iterator = iter(lines)
+    blocks: List[Tuple[Tuple[int, int], List[Line]]] = []
+    held = 0
     for line in iterator:
-        match = _PART.match(line.data) if len(line.data) < 64 else None
-        if match:
-            held = []
-            blocks.append(((int(match["count"]), -int(match["part"])), held))
-            break
-        yield line
-    if not blocks:
-        return
-    count = 0
-    for line in iterator:
-        match = _PART.match(line.data) if len(line.data) < 64 else None
-        if match:
-            held = []
-            blocks.append(((int(match["count"]), -int(match["part"])), held))
+        part = PSTORE.match(line.data) if len(line.data) < 64 else None
+        if part:
+            blocks.append(((int(part["count"]), -int(part["part"])), []))
+        elif blocks:
+            blocks[-1][1].append(line)
+            held += 1
         else:
-            held.append(line)
-        count += 1
-        if count > _MAX_PSTORE:
+            yield line
+        if held > _MAX_PSTORE:
             break
     blocks.sort(key=lambda block: block[0])
     for _, block in blocks:

@@ -1,0 +1,252 @@
+r"""The first lines of every report that a kernel prints, and the kind each stands for: one table.
+
+A row is three lines: kind and role, the pattern (after ``~``), a line that it matches (after ``=``). The first row that
+matches counts. Named groups are facts: ``addr`` (hex, "(null)"), ``access``, ``cpu``, ``pid``, ``comm``, ``code``,
+``panic``, ``at`` (f+0x1/0x2 [mod]). In front of each may stand who speaks: "NMI watchdog: ", "rcu: ", "traps: ".
+
+The roles::
+
+    report  a report begins here
+    die     the line of die(), "Oops: 0002 [#1] SMP": it belongs to the report that has just begun, or begins one
+    panic   panic(): it belongs to the report that brought it about, or is one
+    late    says more about the report that has just begun, or begins one
+    weak    begins a report, which a better headline right behind it takes over
+    logged  is worth a report only in a log that holds nothing else
+
+Sources: arch/*/mm/fault.c, arch/*/kernel/{traps,dumpstack}.c, kernel/{panic,watchdog,hung_task}.c, kernel/rcu/,
+kernel/locking/lockdep.c, kernel/sched/core.c, mm/{slub,kmemleak,kasan,kmsan,kfence}, lib/{bug,ubsan}.c, 2.6.32 to 6.18.
+"""
+
+import re
+from typing import Iterator, NamedTuple
+
+_TABLE = r"""
+soft-lockup report
+  ~ BUG: soft lockup(?: - | detected on )CPU#(?P<cpu>\d+)(?: stuck for \d+s! \[(?P<comm>.*):(?P<pid>\d+)\])?
+  = watchdog: BUG: soft lockup - CPU#1 stuck for 23s! [kworker/6:2:42513]
+hard-lockup late
+  ~ Watchdog detected hard LOCKUP on cpu (?P<cpu>\d+)
+  = NMI watchdog: Watchdog detected hard LOCKUP on cpu 21
+hard-lockup report
+  ~ CPU \d+ detected hard LOCKUP on other CPUs (?P<cpu>\d+)
+  = watchdog: CPU 12 detected hard LOCKUP on other CPUs 20
+hard-lockup late
+  ~ CPU (?P<cpu>\d+) (?:self-detected )?[Hh]ard LOCKUP
+  = watchdog: CPU 3 self-detected hard LOCKUP @ plpar_hcall_norets+0x1c/0x28
+hung-task report
+  ~ INFO: task (?P<comm>.{1,64}):(?P<pid>\d+) (?:is )?blocked (?:for more|in I/O wait for more)
+  = INFO: task txg_sync:10906 blocked for more than 120 seconds.
+rcu-stall report
+  ~ INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls? on(?: CPU \{ (?P<cpu>\d+)\})?
+  = INFO: rcu_sched self-detected stall on CPU { 2}  (t=60000 jiffies g=188123 c=188122 q=9121)
+
+kasan report
+  ~ BUG: KASAN: .{1,60}?(?: in {AT}(?: at addr {ADDR})?|$)
+  = BUG: KASAN: slab-use-after-free in f+0x1/0x2 [mod]
+kasan report
+  ~ BUG: KASAN: \S
+  = BUG: KASAN: use-after-free in 0xffffffffa0001234
+kmsan report
+  ~ BUG: KMSAN: .{1,60}?(?: in {AT}|$)
+  = BUG: KMSAN: uninit-value in virtqueue_add+0x20e2/0x60f0
+kcsan report
+  ~ BUG: KCSAN: .{1,60}?(?: in {AT}|$)
+  = BUG: KCSAN: assert: race in dequeue_entities+0x6df/0x760
+kcsan report
+  ~ BUG: KCSAN: \S
+  = BUG: KCSAN: data-race in f [mod] / g [mod]
+kfence report
+  ~ BUG: KFENCE: [\w -]{1,60}?(?: in {AT}|$)
+  = BUG: KFENCE: use-after-free read in memcmp+0x57/0x150
+ubsan report
+  ~ UBSAN: .{1,60}? in
+  = UBSAN: array-index-out-of-bounds in drivers/net/a.c:263:56
+slab report
+  ~ BUG \S.{0,200}? \((?:Not tainted|Tainted: .{1,60}?)\):
+  = BUG kmalloc-64 (Not tainted): Redzone overwritten
+slab report
+  ~ Slab corruption ?\(
+  = Slab corruption (Not tainted): size-64 start=ffff88003a46adc0, len=64
+memory-leak report
+  ~ BUG: memory leak
+  = BUG: memory leak
+memory-leak report
+  ~ \d+ new suspected memory leaks
+  = kmemleak: 5 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+memory-leak late
+  ~ unreferenced object 0x[0-9a-f]+ \(size \d+\):
+  = unreferenced object 0xffff88005a065340 (size 576):
+lockdep report
+  ~ \[ (?:BUG|INFO): .{1,100}?(?: \]|$)
+  = [ INFO: possible circular locking dependency detected ]
+lockdep report
+  ~ WARNING: (?:possible|Possible|inconsistent|suspicious RCU|bad|held lock|lock held|[Nn]ested lock|[Ii]nvalid wait)
+  = WARNING: possible circular locking dependency detected
+lockdep report
+  ~ WARNING: (?:\S{1,12}-safe -> \S{1,12}-unsafe|.{1,60} (?:lock order detected|still has locks held|has locks held))
+  = WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected
+lockdep report
+  ~ INFO: trying to register non-static key
+  = INFO: trying to register non-static key.
+lockdep report
+  ~ BUG: (?:MAX_LOCK|MAX_STACK_TRACE|looking up invalid subclass|key \S+ (?:not in|has not been))
+  = BUG: MAX_LOCKDEP_CHAINS too low!
+atomic-sleep report
+  ~ BUG: scheduling while atomic(?:: (?P<comm>.{1,64})/(?P<pid>\d+)/0x)?
+  = BUG: scheduling while atomic: swapper/0/0/0x10000100
+atomic-sleep report
+  ~ BUG: sleeping function called from invalid context
+  = BUG: sleeping function called from invalid context at mm/slab.h:393
+
+warning report
+  ~ WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at(?: \S+:\d+(?: {AT})?)?
+  = WARNING: CPU: 0 PID: 1362 at kernel/bpf/btf.c:8206 btf_populate_kfunc_set+0x23c/0x330
+warning report
+  ~ WARNING: at \S+:\d+(?: {AT})?
+  = WARNING: at kernel/watchdog.c:228 watchdog_overflow_callback+0x98/0xb0() (Not tainted)
+warning report
+  ~ WARNING: \S+:\d+ at {AT}(?:, CPU#(?P<cpu>\d+): (?P<comm>.{1,64})/(?P<pid>\d+))?
+  = WARNING: net/mac80211/tx.c:5024 at f+0x1/0x2, CPU#1: comm/123
+warning report
+  ~ WARNING: (?:kernel stack |stack recursion|stack going in|can't dereference)
+  = WARNING: kernel stack regs at ffff8801d100fea8 in syz:16059 has bad 'bp' value ffff8801d100ff28
+warning report
+  ~ unchecked MSR access error: .{1,90}?(?:rIP: 0x[0-9a-f]{16} \({AT}\)|$)
+  = unchecked MSR access error: WRMSR to 0x10f (tried to write 0x1) at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
+
+null-pointer report
+  ~ BUG: unable to handle kernel NULL pointer dereference(?: at +{ADDR})?
+  = BUG: unable to handle kernel NULL pointer dereference at           (null)
+null-pointer report
+  ~ BUG: [Kk]ernel NULL pointer dereference(?: on (?P<access>read|write))?(?:(?:,| at)(?: address:)? {ADDR})?
+  = BUG: kernel NULL pointer dereference, address: 0000000000000018
+null-pointer report
+  ~ Unable to handle kernel NULL pointer dereference(?: at (?:virtual address +)?{ADDR}(?: when (?P<access>\w+))?)?
+  = Unable to handle kernel NULL pointer dereference at virtual address 000000000000001c
+page-fault report
+  ~ BUG: unable to handle (?:kernel paging request(?: at)?|page fault for address:)(?: +{ADDR})?
+  = BUG: unable to handle page fault for address: ffffffffe0740618
+page-fault report
+  ~ (?:BUG: )?Unable to handle kernel [a-z ]{1,30}? on (?P<access>read|write)(?: at {ADDR})?
+  = BUG: Unable to handle kernel data access on read at 0x200050005690
+page-fault report
+  ~ (?:BUG: )?Unable to handle kernel [a-z -]{1,80}? (?:address|at) +{ADDR}(?: when (?P<access>\w+))?
+  = Unable to handle kernel paging request at virtual address ffffb8f1676a9690
+page-fault report
+  ~ (?:BUG: )?[Uu]nable to handle kernel\b
+  = Unable to handle kernel pointer dereference in virtual kernel address space
+
+general-protection die
+  ~ (?:Oops: )?general protection(?: fault)?(?:[:,]| maybe)(?:.{0,40}?address {ADDR})?(?:: (?P<code>[0-9a-f]{4}))?
+  = general protection fault, probably for non-canonical address 0xdffffc0000000004: 0000 [#1]
+stack-overflow report
+  ~ BUG: (?:[\w#]{1,20} )?stack guard page was hit at
+  = BUG: TASK stack guard page was hit at ffffc900054afff8 (stack is ffffc900054b0000..ffffc900054b8000)
+stack-overflow die
+  ~ (?:Oops: )?(?:kernel )?stack (?:overflow \(|guard page: [0-9a-f]{4})
+  = kernel stack overflow (double-fault): 0000 [#1] SMP
+stack-overflow report
+  ~ Insufficient stack space to handle exception
+  = Insufficient stack space to handle exception!
+stack-overflow report
+  ~ [Kk]ernel stack overflow
+  = Kernel stack overflow.
+double-fault report
+  ~ PANIC: double fault
+  = traps: PANIC: double fault, error_code: 0x0
+double-fault die
+  ~ (?:Oops: )?double fault: (?P<code>[0-9a-f]{4})
+  = double fault: 0000 [#1] SMP
+divide-error die
+  ~ (?:Oops: )?(?:fixpoint )?divide (?:error|exception): (?P<code>[0-9a-f]{4})
+  = divide error: 0000 [#1] SMP
+bug report
+  ~ [Kk]ernel BUG at
+  = kernel BUG at fs/locks.c:612!
+bug die
+  ~ Kernel BUG \[#\d+\]
+  = Kernel BUG [#1]
+bug die
+  ~ Internal error: Oops - BUG: (?P<code>[0-9a-f]+)
+  = Internal error: Oops - BUG: 00000000f2000800 [#1] SMP
+invalid-opcode die
+  ~ (?:(?:Oops: )?invalid opcode|illegal operation): (?P<code>[0-9a-f]{4})
+  = invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+invalid-opcode die
+  ~ (?:Internal error: )?Oops - (?:[Uu]ndefined|[Ii]llegal) instruction(?:: (?P<code>[0-9a-f]+))?
+  = Internal error: Oops - undefined instruction: 0 [#1] SMP ARM
+machine-check die
+  ~ Oops: Machine check
+  = Oops: Machine check, sig: 7 [#1]
+oops die
+  ~ Internal error: [^\[]{0,60}?(?:: (?P<code>[0-9a-f]{1,16}))? \[#\d
+  = Internal error: Oops: 0000000096000006 [#1] SMP
+oops die
+  ~ Oops(?:: )+(?:(?P<code>[0-9a-f]{4})\b|[A-Z])
+  = Oops: Kernel access of bad area, sig: 11 [#1]
+oops die
+  ~ Oops(?: - [^\[]{1,60})? \[#\d
+  = Oops [#1]
+oops die
+  ~ (?:Oops: )?[A-Za-z][\w ,/()-]{1,50}: (?P<code>[0-9a-f]{4,16}) (?:ilc:\d )?\[#\d
+  = specification exception: 0006 ilc:2 [#1] SMP
+oops report
+  ~ (?:Bad mode in .{1,60} handler|SError Interrupt on CPU(?P<cpu>\d+))
+  = SError Interrupt on CPU0, code 0xbe000000 -- SError
+oops report
+  ~ Unhandled fault:
+  = Unhandled fault: synchronous external abort (0x96000210) at 0xffff00000e240840
+
+machine-check report
+  ~ (?:\[Hardware Error\]: )?(?:CPU (?P<cpu>\d+): )?Machine Check Exception:
+  = mce: [Hardware Error]: CPU 3: Machine Check Exception: 5 Bank 5: be00000000800400
+machine-check report
+  ~ Severe Machine check interrupt \[Not recovered
+  = Severe Machine check interrupt [Not recovered]
+machine-check logged
+  ~ (?:\{\d+\})?\[Hardware Error\]:
+  = mce: [Hardware Error]: Machine check events logged
+
+panic panic
+  ~ Kernel panic - not syncing:? ?(?P<panic>.*)
+  = Kernel panic - not syncing: sysrq triggered crash
+panic weak
+  ~ (?:VERIFY|ASSERT)\d?\w{0,4} ?\(.{1,300}\) failed
+  = VERIFY3(0 == dmu_buf_hold(os)) failed (0 == 5)
+panic weak
+  ~ (?:SPLError: .{1,200} SPL PANIC|PANIC(?:: | at ))
+  = PANIC at dnode.c:1635:dnode_setdirty()
+panic weak
+  ~ LustreError: \S+ (?:ASSERTION\(|LBUG)
+  = LustreError: 1246375:0:(dcache.c:136:ll_ddelete()) LBUG
+bug report
+  ~ BUG: \S
+  = BUG: Bad page map in process in:imjournal  pte:8192b1000 pmd:3ff9324067
+"""
+
+_SPEAKER = r"(?:(?:(?:NMI )?watchdog|rcu|traps|mce|CPU\d+|SLUB|kmemleak): ){0,2}"
+_ADDR = r"(?P<addr>\(null\)|(?:0x)?[0-9a-fA-F]{1,16})"
+_PLAIN = re.compile(r"[A-Za-z: -]+(?![A-Za-z: ?*{-])")
+_AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}\])?)"
+
+
+class Shape(NamedTuple):
+    """One row of the table."""
+
+    kind: str  # one of model.KINDS
+    role: str
+    literal: str  # how the pattern begins, as far as that is plain text: what a line has to hold
+    pattern: str  # not compiled: a log needs few of them, and re keeps those
+    example: str
+
+
+def _rows() -> Iterator[Shape]:
+    lines = [line for line in _TABLE.splitlines() if line]
+    for title, pattern, example in zip(lines[::3], lines[1::3], lines[2::3]):
+        kind, role = title.split()
+        plain = _PLAIN.match(pattern[4:])
+        source = pattern[4:].replace("{ADDR}", _ADDR).replace("{AT}", _AT)
+        yield Shape(kind, role, plain[0] if plain else "", _SPEAKER + source, example[4:])
+
+
+SHAPES = tuple(_rows())
