@@ -50,8 +50,6 @@ def blame(report: Report) -> Optional[Blame]:
     named = _named(report)
     if named and report.kind == "panic" and _STACK_PROTECTOR in report.headline:
         return Blame(named, "its stack was overwritten")
-    if named and report.kind == "kcsan":  # the traces belong to two tasks
-        return Blame(named, "named in the headline")
     if report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
         return None
     if report.kind in SAMPLED:
@@ -104,20 +102,17 @@ def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
     """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
     skipped: List[Tuple[str, Frame]] = []
     concealed: Optional[Frame] = None
-    for index, frame in enumerate(path):
-        interrupt = dispatch.is_interrupt(frame.symbol or "")
-        if index and (
-            _is_entry(frame) or ((interrupt or callchain.left(path[index - 1], frame)) and not _all_report(skipped))
-        ):
+    for before, frame in zip((None, *path), path):
+        if frame is not report.ip and (_ends(frame) or (before is not None and callchain.left(before, frame))):
             break
         group = passed_over(report, frame)
-        if group or interrupt:
-            skipped.append((group.name if group else "exception handling", frame))
+        if group:
+            skipped.append((group.name, frame))
         elif callchain.hidden(frame):
             concealed = concealed or frame
         else:
             return Blame(frame, _reason(report, frame, skipped, concealed))
-    return _last_resort(report, path, skipped)
+    return _last_resort(report, skipped)
 
 
 def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:
@@ -139,7 +134,7 @@ def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], 
     return f"{start} the {groups} machinery ({names})"
 
 
-def _last_resort(report: Report, path: Sequence[Frame], skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
+def _last_resort(report: Report, skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
     """All is machinery, or the log was cut there: what is left to say.
 
     Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
@@ -147,7 +142,6 @@ def _last_resort(report: Report, path: Sequence[Frame], skipped: Sequence[Tuple[
     """
     hopeless = (*callchain.MESSENGERS, "scheduling", "context checking")
     known = [frame for name, frame in skipped if name not in hopeless or frame is report.ip]
-    known = known or [frame for frame in path if not passed_over(report, frame) and not callchain.hidden(frame)]
     if not known:
         return None
     frame = known[-1] if _waits(report) or report.kind == "panic" else known[0]
@@ -217,8 +211,9 @@ def _calls_long(frame: Frame) -> bool:
     return caller is not None and caller.loops
 
 
-def _all_report(skipped: Sequence[Tuple[str, Frame]]) -> bool:
-    return all(name in callchain.MESSENGERS for name, _ in skipped)
+def _ends(frame: Frame) -> bool:
+    """Whether the way ends above ``frame``: where a context was entered."""
+    return _is_entry(frame) or dispatch.is_interrupt(frame.symbol or "")
 
 
 def _is_entry(frame: Frame) -> bool:

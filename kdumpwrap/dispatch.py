@@ -82,11 +82,11 @@ CALLERS: Tuple[Caller, ...] = (
     ),
     Caller(
         "thread function",
-        "The first function of a kernel thread, or of a CPU that comes up.",
+        "The first functions of a kernel thread, or of a CPU: nothing stands below them.",
         """
         kthread ret_from_fork(_asm)? ret_from_kernel_thread kernel_thread(_helper|_starter)? child_rip
-        smpboot_thread_fn cpu_startup_entry start_secondary secondary_startup_64.* start_cpu0? rest_init start_kernel
-        kernel_init.* x86_64_start_.* arch_call_rest_init cpu_idle vhost_task_fn
+        smpboot_thread_fn cpu_startup_entry start_secondary secondary_startup_64.* start_cpu0? x86_64_start_.*
+        vhost_task_fn
         """,
     ),
     Caller(

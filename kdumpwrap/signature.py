@@ -13,9 +13,8 @@ from typing import Iterator, List, Sequence
 from kdumpwrap import callchain, culprit, dispatch, symbolname
 from kdumpwrap.model import Frame, Report, Signature
 
-DEPTH = (
-    3  # functions in a signature: the culprit and two callers tell bugs apart; more would follow the compiler's mood
-)
+# functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
+DEPTH = 3
 
 # numbers and addresses in a headline; "#" stands for each
 _NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")

@@ -172,6 +172,12 @@ def test_the_instruction_pointer_comes_first() -> None:
     assert found == ("iptunnel_xmit", None, None, None, "the instruction pointer")
 
 
+def test_a_fault_at_the_first_instruction_is_that_functions() -> None:
+    report = fault("foo", "bar")
+    assert report.ip is not None
+    assert blamed(replace(report, ip=replace(report.ip, offset=0))) == "foo"
+
+
 def test_compiler_suffixes_are_no_part_of_a_name() -> None:
     assert blamed(fault("wan_rate.constprop.0.isra.0[wan]")) == "wan_rate"
 
@@ -222,6 +228,8 @@ def test_a_panic_is_its_callers(text: str, frames: str, expected: str) -> None:
 def test_behind_a_call_that_never_returns_the_log_names_the_wrong_function() -> None:
     report = panic("sysrq triggered crash", "panic sysrq_reset_seq_param_set+0x0 __handle_sysrq write_sysrq_trigger")
     assert blamed(report) == "__handle_sysrq"
+    padded = panic("sysrq triggered crash", "panic __pfx_sysrq_reset+0x10 __handle_sysrq write_sysrq_trigger")
+    assert blamed(padded) == "__handle_sysrq"
     place = (Location("sysrq_handle_crash", "drivers/tty/sysrq.c", 155),)
     known = replace(report, trace=tuple(replace(f, locations=place) if f.offset == 0 else f for f in report.trace))
     found = culprit.culprit(known)
@@ -255,6 +263,9 @@ def test_what_an_interrupt_interrupted_is_innocent() -> None:
 def test_the_entry_is_never_blamed() -> None:
     assert blamed(fault("memcpy", "do_syscall_64 entry_SYSCALL_64_after_hwframe")) == "memcpy"
     assert blamed(fault("memcpy", "kthread ret_from_fork")) == "memcpy"
+    assert blamed(fault("entry_SYSCALL_64", "foo")) == "entry_SYSCALL_64"  # but where it faulted itself
+    assert blamed(stall("do_syscall_64 entry_SYSCALL_64_after_hwframe")) is None  # it came from user space
+    assert blamed(panic("x", "<NMI> dump_stack panic nmi_panic </NMI> <TASK> intel_idle </TASK>")) is None
 
 
 def test_an_out_of_tree_function_is_no_machinery_whatever_its_name() -> None:
@@ -312,7 +323,7 @@ def test_waiting_is_passed_over_only_where_a_task_waits() -> None:
             "kmem_cache_alloc ndisc_send_ns neigh_timer_handler call_timer_fn run_timer_softirq __do_softirq",
             "neigh_timer_handler",
         ),
-        ("xfrm_decode_session icmpv6_send ipv6_rcv __netif_receive_skb_core process_backlog net_rx_action", "ipv6_rcv"),
+        ("nf_conntrack_in nf_hook_slow ipv6_rcv __netif_receive_skb_core process_backlog net_rx_action", "ipv6_rcv"),
         ("gc_bucket gc_worker process_one_work worker_thread kthread ret_from_fork", "gc_worker"),
         ("native_safe_halt default_idle do_idle cpu_startup_entry start_secondary", "do_idle"),
         ("csd_lock smp_call_function_many on_each_cpu flush_tlb_kernel_range __vunmap", "smp_call_function_many"),
@@ -360,16 +371,6 @@ def test_two_calls_of_one_function_are_no_recursion() -> None:
     frames = "vfs_x+0x10 nfsd_x loop_x vfs_x+0x10 nfsd_y"
     assert blamed(replace(fault("foo", frames), kind="double-fault")) == "foo"
     assert blamed(replace(fault("foo", f"{frames} vfs_x+0x10"), kind="double-fault")) == "vfs_x"
-
-
-def test_a_data_race_is_named_by_its_headline() -> None:
-    report = read(
-        "BUG: KCSAN: data-race in dequeue_entities+0x6df/0x760",
-        "race at unknown origin, with read to 0xffff8881001cb1e8 of 4 bytes by task 4926 on cpu 0:",
-        " update_load_avg+0x6df/0x760",
-        CPU,
-    )
-    assert blamed(report) == "dequeue_entities"
 
 
 # ---------------------------------------------------------------- suspects, and any report at all

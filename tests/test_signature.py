@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap import signature
-from kdumpwrap.model import KINDS, Frame, Location, Report
+from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
 from kdumpwrap.parse import oops
 
 # a crash in a driver's timer, as el8 prints it
@@ -131,6 +131,7 @@ def signed(kind: str, *names: str, headline: str = "", ip: bool = False) -> str:
 
 def test_machinery_between_two_functions_is_the_compilers_choice() -> None:
     assert signed("bug", "wan_a", "kref_put", "wan_b", "vfs_write") == "bug wan_a < wan_b"
+    assert signed("bug", "wan_a", "next_function+0x0", "wan_b", "vfs_write") == "bug wan_a < wan_b"
 
 
 def test_what_checks_found_is_part_of_a_bug() -> None:
@@ -142,6 +143,27 @@ def test_what_checks_found_is_part_of_a_bug() -> None:
     assert listed != signed("bug", "__list_del_entry_valid", "lan_unlink[lan]", "vfs_write", ip=True)
     # a copy or a lock may be inlined by the next compiler
     assert signed("page-fault", "memcpy_erms", *unlink, ip=True) == signed("page-fault", *unlink, ip=True)
+
+
+def test_a_call_through_a_bad_pointer() -> None:
+    called = TIMER.replace("RIP: 0010:iptunnel_xmit+0x17d/0x1c0", "RIP: 0010:0xffffffffc0a12345")
+    assert text_of(called) == "page-fault (bad pointer) < send4[wan] < wan_keepalive[wan]"
+
+
+def test_an_instruction_pointer_that_is_printed_again() -> None:
+    """aarch64 prints it as the first frame of the trace, and the caller of a leaf only as lr."""
+    arm = """\
+[    3.100000] Unable to handle kernel NULL pointer dereference at virtual address 000000000000001c
+[    3.100000] Internal error: Oops: 0000000096000045 [#1] SMP
+[    3.100000] CPU: 0 PID: 98 Comm: sh Tainted: G           OE      6.1.0-47-cloud-arm64 #1
+[    3.100000] pc : wan_next+0x8/0x30 [wan]
+[    3.100000] lr : wan_do+0x18/0x40 [wan]
+[    3.100000] Call trace:
+[    3.100000]  wan_next+0x8/0x30 [wan]
+[    3.100000]  wan_write+0x4c/0x150 [wan]
+[    3.100000]  proc_reg_write+0xa8/0x100
+"""
+    assert text_of(arm) == "null-pointer wan_next[wan] < wan_do[wan] < wan_write[wan]"
 
 
 def test_wrappers_that_another_build_inlines() -> None:
@@ -189,6 +211,15 @@ def test_where_a_loop_was_sampled_does_not_matter() -> None:
     assert signed("soft-lockup", "vmx_get_cpl", "kvm_vm_ioctl", "do_vfs_ioctl", ip=True) not in samples
 
 
+def test_the_samples_of_a_drivers_loop() -> None:
+    modules = (LoadedModule("wan", "OE"),)
+    deep = chain("soft-lockup", "ioread32", "wan_wait[wan]", "wan_poller[wan]", "kthread", ip=True)
+    flat = chain("soft-lockup", "wan_poller[wan]", "kthread", ip=True)
+    hook = chain("soft-lockup", "wan_wait[wan]", "wan_hook[wan]", "nf_hook_slow", "ip_rcv", "process_backlog", ip=True)
+    texts = [signature.signature(replace(report, modules=modules)).text for report in (deep, flat, hook)]
+    assert texts == ["soft-lockup wan_poller[wan]", "soft-lockup wan_poller[wan]", "soft-lockup wan_hook[wan]"]
+
+
 def test_a_system_call_alone_says_too_little() -> None:
     rest = ("__x64_sys_recvmmsg", "do_syscall_64")
     assert signed("rcu-stall", "memset", "do_recvmmsg", *rest) == "rcu-stall sys_recvmmsg < do_recvmmsg"
@@ -201,10 +232,10 @@ def test_whoever_waits_for_the_cpu_that_hangs() -> None:
 
 
 def test_how_deep_a_recursion_went_does_not_matter() -> None:
-    turn = ("tls_a+0x10", "tls_b+0x20")
+    turn = ("tls_c+0x30", "tls_a+0x10", "tls_b+0x20")
     deep = signed("stack-overflow", "memset", *turn * 9, "tls_entry", "do_syscall_64", ip=True)
     cut = signed("stack-overflow", "strlen", "tls_b+0x20", *turn * 4, ip=True)
-    assert deep == cut == "stack-overflow tls_a < tls_b"
+    assert deep == cut == "stack-overflow tls_a < tls_b < tls_c"
 
 
 # ---------------------------------------------------------------- logs that name no function
