@@ -5,11 +5,11 @@ import stat
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Deque, Iterator, List, Sequence, Tuple
+from typing import Deque, Dict, Iterator, List, Sequence, Tuple
 
 from kdumpwrap import crashfile
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Analysis, Report
+from kdumpwrap.model import Analysis, Problem, Report, Signature
 from kdumpwrap.render import html, summary
 
 BEFORE, AFTER = 12, 4  # lines of the log shown round a report
@@ -22,6 +22,48 @@ LogLines = Tuple[Tuple[int, str], ...]
 def crash(analysis: Analysis, commands: Sequence[str] = ()) -> str:
     """The page of one crash, the log round its report read again from the file that it came from."""
     return html.page(analysis, log(analysis), commands)
+
+
+class Site:
+    """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
+
+    def __init__(self, directory: str, place: str = "") -> None:
+        """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words."""
+        self._directory = Path(directory)
+        self._place = place
+        self._examples: Dict[Signature, Tuple[Analysis, Tuple[str, ...]]] = {}
+        self._cases: Dict[Signature, List[html.Case]] = {}
+        self._problems: List[Problem] = []
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise KdumpwrapError(f"{directory}: {getattr(error, 'strerror', None) or error}") from None
+
+    def add(self, analysis: Analysis, commands: Sequence[str] = ()) -> None:
+        """One more crash, and the commands that were run for it. Of each bug the best told crash is kept, no more."""
+        crash, sign = analysis.crash, analysis.signature
+        if sign is None:
+            self._problems.append(Problem(f"{crash.path}: no report of a crash in its log"))
+            return
+        self._cases.setdefault(sign, []).append(html.Case(crash.time, crash.host, analysis.kernel.release, crash.path))
+        if sign not in self._examples or _told(analysis) > _told(self._examples[sign][0]):
+            self._examples[sign] = (analysis, tuple(commands))
+
+    def write(self, problems: Sequence[Problem] = ()) -> None:
+        """Write the pages. ``problems`` are those of the batch as a whole. Raises KdumpwrapError."""
+        bugs = []
+        for sign, (analysis, commands) in self._examples.items():
+            cases = sorted(self._cases[sign], key=lambda case: (case.time or "", case.path))
+            name = f"{sign.id}.html"
+            write(str(self._directory / name), html.page(analysis, log(analysis), commands, cases))
+            bugs.append(html.bug(analysis, name, cases))
+        page = html.index(bugs, (*problems, *self._problems), self._place)
+        write(str(self._directory / "index.html"), page)
+
+
+def _told(analysis: Analysis) -> Tuple[int, str]:
+    """How well a crash is told: the one with the least missing, then the newest, stands for its bug."""
+    return -len(analysis.problems), analysis.crash.time or ""
 
 
 def log(analysis: Analysis) -> LogLines:

@@ -1,7 +1,7 @@
 """A crash in words: what happened, where, whom to ask, and how sure each statement is (pure, for every renderer)."""
 
 import re
-from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Collection, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model import Analysis, Frame, Location, Report, subject
 from kdumpwrap.where import short, telling
@@ -125,15 +125,21 @@ def guilty(report: Report) -> FrozenSet[str]:
     if report.kind == "divide-error" and not names:
         names += [one["name"] for one in _REGISTER.finditer(fault.text.partition(" ")[2])]
     known = {name for name, _ in report.registers}
-    return frozenset(full for full in map(whole, names) if full in known) - {"rip", "ip", "pc"}
+    return frozenset(found for name in names for found in [dumped(name, known)] if found) - {"rip", "eip", "pc"}
 
 
-def whole(register: str) -> str:
-    """The full register of a part of it, as the log's dump names it: ``eax``, ``al`` → ``rax``; ``w0`` → ``x0``."""
+def dumped(register: str, dump: Collection[str]) -> Optional[str]:
+    """The name under which the log's ``dump`` has ``register`` or the whole of which it is a part; None if it has not.
+
+    ``eax``, ``al`` → ``rax``; ``r8d`` → ``r08``, as x86 prints it; ``w0`` → ``x0``.
+    """
     match = _X86_PART.fullmatch(register)
+    names = [register]
     if match:
-        return match["number"] or "r" + (match["letters"] or match["low"] + "x")
-    return "x" + register[1:] if re.fullmatch(r"w\d{1,2}", register) else register
+        names.append(match["number"] or "r" + (match["letters"] or match["low"] + "x"))
+    names += ["x" + register[1:]] if register.startswith("w") else []
+    names.append(re.sub(r"^r(?=\d$)", "r0", names[-1]))
+    return next((name for name in names if name in dump), None)
 
 
 def statements(analysis: Analysis, report: Report) -> Tuple[Statement, ...]:

@@ -1,5 +1,6 @@
 """``--html``: pages to hand on, each a single file. ``page`` is one crash, ``index`` a whole /var/crash."""
 
-from kdumpwrap.render.html.crash import page
+from kdumpwrap.render.html.crash import Case, page
+from kdumpwrap.render.html.overview import Bug, bug, index
 
-__all__ = ["page"]
+__all__ = ["Bug", "Case", "bug", "index", "page"]

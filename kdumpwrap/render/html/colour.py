@@ -4,7 +4,7 @@ import re
 from typing import Collection, List, Sequence, Tuple
 
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.render.summary import whole
+from kdumpwrap.render.summary import dumped
 from kdumpwrap.render.text import clean
 
 _LONGEST = 400  # characters of a line that is coloured, and
@@ -57,7 +57,7 @@ def assembly(text: str, guilty: Collection[str]) -> str:
         parts.append(esc(operands[end : match.start()]))
         end = match.end()
         kind, found = match.lastgroup, match[0]
-        if kind == "register" and whole(found.lstrip("%")) in guilty:
+        if kind == "register" and dumped(found.lstrip("%"), guilty):
             parts.append(f'<b class="guilty">{esc(found)}</b>')
         else:
             parts.append(

@@ -1,6 +1,6 @@
 """The page of one crash: the answer first, the evidence under it."""
 
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.model import Analysis, Location, Report
 from kdumpwrap.render import summary
@@ -8,17 +8,28 @@ from kdumpwrap.render.html import code, evidence, frames
 from kdumpwrap.render.html.document import document, esc, pill
 from kdumpwrap.render.summary import where
 
+CASES = 2000  # crashes of one bug that its page lists
+
+
+class Case(NamedTuple):
+    """One crash of a bug, as the bug's page and the index of a batch list it."""
+
+    time: Optional[str]  # ISO 8601
+    host: Optional[str]
+    release: Optional[str]
+    path: str
+
 
 def page(
     analysis: Analysis,
     log: evidence.LogLines = (),
     commands: Sequence[str] = (),
-    others: Sequence[Tuple[str, str, str]] = (),
+    cases: Sequence[Case] = (),
 ) -> str:
     """One crash as a whole HTML document.
 
-    ``log``: the lines of the log round the report; ``commands``: those that were run; ``others``: time, host and
-    path of the crashes that are the same bug (a page of a batch).
+    ``log``: the lines of the log round the report; ``commands``: those that were run; ``cases``: in a batch, every
+    crash that is this bug, the page's own among them.
     """
     report = summary.chosen(analysis)
     if report is None:
@@ -32,7 +43,7 @@ def page(
         ("log", "The log", evidence.log(report, log, analysis.crash.dmesg or "")),
         ("crash", "The crash", _facts(analysis, report)),
         ("reports", "All reports in this log", _reports(analysis)),
-        ("same", "The same bug", _others(others)),
+        ("same", "The same bug", _cases(cases)),
         ("sure", "How sure is this", evidence.sure(analysis, report)),
         ("commands", "How it was found", evidence.commands(commands)),
         ("missing", "What is missing", evidence.problems(analysis)),
@@ -202,17 +213,21 @@ def _reports(analysis: Analysis) -> str:
     )
 
 
-def _others(others: Sequence[Tuple[str, str, str]]) -> str:
-    if len(others) < 2:
+def _cases(cases: Sequence[Case]) -> str:
+    if not cases:
         return ""
     rows = "".join(
-        f"<tr><td>{esc(time)}</td><td>{esc(host)}</td><td><code>{esc(path)}</code></td></tr>"
-        for time, host, path in others
+        f"<tr><td>{esc((one.time or '').replace('T', ' '))}</td><td>{esc(one.host)}</td>"
+        f"<td><code>{esc(one.release)}</code></td><td><code>{esc(one.path)}</code></td></tr>"
+        for one in cases[:CASES]
     )
-    return (
-        f'<details><summary>{len(others)} crashes</summary><div class="scroll"><table><thead><tr><th>Time</th>'
-        f"<th>Host</th><th>Directory</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    more = f'<p class="note">{len(cases) - CASES:,} more are not shown.</p>' if len(cases) > CASES else ""
+    many = f"{len(cases):,} crashes are this bug" if len(cases) > 1 else "this crash alone is this bug"
+    table = (
+        '<div class="scroll"><table><thead><tr><th>Time</th><th>Host</th><th>Kernel</th><th>Directory</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
+    return f'<p><a href="index.html">All bugs</a></p><details><summary>{many}</summary>{table}{more}</details>'
 
 
 def _nothing(analysis: Analysis) -> str:

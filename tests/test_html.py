@@ -1,0 +1,467 @@
+"""Pages as text: what must be in them, and what must never get into them."""
+
+import base64
+import hashlib
+import re
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdumpwrap import pages
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem, Signature
+from kdumpwrap.render import html
+from kdumpwrap.render.html import colour, document, timeline
+from kdumpwrap.render.summary import guilty, out_of_tree, statements
+from tests.handmade import ANALYSIS, COMMANDS, LOG, REPORT, TRACE, with_report
+
+HOSTILE = "<script>alert(1)</script>\"onload='x' \x1b[31mred\x07 \u202eevil\u2066 &lt; </style></title>]]>"
+
+
+class Page(HTMLParser):
+    """Elements and attributes of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: List[Tuple[str, Dict[str, Optional[str]]]] = []
+        self.text: List[str] = []
+        self._skipped = 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._skipped += tag in ("script", "style")
+        if tag not in ("b", "i", "code", "span"):
+            self.text.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipped -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+    def classed(self, name: str) -> int:
+        return sum(name in (attrs.get("class") or "").split() for _, attrs in self.elements)
+
+
+def page(analysis: Analysis = ANALYSIS) -> Page:
+    return Page(html.page(analysis, LOG, COMMANDS))
+
+
+def poisoned(value: Any) -> Any:
+    """``value`` with HOSTILE behind every text in it, however deep."""
+    if isinstance(value, str):
+        return value + HOSTILE
+    if isinstance(value, Path):
+        return Path(str(value) + HOSTILE.replace("/", ""))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: poisoned(getattr(value, one.name)) for one in fields(value)})
+    if isinstance(value, tuple):
+        parts = [poisoned(one) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
+
+
+# ---------------------------------------------------------------- what is in it
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Page fault in iptunnel_xmit",
+        "Page fault at include/net/ip_tunnels.h:526 in iptunnel_xmit_stats(), inlined in iptunnel_xmit(),",
+        "BUG: unable to handle page fault for address: ffffaa1730745690",
+        "the maker of xxxwan · out of tree",
+        "0xffffffff818a7103 = 0xffffffff818a6f00 + 0x203",
+        "dev->tstats is a per-CPU pointer",
+        "2 functions have this name: 0xffffffff81600000, 0xffffffff81700000",
+        "The marked instruction is local_add (arch/x86/include/asm/local.h:33), inlined in line 526.",
+        "the address that faulted is 0x18 above it",
+        "line 12 of the log",
+        "O an out-of-tree module was loaded",
+        "nm -n /usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+        "no debuginfo for the module xfs dnf debuginfo-install kernel-modules",
+        "WARNING: CPU: 0 PID: 7 at net/core/dev.c:12",
+        "certain It stopped at include/net/ip_tunnels.h:526",
+    ],
+)
+def test_a_page_says_all_that_is_known(words: str) -> None:
+    assert words in page().words
+
+
+def test_frames_are_marked_by_how_sure_they_are_and_whose_they_are() -> None:
+    found = page()
+    assert found.classed("unsure") == sum(not frame.certain for frame in TRACE) == 1
+    assert found.classed("frame") == len(TRACE) + 1
+    vendors = [a for tag, a in found.elements if tag == "li" and "vendor" in (a.get("class") or "").split()]
+    assert len(vendors) == sum(frame.module == "xxxwan" for frame in TRACE) == 2
+    contexts = [a["class"] for tag, a in found.elements if tag == "h3" and "context" in (a.get("class") or "")]
+    assert contexts == ["context irq", "context task"]
+
+
+def test_inlined_callers_are_folded_except_at_the_instruction_pointer() -> None:
+    folds = [a for tag, a in page().elements if tag == "details"]
+    opened = [a for a in folds if "open" in a]
+    assert len(opened) == 1
+    chains = re.findall(r'<ol class="chain">(.*?)</ol>', html.page(ANALYSIS))
+    assert [re.findall(r"<code>([^<]*)</code>", chain) for chain in chains] == [
+        ["iptunnel_xmit_stats", "include/net/ip_tunnels.h:526", "local_add", "arch/x86/include/asm/local.h:33"],
+        ["nf_hook_entry_hookfn", "include/linux/netfilter.h:142"],
+    ]
+
+
+def test_a_repeated_frame_is_shown_once_with_its_number() -> None:
+    loop = Frame("recurse", 0x10, 0x40, context="TASK")
+    found = page(with_report(trace=(*TRACE[:1], *[loop] * 400, *TRACE[1:2])))
+    assert found.classed("frame") == 1 + 3
+    assert "#1–400" in found.words
+    assert "× 400" in found.words
+
+
+def test_a_trace_without_an_end_is_cut() -> None:
+    frames = tuple(Frame(f"f{number}", 1, 2) for number in range(3000))
+    found = page(with_report(trace=frames))
+    assert found.classed("frame") == 400
+    assert "2601 more frames are not shown" in found.words
+
+
+def test_the_faulting_line_is_tied_to_its_instructions() -> None:
+    text = html.page(ANALYSIS)
+    assert text.count('data-n="526"') == 3  # the line, the marked instruction, and the one after it
+    assert re.search(r'<div class="line fault" data-n="526"><b>▶</b><i class="no">526</i>', text)
+    assert re.search(r'<div class="line fault" data-n="526" title="0xffffffff818a7103: 48 01 50 18">', text)
+    assert re.search(r'<div class="line tied" data-n="526" title="0xffffffff818a7107', text)
+    assert re.search(r'<b class="guilty">%rax</b>', text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "names", "expected"),
+    [
+        ("add %rdx,0x18(%rax)", "page-fault", ("rax", "rdx"), {"rax"}),
+        ("mov (%rax,%rbx,8),%ecx", "page-fault", ("rax", "rbx", "rcx"), {"rax", "rbx"}),
+        ("mov 0x10(%r8),%al", "page-fault", ("rax", "r08"), {"r08"}),
+        ("add %gs:0x7e772065(%rip),%rax", "page-fault", ("rax", "rip"), set()),
+        ("div %ecx", "divide-error", ("rax", "rcx"), {"rcx"}),
+        ("call *%rax", "page-fault", ("rax",), {"rax"}),
+        ("call ffffffff81e01e00 <__x86_indirect_thunk_r11>", "page-fault", ("r11",), {"r11"}),
+        ("ldr w1, [x20, #16]", "null-pointer", ("x1", "x20"), {"x20"}),
+        ("ld r9,16(r3)", "page-fault", ("r3", "r9"), {"r3"}),
+        ("lg %r2,8(%r4)", "page-fault", ("r2", "r4"), {"r4"}),
+        ("ud2", "bug", ("rax",), set()),
+    ],
+)
+def test_the_guilty_register(text: str, kind: str, names: Tuple[str, ...], expected: Set[str]) -> None:
+    report = replace(
+        REPORT,
+        kind=kind,
+        registers=tuple((name, 1) for name in names),
+        disassembly=(Instruction(0, b"\0", text, fault=True),),
+    )
+    assert guilty(report) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [
+        ({"code": replace(REPORT.code, check="match")}, "certain"),  # type: ignore[type-var]
+        ({"code": replace(REPORT.code, check="mismatch")}, "doubtful"),  # type: ignore[type-var]
+        ({"code": None}, "likely"),
+        ({"ip": replace(REPORT.ip, candidates=(1, 2))}, "open"),  # type: ignore[type-var]
+        ({"ip": replace(REPORT.ip, locations=())}, "open"),  # type: ignore[type-var]
+    ],
+    ids=["match", "mismatch", "unchecked", "namesakes", "no line"],
+)
+def test_how_sure_the_place_is(changes: Dict[str, Any], level: str) -> None:
+    analysis = with_report(**changes)
+    first = statements(analysis, analysis.reports[1])[0]
+    assert first.what.startswith("It stopped")
+    assert first.level == level
+    assert f'<span class="pill {level}">{level}</span>' in html.page(analysis)
+
+
+def test_a_module_is_a_vendors_by_the_flags_of_the_log() -> None:
+    assert out_of_tree(REPORT, "xxxwan")
+    assert not out_of_tree(REPORT, "xfs")
+    assert not out_of_tree(REPORT, "not_in_the_list")
+    assert not out_of_tree(REPORT, None)
+
+
+# ---------------------------------------------------------------- what is missing in it
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ip": None},
+        {"trace": ()},
+        {"ip": None, "trace": (), "culprit": None, "suspect": None},
+        {"source": None},
+        {"disassembly": ()},
+        {"disassembly": (), "source": None},
+        {"registers": ()},
+        {"explanation": (), "taints": (), "modules": (), "comm": None, "pid": None, "cpu": None},
+        {"last_line": None},
+        {"ip": Frame(None, runtime=0)},
+        {"ip": Frame("f"), "code": None},
+    ],
+    ids=str,
+)
+def test_a_page_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
+    found = page(with_report(**changes))
+    assert ("h1", {}) in found.elements
+    assert "None" not in found.words
+
+
+def test_a_log_without_a_report_has_a_page_that_says_so() -> None:
+    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", "type this"),))
+    assert "No report of a crash in /x no report here type this" in page(analysis).words
+
+
+def test_a_crash_that_brought_nothing_down() -> None:
+    assert "No report in this log brought the kernel down" in page(replace(ANALYSIS, fatal=None)).words
+
+
+# ---------------------------------------------------------------- what must not get in
+
+
+def test_the_policy_lets_in_the_pages_own_style_and_script_and_nothing_else() -> None:
+    for text in (html.page(ANALYSIS, LOG, COMMANDS), html.index([html.bug(ANALYSIS, "x.html", [])])):
+        policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+        assert policy
+        hashes = {
+            kind: "sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+            for kind, body in re.findall(r"<(style|script)>(.*?)</\1>", text, re.S)
+        }
+        assert policy[1].startswith("default-src 'none'; ")
+        assert set(policy[1].split("; ")[1:]) == {
+            f"style-src '{hashes['style']}'",
+            f"script-src '{hashes['script']}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        }
+
+
+def test_a_page_asks_for_nothing() -> None:
+    for text in (html.page(ANALYSIS, LOG, COMMANDS), html.index([html.bug(ANALYSIS, "x.html", [])])):
+        found = Page(text)
+        loading = {"src", "srcset", "data", "poster", "action", "background", "style"}
+        assert not [(tag, attrs) for tag, attrs in found.elements if loading & attrs.keys()]
+        assert not [tag for tag, _ in found.elements if tag in ("link", "img", "iframe", "object", "embed", "base")]
+        assert "url(" not in document.asset("style.css")
+        assert "@import" not in document.asset("style.css")
+
+
+def test_hostile_text_everywhere_stays_text() -> None:
+    clean_page, found = page(), page(poisoned(ANALYSIS))
+    assert {tag for tag, _ in found.elements} <= {tag for tag, _ in clean_page.elements}
+    names = {name for _, attrs in clean_page.elements for name in attrs}
+    assert {name for _, attrs in found.elements for name in attrs} <= names
+    assert not [name for name in names if name.startswith("on")]
+    assert found.words.count("<script>alert(1)</script>") > 30
+    assert "\\x1b[31mred\\x07 \\u202eevil\\u2066" in found.words
+
+
+def test_hostile_text_in_an_index_stays_text() -> None:
+    case = html.Case("2024-02-05T10:51:09", HOSTILE, HOSTILE, HOSTILE)
+    bugs = [html.bug(poisoned(ANALYSIS), "x.html", [case])]
+    text = html.index(bugs, [Problem(HOSTILE, HOSTILE)], HOSTILE)
+    found = Page(text)
+    assert sum(tag == "script" for tag, _ in found.elements) == 2  # the data and the code
+    assert not [name for _, attrs in found.elements for name in attrs if name.startswith("on")]
+    assert found.words.count("<script>alert(1)</script>") > 5
+    island = re.search(r'id="data">(.*?)</script>', text)
+    assert island
+    assert "<" not in island[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(alphabet=st.characters(), max_size=60))
+def test_no_text_breaks_out(text: str) -> None:
+    analysis = with_report(
+        headline=text,
+        comm=text,
+        explanation=(text,),
+        trace=(Frame(text, 1, 2, module=text, context=text),),
+        disassembly=(Instruction(1, b"\0", text, text, 1, True, text),),
+    )
+    written = html.page(analysis, [(1, text)], [text])
+    assert {tag for tag, _ in Page(written).elements} <= {tag for tag, _ in page().elements}
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)
+    written.encode()  # no lone surrogate
+
+
+# ---------------------------------------------------------------- colours
+
+
+def test_c_is_coloured_and_says_the_same() -> None:
+    lines = REPORT.source.lines if REPORT.source else ()
+    coloured = colour.c(lines)
+    assert '<i class="k">struct</i>' in coloured[4]
+    assert '<i class="c">/* per CPU: nobody else writes here */</i>' in coloured[3]
+    assert [Page(line).words for line in coloured] == [" ".join(line.split()) for line in lines]
+
+
+def test_an_excerpt_may_begin_within_a_comment() -> None:
+    coloured = colour.c(["  struct in words", "  the end */", "struct s;"])
+    assert coloured[0] == '<i class="c">  struct in words</i>'
+    assert coloured[2].startswith('<i class="k">struct</i>')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/*" * 190,
+        "a" * 100_000,
+        '"' * 399,
+        "f(" * 199,
+        "x " * 199,
+        "a::" * 130,
+        "/**/ " * 79,
+        "#" * 399,
+        "\\" * 399,
+        "''''" * 99,
+        "int a (" + "int " * 90,
+    ],
+    ids=lambda line: line[:8],
+)
+def test_a_source_that_only_resembles_c_costs_no_time(line: str) -> None:
+    import time
+
+    start = time.process_time()
+    coloured = colour.c([line] * 40)
+    assert time.process_time() - start < 2
+    assert len(coloured) == 40
+    assert Page(coloured[7]).words == " ".join(line.split())
+
+
+def test_an_instruction_is_coloured_and_says_the_same() -> None:
+    text = "jne ffffffff818a70d1 <iptunnel_xmit+0x1d1>"
+    assert Page(colour.assembly(text, ())).words == text
+    assert colour.assembly("mov 0x10(%eax),%rbx", {"rax"}).count("guilty") == 1
+
+
+# ---------------------------------------------------------------- the index
+
+
+def cases(number: int) -> List[html.Case]:
+    return [
+        html.Case(f"2024-01-{1 + n % 28:02}T00:00:{n % 60:02}", f"10.0.0.{n % 7}", f"5.14.0-{n % 2}", f"/var/crash/{n}")
+        for n in range(number)
+    ]
+
+
+def test_an_index_tells_bugs_most_frequent_first() -> None:
+    rare, often = (replace(ANALYSIS, signature=Signature(name, name)) for name in ("rare", "often"))
+    found = Page(html.index([html.bug(rare, "rare.html", cases(2)), html.bug(often, "often.html", cases(40))]))
+    assert "2 bugs in 42 crashes 7 hosts, 2 kernels from 2024-01-01 00:00 to 2024-01-28 00:00." in found.words
+    rows = [attrs["data-bug"] for tag, attrs in found.elements if tag == "tr" and "data-bug" in attrs]
+    assert rows == ["0", "1"]
+    assert found.words.index("often · often") < found.words.index("rare · rare")
+    assert sum(tag == "svg" for tag, _ in found.elements) == 2
+
+
+def test_crashes_of_unknown_time_and_host_are_counted_too() -> None:
+    text = html.index(
+        [html.bug(ANALYSIS, "x.html", [html.Case(None, None, None, "/x"), html.Case("odd", "", "", "/y")])]
+    )
+    assert "1 bug in 2 crashes" in Page(text).words
+    assert "<svg" not in text
+
+
+def test_bars_count_every_crash() -> None:
+    lane = timeline.Lane("bug", "", [datetime(2024, 1, 1 + n % 9) for n in range(100)])
+    by = timeline.scale(lane.times)
+    assert by
+    bars = re.findall(r"<title>(\d+) crash", timeline.strips([lane], by))
+    assert sum(map(int, bars)) == 100
+    assert len(bars) == 9
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_site_has_an_index_and_a_page_for_each_bug(tmp_path: Path) -> None:
+    site = pages.Site(str(tmp_path / "site"), "/var/crash")
+    for number in range(10):
+        told = () if number == 4 else (Problem("missing"),)
+        crash = Crash(f"/var/crash/{number}", host=f"h{number}", time=f"2024-01-0{number}T00:00:00" if number else None)
+        sign = Signature(f"{number % 2:012x}", "text")
+        site.add(replace(ANALYSIS, crash=crash, signature=sign, problems=told), COMMANDS)
+    site.add(Analysis(Crash("/var/crash/empty"), ANALYSIS.kernel))
+    site.write([Problem("of the whole")])
+    assert sorted(file.name for file in (tmp_path / "site").iterdir()) == [
+        "000000000000.html",
+        "000000000001.html",
+        "index.html",
+    ]
+    index = Page((tmp_path / "site/index.html").read_text()).words
+    assert "2 bugs in 10 crashes" in index
+    assert "of the whole /var/crash/empty: no report of a crash in its log" in index
+    first = Page((tmp_path / "site/000000000000.html").read_text()).words
+    assert "Directory /var/crash/4" in first  # the one of which nothing is missing
+    assert "5 crashes are this bug" in first
+
+
+def test_1000_crashes_stay_small(tmp_path: Path) -> None:
+    import time
+
+    start = time.process_time()
+    site = pages.Site(str(tmp_path))
+    for number in range(1000):
+        crash = Crash(
+            f"/var/crash/10.0.0.{number}-2024-02-05-10:51:09", host=f"10.0.0.{number}", time="2024-02-05T10:51:09"
+        )
+        site.add(replace(ANALYSIS, crash=crash, signature=Signature(f"{number % 20:012x}", "text")), COMMANDS)
+    site.write()
+    assert time.process_time() - start < 2
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 3_000_000
+
+
+def test_a_page_is_written_whole_and_not_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    link = tmp_path / "page.html"
+    link.symlink_to(victim)
+    pages.write(str(link), "page")
+    assert victim.read_text() == "precious"
+    assert not link.is_symlink()
+    assert link.read_text() == "page"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["page.html", "victim"]
+
+
+def test_where_no_page_can_be_written_one_line_says_so(tmp_path: Path) -> None:
+    with pytest.raises(KdumpwrapError, match="No such file or directory"):
+        pages.write(str(tmp_path / "no/such/page.html"), "page")
+
+
+def test_the_log_round_a_report_is_read_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(b"line %d\xff\x1b\n" % number for number in range(1, 5000)))
+    shown = pages.log(replace(with_report(line=3000, last_line=3010), crash=Crash(str(log), str(log))))
+    assert shown[0] == (2988, "line 2988\\xff\x1b")
+    assert shown[-1][0] == 3014
+    long = pages.log(replace(with_report(line=100, last_line=4000), crash=Crash(str(log), str(log))))
+    assert len(long) == 400
+    assert (long[0][0], long[-1][0]) == (88, 4004)
+    text = html.page(with_report(line=100, last_line=4000), long)
+    assert '<div class="gap">…</div>' in text
+    assert "\x1b" not in text
+
+
+def test_a_line_of_megabytes_is_cut(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"a" * 5_000_000 + b"\nsecond\n")
+    shown = pages.log(replace(with_report(line=2, last_line=2), crash=Crash(str(log), str(log))))
+    assert [(number, len(text)) for number, text in shown] == [(1, 4096), (2, 6)]
