@@ -274,7 +274,7 @@ def _each(
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
 
 
-def _page(analysis: Analysis, html: str) -> bool:
+def _page(analysis: "Analysis", html: str) -> bool:
     """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
     from kdumpwrap import pages
     from kdumpwrap.tools import run
