@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import callchain, codecheck, culprit, rawcode
+from kdumpwrap import callchain, codecheck, culprit, rawcode, symbolname
 from kdumpwrap.excerpt import excerpt, lined, marked
 from kdumpwrap.model import Frame, Instruction, Location, Report
 from kdumpwrap.objects import Place, lookup, part
@@ -54,7 +54,7 @@ def focus(report: Report) -> Optional[Frame]:
 
 def start(report: Report, symbolizer: Symbolizer) -> Optional[Window]:
     """Start objdump for a placed ``report``; None when its function is not known."""
-    frame = focus(report)
+    frame = focus(_named(report, symbolizer))
     function = symbolizer.function(frame) if frame else None
     if frame is None or function is None or frame.address is None:
         return None
@@ -67,6 +67,17 @@ def start(report: Report, symbolizer: Symbolizer) -> Optional[Window]:
             low = before.address if before else first
         high = max(last, end + _LONGEST)
     return Window(frame, first, last, symbolizer.disassemble(part(frame), low, high))
+
+
+def _named(report: Report, symbolizer: Symbolizer) -> Report:
+    """The report in which each return address ``f+0x0`` has the name of the function before, as addr2line will say."""
+
+    def named(frame: Frame) -> Frame:
+        function = symbolizer.function(frame) if frame.offset == 0 and not frame.exact else None
+        known = (Location(symbolname.plain(function.name), None, None),) if function else frame.locations
+        return replace(frame, locations=known)
+
+    return replace(report, trace=tuple(map(named, report.trace)))
 
 
 def gather(report: Report, window: Optional[Window], symbolizer: Symbolizer, arch: Optional[str]) -> Evidence:

@@ -1,0 +1,435 @@
+"""Real crashes, saved by real kdump: what brought each kernel down, with no help but the module's debuginfo.
+
+The right answers stand in the vendor's module (tests/lab/xxxwan.c) as FAULT, CALL and INLINED marks; those that lie in
+the kernel's own source are line numbers of Debian's 6.1.0-47, and are not compared when the lab has another kernel.
+"""
+
+import json
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import pytest
+from conftest import Lab, RunCli, without_lab
+
+pytestmark = pytest.mark.lab
+
+Json = Dict[str, Any]
+
+
+class Case(NamedTuple):
+    """What an analysis has to find. `chain`: (function, end of the file's path, line or mark), innermost first."""
+
+    kind: str
+    headline: str
+    symbol: Optional[str]  # of the instruction pointer
+    module: Optional[str]
+    chain: Tuple[Tuple[str, str, Any], ...]
+    calls: Tuple[str, ...]  # marks of the vendor's frames, outwards
+    culprit: str
+    suspect: Optional[str]
+
+
+ANY = "CALL:any"
+IPTUNNEL = (
+    ("local_add", "arch/x86/include/asm/local.h", 33),
+    ("u64_stats_add", "include/linux/u64_stats_sync.h", 89),
+    ("iptunnel_xmit_stats", "include/net/ip_tunnels.h", 526),
+    ("iptunnel_xmit", "net/ipv4/ip_tunnel_core.c", 87),
+)
+SYSRQ = ("sysrq_handle_crash", "drivers/tty/sysrq.c", 155)
+NULL_DEREF = (("wan_next_seq", "xxxwan.c", "FAULT:null_deref"),)
+
+CASES = {
+    "iptunnel": Case(
+        "page-fault",
+        "BUG: unable to handle page fault for address: ffff",
+        "iptunnel_xmit",
+        None,
+        IPTUNNEL,
+        ("CALL:iptunnel", "CALL2:iptunnel"),
+        "iptunnel_xmit",
+        "send4",
+    ),
+    "sysrq": Case(
+        "panic",
+        "Kernel panic - not syncing: sysrq triggered crash",
+        None,
+        None,
+        (SYSRQ,),
+        (),
+        "sysrq_handle_crash",
+        None,
+    ),
+    "null_deref": Case(
+        "null-pointer",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000010",
+        "wan_next_seq",
+        "xxxwan",
+        NULL_DEREF,
+        ("CALL:null_deref", ANY),
+        "wan_next_seq",
+        "wan_next_seq",
+    ),
+    "bug_on": Case(
+        "bug",
+        "kernel BUG at ",
+        "wan_spend.constprop.0",
+        "xxxwan",
+        (("wan_spend", "xxxwan.c", "FAULT:bug_on"),),
+        ("CALL:bug_on", ANY),
+        "wan_spend",
+        "wan_spend",
+    ),
+    "list_del": Case(
+        "bug",
+        "kernel BUG at lib/list_debug.c:53!",
+        "__list_del_entry_valid.cold",
+        None,
+        (("__list_del_entry_valid", "lib/list_debug.c", 53),),
+        ("CALL:list_del", "CALL2:list_del", ANY),
+        "wan_forget",
+        "wan_forget",
+    ),
+    "divide": Case(
+        "divide-error",
+        "divide error: 0000 [#1]",
+        "s_show",
+        "xxxwan",
+        (("wan_per_usec", "xxxwan.c", "FAULT:divide"), ("s_show", "xxxwan.c", "INLINED:divide")),
+        ("CALL:divide", ANY),
+        "s_show",
+        "s_show",
+    ),
+    "softlockup": Case(
+        "soft-lockup",
+        "watchdog: BUG: soft lockup - CPU#",
+        "wan_wait",
+        "xxxwan",
+        (("wan_wait", "xxxwan.c", "FAULT:softlockup"),),
+        ("CALL:softlockup",),
+        "wan_wait",
+        "wan_wait",
+    ),
+    "warn_then_oops": Case(
+        "page-fault",
+        "BUG: unable to handle page fault for address: 00000000fee1deb5",
+        "wan_set_level.constprop.0",
+        "xxxwan",
+        (("wan_set_level", "xxxwan.c", "FAULT:warn_then_oops"),),
+        ("CALL:warn_then_oops",),
+        "wan_set_level",
+        "wan_set_level",
+    ),
+    "distmod": Case(
+        "general-protection",
+        "general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b",
+        "ip_tunnel_lookup",
+        "ip_tunnel",
+        (("ip_tunnel_lookup", "net/ipv4/ip_tunnel.c", 97),),
+        ("CALL:distmod", ANY),
+        "ip_tunnel_lookup",
+        "wan_match_tunnel",
+    ),
+}
+
+# On aarch64 the trace begins with the instruction pointer; a leaf function's caller is in the link register alone.
+CASES_ARM64 = {
+    "iptunnel": CASES["iptunnel"]._replace(
+        headline="Unable to handle kernel paging request at virtual address ffff", chain=IPTUNNEL[1:]
+    ),
+    "sysrq": CASES["sysrq"],
+    "null_deref": CASES["null_deref"]._replace(
+        headline="Unable to handle kernel NULL pointer dereference at virtual address 0000000000000010"
+    ),
+}
+
+
+ALL = [*(("lab", case) for case in CASES), *(("lab_arm64", case) for case in CASES_ARM64)]
+
+
+class Crash(NamedTuple):
+    """One crash of a lab, what has to be found in it, and how to ask."""
+
+    lab: Lab
+    name: str
+    expected: Case
+    analyze: Callable[..., str]
+
+    @property
+    def path(self) -> Path:
+        return self.lab.crashes[self.name]
+
+    @property
+    def json(self) -> Json:
+        (line,) = self.analyze("--json").splitlines()
+        found: Json = json.loads(line)
+        return found
+
+    @property
+    def fatal(self) -> Json:
+        found: Json = self.json["reports"][self.json["fatal"]]
+        return found
+
+    def line(self, wanted: Union[int, str]) -> int:
+        """The line of a mark; a line of the kernel's source as it is."""
+        return wanted if isinstance(wanted, int) else self.lab.marks[wanted]
+
+    def known(self, file: str) -> bool:
+        """Whether the lines in ``file`` are known: those of the module always, the kernel's for one release."""
+        return file == "xxxwan.c" or self.lab.release.startswith("6.1.0-47-")
+
+
+@pytest.fixture(scope="session")
+def crashes(request: pytest.FixtureRequest, run_cli: RunCli) -> Callable[[str, str], Crash]:
+    """A crash by lab and case; each is analysed once for each format."""
+
+    @cache
+    def crash(lab_name: str, name: str) -> Crash:
+        lab: Lab = request.getfixturevalue(lab_name)
+        if name not in lab.crashes:
+            without_lab(f"the lab in {lab.path} has no {name} (scripts/crashlab builds it)")
+
+        @cache
+        def analyze(*output: str) -> str:
+            result = run_cli("analyze", *output, "--root", lab.root, "--module-dir", lab.module_dir, lab.crashes[name])
+            assert (result.status, result.stderr) == (0, "")
+            return result.stdout
+
+        return Crash(lab, name, (CASES if lab_name == "lab" else CASES_ARM64)[name], analyze)
+
+    return crash
+
+
+@pytest.fixture(params=ALL, ids="-".join)
+def crash(request: pytest.FixtureRequest, crashes: Callable[[str, str], Crash]) -> Crash:
+    return crashes(*request.param)
+
+
+def places(frame: Json) -> List[Tuple[str, str, int]]:
+    return [(place["function"], place["file"], place["line"]) for place in frame["locations"]]
+
+
+def assert_chain(crash: Crash, frame: Json) -> None:
+    """The frame's locations are the expected ones, innermost first (the machine's own atomic operations aside)."""
+    found = places(frame)[-len(crash.expected.chain) :]
+    for (function, file, line), (name, path, wanted) in zip(found, crash.expected.chain):
+        assert function == name
+        assert file.endswith("/" + path)
+        assert "/./" not in file
+        assert line == crash.line(wanted) or not crash.known(path)
+    assert len(found) == len(crash.expected.chain)
+
+
+# ---------------------------------------------------------------- the right report, place and way
+
+
+def test_fatal_report(crash: Crash) -> None:
+    """What happened, in the report that brought the kernel down."""
+    report, expected = crash.fatal, crash.expected
+    assert report["kind"] == expected.kind
+    assert report["headline"].startswith(expected.headline)
+    assert report["release"] == crash.lab.release
+    assert crash.json["kernel"]["arch"] == crash.lab.arch
+    assert crash.json["kernel"]["vmlinux"] == str(crash.lab.vmlinux)
+    assert crash.json["problems"] == []
+    kinds = [each["kind"] for each in crash.json["reports"]]
+    assert kinds == (["warning", "page-fault"] if crash.name == "warn_then_oops" else [expected.kind])
+    assert bool(report["panic"]) == (crash.name in ("sysrq", "softlockup"))
+
+
+def test_the_faulting_statement(crash: Crash) -> None:
+    """Function, file and line of the statement that failed, inside what it was inlined into."""
+    report = crash.fatal
+    if crash.expected.symbol is None:
+        assert report["ip"] is None  # panic() was called: the caller's line is that of the call
+        frames = [frame for frame in report["trace"] if frame["certain"]]
+        after_panic = next(frame for last, frame in zip(frames, frames[1:]) if last["symbol"] == "panic")
+        assert_chain(crash, after_panic)
+    else:
+        assert (report["ip"]["symbol"], report["ip"]["module"]) == (crash.expected.symbol, crash.expected.module)
+        assert_chain(crash, report["ip"])
+
+
+def test_every_frame_of_the_vendor_is_at_its_call(crash: Crash) -> None:
+    """Each CALL mark of the case, from the fault outwards, and no other frame of the module."""
+    frames = [frame for frame in crash.fatal["trace"] if frame["certain"] and frame["module"] == "xxxwan"]
+    ip = crash.fatal["ip"]
+    if ip and crash.lab.arch == "aarch64":  # its trace begins with the instruction pointer once more
+        frames = [frame for frame in frames if (frame["symbol"], frame["offset"]) != (ip["symbol"], ip["offset"])]
+    lines = [next(line for _, file, line in places(frame) if file.endswith("/xxxwan.c")) for frame in frames]
+    assert lines == [crash.lab.marks[mark] for mark in crash.expected.calls]
+
+
+def test_whom_to_ask(crash: Crash) -> None:
+    report, expected = crash.fatal, crash.expected
+    assert report["culprit"]["symbol"] == expected.culprit
+    assert (report["suspect"] or {}).get("symbol") == expected.suspect
+    if expected.suspect:
+        assert report["suspect"]["module"] == "xxxwan"
+        assert set(report["suspect"]["flags"]) == set("OE")
+
+
+def test_the_warning_before_the_crash_is_resolved_too(crashes: Callable[[str, str], Crash]) -> None:
+    crash = crashes("lab", "warn_then_oops")
+    warning = crash.json["reports"][0]
+    assert places(warning["ip"])[0][2] == crash.lab.marks["WARN:warn_then_oops"]
+    assert (crash.json["fatal"], warning["disassembly"]) == (1, [])
+
+
+def test_a_leaf_functions_caller_comes_from_the_link_register(crashes: Callable[[str, str], Crash]) -> None:
+    first, second = crashes("lab_arm64", "null_deref").fatal["trace"][:2]
+    assert (first["symbol"], first["context"]) == ("wan_ping_session", "LR")
+    assert second["symbol"] == "wan_next_seq"
+
+
+# ---------------------------------------------------------------- instructions and source
+
+
+def test_one_instruction_is_marked(crash: Crash) -> None:
+    """The one at the instruction pointer, or the call of panic(); its bytes are those of the log."""
+    report = crash.fatal
+    marked = [row for row in report["disassembly"] if row["fault"]]
+    assert len(marked) == 1
+    assert len(report["disassembly"]) > 3
+    if report["ip"] is None:
+        assert re.match(r"(call|bl)\b.*<panic>", marked[0]["text"])
+        return
+    assert marked[0]["address"] == report["ip"]["address"]
+    if (
+        crash.name == "distmod"
+    ):  # nothing is mapped before ip_tunnel's first page: the kernel could not read its own code
+        assert report["code"] is None
+        return
+    code, printed = report["code"], marked[0]["bytes"].replace(" ", "")
+    assert code["check"] in ("match", "patched")
+    in_log = code["bytes"].replace(" ", "")[2 * code["trap"] :][: len(printed)]
+    if crash.lab.arch == "x86_64" and not marked[0]["text"].startswith(("call", "j")):  # those are relocated
+        assert in_log == printed
+
+
+def test_the_source_shows_the_faulting_statement(crash: Crash) -> None:
+    """The module's source lies where it was compiled; the kernel's is not on this machine, and that is no problem."""
+    source = crash.fatal["source"]
+    mark = crash.expected.chain[0][2]
+    if not isinstance(mark, str):
+        assert source is None
+        return
+    shown = source["lines"][source["fault_line"] - source["first"]]
+    assert mark in shown
+    assert (source["path"], source["fault_line"]) == (str(crash.lab.source), crash.lab.marks[mark])
+
+
+# ---------------------------------------------------------------- the three formats say the same
+
+
+def test_raw_says_the_same(crash: Crash) -> None:
+    rows = [line.split("\t") for line in crash.analyze("--raw").splitlines()]
+    facts = {row[0]: row[1:] for row in rows}
+    report = crash.fatal
+    assert (facts["kind"], facts["headline"]) == ([report["kind"]], [report["headline"]])
+    assert facts["report"] == [str(crash.json["fatal"]), "1"]
+    if report["ip"]:
+        first = report["ip"]["locations"][0]
+        assert facts["ip"][0] == report["ip"]["symbol"]
+        assert facts["ip"][4:] == [report["ip"]["address"], first["file"], str(first["line"])]
+        inlined = [tuple(row[2:]) for row in rows if row[:2] == ["inline", "ip"]]
+        assert inlined == [(name, file, str(line)) for name, file, line in places(report["ip"])[:-1]]
+    frames = [row for row in rows if row[0] == "frame"]
+    assert [row[4] for row in frames] == [frame["symbol"] for frame in report["trace"]]
+    assert [row[1] for row in frames] == [str(number) for number in range(len(frames))]
+    assert [row[6] for row in rows if row[0] == "insn"].count("1") == 1
+    assert not [row for row in rows if row[0] == "problem"]
+
+
+def test_text_leads_to_the_line(crash: Crash) -> None:
+    """A person reads headline, file:line and the marked instruction; no colour and no wrapping in a pipe."""
+    text = crash.analyze()
+    marked = next(row for row in crash.fatal["disassembly"] if row["fault"])
+    _, path, wanted = crash.expected.chain[-1 if crash.expected.symbol is None else 0]
+    assert crash.fatal["headline"] in text
+    if crash.known(path) and crash.lab.arch == "x86_64":
+        assert f"{path}:{crash.line(wanted)}" in text
+    assert marked["text"].split()[-1] in text
+    assert "\x1b" not in text
+
+
+# ---------------------------------------------------------------- with nothing but the log
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_without_debuginfo(case: str, crashes: Callable[[str, str], Crash], tmp_path: Path, run_cli: RunCli) -> None:
+    """Headline, symbols, trace and the decoded instruction are there; the missing package is named with its command."""
+    crash = crashes("lab", case)
+    log = shutil.copy(crash.path / "vmcore-dmesg.txt", tmp_path)
+    result = run_cli("analyze", "--json", "--root", tmp_path, log)
+    assert result.status == 3
+    command = f"apt install linux-image-{crash.lab.release}-dbg"
+    assert re.search(rf"^kdumpwrap: .*{re.escape(crash.lab.release)}", result.stderr, re.MULTILINE)
+    assert re.search(rf"^hint: .*\b{re.escape(command)}$", result.stderr, re.MULTILINE)
+    found = json.loads(result.stdout)
+    report = found["reports"][found["fatal"]]
+    assert any(command in problem["hint"] for problem in found["problems"])
+    assert found["kernel"]["vmlinux"] is None
+    for key in ("kind", "headline", "panic", "comm", "pid", "fault_address", "registers", "modules", "taint"):
+        assert report[key] == crash.fatal[key]
+    assert names(report["trace"]) == names(crash.fatal["trace"])
+    assert not [frame for frame in report["trace"] if frame["locations"]]
+    if report["ip"] is None:
+        return
+    assert names([report["ip"]]) == names([crash.fatal["ip"]])
+    if crash.fatal["code"] is None:
+        assert report["disassembly"] == []
+        return
+    decoded = [row for row in report["disassembly"] if row["fault"]]
+    wanted = next(row for row in crash.fatal["disassembly"] if row["fault"])
+    assert [row["bytes"] for row in decoded] == [wanted["bytes"]]
+    assert [row["text"].split()[0] for row in decoded] == [wanted["text"].split()[0]]
+
+
+def names(frames: List[Json]) -> List[Tuple[Any, ...]]:
+    return [
+        tuple(frame[key] for key in ("symbol", "offset", "size", "module", "certain", "context")) for frame in frames
+    ]
+
+
+@pytest.mark.parametrize(
+    ("release", "command"),
+    [
+        ("3.10.0-1160.119.1.el7.x86_64", "debuginfo-install kernel-3.10.0-1160.119.1.el7"),
+        ("4.18.0-553.el8_10.x86_64", "dnf debuginfo-install kernel-4.18.0-553.el8_10"),
+        ("5.14.0-503.11.1.el9_5.x86_64", "dnf debuginfo-install kernel-5.14.0-503.11.1.el9_5"),
+        ("6.12.0-55.9.1.el10_0.x86_64", "dnf debuginfo-install kernel-6.12.0-55.9.1.el10_0"),
+    ],
+)
+def test_the_command_that_installs_debuginfo(
+    release: str, command: str, lab: Lab, tmp_path: Path, run_cli: RunCli
+) -> None:
+    text = (lab.crashes["null_deref"] / "vmcore-dmesg.txt").read_text().replace(lab.release, release)
+    result = run_cli("analyze", "--root", tmp_path, "-", stdin=text)
+    assert result.status == 3
+    assert re.search(rf"(^hint:|[ ;])\s*{re.escape(command)}(\.x86_64)?$", result.stderr, re.MULTILINE)
+
+
+# ---------------------------------------------------------------- what is left behind
+
+
+def test_nothing_is_written_beside_the_crash(crash: Crash) -> None:
+    crash.analyze("--json")
+    assert {file.name for file in crash.path.iterdir()} == {"vmcore", "vmcore-dmesg.txt"}
+
+
+def test_the_newest_crash_is_the_default(lab: Lab, run_cli: RunCli) -> None:
+    result = run_cli("analyze", "--json", "--root", lab.root, "--module-dir", lab.module_dir)
+    assert json.loads(result.stdout)["crash"]["path"] == str(max(lab.crashes.values(), key=lambda path: path.name))
+
+
+def test_list_names_every_crash(lab: Lab, run_cli: RunCli) -> None:
+    result = run_cli("list", "--raw", "--root", lab.root)
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert result.status == 0
+    assert [row[5] for row in rows] == sorted(str(path) for path in lab.crashes.values())
+    assert {(row[2], row[4]) for row in rows} == {(lab.release, "1")}
+    assert [int(row[3]) for row in rows] == [Path(row[5], "vmcore").stat().st_size for row in rows]
