@@ -20,6 +20,7 @@ _NAMED = re.compile(
     r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
     r"(?: \[(?P<module>[\w-]{1,64})\])?"
 )
+_LONGEST_HEADLINE = 1024  # characters that are searched for a name
 _STACK_PROTECTOR = "ernel stack is corrupted in"
 _STACK_END = "corrupted stack end"
 _ATOMIC = "scheduling while atomic"
@@ -223,7 +224,7 @@ def _is_entry(frame: Frame) -> bool:
 
 def _named(report: Report) -> Optional[Frame]:
     """The last function that the headline names with an offset; the frame of the trace where it stands there too."""
-    found = list(_NAMED.finditer(report.headline))
+    found = list(_NAMED.finditer(report.headline[:_LONGEST_HEADLINE]))
     if not found:
         return None
     last = found[-1]

@@ -113,7 +113,10 @@ GROUPS: Tuple[Group, ...] = (
     Group(
         "reference counting",
         "A counter is wrong because somebody took or put once too often: the caller, or one before it.",
-        "refcount_.* kref_.* ref_tracker_.* rcuref_.* lockref_.* percpu_ref_.* (drop|inc|clear|set)_nlink",
+        """
+        refcount_.* kref_.* ref_tracker_.* rcuref_.* lockref_.*
+        percpu_ref_(get|put|tryget|kill|exit|init|resurrect|reinit)(_.*)? (drop|inc|clear|set)_nlink
+        """,
         check=True,
     ),
     Group(
@@ -213,18 +216,17 @@ GROUPS: Tuple[Group, ...] = (
         """
         (add|del|mod|init|setup|try_to_del)_timer(_.*)? timer_(delete|shutdown|reduce|fixup|debug).* enqueue_timer
         del_singleshot_timer_sync internal_(add|mod)_timer detach_(timer|if_pending|expired_timer) lock_timer_base
-        calc_wheel_index hrtimer_(start|cancel|try_to_cancel|init|setup|forward|active|reprogram|sleeper).*
-        (en|de)queue_hrtimer remove_hrtimer lock_hrtimer_base timerqueue_.*
+        calc_wheel_index hrtimer_(start|cancel|try_to_cancel|init|setup|reprogram|sleeper).* (en|de)queue_hrtimer
+        remove_hrtimer lock_hrtimer_base timerqueue_.*
         """,
     ),
     Group(
         "workqueue",
-        "Queueing, flushing and cancelling work: the caller owns the work item, and its memory.",
+        "Flushing and cancelling work: the caller owns the work item, and waits for it or misuses it.",
         """
-        queue_(delayed_)?work(_on|_node)? mod_delayed_work(_on)? (flush|cancel)_(delayed_)?work(_sync|_timer)?
-        (flush|drain)_workqueue start_flush_work try_to_grab_pending insert_(work|wq_barrier) init_work
-        schedule_on_each_cpu check_flush_dependency get_work_pool schedule_(delayed_)?work(_on)?
-        kthread_(queue|flush|cancel|mod)_.* irq_work_(queue|sync|claim).*
+        (flush|cancel)_(delayed_)?work(_sync|_timer)? (flush|drain)_workqueue start_flush_work try_to_grab_pending
+        insert_(work|wq_barrier) init_work schedule_on_each_cpu check_flush_dependency get_work_pool
+        schedule_(delayed_)?work(_on)? kthread_(queue|flush|cancel|mod)_.* irq_work_(queue|sync|claim).*
         tasklet_(kill|schedule|hi_schedule|schedule_common|unlock_.*) task_work_(add|cancel).*
         """,
     ),
@@ -233,8 +235,8 @@ GROUPS: Tuple[Group, ...] = (
         "kmalloc, slab, pages, vmalloc, per-CPU memory, pools: they stumble over what was freed twice or overwritten.",
         """
         (do_)?k(m|z|c|vm|vz|vc|re|vre)alloc(_(node|track_caller|caller|trace|large|order|array|noprof|cache|nolock))*
-        k?[vz]?free(_(const|sensitive|bulk|atomic|mightsleep|rcu|hook))? vfree_.* v?unmap_(range|area).* vunmap
-        kmem_cache_.* slab_(alloc|free|post_alloc|pre_alloc|out_of_memory|update).* allocate_slab new_slab(_objects)?
+        k?[vz]?free(_(const|sensitive|bulk|atomic|mightsleep|rcu|hook))? vfree_.* vunmap(_.*)? kmem_cache_.*
+        slab_(alloc|free|post_alloc|pre_alloc|out_of_memory|update).* allocate_slab new_slab(_objects)?
         get_freepointer.* freelist_.* deactivate_slab get_partial.* init_object set_track.* slob_.* discard_slab
         free_(to_partial_list|large_kmalloc|slab|block|pcppages_bulk|one_page|unref_.*|frozen_.*|pcp_.*)
         cache_(alloc|free|grow|flusharray).* fallback_alloc drain_(array|alien_cache|local_pages|pages|freelist)
@@ -277,7 +279,7 @@ GROUPS: Tuple[Group, ...] = (
         list_(add|del|move|replace)(_(tail|rcu|tail_rcu|init|init_rcu|init_careful))?
         list_(bulk_move|splice|empty|rotate)_.* list_sort (h|k|p|l)list_.* interval_tree_.*
         rb_(erase|insert|next|prev|first|last|replace_node|link|add|find)(_.*)? radix_tree_.* x(a|as)_.* id[ra]_.*
-        ma[st]_.* mtree_.* rht_(bucket|key|lock|unlock|ptr|assign|head).* rh(ash|l)table_.* assoc_array_.* btree_.*
+        mas_.* mtree_.* rht_(bucket|key|lock|unlock|ptr|assign|head).* rh(ash|l)table_.* assoc_array_.* btree_.*
         kfifo_.* sbitmap_.* bitmap_.* (test|set|clear|change)_bit(_.*)? test_and_.*_bit(_.*)?
         (arch|const|constant|generic|variable)_.*_bit find_(next|first|last|nth)_.*bit.* hweight.* sort(_r)? bsearch
         percpu_counter_.* u64_stats_.*

@@ -131,7 +131,7 @@ PASSED_OVER = {
     "completion": ("__wait_for_common wait_for_completion_killable out_of_line_wait_on_bit", "usb_hub_reset"),
     "page lock": ("__lock_page folio_wait_bit_common wait_on_page_writeback __wait_on_buffer", "ext4_sync_file"),
     "timer": ("__mod_timer del_timer_sync hrtimer_start_range_ns enqueue_hrtimer timerqueue_add", "mwifiex_unregister"),
-    "workqueue": ("__queue_work queue_work_on __flush_work cancel_work_sync insert_work", "blk_sync_queue"),
+    "workqueue": ("__flush_work __cancel_work_timer cancel_work_sync try_to_grab_pending", "blk_sync_queue"),
     "allocator": ("___slab_alloc __kmem_cache_alloc_node __kmalloc_node kvmalloc_node kfree __vunmap", "xattr_alloc"),
     "memory copying": (
         "memcpy_erms _copy_to_iter rep_movs_alternative strnlen vsnprintf seq_printf",
