@@ -190,6 +190,7 @@ class Report:
     explanation: Tuple[str, ...] = ()
     disassembly: Tuple[Instruction, ...] = ()
     source: Optional[Source] = None
+    message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
 
 
 KINDS = [

@@ -57,6 +57,7 @@ class Draft:
         self.pid: Optional[int] = None
         self.comm: Optional[str] = None
         self.taint: Optional[str] = None
+        self.message: Optional[str] = None  # what was said just before
         self.release: Optional[str] = None
         self.hardware: Optional[str] = None
         self.workqueue: Optional[str] = None

@@ -73,6 +73,7 @@ def report(draft: Draft) -> Report:
         workqueue=draft.workqueue,
         kernel_offset=draft.kernel_offset,
         last_line=draft.last_line,
+        message=draft.message,
     )
 
 

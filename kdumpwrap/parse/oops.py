@@ -7,6 +7,7 @@ from kdumpwrap.model import Log, LogLine
 from kdumpwrap.parse import banner, dmesg, fatal, finish, headline, scan, wrapping
 from kdumpwrap.parse.draft import STALLS, Draft
 from kdumpwrap.parse.headline import Headline
+from kdumpwrap.parse.preamble import Preamble
 
 MAX_REPORTS = 1000  # a log that warns ten thousand times tells nothing new after that
 _SOON = 5.0  # seconds within which two headlines may speak of one event
@@ -74,6 +75,7 @@ class _Reader:
         self._told: Optional[banner.Banner] = None
         self._seen = 0  # lines that hold something
         self._caller: Optional[str] = None
+        self._preamble = Preamble()
 
     def read(self, line: LogLine) -> None:
         if line.width < 0:
@@ -90,6 +92,7 @@ class _Reader:
                 self._open.clear()
         found = headline.parse(line.text)
         if found is None:
+            self._preamble.read(line)
             self._body(line)
         elif found.role == "panic":
             self._panic(line, found)
@@ -140,7 +143,9 @@ class _Reader:
                 if found.role == "logged":
                     draft.feed(line)
                 return
-        self._add(line, Draft(line, found, self._boot))
+        made = Draft(line, found, self._boot)
+        made.message = self._preamble.reason(line)
+        self._add(line, made)
 
     def _panic(self, line: LogLine, found: Headline) -> None:
         text = found.facts.get("panic", "")

@@ -1,0 +1,114 @@
+"""The memory that an instruction touches: effective addresses from its operands and the registers."""
+
+from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.model import Instruction, Report
+from kdumpwrap.parse import operand
+from kdumpwrap.parse.operand import Memory, Operation
+
+_MASK = (1 << 64) - 1
+_PAGE = 4096
+
+
+class Access(NamedTuple):
+    """One memory operand and where it lies."""
+
+    memory: Memory
+    address: int
+    terms: Tuple[Tuple[str, int], ...]  # the registers that make it up, as the log names them
+
+    @property
+    def sum(self) -> str:
+        """``rax 0xffffab6eb1645678 + 0x18``."""
+        parts = []
+        for place, (name, value) in enumerate(self.terms):
+            scaled = self.memory.scale > 1 and name == self.memory.indexed and (place > 0 or self.memory.base is None)
+            parts.append(f"{name} {value:#x}{f' * {self.memory.scale}' if scaled else ''}")
+        text = " + ".join(parts)
+        if self.memory.displacement and self.terms:
+            sign = "-" if self.memory.displacement < 0 else "+"
+            text += f" {sign} {abs(self.memory.displacement):#x}"
+        return text
+
+
+class Registers:
+    """The registers of a report, by the names of any kernel's log."""
+
+    def __init__(self, report: Report) -> None:
+        self._values: Mapping[str, int] = dict(report.registers)
+
+    def get(self, name: str) -> Optional[int]:
+        """The value of ``name`` (``r08`` and ``r8`` are the same, ``rax`` is ``eax`` on i386); None when unknown."""
+        short = name[0] + name[1:].lstrip("0") if name[1:].isdigit() and name[1:] != "0" else name
+        other = {"x30": "lr", "lr": "x30"}.get(name, f"e{name[1:]}")
+        for spelling in (name, short, other):
+            if spelling in self._values:
+                return self._values[spelling]
+        return None
+
+
+def faulting(report: Report) -> Optional[Instruction]:
+    """The instruction at the instruction pointer; None when that is not known (the marked one may be a caller's)."""
+    if report.ip is None or (report.ip.symbol is None and report.ip.runtime is None):
+        return None
+    return next((row for row in report.disassembly if row.fault), None)
+
+
+def operation(row: Instruction, report: Report) -> Operation:
+    """``row`` taken apart."""
+    return operand.parse(row.text, report.arch)
+
+
+def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:
+    """Every memory operand of ``done`` whose address the registers tell."""
+    found = []
+    for memory in done.memory:
+        access = located(memory, registers)
+        if access is not None:
+            found.append(access)
+    return tuple(found)
+
+
+def located(memory: Memory, registers: Registers) -> Optional[Access]:
+    """Where ``memory`` lies; None when a register is unknown, or counts from the instruction itself."""
+    if memory.base == "rip" or memory.segment == "w":
+        return None
+    terms = []
+    total = memory.displacement
+    if memory.segment is not None:
+        value = registers.get(memory.segment)
+        if value is None:
+            return None
+        terms.append((memory.segment, value))
+        total += value
+    for name, factor in ((memory.base, 1), (memory.indexed, memory.scale)):
+        if name is None:
+            continue
+        value = registers.get(name)
+        if value is None:
+            return None
+        terms.append((name, value))
+        total += value * factor
+    return Access(memory, total & _MASK, tuple(terms))
+
+
+def guilty(found: Sequence[Access], fault: Optional[int], arch: Optional[str]) -> Tuple[Optional[Access], bool]:
+    """The access that faulted at ``fault``, and whether its address is that one; without ``fault`` the first."""
+    printed = [access for access in found if not access.memory.implied]
+    ordered = printed + [access for access in found if access.memory.implied]
+    if fault is None:
+        return (ordered[0] if ordered else None), False
+    for access in ordered:
+        if _same(access, fault, arch):
+            return access, True
+    return (printed[0] if printed else None), False
+
+
+def _same(access: Access, fault: int, arch: Optional[str]) -> bool:
+    size = access.memory.size or 8
+    if arch == "s390x":  # the log tells only the page
+        return access.address // _PAGE == fault // _PAGE
+    address = access.address
+    if arch == "aarch64" and fault >> 56 == 0:
+        address &= (1 << 56) - 1  # without its tag
+    return address == fault or (address < fault < address + size and fault % _PAGE == 0)

@@ -1,0 +1,275 @@
+"""Why an access to memory failed: the instruction, the address, what the pointer says, and where it came from."""
+
+from typing import Iterator, List, Optional, Tuple
+
+from kdumpwrap.explain.access import Access, Registers, accesses, faulting, guilty, operation
+from kdumpwrap.explain.origin import origin
+from kdumpwrap.explain.poison import Meaning, hexed, meaning
+from kdumpwrap.model import Frame, Instruction, Report
+from kdumpwrap.parse.operand import Memory
+
+_PAGE = 4096
+# bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
+_PRESENT, _WRITE, _USER, _RESERVED, _FETCH, _KEY = 1, 2, 4, 8, 16, 32
+_REGISTER_OF_FAULT = {"x86_64": "CR2", "i386": "CR2", "aarch64": "FAR", "ppc64le": "DAR", "s390x": "the log"}
+_READING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """The sentences about a failed access; none when the report is of another kind."""
+    jumped = _jump(report)
+    if jumped is not None:
+        yield from jumped
+        return
+    row = faulting(report)
+    if row is None:
+        yield from _address_alone(report)
+        return
+    done = operation(row, report)
+    found = accesses(done, Registers(report))
+    access, agrees = guilty(found, report.fault_address, report.arch)
+    if access is None:
+        yield from _without_access(report, row, done.memory)
+        return
+    yield _what(report, row, access, agrees)
+    yield from _pointer(report, access)
+    if access.memory.implied:
+        yield from _stack(report, access)
+    yield from _where_from(report, row, access)
+    yield from _rights(report, access, agrees)
+
+
+# ---------------------------------------------------------------- the access
+
+
+def _what(report: Report, row: Instruction, access: Access, agrees: bool) -> str:
+    """``add %rdx,0x18(%rax) reads and writes 8 bytes at 0x… (rax 0x… + 0x18), the address in CR2.``"""
+    memory = access.memory
+    size = f"{memory.size} byte{'' if memory.size == 1 else 's'}" if memory.size else "memory"
+    where = f" ({access.sum})" if access.sum and access.sum != f"{access.address:#x}" else ""
+    text = f"{row.text} {_READING[memory.access]} {size} at {access.address:#x}{where}"
+    told = _REGISTER_OF_FAULT.get(report.arch or "x86_64", "the log")
+    if report.fault_address is None:
+        return f"{text}; the log names no address."
+    if agrees and report.kind == "general-protection":
+        return f"{text}, the address that the log names."
+    if agrees:
+        page = " (it tells only the page)" if report.arch == "s390x" else ""
+        return f"{text}, the address in {told}{page}."
+    return (
+        f"{text}, by the instruction and the registers, but {told} says {report.fault_address:#x}: "
+        "the two do not agree, so one of them is not of this moment."
+    )
+
+
+def _rights(report: Report, access: Access, agrees: bool) -> Iterator[str]:
+    """What the error code says of the access, and whether the instruction agrees."""
+    error = report.error_code
+    x86 = report.arch in ("x86_64", "i386", None) and report.kind in ("null-pointer", "page-fault")
+    if x86 and error is not None:
+        if error & _RESERVED:
+            yield f"The #PF error code {error:#06x} says that the page tables hold a reserved bit: they are damaged."
+        elif error & _PRESENT and error & _WRITE and not error & _USER and report.fault_address:
+            yield (
+                f"The #PF error code {error:#06x} says that the page is there but may not be written: "
+                "read-only memory, such as a constant or the kernel's text, or SMAP guarding user space."
+            )
+        elif error & _PRESENT:
+            yield f"The #PF error code {error:#06x} says that the page is there: it may not be accessed like this."
+    told = report.access
+    if told not in ("read", "write") or not agrees:
+        return
+    evidence = "the #PF error code" if x86 else "the log"
+    if told == "read" and access.memory.access == "read-write":
+        yield (
+            f"{evidence[0].upper()}{evidence[1:]} says a read, though the instruction also writes there: "
+            "a real CPU reports such an access as a write, an emulated one its read, which comes first."
+        )
+    elif (told == "write") != (access.memory.access in ("write", "read-write")):
+        yield f"{evidence[0].upper()}{evidence[1:]} says a {told}; the instruction is a {access.memory.access}."
+
+
+def _stack(report: Report, access: Access) -> Iterator[str]:
+    """The stack itself was touched: push, call, ret."""
+    stack = dict(access.terms)
+    name, value = next(iter(stack.items()), ("the stack pointer", 0))
+    if value % _PAGE == 0 and access.memory.displacement < 0:
+        yield (
+            f"{name} {value:#x} is the first byte of its page: the access below it falls into the guard page "
+            "under the stack, which is used up."
+        )
+
+
+# ---------------------------------------------------------------- the pointer
+
+
+def _pointer(report: Report, access: Access) -> Iterator[str]:
+    """What the registers of the address say."""
+    whole = meaning(access.address, report.arch)
+    if access.memory.implied:
+        return
+    said: List[Tuple[str, Meaning, int]] = []
+    for name, value in access.terms:
+        if name in ("gs", "fs"):
+            continue
+        if name == access.memory.indexed and len(access.terms) > 1:
+            continue  # an index is no pointer
+        found = meaning(value, report.arch)
+        if found is not None:
+            said.append((name, found, value))
+    displacement = access.memory.displacement
+    base = said[0] if said else None
+    if base is not None:
+        name, found, value = base
+        rest = access.address - value
+        yield _named(name, found, value, rest, displacement, report)
+    elif whole is not None and whole.kind != "user":
+        yield _whole(access, whole)
+    elif whole is not None:
+        yield f"{access.address:#x} is {whole.text}: kernel code may go there only through its copy functions."
+
+
+def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, report: Report) -> str:
+    member = rest + found.offset
+    if found.kind == "null":
+        if value == 0:
+            at = f"NULL + {member:#x}, the member {member:#x} bytes into the structure" if member else "NULL itself"
+            return f"{name} is NULL: the address is {at}."
+        return (
+            f"{name} is {value:#x}, next to NULL: the address of a member {found.offset:#x} bytes into a structure "
+            f"whose pointer is NULL (NULL + {member:#x})."
+        )
+    if found.kind == "poison":
+        what = f"{name} holds {value:#x}: {found.text}"
+        return f"{what}{_offset(found.offset)}; the access is {_beside(member)}it."
+    if found.kind == "error":
+        return f"{name} holds {found.text}; the member {rest:#x} bytes into it was wanted."
+    if found.kind == "shadow":
+        return f"{name} holds {value:#x}, {found.text}: the compiled-in check of that address failed."
+    if found.kind == "user":
+        known = "kernel code may go there only through its copy functions"
+        return f"{name} holds {value:#x}, {found.text}: {known}, or it is no pointer at all."
+    return f"{name} holds {value:#x}, {found.text}."
+
+
+def _whole(access: Access, whole: Meaning) -> str:
+    if whole.kind == "null":
+        return f"The address is NULL + {whole.offset:#x}, though no register in it is NULL."
+    return f"The address {access.address:#x} is {whole.text}{_offset(whole.offset)}."
+
+
+def _offset(offset: int) -> str:
+    return f", {hexed(offset)} from it" if offset else ""
+
+
+def _beside(member: int) -> str:
+    if member == 0:
+        return "at "
+    return f"{abs(member):#x} bytes {'into' if member > 0 else 'before'} "
+
+
+def _where_from(report: Report, row: Instruction, access: Access) -> Iterator[str]:
+    """Where the register came from that made the address bad."""
+    suspects = [name for name, value in access.terms if meaning(value, report.arch) is not None]
+    bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
+    name = next((name for name in suspects if name in bases), bases[0] if bases else None)
+    if name is None or access.memory.implied or name in ("rsp", "rbp", "sp", "r1", "r15", "rip"):
+        return
+    found = origin(report, row, name)
+    if found is None:
+        return
+    if found.percpu is not None:
+        yield f"{found.text}; without that offset the per-CPU pointer is {found.percpu:#x}, which is no valid one."
+        return
+    if found.argument is not None:
+        caller = _caller(report)
+        yield f"{found.text}{f': it was passed by {caller}' if caller else ''}."
+        return
+    yield f"{found.text}."
+
+
+def _caller(report: Report) -> Optional[str]:
+    """The first certain frame above the instruction pointer, with its line."""
+    for frame in report.trace:
+        again = report.ip is not None and (frame.symbol, frame.offset) == (report.ip.symbol, report.ip.offset)
+        if frame.certain and frame.symbol and not again:
+            return described(frame)
+    return None
+
+
+def described(frame: Frame) -> str:
+    """``send4 [xxxwan] (xxxwan.c:107)``."""
+    from kdumpwrap.where import short, telling
+
+    text = f"{frame.symbol}{f' [{frame.module}]' if frame.module else ''}"
+    place = telling(frame.locations)
+    return f"{text} ({short(place.file)}:{place.line})" if place and place.file else text
+
+
+# ---------------------------------------------------------------- without an access
+
+
+def _address_alone(report: Report) -> Iterator[str]:
+    """What the address says when the instruction is not known."""
+    address = report.fault_address
+    if address is None:
+        return
+    verb = {"read": "A read of", "write": "A write to", "execute": "A jump to"}.get(report.access or "", "An access to")
+    found = meaning(address, report.arch)
+    if found is None:
+        yield f"{verb} {address:#x} failed, as the log says; the instruction is not known."
+    elif found.kind == "null":
+        yield f"{verb} NULL + {address:#x} failed, as the log says: a member of a structure whose pointer is NULL."
+    else:
+        yield f"{verb} {address:#x} failed, as the log says: {found.text}{_offset(found.offset)}."
+
+
+def _without_access(report: Report, row: Instruction, memory: Tuple[Memory, ...]) -> Iterator[str]:
+    """The instruction touches no memory, or its address cannot be told."""
+    if report.kind == "general-protection" and not memory:
+        mnemonic = row.text.partition(" ")[0]
+        ecx = Registers(report).get("rcx")
+        if mnemonic in ("wrmsr", "rdmsr") and ecx is not None:
+            yield f"{row.text}: the CPU refuses the model-specific register {ecx & 0xFFFFFFFF:#x} (ecx)."
+        else:
+            yield f"{row.text} touches no memory: the CPU refuses the instruction itself."
+        return
+    if memory:
+        what = " and ".join(f"{_READING[one.access]} {one.text}" for one in memory if not one.implied)
+        if what:
+            yield f"{row.text} {what}; the registers do not tell its address."
+    yield from _address_alone(report)
+
+
+# ---------------------------------------------------------------- jumps to nowhere
+
+
+def _jump(report: Report) -> Optional[Tuple[str, ...]]:
+    """The CPU was sent where there is no code: through a bad function pointer, or to a broken return address."""
+    ip = report.ip
+    target = None
+    if ip is not None and ip.symbol is None:
+        target = ip.runtime if ip.runtime is not None else ip.offset
+    elif report.access == "execute":
+        target = report.fault_address
+    if target is None:
+        return None
+    found = meaning(target, report.arch)
+    if found is None:
+        what = f"{target:#x}, where there is no code"
+    elif found.kind == "null":
+        what = f"{target:#x}: NULL{hexed(target)}, a function pointer that was never set"
+    elif found.kind == "poison":
+        what = f"{target:#x}: {found.text}{_offset(found.offset)}: the function pointer lay in memory that was given up"
+    else:
+        what = f"{target:#x}: {found.text}"
+    caller = _caller(report)
+    told = (
+        "the instruction pointer"
+        if ip is not None and ip.symbol is None
+        else "the instruction fetch that the log names"
+    )
+    lines = [f"The CPU was sent to {what} ({told})."]
+    if caller:
+        lines.append(f"It was called from {caller}, the first certain frame.")
+    return tuple(lines)

@@ -1,0 +1,87 @@
+"""What repeats: frames of an endless recursion, and the loop in which a stuck CPU was sampled."""
+
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.model import Frame, Instruction, Report
+from kdumpwrap.parse import operand
+
+_PERIOD = 8  # functions that call each other in a ring: more are not looked for
+_LEAST = 3  # repeats that are worth a word
+
+
+class Run(NamedTuple):
+    """The frames ``first`` to ``stop`` (not itself) of a trace are ``times`` repeats of the first ``period`` of them.
+
+    ``period`` counts the frames up to where the second repeat begins, uncertain ones included.
+    """
+
+    first: int
+    stop: int
+    period: int
+    times: int
+
+
+def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
+    """The repeats in ``trace``, in its order, none overlapping; () for a trace without any.
+
+    Frames repeat when symbol, offset and module do; what may be stale (``? f+…``) does not count, and is folded away
+    with the frames round it.
+    """
+    certain = [(at, (f.symbol, f.offset, f.module)) for at, f in enumerate(trace) if f.certain and f.symbol]
+    runs: List[Run] = []
+    at = 0
+    while at < len(certain):
+        best: Optional[Tuple[int, int]] = None  # repeats, period
+        for period in range(1, _PERIOD + 1):
+            times = _times(certain, at, period)
+            if times >= _LEAST and (best is None or times * period > best[0] * best[1]):
+                best = (times, period)
+        if best is None:
+            at += 1
+            continue
+        times, period = best
+        first, second = certain[at][0], certain[at + period][0]
+        runs.append(Run(first, certain[at + times * period - 1][0] + 1, second - first, times))
+        at += times * period
+    return tuple(runs)
+
+
+def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:
+    """How often the ``period`` calls from ``at`` on stand there one after the other."""
+    pattern = [call for _, call in certain[at : at + period]]
+    times = 1
+    while [call for _, call in certain[at + times * period : at + (times + 1) * period]] == pattern:
+        times += 1
+    return times if len(pattern) == period else 0
+
+
+def recursion(report: Report) -> Optional[str]:
+    """``f calls itself: 12 frames of it on the stack``; None when nothing repeats."""
+    runs = folded(report.trace)
+    if not runs:
+        return None
+    run = max(runs, key=lambda one: one.stop - one.first)
+    names = [f.symbol for f in report.trace[run.first : run.first + run.period] if f.certain and f.symbol]
+    ring = list(dict.fromkeys(reversed([name for name in names if name])))
+    if len(ring) == 1:
+        return f"{ring[0]} calls itself: {run.times} frames of it stand one behind the other in the call trace"
+    return f"{', '.join(ring)} call each other in a ring: {run.times} rounds of it stand in the call trace"
+
+
+def loop(rows: Sequence[Instruction], arch: Optional[str]) -> Optional[Tuple[Instruction, ...]]:
+    """The smallest loop round the marked instruction: from the target of a branch back to that branch; None without.
+
+    Only what is shown is seen: a loop that reaches further is not found.
+    """
+    at = next((place for place, row in enumerate(rows) if row.fault), None)
+    if at is None:
+        return None
+    best: Optional[Tuple[Instruction, ...]] = None
+    for end in range(at, len(rows)):
+        done = operand.parse(rows[end].text, arch)
+        if done.kind not in ("jump", "branch") or done.target is None:
+            continue
+        start = next((place for place in range(at + 1) if rows[place].address == done.target), None)
+        if start is not None and (best is None or end - start + 1 < len(best)):
+            best = tuple(rows[start : end + 1])
+    return best

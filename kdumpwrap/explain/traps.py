@@ -1,0 +1,194 @@
+"""What stopped on purpose or on a number: BUG and WARN, divisions, stuck CPUs, panics asked for."""
+
+import re
+from typing import Iterator, List, Optional, Tuple
+
+from kdumpwrap.explain.access import Registers, accesses, faulting, operation
+from kdumpwrap.explain.faults import described
+from kdumpwrap.explain.poison import hexed, meaning
+from kdumpwrap.explain.repeats import loop
+from kdumpwrap.model import Instruction, Location, Report
+from kdumpwrap.parse import operand
+from kdumpwrap.parse.operand.x86 import register, width
+from kdumpwrap.where import short, telling
+
+_HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
+# "kernel BUG at lib/list_debug.c:53!", "WARNING: CPU: 1 PID: 112 at net/core/stream.c:212 sk_stream…"
+_PLACE = re.compile(r" at (?P<file>[^\s:]{1,512}):(?P<line>\d{1,9})\b")
+_LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
+_HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
+
+
+def bug(report: Report) -> Iterator[str]:
+    """BUG, WARN and whatever else ends in an undefined instruction."""
+    row = faulting(report)
+    place = _condition(report)
+    stop = "a condition that must never be true was true" if report.kind == "bug" else "a condition was true"
+    if report.kind == "invalid-opcode" and not (row and _is_trap(row, report)):
+        shown = f": {row.text} ({row.data.hex(' ')})" if row else ""
+        yield f"The CPU does not know this instruction{shown}: it lacks the feature, or the code was overwritten."
+        return
+    name = {"bug": "BUG", "warning": "WARN"}.get(report.kind, "BUG")
+    told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, report) else ""
+    if place is not None:
+        source = _line(report)
+        yield f"{stop[0].upper()}{stop[1:]} at {place}{f': {source}' if source else ''} (the headline{told})."
+    if row is not None:
+        yield from _tested(report, row)
+    yield from _lists(report)
+
+
+def _condition(report: Report) -> Optional[str]:
+    found = _PLACE.search(report.headline)
+    if found:
+        return f"{short(found['file'])}:{found['line']}"
+    locations: Tuple[Location, ...] = report.ip.locations if report.ip else ()
+    told = telling(locations)
+    return f"{short(told.file)}:{told.line}" if told and told.file else None
+
+
+def _line(report: Report) -> Optional[str]:
+    """The source's line, if the source is here: ``BUG_ON(l->credits < 0);``."""
+    source = report.source
+    if source is None or not 0 <= source.fault_line - source.first < len(source.lines):
+        return None
+    return source.lines[source.fault_line - source.first].split("/*", 1)[0].strip() or None
+
+
+def _is_trap(row: Instruction, report: Report) -> bool:
+    return operation(row, report).kind == "trap"
+
+
+def _tested(report: Report, row: Instruction) -> Iterator[str]:
+    """The comparison before the trap, and the registers that it compared: ``test %esi,%esi`` with esi 0xffffffff."""
+    rows = list(report.disassembly)
+    before = rows[: rows.index(row)]
+    if len(before) < 2 or operand.parse(before[-1].text, report.arch).kind != "branch":
+        return
+    test, branch = before[-2], before[-1]
+    if not test.text.startswith(("test", "cmp", "bt ")):
+        return
+    registers = Registers(report)
+    values = []
+    for part in operand.parse(test.text, report.arch).operands:
+        name = part[1:] if part.startswith("%") else ""
+        value = registers.get(register(name)) if name else None
+        size = width(name) if name else None
+        if value is not None and size:
+            known = value & ((1 << size * 8) - 1)
+            signed = f" ({known - (1 << size * 8)})" if known >> (size * 8 - 1) else ""
+            values.append(f"{name} {known:#x}{signed}")
+    told = f" with {', '.join(dict.fromkeys(values))}" if values else ""
+    yield f"It got there because {branch.text.partition(' ')[0]} after {test.text}{told} did not branch away."
+
+
+def _lists(report: Report) -> Iterator[str]:
+    """The kernel's list checks: which entry, and what its neighbours hold."""
+    message = report.message or ""
+    if message:
+        yield f'The kernel said just before: "{message}".'
+        for word in _HEX.findall(message):
+            found = meaning(int(word, 16), report.arch)
+            if found is not None and found.kind == "poison":
+                yield f"{word} is {found.text}{hexed(found.offset)}: the entry had been deleted already."
+                return
+    name = report.ip.symbol if report.ip and report.ip.symbol else ""
+    if _LIST.match(name):
+        doing = "added to" if "add" in name else "deleted from"
+        yield f"{name} checks the neighbours of an entry that is {doing} a list: the list is corrupted."
+
+
+def divide(report: Report) -> Iterator[str]:
+    """Which operand was the divisor, and whether it must have been 0."""
+    row = faulting(report)
+    if row is None:
+        return
+    done = operation(row, report)
+    if done.kind != "divide" or done.divisor is None:
+        yield f"{row.text} raised a divide error."
+        return
+    registers = Registers(report)
+    name = done.divisor[1:] if done.divisor.startswith("%") else None
+    if name is not None:
+        value = registers.get(register(name))
+        size = width(name) or 8
+        known = None if value is None else value & ((1 << size * 8) - 1)
+        if known == 0:
+            yield f"{row.text} divides by {name}, which is 0 (the registers)."
+        elif known is not None:
+            yield f"{row.text} divides by {name}, which is {known:#x}: the quotient does not fit its register."
+        return
+    access = next(iter(accesses(done, registers)), None)
+    size = access.memory.size or 4 if access else 4
+    where = f" at {access.address:#x} ({access.sum})" if access else ""
+    base = access.memory.base if access else None
+    yield f"{row.text} divides by the {size} bytes that {base or done.divisor} points to{where}."
+    high, mask = _HIGH_HALF.get(size, ("rdx", (1 << 64) - 1))
+    value = registers.get(high)
+    if value is not None and value & mask == 0 and done.mnemonic.startswith("div"):
+        yield f"The divisor is 0: with nothing in {high}, the high half of the dividend, no other can fail."
+    elif value is not None:
+        yield f"The divisor is 0, or so small that the quotient does not fit ({high} is {value & mask:#x})."
+
+
+def stuck(report: Report) -> Iterator[str]:
+    """Where a CPU was sampled that did not get on."""
+    row = faulting(report)
+    if row is None or report.ip is None:
+        return
+    place = telling(report.ip.locations)
+    at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
+    yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
+    rows = loop(report.disassembly, report.arch)
+    if rows is None:
+        return
+    reads = []
+    for one in rows:
+        for memory in operand.parse(one.text, report.arch).memory:
+            if not memory.implied and memory.access != "write":
+                named = one.relocations[0].target if one.relocations else one.comment
+                reads.append(f"{memory.text}{f' ({named})' if named else ''}")
+    lines: List[int] = sorted({one.line for one in rows if one.line is not None and one.file == row.file})
+    spread = f", lines {lines[0]} to {lines[-1]}" if len(lines) > 1 else f", line {lines[0]}" if lines else ""
+    waits = f"; it reads {', '.join(dict.fromkeys(reads))} and waits for a change" if reads else ""
+    calls = any(operand.parse(one.text, report.arch).kind == "call" for one in rows)
+    kind = "A loop" if calls else "A loop that calls nothing"
+    span = f"{rows[0].address:#x} to {rows[-1].address:#x}"
+    yield f"{kind} of {len(rows)} instructions surrounds it ({span}{spread}){waits}."
+
+
+def asked_for(report: Report) -> Optional[str]:
+    """The crash that somebody asked for; None for any other."""
+    names = {frame.symbol for frame in (*((report.ip,) if report.ip else ()), *report.trace) if frame.certain}
+    if "sysrq triggered crash" in report.headline or "sysrq_handle_crash" in names:
+        by = f" by {report.comm}, pid {report.pid}" if report.comm else ""
+        return f"Somebody asked for this crash{by}: SysRq c, as `echo c > /proc/sysrq-trigger` does. It is no bug."
+    return None
+
+
+def panic(report: Report) -> Iterator[str]:
+    """What the text of a panic that stands alone says."""
+    text = report.headline
+    if "stack-protector" in text or "stack is corrupted in" in text:
+        yield (
+            "The stack canary of the function that the headline names was overwritten when it returned: "
+            "one of its local arrays was written past its end."
+        )
+    elif "corrupted stack end" in text:
+        yield "The mark at the end of the stack was overwritten: the task used more stack than it has."
+    elif "Attempted to kill init" in text:
+        found = re.search(r"exitcode=0x([0-9a-f]{1,8})", text)
+        signal = int(found[1], 16) & 0x7F if found else 0
+        yield f"Process 1 ended{f', killed by signal {signal}' if signal else ''}: without it the kernel cannot go on."
+    elif "Out of memory" in text:
+        yield "Memory was used up, and no process was left that might be killed."
+    elif "VFS: Unable to mount root" in text:
+        yield "The root file system could not be mounted: its driver or device is missing."
+
+
+def waiting(report: Report) -> Iterator[str]:
+    """Where a hung task waits."""
+    for frame in report.trace:
+        if frame.certain and frame.symbol and report.culprit and frame.symbol.startswith(report.culprit.symbol):
+            yield f"The task sleeps in {described(frame)} and was not woken up (the certain frames of its stack)."
+            return

@@ -1,0 +1,25 @@
+"""The text of one instruction, as objdump prints it for each architecture, taken apart."""
+
+from typing import Optional
+
+from kdumpwrap.parse.operand import arm64, power, s390, x86
+from kdumpwrap.parse.operand.operation import Memory, Operation
+
+__all__ = ["Memory", "Operation", "parse"]
+
+_PARSERS = {
+    "x86_64": x86.parse,
+    "i386": x86.parse,
+    "aarch64": arm64.parse,
+    "ppc64le": power.parse,
+    "ppc64": power.parse,
+    "s390x": s390.parse,
+}
+
+
+def parse(text: str, arch: Optional[str]) -> Operation:
+    """What the instruction ``text`` does; for an architecture not known here an Operation that knows nothing."""
+    parser = _PARSERS.get(arch or "x86_64")
+    if parser is None:
+        return Operation(text.partition(" ")[0], ())
+    return parser(text)

@@ -1,0 +1,51 @@
+"""What a context printed just before a report: the reason, for which BUG and WARN have no room in their own line."""
+
+import re
+from typing import Dict, Optional
+
+from kdumpwrap.model import LogLine
+
+_CUT = "[ cut here ]"
+_CONTEXTS = 256  # more than print at the same time
+_SOON = 1.0  # seconds between the reason and the line of scissors
+# what is said before the scissors and then ends in BUG(); anything else that stands there is of no account
+_REASON = re.compile(
+    r"list_(?:add|del|head)|rbtree|refcount_t:|usercopy: |skbuff: |net_ratelimit|detected buffer overflow|"
+    r"page dumped because|slab error|SLUB|kernel tried to execute|XFS.{0,40}: Assertion failed|"
+    r"(?:EXT4-fs|JBD2|BTRFS).{0,40}[Aa]ssert|VERIFY|ASSERT|LBUG|Bad rss-counter|kobject.{0,80} is not initialized"
+)
+
+
+class Preamble:
+    """Remembers, for each context that prints, the last line and whether scissors followed it."""
+
+    def __init__(self) -> None:
+        self._last: Dict[Optional[str], LogLine] = {}
+        self._before: Dict[Optional[str], Optional[LogLine]] = {}
+
+    def read(self, line: LogLine) -> None:
+        """One line that is no headline."""
+        if len(self._last) > _CONTEXTS:
+            self._last.clear()
+            self._before.clear()
+        if _CUT in line.text:
+            self._before[line.caller] = self._last.pop(line.caller, None)
+        elif line.text.strip():
+            self._last[line.caller] = line
+
+    def reason(self, headline: LogLine) -> Optional[str]:
+        """The reason for the report that ``headline`` begins; what was remembered is forgotten.
+
+        A line between the scissors and the headline is WARN's text; one before them counts when it is of a kind that
+        leads to BUG.
+        """
+        last = self._last.pop(headline.caller, None)
+        if headline.caller not in self._before:
+            return None
+        before = self._before.pop(headline.caller)
+        if last is not None:
+            return last.text.strip()
+        if before is None or not _REASON.match(before.text.strip()):
+            return None
+        apart = (headline.time or 0.0) - (before.time or 0.0)
+        return before.text.strip() if 0 <= apart <= _SOON else None
