@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.model import Frame, LoadedModule
+from kdumpwrap.model import Frame, LoadedModule, Problem
 
 
 class Answer(NamedTuple):
@@ -86,6 +86,14 @@ class SlabObject(NamedTuple):
     allocated: bool
 
 
+class LoadedAt(NamedTuple):
+    """A module and where it was: one line of ``mod``."""
+
+    name: str
+    base: int
+    size: int  # bytes
+
+
 class Difference(NamedTuple):
     """Where crash and the log do not agree."""
 
@@ -108,3 +116,4 @@ class VmcoreFacts:
     modules: Tuple[LoadedModule, ...] = ()  # those that taint the kernel
     log: Optional[str] = None  # the kernel's log, when there was no other
     differences: Tuple[Difference, ...] = ()
+    problems: Tuple[Problem, ...] = ()

@@ -1,10 +1,11 @@
 """What crash(8) 8.0.2 prints for the commands that kdumpwrap asks. Any text gives a value, the unknown is left out."""
 
 import re
+from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.model import Frame, LoadedModule
-from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, BlockedTask, MemoryRow, SlabObject, System
+from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
 
 # crash 8.0.2
 # crash 8.0.4-2.el9
@@ -60,6 +61,9 @@ _OBJECT = re.compile(r"  (?:\[(?P<used>[0-9a-f]{8,16})\]| (?P<free>[0-9a-f]{8,16
 # xxxwan  OE
 _TAINTED = re.compile(r"(?P<name>\w+)\s+(?P<flags>[A-Z]+)$")
 
+# ffffffffc02910c0  xxxwan                 ffffffffc028f000  16384  (not loaded)  [CONFIG_KALLSYMS]
+_LOADED = re.compile(r"[0-9a-f]{8,16}  (?P<name>\w+) +(?P<base>[0-9a-f]{8,16}) +(?P<size>\d+)\b")
+
 # crash: bt: command not available in minimal mode
 _UNAVAILABLE = re.compile(r"crash: \S+: command not available in minimal mode")
 
@@ -99,7 +103,10 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
             continue
         match = _FRAME.match(line)
         if match:
-            frames.append(BacktraceFrame(int(match["number"]), _frame(match, context)))
+            frame = _frame(match, context)
+            if frames and frames[-1].frame.exact and frames[-1].frame.runtime == frame.runtime:
+                frame = replace(frame, exact=True)  # after "--- <NMI exception stack> ---": the same place once more
+            frames.append(BacktraceFrame(int(match["number"]), frame))
             continue
         exception = _EXCEPTION.match(line)
         if exception and frames:
@@ -108,10 +115,7 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
             continue
         address = _POINTER.match(line)
         if address and frames and frames[-1].frame.exact and frames[-1].frame.runtime is None:
-            pointer = frames[-1].frame
-            pointer = Frame(
-                pointer.symbol, pointer.offset, exact=True, context=context, runtime=int(address["address"], 16)
-            )
+            pointer = replace(frames[-1].frame, runtime=int(address["address"], 16))
             frames[-1] = frames[-1]._replace(frame=pointer)
             continue
         place = _LINE.match(line)
@@ -199,10 +203,15 @@ def modules(text: str) -> Tuple[LoadedModule, ...]:
     return tuple(LoadedModule(row["name"], row["flags"]) for row in rows if row)
 
 
+def loaded(text: str) -> Tuple[LoadedAt, ...]:
+    """``mod``: every module, in crash's order."""
+    rows = (_LOADED.match(line) for line in text.splitlines())
+    return tuple(LoadedAt(row["name"], int(row["base"], 16), int(row["size"])) for row in rows if row)
+
+
 def module_names(text: str) -> Tuple[str, ...]:
-    """``mod``: the names of all modules, in crash's order."""
-    # ffffffffc02910c0  xxxwan                 ffffffffc028f000  16384  (not loaded)  [CONFIG_KALLSYMS]
-    return tuple(re.findall(r"^[0-9a-f]{8,16}  (\w+) +[0-9a-f]{8,16} ", text, re.M))
+    """``mod`` or ``mod -s``: the names of the modules."""
+    return tuple(module.name for module in loaded(text))
 
 
 def memory_text(text: str) -> str:
@@ -229,21 +238,10 @@ def _frame(match: "re.Match[str]", context: Optional[str]) -> Frame:
 
 def _on_stack(frames: List[BacktraceFrame], stack: str) -> List[BacktraceFrame]:
     """``frames`` with those of no known stack said to be on ``stack``."""
-    name = stack.replace(" exception", "").replace(" stack", "").strip()
-    changed = []
-    for row in frames:
-        frame = row.frame
-        if frame.context is None:
-            frame = Frame(
-                frame.symbol,
-                frame.offset,
-                module=frame.module,
-                runtime=frame.runtime,
-                exact=frame.exact,
-                context=name or None,
-            )
-        changed.append(row._replace(frame=frame))
-    return changed
+    name = stack.replace(" exception", "").replace(" stack", "").strip() or None
+    return [
+        row if row.frame.context is not None else row._replace(frame=replace(row.frame, context=name)) for row in frames
+    ]
 
 
 def _number(text: Optional[str]) -> Optional[int]:

@@ -1,0 +1,212 @@
+"""What crash(8) added to an analysis: for people, as JSON, and as lines for scripts."""
+
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from kdumpwrap.render import raw as rows
+from kdumpwrap.render.json import Json, address, frame, problems
+from kdumpwrap.render.text import PLAIN, Style, clean, name, place
+from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, BlockedTask, SlabObject, System, VmcoreFacts
+from kdumpwrap.where import short
+
+_WIDTH = 56
+
+
+def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
+    """The section that follows the log's report."""
+    lines = [f"{style.bold}From the vmcore{style.reset} (crash, {facts.rung})", *_facts(facts)]
+    for difference in facts.differences:
+        lines += [
+            "",
+            f"{style.alarm}The log and crash do not agree: {clean(difference.what)}{style.reset}",
+            f"   log       {clean(difference.log)}",
+            f"   crash     {clean(difference.crash)}",
+        ]
+    if facts.panic_task is not None:
+        title = "Backtrace of the panic task"
+        lines += ["", f"{style.bold}{title}{style.reset} (innermost first; crash: = its line, where it differs)"]
+        lines += _backtrace(facts.panic_task, style)
+    for task in facts.other_cpus:
+        where = f"CPU {task.cpu}" if task.cpu is not None else "Another CPU"
+        lines += ["", f"{style.bold}{where}{style.reset} {clean(task.comm)}, pid {task.pid}", *_backtrace(task, style)]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def as_json(facts: VmcoreFacts) -> Dict[str, Json]:
+    """The value of the key ``vmcore``."""
+    return {
+        "rung": facts.rung,
+        "system": dict(vars(facts.system)) if facts.system else None,
+        "panic_task": _task(facts.panic_task) if facts.panic_task else None,
+        "other_cpus": [_task(task) for task in facts.other_cpus],
+        "memory": [dict(row._asdict()) for row in facts.memory],
+        "blocked": [{**task._asdict(), "task": address(task.task)} for task in facts.blocked],
+        "slab": _slab(facts.slab) if facts.slab else None,
+        "modules": [{"name": module.name, "flags": module.flags} for module in facts.modules],
+        "log": facts.log,
+        "differences": [dict(one._asdict()) for one in facts.differences],
+        "problems": problems(facts.problems),
+    }
+
+
+def raw(facts: VmcoreFacts) -> str:
+    """``crash-…`` lines: KEY, then the fields that the names of vmcore_facts tell, in their order."""
+    lines = [rows.row("crash-rung", facts.rung)]
+    for key, value in vars(facts.system).items() if facts.system else ():
+        lines.append(rows.row(f"crash-{key.replace('_', '-')}", value))
+    for task in (*([facts.panic_task] if facts.panic_task else []), *facts.other_cpus):
+        lines.append(rows.row("crash-task", task.pid, rows.address(task.task), task.cpu, task.comm))
+        lines += (_row(row) for row in task.frames)
+    lines += (rows.row("crash-memory", *row) for row in facts.memory)
+    lines += (
+        rows.row("crash-blocked", task.pid, rows.address(task.task), task.cpu, task.comm, task.state, f"{task.seconds}")
+        for task in facts.blocked
+    )
+    if facts.slab is not None:
+        slab = facts.slab
+        offset, start = rows.address(slab.offset), rows.address(slab.start)
+        lines.append(rows.row("crash-slab", slab.cache, slab.object_size, start, offset, int(slab.allocated)))
+    lines += (rows.row("crash-module", module.name, module.flags) for module in facts.modules)
+    lines += (rows.row("crash-difference", *difference) for difference in facts.differences)
+    return "".join(f"{line}\n" for line in lines)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def _facts(facts: VmcoreFacts) -> Iterator[str]:
+    if facts.system is not None:
+        yield from _system(facts.system)
+    if facts.panic_task is not None:
+        task = facts.panic_task
+        cpu = f", cpu {task.cpu}" if task.cpu is not None else ""
+        yield _fact("task", f"{clean(task.comm)}, pid {task.pid}{cpu}, task_struct {task.task:#x}")
+    sizes = {row.name: row for row in facts.memory}
+    words = [
+        f"{label} {clean(sizes[key].size)}" + (f" ({sizes[key].percentage}%)" if sizes[key].percentage else "")
+        for key, label in (("TOTAL MEM", "total"), ("FREE", "free"), ("CACHED", "cached"), ("SLAB", "slab"))
+        if key in sizes
+    ]
+    if sizes.get("TOTAL SWAP") and sizes["TOTAL SWAP"].pages:
+        words.append(f"swap {clean(sizes['TOTAL SWAP'].size)}, {sizes['SWAP USED'].percentage or 0}% of it used")
+    if words:
+        yield _fact("memory", ", ".join(words))
+    if facts.modules:
+        yield _fact("tainting", ", ".join(f"{clean(one.name)} ({clean(one.flags)})" for one in facts.modules))
+    if facts.slab is not None:
+        yield _fact("address", _in_slab(facts.slab))
+    for blocked in facts.blocked:
+        yield _fact("blocked", _blocked(blocked))
+    if facts.log is not None:
+        yield _fact("log", f"{facts.log.count(chr(10))} lines: kdumpwrap crash CRASH -c log")
+
+
+def _system(system: System) -> Iterator[str]:
+    words = [
+        clean(system.nodename),
+        f"up {clean(system.uptime)}" if system.uptime else "",
+        f"load {clean(system.load_average)}" if system.load_average else "",
+        f"{system.cpus} cpus" if system.cpus is not None else "",
+        f"{system.tasks} tasks" if system.tasks is not None else "",
+        clean(system.date),
+    ]
+    yield _fact("system", ", ".join(word for word in words if word))
+    if system.panic:
+        yield _fact("panic", clean(system.panic))
+
+
+def _in_slab(slab: SlabObject) -> str:
+    state = "allocated" if slab.allocated else "free"
+    return (
+        f"the fault's lies {slab.offset:#x} into an object of {clean(slab.cache)} "
+        f"({slab.object_size} bytes at {slab.start:#x}, {state})"
+    )
+
+
+def _blocked(task: BlockedTask) -> str:
+    return f"{clean(task.comm)}, pid {task.pid}, uninterruptible for {task.seconds:.0f} s"
+
+
+def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
+    lines: List[Tuple[Optional[BacktraceFrame], str, str, str]] = []  # frame, label, name, place
+    context: Optional[str] = None
+    number = -1
+    for row in task.frames:
+        one = row.frame
+        if one.context != context:
+            context = one.context
+            lines.append((None, "", f"<{clean(context)}>" if context else "<TASK>", ""))
+        label = "ip" if row.number == number else f"#{row.number}"
+        number = row.number
+        for inner in one.locations[:-1]:
+            lines.append((row, label, f"  {clean(inner.function)} (inlined)", place(inner)))
+            label = ""
+        shown = place(one.locations[-1]) if one.locations else ""
+        lines.append((row, label, name(one), f"{shown}{_word(row, bool(shown), style)}"))
+    width = min(_WIDTH, max((len(line[2]) for line in lines), default=0))
+    for known, label, text_, where in lines:
+        if known is None:
+            yield f"   {style.faint}{text_}{style.reset}"
+        else:
+            yield f"{label:>5} {text_:{width}}  {style.place}{where}{style.reset}" if where else f"{label:>5} {text_}"
+    for warning in task.warnings:
+        yield f"   {style.faint}{clean(warning)}{style.reset}"
+
+
+def _word(row: BacktraceFrame, known: bool, style: Style) -> str:
+    """What crash says about the line, unless it is in the inline chain anyway."""
+    if row.file is None:
+        return ""
+    said = short(row.file), row.line
+    if any(one.file is not None and (short(one.file), one.line) == said for one in row.frame.locations):
+        return ""
+    return f"{style.reset}{'  ' if known else ''}{style.faint}crash: {clean(said[0])}:{row.line}"
+
+
+def _fact(label: str, words: str) -> str:
+    return f"   {label:9} {words}"
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def _task(task: Backtrace) -> Dict[str, Json]:
+    return {
+        "pid": task.pid,
+        "task": address(task.task),
+        "cpu": task.cpu,
+        "comm": task.comm,
+        "frames": [
+            {
+                **frame(row.frame),
+                "runtime": address(row.frame.runtime),
+                "number": row.number,
+                "exact": row.frame.exact,
+                "crash": {"file": row.file, "line": row.line} if row.file is not None else None,
+            }
+            for row in task.frames
+        ],
+        "warnings": list(task.warnings),
+    }
+
+
+def _slab(slab: SlabObject) -> Dict[str, Json]:
+    return {**slab._asdict(), "start": address(slab.start), "offset": address(slab.offset)}
+
+
+def _row(row: BacktraceFrame) -> str:
+    one = row.frame
+    found = one.locations[0] if one.locations else None
+    return rows.row(
+        "crash-frame",
+        row.number,
+        one.context,
+        int(one.exact),
+        one.symbol,
+        rows.address(one.offset),
+        one.module,
+        rows.address(one.runtime),
+        found.file if found else None,
+        found.line if found else None,
+        row.file,
+        row.line,
+    )

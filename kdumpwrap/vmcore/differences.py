@@ -1,0 +1,85 @@
+"""Where crash and the log tell one crash differently (pure)."""
+
+from typing import Iterator, List, Optional, Set, Tuple
+
+from kdumpwrap.model import Analysis, Frame, Report
+from kdumpwrap.vmcore_facts import Difference, VmcoreFacts
+
+
+def between(report: Report, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
+    """What the fatal report of the log and crash say differently, both as they say it."""
+    return (*_task(report, facts), *_kernel(analysis, facts), *_code(report, facts), *_modules(report, facts))
+
+
+def _task(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
+    task = facts.panic_task
+    if task is None:
+        return
+    for what, log, crash in (("pid", report.pid, task.pid), ("cpu", report.cpu, task.cpu)):
+        if log is not None and crash is not None and log != crash:
+            yield Difference(what, str(log), str(crash))
+    if report.comm is not None and report.comm != task.comm:
+        yield Difference("comm", report.comm, task.comm)
+
+
+def _kernel(analysis: Analysis, facts: VmcoreFacts) -> Iterator[Difference]:
+    system, release = facts.system, analysis.kernel.release
+    if system is not None and release is not None and system.release not in (None, release):
+        yield Difference("release", release, system.release or "")
+
+
+def _code(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
+    """The instruction pointer, and frames that the log is certain of and crash does not have."""
+    if facts.panic_task is None:
+        return
+    frames = [row.frame for row in facts.panic_task.frames]
+    exact = [frame for frame in frames if frame.exact and frame.symbol]
+    ip = report.ip
+    if ip is not None and ip.symbol is not None and exact and not any(_same(ip, frame) for frame in exact):
+        yield Difference("instruction pointer", _name(ip), ", ".join(map(_name, exact)))
+    certain = [frame for frame in report.trace if frame.certain]
+    common = [any(_same(one, frame) for frame in frames) for one in certain]
+    if True in common:
+        # what the log has above is the way to its own dump_stack()
+        outer = range(common.index(True), len(certain))
+        missing = [_name(certain[number]) for number in outer if not common[number]]
+        if missing:
+            yield Difference("call trace", ", ".join(missing), "not in its backtrace")
+
+
+def _modules(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
+    """Modules that taint the kernel, with the letters of each."""
+    if not report.modules or not facts.modules:
+        return
+    log = {module.name: _letters(module.flags) for module in report.modules if _letters(module.flags)}
+    crash = {module.name: _letters(module.flags) for module in facts.modules}
+    for name in sorted(set(log) | set(crash)):
+        if log.get(name, set()) != crash.get(name, set()):
+            yield Difference(f"taint of {name}", _joined(log.get(name)), _joined(crash.get(name)))
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    """The same place: a name may be one of several for it (memmove, __memmove)."""
+    if one.module != other.module:
+        return False
+    if one.address is not None and other.address is not None:
+        return (one.address, one.section) == (other.address, other.section)
+    return (one.symbol, one.offset) == (other.symbol, other.offset)
+
+
+def _letters(flags: str) -> Set[str]:
+    """Flags of a module in the log: ``+`` and ``-`` (being loaded, being removed) taint nothing."""
+    return set(flags) - {"+", "-"}
+
+
+def _joined(flags: Optional[Set[str]]) -> str:
+    return "".join(sorted(flags or ()))
+
+
+def _name(frame: Frame) -> str:
+    text: List[str] = [frame.symbol or "?"]
+    if frame.offset is not None:
+        text.append(f"+{frame.offset:#x}")
+    if frame.module:
+        text.append(f" [{frame.module}]")
+    return "".join(text)

@@ -1,0 +1,170 @@
+"""``analyze --with-crash``: what only the vmcore knows, asked of crash(8) and laid beside what the log says."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, Iterable, Optional, Sequence, Tuple
+
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.model import Analysis, Frame, Problem, subject
+from kdumpwrap.objects import Place, lookup, part
+from kdumpwrap.packages import install
+from kdumpwrap.parse import crash as parse
+from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.vmcore import differences, files
+from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
+from kdumpwrap.vmcore.rungs import rung as rung_called
+from kdumpwrap.vmcore.workplace import workplace
+from kdumpwrap.vmcore_facts import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
+
+# -s: symbol+offset, -l: lines, -x: hexadecimal
+_PANIC, _ALL, _SYSTEM, _MEMORY, _TASKS = "bt -s -l -x", "bt -a -s -l -x", "sys", "kmem -i", "ps -m"
+_TAINTED, _MODULES, _LOG = "mod -t", "mod", "log"
+_FEW = 2  # tasks beside the running ones: crash did not find the others
+
+
+def learn(analysis: Analysis, places: Places, *, rung: Optional[str] = None, timeout: float = TIMEOUT) -> VmcoreFacts:
+    """What crash says about the crash of ``analysis``; what it could not say is told by ``problems``.
+
+    Raises KdumpwrapError when it cannot even be tried: no vmcore, no vmlinux, no crash.
+    """
+    forced = rung_called(rung) if rung else None
+    target = files.subject(analysis.crash, places)
+    index = subject(analysis.reports, analysis.fatal)
+    report = analysis.reports[index] if index is not None else None
+    fault = report.fault_address if report is not None else None
+    slab = f"kmem {fault:x}" if fault is not None and fault >= 1 << 12 else None
+    commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES]
+    commands += [slab] if slab else []
+    commands += [_LOG] if analysis.crash.dmesg is None else []
+    with workplace() as place:
+        modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own)
+        outcome = Ladder(target, place, modules=modules.find, forced=forced, timeout=timeout).ask(commands)
+    said = {answer.command: answer for answer in outcome.answers}
+    tasks, unresolved = _located(
+        _backtraces(said), analysis, report.ip if report else None, places, target.vmcore.parent
+    )
+    panic = tasks[0] if tasks and said[_PANIC].complete else None
+    system = parse.system(said[_SYSTEM].output) if said[_SYSTEM].complete else None
+    facts = VmcoreFacts(
+        rung=outcome.rung.name,
+        system=system,
+        panic_task=panic,
+        other_cpus=tuple(task for task in tasks if task is not panic),
+        memory=parse.memory(_whole(said[_MEMORY])),
+        blocked=tuple(
+            sorted(
+                (task for task in parse.tasks(_whole(said[_TASKS])) if task.state == "UN"),
+                key=lambda task: -task.seconds,
+            )
+        ),
+        slab=parse.slab(_whole(said[slab]), fault) if slab and fault is not None else None,
+        modules=parse.modules(_whole(said[_TAINTED])),
+        log=_whole(said[_LOG]) or None if _LOG in said else None,
+        problems=(*outcome.problems, *_few(system), *unresolved),
+    )
+    return replace(facts, differences=differences.between(report, analysis, facts)) if report else facts
+
+
+def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:
+    """The panic task's backtrace, then those of the other CPUs; none from an answer that was cut off."""
+    panic = parse.backtraces(_whole(said[_PANIC]))[:1]
+    known = {one.task for one in panic}
+    modules = parse.loaded(_whole(said[_MODULES]))
+    tasks = [*panic, *(one for one in parse.backtraces(_whole(said[_ALL])) if one.task not in known)]
+    return tuple(_in_modules(task, modules) for task in tasks)
+
+
+def _in_modules(task: Backtrace, modules: Sequence[LoadedAt]) -> Backtrace:
+    """``task`` with the module of each frame: for an exception's, crash does not print it."""
+
+    def named(row: BacktraceFrame) -> BacktraceFrame:
+        address = row.frame.runtime
+        if row.frame.module is not None or address is None:
+            return row
+        name = next((one.name for one in modules if one.base <= address < one.base + one.size), None)
+        return row._replace(frame=replace(row.frame, module=name))
+
+    return replace(task, frames=tuple(map(named, task.frames)))
+
+
+def _whole(answer: Answer) -> str:
+    return answer.output if answer.complete else ""
+
+
+def _few(system: Optional[System]) -> Sequence[Problem]:
+    """crash 8.0.2 on a kernel 6.5 (or a 6.1.y with its struct pid) finds the running tasks alone."""
+    if system is None or system.tasks is None or system.cpus is None or system.tasks > system.cpus + _FEW:
+        return ()
+    message = (
+        f"crash found only {system.tasks} tasks: it does not know how this kernel keeps them, so `ps -m` is not whole"
+    )
+    return (Problem(message, f"a newer crash: {install('crash')}"),)
+
+
+# ---------------------------------------------------------------- lines
+
+
+def _located(
+    tasks: Tuple[Backtrace, ...], analysis: Analysis, ip: Optional[Frame], places: Places, beside: Path
+) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
+    """The backtraces with kdumpwrap's own lines: inline chains, and of a caller the line of the call."""
+    frames = {row.frame for task in tasks for row in task.frames}
+    if not frames:
+        return tasks, ()
+    with Symbolizer(analysis.kernel.release, places, beside) as symbolizer:
+        symbolizer.load(frames, analysis.kernel.arch)
+        slide = analysis.kernel.kaslr_offset
+        if slide is None:
+            slide = _slide(symbolizer.place(frame) for frame in frames)
+        placed = {frame: _exact(_placed(frame, slide, symbolizer), ip) for frame in frames}
+        wanted = {Place(part(one), lookup(one)) for one in placed.values() if one.address is not None}
+        located = symbolizer.locate(wanted)
+        problems = symbolizer.problems(())
+
+    def resolved(row: BacktraceFrame) -> BacktraceFrame:
+        one = placed[row.frame]
+        chain = located.get(Place(part(one), lookup(one)), ()) if one.address is not None else ()
+        return row._replace(frame=replace(one, locations=chain))
+
+    return tuple(replace(task, frames=tuple(map(resolved, task.frames))) for task in tasks), problems
+
+
+def _placed(frame: Frame, slide: Optional[int], symbolizer: Symbolizer) -> Frame:
+    """``frame`` with its link-time address and the name that the symbol table has there.
+
+    By the address where that is known: crash drops the ``.part.0`` of ``do_softirq.part.0``, which lies elsewhere.
+    """
+    if frame.module is not None or frame.runtime is None or slide is None or None not in symbolizer.objects:
+        return symbolizer.place(frame)
+    placed = replace(frame, address=frame.runtime - slide)
+    function = symbolizer.objects[None].enclosing(None, lookup(placed))
+    if function is None:
+        return placed
+    return replace(placed, symbol=function.name, offset=frame.runtime - slide - function.address, size=function.size)
+
+
+def _exact(frame: Frame, ip: Optional[Frame]) -> Frame:
+    """``frame``, no return address where the log has its instruction pointer: crash misses an interrupt's frame."""
+    if (
+        ip is None
+        or ip.address is None
+        or (frame.module, frame.section, frame.address)
+        != (
+            ip.module,
+            ip.section,
+            ip.address,
+        )
+    ):
+        return frame
+    return replace(frame, exact=True)
+
+
+def _slide(placed: Iterable[Frame]) -> Optional[int]:
+    """How far the kernel was moved: the distance on which most addresses agree."""
+    distances = Counter(
+        one.runtime - one.address
+        for one in placed
+        if one.module is None and one.runtime is not None and one.address is not None
+    )
+    return distances.most_common(1)[0][0] if distances else None
