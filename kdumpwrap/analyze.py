@@ -30,9 +30,9 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
             symbolizer.start()  # nm and addr2line work while the log is being read
         log = read(crash, places)
         if log.release in (None, symbolizer.release):
-            return analyses([(crash, log)], symbolizer)[0]
+            return next(analyses([(crash, log)], symbolizer))
     with Symbolizer(log.release, places, _beside(crash)) as symbolizer:
-        return analyses([(crash, log)], symbolizer)[0]
+        return next(analyses([(crash, log)], symbolizer))
 
 
 def dmesg(target: Optional[str], places: Places) -> Analysis:
@@ -62,14 +62,14 @@ def read(crash: Crash, places: Places) -> Log:
     return replace(log, problems=(Problem(f"{crash.dmesg}: kdump did not finish it: the log may be cut off"),))
 
 
-def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Tuple[Analysis, ...]:
+def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Iterator[Analysis]:
     """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together."""
     frames = (frame for _, log in crashes for report in log.reports for frame in _frames(report))
     symbolizer.load(frames, crashes[0][1].arch)
     started = [_start(crash, log, symbolizer) for crash, log in crashes]
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
-    return tuple(_analysis(case, located, symbolizer) for case in cases)
+    yield from (_analysis(case, located, symbolizer) for case in cases)
 
 
 # ---------------------------------------------------------------- the steps
@@ -166,9 +166,10 @@ def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symboli
 
 def _judged(report: Report) -> Report:
     """``report`` with whom to ask and why it happened."""
-    from kdumpwrap import culprit
+    from kdumpwrap import culprit, explain
 
-    return replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+    report = replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+    return replace(report, explanation=explain.explain(report))
 
 
 def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:

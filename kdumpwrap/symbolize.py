@@ -45,10 +45,15 @@ class Symbolizer:
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self._problems: Dict[Optional[str], List[Problem]] = {}
         self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
+        self._asked: Set[Place] = set()
+        self._located: Dict[Place, Tuple[Location, ...]] = {}
         self._lock = threading.Lock()
         self._tight = memory_available() < _TIGHT
         self._pool = ThreadPoolExecutor(max_workers=1 if self._tight else 4)
+        self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
+        self._modules: Set[str] = set()
         self._opening: Optional[Future[Vmlinux]] = None
+        self._opened = False
         self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
         self._compiled: Optional[Future[Optional[str]]] = None
 
@@ -58,8 +63,12 @@ class Symbolizer:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._pool.shutdown()
-        if self._opening is not None and self._opening.exception() is None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what still runs and remove what was unpacked."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._opening is not None and not self._opening.cancelled() and self._opening.exception() is None:
             waiting = self._opening.result().waiting
             if waiting is not None:
                 waiting.stop()
@@ -75,7 +84,10 @@ class Symbolizer:
             )
 
     def load(self, frames: Iterable[Frame], arch: Optional[str] = None) -> None:
-        """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side."""
+        """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
+
+        May be called again for more frames; what is known already is not asked for once more.
+        """
         names: Set[str] = set()
         modules: Dict[str, Optional[str]] = {}  # with the build id that the log printed
         for frame in frames:
@@ -83,6 +95,10 @@ class Symbolizer:
                 modules.setdefault(frame.module, frame.module_build_id)
             elif frame.symbol is not None:
                 names.add(frame.symbol)
+        names -= self._names
+        modules = {name: build_id for name, build_id in modules.items() if name not in self._modules}
+        self._names |= names
+        self._modules |= set(modules)
         if names:
             self.start()
         found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside) if modules else {}
@@ -90,8 +106,11 @@ class Symbolizer:
             (name, self._pool.submit(self._load_module, name, found[name], arch, build_id))
             for name, build_id in sorted(modules.items())
         ]
-        if self._opening is not None:
-            opening = self._opening
+        known = self.objects.get(None)
+        if known is not None and names:
+            known.functions.update(nm.parse(known.nm, names))
+        elif self._opening is not None and not self._opened:
+            opening, self._opened = self._opening, True
             self.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
         for name, job in jobs:
             self.keep(name, job.result)
@@ -138,10 +157,14 @@ class Symbolizer:
         return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
 
     def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
-        """The locations of ``places``, by one addr2line for each object (and section of a module)."""
+        """The locations of ``places``, by one addr2line for each object (and section of a module).
+
+        What was asked before is remembered: the result holds that too.
+        """
         asked: Dict[Part, Set[int]] = {}
-        for place in places:
+        for place in set(places) - self._asked:
             asked.setdefault(place.part, set()).add(place.address)
+            self._asked.add(place)
         jobs: List[Tuple[Part, Future[Dict[int, Tuple[Location, ...]]]]] = []
         for part, addresses in asked.items():
             found = self.objects[part.module]
@@ -155,11 +178,10 @@ class Symbolizer:
                 chunk = ordered[start : start + _CHUNK]
                 job = self._pool.submit(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
                 jobs.append((part, job))
-        located: Dict[Place, Tuple[Location, ...]] = {}
         for part, job in jobs:
             chains = self.keep(part.module, job.result) or {}
-            located.update((Place(part, address), chain) for address, chain in chains.items())
-        return located
+            self._located.update((Place(part, address), chain) for address, chain in chains.items())
+        return self._located
 
     # ------------------------------------------------------------ instructions
 
