@@ -3,6 +3,7 @@
 import re
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model import Analysis, Entry, Frame, Instruction, Listing, Location, Report, Source, subject
 from kdumpwrap.where import short, telling
 
@@ -231,31 +232,56 @@ def _fact(label: str, text: str) -> str:
 
 
 def _trace(report: Report, style: Style) -> Iterator[str]:
-    rows: List[Tuple[Optional[Frame], str, str, str]] = []  # frame, label, name, place
-    context: Optional[str] = None
-    frames = ([("ip", report.ip)] if report.ip else []) + [(f"#{n}", frame) for n, frame in enumerate(report.trace)]
-    for label, frame in frames:
-        if label != "ip" and frame.context != context:
-            context = frame.context
-            rows.append((None, "", f"<{clean(context)}>" if context else "", ""))
-        for inner in frame.locations[:-1] if frame.certain else ():
-            rows.append((frame, label, f"  {clean(inner.function)} (inlined)", place(inner)))
-            label = ""
-        last = frame.locations[-1] if frame.locations else None
-        shown = place(last)
-        if frame.candidates:
-            shown = (
-                f"{len(frame.candidates)} functions have this name: {', '.join(f'{c:#x}' for c in frame.candidates)}"
-            )
-        rows.append((frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown))
-    width = min(56, max((len(row[2]) for row in rows), default=0))
-    for row_frame, label, text, shown in rows:
-        if row_frame is None:
-            yield f"   {style.faint}{text}{style.reset}" if text else ""
-        elif row_frame.certain:
-            yield f"{label:>5} {text:{width}}  {style.place}{shown}{style.reset}" if shown else f"{label:>5} {text}"
+    rows = list(_frames(report))
+    width = min(56, max((len(row.text) for row in rows), default=0))
+    for row in rows:
+        if row.frame is None:
+            yield f"   {style.faint}{row.text}{style.reset}" if row.text else ""
+        elif row.frame.certain:
+            shown = f"  {style.place}{row.place}{style.reset}" if row.place else ""
+            yield f"{row.label:>5} {row.text:{width}}{shown}"
         else:
-            yield f"{style.faint}{label:>5} {text:{width}}  {shown}".rstrip() + style.reset
+            yield f"{style.faint}{row.label:>5} {row.text:{width}}  {row.place}".rstrip() + style.reset
+
+
+class _Row(NamedTuple):
+    """One line of the trace; ``frame`` is None for a context or a word between the frames."""
+
+    frame: Optional[Frame]
+    label: str
+    text: str
+    place: str
+
+
+def _frames(report: Report) -> Iterator[_Row]:
+    if report.ip is not None:
+        yield from _frame("ip", report.ip)
+    context: Optional[str] = None
+    again = {run.first + run.period: run for run in folded(report.trace)}
+    number = 0
+    while number < len(report.trace):
+        run = again.get(number)
+        if run is not None and run.stop > number:
+            yield _Row(None, "", f"… and so on: {run.times} times in all, up to #{run.stop - 1}", "")
+            number = run.stop
+            continue
+        frame = report.trace[number]
+        if frame.context != context:
+            context = frame.context
+            yield _Row(None, "", f"<{clean(context)}>" if context else "", "")
+        yield from _frame(f"#{number}", frame)
+        number += 1
+
+
+def _frame(label: str, frame: Frame) -> Iterator[_Row]:
+    """A frame under the functions that are inlined in it (of a stale one they are noise)."""
+    for inner in frame.locations[:-1] if frame.certain else ():
+        yield _Row(frame, label, f"  {clean(inner.function)} (inlined)", place(inner))
+        label = ""
+    shown = place(frame.locations[-1]) if frame.locations else ""
+    if frame.candidates:
+        shown = f"{len(frame.candidates)} functions have this name: {', '.join(f'{c:#x}' for c in frame.candidates)}"
+    yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)
 
 
 def _escaped(match: "re.Match[str]") -> str:
