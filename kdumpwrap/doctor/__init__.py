@@ -98,7 +98,7 @@ def _explained(check: Check, skipped: Dict[str, str]) -> Check:
         return check
     while cause in skipped and skipped[cause] != check.name:
         cause = skipped[cause]
-    return replace(check, status="skip", cause=cause, fix=())
+    return replace(check, status="skip", cause=cause)
 
 
 def _told(name: str, side: str, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:

@@ -89,7 +89,7 @@ def reserve(facts: Facts) -> Steps:
     value = proposal(facts)
     if value is None:
         if facts.distribution.family == "suse":
-            return (*_suse(facts), *reboot(()))
+            return _suse(facts)
         return by_hand(f"Give the machine more memory: {crashkernel.human(facts.memory or 0)} are too little for kdump")
     own = value == defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
     if own and facts.distribution.family == "el" and defaults.generation(facts.distribution) >= 9:
@@ -130,15 +130,15 @@ def menu(facts: Facts) -> Steps:
 
 
 def reboot(values: Sequence[str]) -> Steps:
-    """Reboot; nothing to do when the kernel already runs with these values of ``crashkernel=`` (none: with any)."""
-    words = [f"-w -- {shlex.quote(f'crashkernel={value}')}" for value in values] or ["crashkernel="]
-    unless = " && ".join(f"grep -qF {word} {_CMDLINE}" for word in words)
-    return (Step("Reboot: the kernel reserves memory only then", "reboot", "reboot", unless),)
+    """Reboot; nothing to do when the kernel already runs with these values of ``crashkernel=``."""
+    words = (shlex.quote(f"crashkernel={value}") for value in values)
+    unless = " && ".join(f"grep -qwF -- {word} {_CMDLINE}" for word in words)
+    return (_reboot(unless),)
 
 
 def zipl(facts: Facts) -> Steps:
     """Write s390x's boot record anew."""
-    return (*_zipl(facts), Step("Reboot: the new boot record counts only then", "reboot", "reboot"))
+    return _zipl(facts)
 
 
 def sysctl(name: str, value: int, file: Optional[str]) -> Steps:
@@ -190,7 +190,7 @@ def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
     variable = "GRUB_CMDLINE_LINUX_DEFAULT" if facts.distribution.family == "suse" else "GRUB_CMDLINE_LINUX"
     if re.search(rf'^{variable}="', facts.host.text(bootconfig.DEFAULTS) or "", re.M):
         old = """'/^GRUB_CMDLINE_LINUX/s/crashkernel=[^" ]* *//g'"""
-        command = f"""sed -i -e {old} -e 's/^{variable}="/&{words} /' {bootconfig.DEFAULTS}"""
+        command = f"""sed -i -e {old} -e 's/^{variable}=" */{variable}="{words} /' {bootconfig.DEFAULTS}"""
         yield Step(what, command, "boot")
     else:
         unless = f"grep -qF crashkernel= {bootconfig.DEFAULTS}"
@@ -203,4 +203,10 @@ def _suse(facts: Facts) -> Steps:
     high = """'"$(kdumptool calibrate | sed -n 's/^High: *//p')"'M"""
     split = facts.arch in (None, "x86_64", "aarch64")
     words = f"crashkernel={high},high crashkernel={low},low" if split else f"crashkernel={low}"
-    return (*_grub_default(facts, words, "Reserve the memory that kdumptool calibrate asks for"), *menu(facts))
+    settings_now = _grub_default(facts, words, "Reserve the memory that kdumptool calibrate asks for")
+    chosen = f"""grep -o 'crashkernel=[^" ]*' {bootconfig.DEFAULTS} | head -n 1"""
+    return (*settings_now, *menu(facts), _reboot(f'grep -qwF -- "$({chosen})" {_CMDLINE}'))
+
+
+def _reboot(unless: str) -> Step:
+    return Step("Reboot: the kernel reserves memory only then", "reboot", "reboot", unless)

@@ -76,7 +76,8 @@ def reserved(facts: Facts) -> Iterator[Check]:
         yield Check(name, "fail", seen, _other_value(facts), after=("crashkernel", "bootloader"), evidence=(_SIZE,))
     elif ranges and not listed and facts.arch != "ppc64le":  # which does not list it
         seen = f"{human(size)} by {_SIZE}, but /proc/iomem has no Crash kernel"
-        yield Check(name, "warn", seen, (Step("Reboot", "reboot", "reboot"),), evidence=(_SIZE, "/proc/iomem"))
+        again = Step("Reboot, and look again", "reboot", "reboot", "grep -q 'Crash kernel' /proc/iomem")
+        yield Check(name, "warn", seen, (again,), evidence=(_SIZE, "/proc/iomem"))
     else:
         yield Check(name, "ok", human(size), evidence=(_SIZE, "/proc/iomem") if listed else (_SIZE,))
 
@@ -111,7 +112,8 @@ def forbidden(facts: Facts) -> Iterator[Check]:
     if value and facts.host.number(_LOADED) == 0:
         file = sysctls.configured(facts.host, name).file
         lasting = fixes.sysctl(name, 0, file)[:1] if file else ()
-        steps = (*lasting, Step("Reboot: it cannot be switched back", "reboot", "reboot"))
+        done = f"grep -qx 0 {path}"
+        steps = (*lasting, Step("Reboot: it cannot be switched back", "reboot", "reboot", done))
         yield Check(name, "fail", "1, and no capture kernel is loaded", steps, evidence=(path,))
     else:
         yield Check(name, "ok", str(value), evidence=(path,))

@@ -39,9 +39,12 @@ def steps(checks: Tuple[Check, ...]) -> Tuple[Step, ...]:
     When the machine has to reboot, nothing is loaded before: there is no memory for it yet.
     """
     found: Dict[Tuple[str, str], Step] = {}
+    by_hand = any(not step.command for check in checks if check.status == "fail" for step in check.fix)
     for check in checks:
-        if check.status in ("fail", "warn"):
-            for step in check.fix:
+        for step in check.fix:
+            # of what follows from another fault: a service that was not there has to be started once it is
+            follows = check.status == "skip" and step.phase in ("enable", "load") and not by_hand
+            if follows or check.status in ("fail", "warn"):
                 found.setdefault((step.command, step.what if not step.command else ""), step)
     ordered = sorted(found.values(), key=lambda step: PHASES.index(step.phase))
     reboots = [step for step in ordered if step.phase == "reboot"]

@@ -18,7 +18,7 @@ def target(facts: Facts) -> Iterator[Check]:
     if found.missing:
         return
     where = found.target
-    fault = directives.target_fault(where) if facts.distribution.family == "el" else _url_fault(where)
+    fault = _form_fault(facts, where)
     shown = f"{where.kind} {where.where}".strip() or "the root file system"
     several = directives.targets(found.lines)
     if fault:
@@ -43,7 +43,7 @@ def path(facts: Facts) -> Iterator[Check]:
     found = dumpconfig.read(facts)
     if found.missing:
         return
-    if found.target.kind == "raw":
+    if found.target.kind == "raw" or _form_fault(facts, found.target):
         return
     if found.target.kind in REMOTE:
         yield Check("path", "ok", f"{found.path} on {found.target.where}: not looked at", evidence=(found.file,))
@@ -78,6 +78,10 @@ def mounted_at(facts: Facts, where: Target) -> Optional[str]:
             if len(words) >= 3 and not words[0].startswith("#") and _same_device(facts, words[0], where.where):
                 return words[1].replace("\\040", " ")
     return where.mountpoint or None
+
+
+def _form_fault(facts: Facts, where: Target) -> str:
+    return directives.target_fault(where) if facts.distribution.family == "el" else _url_fault(where)
 
 
 def _url_fault(where: Target) -> str:

@@ -22,6 +22,7 @@ _NEEDS = {
     "crash": (((6, 1), "8.0.3", "its maple trees"), ((5, 10), "7.3.0", "its log's ring buffer")),
     "makedumpfile": (((5, 10), "1.6.9", "its log's ring buffer"),),
 }
+_PROFILE = "/etc/profile.d/kdumpwrap.sh"
 _DWARF5 = "2.35"  # binutils that read it in practice
 
 # "GNU objdump version 2.35.2-54.el9", "GNU nm (GNU Binutils for Debian) 2.40", "crash 8.0.2",
@@ -78,6 +79,10 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
     listed = inventory.packages(host) or {}
     package = "binutils" if name in _BINUTILS else name
     version = _version(listed[package][-1]) if package in listed else None
+    # what the fix of old binutils wrote: "export NM=/opt/rh/gcc-toolset-13/root/usr/bin/nm OBJDUMP=…"
+    named = re.search(rf"\b{name.upper()}=(\S+)", host.text(_PROFILE) or "")
+    if named and host.exists(named[1]):
+        return Tool(named[1], None)
     if host.is_dir("/usr/bin"):
         path = inventory.program(host, name)
         if version is None and package == "binutils" and facts.distribution.family == "el":
@@ -143,5 +148,5 @@ def _newer_binutils(facts: Facts) -> Tuple[Step, ...]:
         return fixes.by_hand(f"Install binutils {_DWARF5} or later, and name them: ADDR2LINE=, OBJDUMP=, NM=")
     directory = f"/opt/rh/{toolset}/root/usr/bin"
     names = " ".join(f"{name.upper()}={directory}/{name}" for name in _BINUTILS)
-    profile = Step("Let kdumpwrap use them", f"echo 'export {names}' >/etc/profile.d/kdumpwrap.sh")
+    profile = Step("Let kdumpwrap use them", f"echo 'export {names}' >{_PROFILE}")
     return (*fixes.install(facts, f"{toolset}-binutils"), profile)

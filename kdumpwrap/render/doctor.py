@@ -115,13 +115,17 @@ def _verdict(diagnosis: Diagnosis, style: Style) -> Tuple[str, ...]:
     return tuple(lines)
 
 
+def _step(step: Step) -> Dict[str, Json]:
+    return {"what": step.what, "command": step.command or None}
+
+
 def _object(check: Check) -> Dict[str, Json]:
     return {
         "check": check.name,
         "side": check.side,
         "status": check.status,
         "seen": check.seen,
-        "fix": [{"what": step.what, "command": step.command or None} for step in check.fix],
+        "fix": [] if check.status == "skip" else [_step(step) for step in check.fix],
         "cause": check.cause,
         "evidence": list(check.evidence),
     }
