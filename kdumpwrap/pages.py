@@ -61,9 +61,10 @@ class Site:
         write(str(self._directory / "index.html"), page)
 
 
-def _told(analysis: Analysis) -> Tuple[int, str]:
-    """How well a crash is told: the one with the least missing, then the newest, stands for its bug."""
-    return -len(analysis.problems), analysis.crash.time or ""
+def _told(analysis: Analysis) -> Tuple[bool, int, str]:
+    """How well a crash is told: the one with instructions, the least missing, and the newest, stands for its bug."""
+    report = summary.chosen(analysis)
+    return bool(report and report.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
 def log(analysis: Analysis) -> LogLines:

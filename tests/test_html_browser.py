@@ -105,10 +105,10 @@ class Browser:
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def requests(self) -> List[str]:
-        """Every address that was asked for since the last time, but for those of the browser's own first page."""
+        """Every address that our pages asked for since the last time (the browser's own first page has some, too)."""
         events = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]  # type: ignore[no-untyped-call]
-        asked = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
-        return [url for url in asked if not url.startswith("chrome:")]
+        asked = [one["params"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        return [one["request"]["url"] for one in asked if one["documentURL"].startswith("file:")]
 
     def _do(self, command: str, **arguments: Any) -> None:
         self.driver.execute_cdp_cmd(command, arguments)
