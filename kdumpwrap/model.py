@@ -61,6 +61,7 @@ class Frame:
     section: Optional[str] = None  # the module's section that `address` counts from
     locations: Tuple[Location, ...] = ()  # innermost inlined function first, the function itself last
     candidates: Tuple[int, ...] = ()  # possible addresses, only while the symbol stays ambiguous
+    candidate_locations: Tuple[Tuple[Location, ...], ...] = ()  # of each candidate, as `locations`
 
 
 @dataclass(frozen=True)

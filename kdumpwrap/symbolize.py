@@ -191,7 +191,8 @@ class Symbolizer:
             return None
         address = lookup(frame)
         for symbol in self.symbols(frame):
-            if symbol.section == frame.section and symbol.address <= address:
+            own = symbol.address + (frame.offset or 0) == frame.address  # and not a namesake
+            if own and symbol.section == frame.section and symbol.address <= address:
                 return symbol
         return self.objects[frame.module].enclosing(frame.section, address)
 

@@ -1,0 +1,43 @@
+"""Base + offset for the frames of a report; names that stand for several functions are settled or stay open."""
+
+from dataclasses import replace
+from typing import Dict, Iterator, Optional, Sequence, Tuple
+
+from kdumpwrap import namesakes
+from kdumpwrap.model import Frame, Instruction, Location, Report, Symbol
+from kdumpwrap.objects import Part, Place
+from kdumpwrap.symbolize import Symbolizer
+
+
+def placed(report: Report, symbolizer: Symbolizer) -> Report:
+    """``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous."""
+    frames = (*((report.ip,) if report.ip is not None else ()), *report.trace)
+    code = report.code if report.ip is not None else None
+
+    def read(ranges: Sequence[namesakes.Range]) -> Sequence[Sequence[Instruction]]:
+        jobs = [
+            (one.module, symbolizer.disassemble(Part(one.module, one.section), one.start, one.stop)) for one in ranges
+        ]
+        return [symbolizer.keep(module, job.result) or () for module, job in jobs]
+
+    def enclosing(frame: Frame, address: int) -> Optional[Symbol]:
+        found = symbolizer.objects.get(frame.module)
+        return found.enclosing(frame.section, address) if found else None
+
+    settled = namesakes.settle(frames, symbolizer.symbols, read, code=code, arch=report.arch, enclosing=enclosing)
+    done = [symbolizer.place(frame, symbols) for frame, symbols in zip(frames, settled)]
+    ip = done.pop(0) if report.ip is not None else None
+    return replace(report, ip=ip, trace=tuple(done))
+
+
+def candidates(frame: Frame) -> Iterator[Place]:
+    """What to ask for the lines of an ambiguous frame; nothing for one of a module, whose sections all begin at 0."""
+    if frame.module is None:
+        back = 0 if frame.exact else 1
+        yield from (Place(Part(None, None), max(address - back, 0)) for address in frame.candidates)
+
+
+def with_candidates(frame: Frame, located: Dict[Place, Tuple[Location, ...]]) -> Frame:
+    """``frame`` with the lines of its candidates."""
+    lines = tuple(located.get(place, ()) for place in candidates(frame))
+    return replace(frame, candidate_locations=lines) if lines else frame
