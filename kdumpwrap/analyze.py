@@ -9,7 +9,7 @@ from kdumpwrap import crashdir, crashfile, packages
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.excerpt import source
-from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, subject
+from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, Signature, subject
 from kdumpwrap.objects import Place, lookup, part
 from kdumpwrap.symbolize import Symbolizer
 
@@ -40,7 +40,8 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
     crash = crashdir.find(target, places.root)
     log = read(crash, places)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
-    return _finished(crash, kernel, [_judged(report) for report in log.reports], log.fatal, log.problems)
+    reports = tuple(_explained(_blamed(report)) for report in log.reports)
+    return _finished(crash, log, kernel, reports, _signature(reports, log.fatal), log.problems)
 
 
 def read(crash: Crash, places: Places) -> Log:
@@ -63,35 +64,52 @@ def read(crash: Crash, places: Places) -> Log:
 
 
 def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Iterator[Analysis]:
-    """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together."""
-    frames = (frame for _, log in crashes for report in log.reports for frame in _frames(report))
+    """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together.
+
+    What crashes of one bug have in common is asked once for all of them.
+    """
+    from kdumpwrap.shape import shape
+
+    shapes = [shape(log) for _, log in crashes]
+    distinct = tuple(dict.fromkeys(shapes))
+    frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
     symbolizer.load(frames, crashes[0][1].arch)
-    started = [_start(crash, log, symbolizer) for crash, log in crashes]
+    started = [_start(one, symbolizer) for one in distinct]
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
-    yield from (_analysis(case, located, symbolizer) for case in cases)
+    answers = {case.log: _answer(case, located, symbolizer) for case in cases}
+    for (crash, log), one in zip(crashes, shapes):
+        yield _analysis(crash, log, answers[one])
 
 
 # ---------------------------------------------------------------- the steps
 
 
 class _Case(NamedTuple):
-    """One crash on its way: first its reports get addresses, then the one it is about gets its instructions."""
+    """A log on its way: first its reports get addresses, then the one it is about gets its instructions."""
 
-    crash: Crash
     log: Log
     reports: Tuple[Report, ...]
     window: "Optional[Window]" = None
     evidence: "Optional[Evidence]" = None
 
 
-def _start(crash: Crash, log: Log, symbolizer: Symbolizer) -> _Case:
+class _Answer(NamedTuple):
+    """What is true of every crash with the same shape."""
+
+    kernel: Kernel
+    reports: Tuple[Report, ...]
+    signature: Optional[Signature]
+    problems: Tuple[Problem, ...]
+
+
+def _start(log: Log, symbolizer: Symbolizer) -> _Case:
     """Base + offset for every frame; objdump sets out for the function that is shown."""
     from kdumpwrap import evidence
 
     reports = tuple(_placed(report, symbolizer) for report in log.reports)
     index = subject(reports, log.fatal)
-    return _Case(crash, log, reports, None if index is None else evidence.start(reports[index], symbolizer))
+    return _Case(log, reports, None if index is None else evidence.start(reports[index], symbolizer))
 
 
 def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
@@ -104,9 +122,9 @@ def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
     return case._replace(evidence=evidence.gather(case.reports[index], case.window, symbolizer, case.log.arch))
 
 
-def _analysis(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Analysis:
-    """Lines for frames and instructions, the source, the judgement."""
-    crash, log = case.crash, case.log
+def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> _Answer:
+    """Lines for frames and instructions, the source, whom to ask."""
+    log = case.log
     index = subject(case.reports, log.fatal)
     reports = list(case.reports)
     slide = log.kernel_offset
@@ -123,26 +141,39 @@ def _analysis(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolize
         log.release,
         log.arch,
         str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
-        log.build_id or (vmlinux.build_id if vmlinux else None),
+        vmlinux.build_id if vmlinux else None,
         _slide(reports) if slide is None else slide,
     )
     problems = symbolizer.problems(frame for report in reports for frame in _frames(report))
-    if vmlinux and None not in (log.build_id, vmlinux.build_id) and log.build_id != vmlinux.build_id:
-        problems += (_other_build(kernel, vmlinux.build_id),)
-    return _finished(crash, kernel, [_judged(report) for report in reports], log.fatal, (*log.problems, *problems))
+    blamed = tuple(_blamed(report) for report in reports)
+    return _Answer(kernel, blamed, _signature(blamed, log.fatal), problems)
+
+
+def _analysis(crash: Crash, log: Log, answer: _Answer) -> Analysis:
+    """The answer as it stands for one crash: with its own registers and times, and what these explain."""
+    from kdumpwrap.shape import restored
+
+    kernel, problems = answer.kernel, (*log.problems, *answer.problems)
+    if log.build_id is not None:
+        if kernel.build_id not in (None, log.build_id):
+            problems += (_other_build(kernel, log.build_id),)
+        kernel = replace(kernel, build_id=log.build_id)
+    reports = tuple(_explained(restored(found, own)) for found, own in zip(answer.reports, log.reports))
+    return _finished(crash, log, kernel, reports, answer.signature, problems)
 
 
 def _finished(
-    crash: Crash, kernel: Kernel, reports: Sequence[Report], fatal: Optional[int], problems: Sequence[Problem]
+    crash: Crash,
+    log: Log,
+    kernel: Kernel,
+    reports: Tuple[Report, ...],
+    signature: Optional[Signature],
+    problems: Tuple[Problem, ...],
 ) -> Analysis:
-    from kdumpwrap import signature
-
-    index = subject(reports, fatal)
-    if index is None:
+    if not reports:
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
-        problems = (*problems, Problem(f"{what}: no report of a crash in this log"))
-    sign = signature.signature(reports[index]) if index is not None else None
-    return Analysis(crash, kernel, tuple(reports), fatal, sign, tuple(problems))
+        problems += (Problem(f"{what}: no report of a crash in this log"),)
+    return Analysis(crash, kernel, reports, log.fatal, signature, problems)
 
 
 # ---------------------------------------------------------------- one report
@@ -164,12 +195,25 @@ def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symboli
     return replace(report, ip=report.ip and lines(report.ip), trace=tuple(lines(frame) for frame in report.trace))
 
 
-def _judged(report: Report) -> Report:
-    """``report`` with whom to ask and why it happened."""
-    from kdumpwrap import culprit, explain
+def _blamed(report: Report) -> Report:
+    """``report`` with whom to ask."""
+    from kdumpwrap import culprit
 
-    report = replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+    return replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+
+
+def _explained(report: Report) -> Report:
+    """``report`` with why it happened."""
+    from kdumpwrap import explain
+
     return replace(report, explanation=explain.explain(report))
+
+
+def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Signature]:
+    from kdumpwrap import signature
+
+    index = subject(reports, fatal)
+    return signature.signature(reports[index]) if index is not None else None
 
 
 def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
@@ -201,9 +245,9 @@ def _slide(reports: Sequence[Report]) -> Optional[int]:
     return None
 
 
-def _other_build(kernel: Kernel, found: Optional[str]) -> Problem:
-    message = f"{kernel.vmlinux}: build id {found}, the crash is of {kernel.build_id}: not the build that crashed"
-    return Problem(message, packages.debuginfo(kernel.release or ""))
+def _other_build(found: Kernel, wanted: str) -> Problem:
+    message = f"{found.vmlinux}: build id {found.build_id}, the crash is of {wanted}: not the build that crashed"
+    return Problem(message, packages.debuginfo(found.release or ""))
 
 
 def _beside(crash: Crash) -> Optional[Path]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
 
 import typer
 
-from kdumpwrap import __version__, cli_crash, cli_doctor, options, output
+from kdumpwrap import __version__, cli_batch, cli_crash, cli_doctor, options, output
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def _common(
 
 app.command()(cli_doctor.doctor)
 app.command()(cli_crash.crash)
+app.command()(cli_batch.batch)
+app.command()(cli_batch.merge)
 
 
 @app.command("list")

@@ -1,0 +1,165 @@
+"""``kdumpwrap batch`` and ``kdumpwrap merge``: options in, crash after crash, print."""
+
+import contextlib
+import os
+import re
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
+
+import typer
+
+from kdumpwrap import options, output
+from kdumpwrap.errors import NoCrash, UsageError
+
+if TYPE_CHECKING:
+    from kdumpwrap.batch import Done
+    from kdumpwrap.groups import Row
+
+DONE, FAILED, PARTLY, INTERRUPTED = 0, 1, 3, 130
+
+_AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def batch(
+    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else as kdump.conf says."),
+    since: Optional[str] = typer.Option(None, "--since", metavar="TIME", help="2024-01-31, 2024-01-31T10:00, 7d, 12h."),
+    host: Optional[List[str]] = typer.Option(None, "--host", metavar="PATTERN", help="Of these hosts (repeatable)."),
+    release: Optional[List[str]] = typer.Option(
+        None, "--release", metavar="PATTERN", help="Of these kernels, as '5.14.*' (repeatable)."
+    ),
+    jobs: Optional[int] = typer.Option(
+        None, "--jobs", "-j", envvar="KDUMPWRAP_JOBS", metavar="N", min=1, help="Processes that read logs."
+    ),
+    save: bool = typer.Option(False, "--save", help="Keep kdumpwrap.json and kdumpwrap.txt beside each crash."),
+    html: Optional[str] = typer.Option(None, "--html", metavar="DIR", help="Write an index and a page for each bug."),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
+    from kdumpwrap import batch as many
+    from kdumpwrap import crashdir
+    from kdumpwrap.model import Problem
+    from kdumpwrap.tally import Tally
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, source_dir)
+    selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
+    top = where or crashdir.default_path(root)
+    found = crashdir.scan(top)
+    crashes = many.candidates(found.entries, selection)
+    tally, site = Tally(), None
+    if html:
+        from kdumpwrap import pages
+
+        site = pages.Site(html, str(top))
+    for path, why in found.unreadable:
+        tally.fail(Problem(f"{path}: {why}", f"sudo kdumpwrap batch {path}"))
+    if not crashes and tally.whole:
+        raise NoCrash(f"{top}: no crash here" + (" that fits" if found.entries else ""), f"kdumpwrap list {top}")
+    outcomes = many.outcomes(
+        crashes, places, selection, jobs=jobs or _processors(), save_below=top if save else None, reuse=not html
+    )
+    interrupted = False
+    with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
+        try:
+            for done in outcomes:
+                one = tally.add(done)
+                output.out(_line(done, one, raw=raw, json=json))
+                if site and one and done.analysis:
+                    site.add(done.analysis)
+                advance()
+        except KeyboardInterrupt:
+            interrupted = True
+    if not (raw or json):
+        from kdumpwrap.render import batch as renderer
+
+        output.out(renderer.text(tally.groups.sorted(), output.style()))
+    if site:
+        site.write(tuple(tally.problems()))
+    output.problems(tally.problems())
+    if interrupted:
+        output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit((DONE if tally.whole else PARTLY) if tally.told else FAILED)
+
+
+def merge(
+    files: List[str] = typer.Argument(
+        ..., metavar="FILE...", help="What 'batch --json' wrote on each host; - is stdin."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+) -> None:
+    """The bugs of many hosts, from what ``batch --json`` said on each of them."""
+    from kdumpwrap import fleet
+    from kdumpwrap.groups import Groups
+    from kdumpwrap.render import batch as renderer
+
+    options.one_format(raw, json)
+    groups, rows, bad = Groups(), 0, 0
+    for item in fleet.rows(files):
+        if isinstance(item, fleet.Bad):
+            output.error(item.message)
+            bad += 1
+        else:
+            groups.add(item)
+            rows += 1
+    bugs = groups.sorted()
+    output.out(renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style()))
+    if not rows and not bad:
+        raise NoCrash("no crash in what was given", "kdumpwrap batch --json >FILE")
+    raise typer.Exit((PARTLY if bad else DONE) if rows else FAILED)
+
+
+def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:
+    """What is printed of one crash as soon as it is done."""
+    if json and done.line is not None and done.wanted:
+        return done.line
+    if json and done.analysis is not None and done.wanted:
+        from kdumpwrap.render import json as json_renderer
+
+        return json_renderer.render(done.analysis)
+    if raw and row is not None:
+        from kdumpwrap.render import batch as renderer
+
+        return renderer.row(row)
+    return ""
+
+
+def _time(text: str) -> str:
+    """The time that ``--since`` means, as crashes have theirs: ISO 8601, local. Raises UsageError."""
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return (datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat(timespec="seconds")
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        raise UsageError(f"--since {text}: no time", "--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h") from None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
+    """What to call after each crash: it moves a bar, if standard error is a terminal where nothing else is shown."""
+    if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()) or total < 2:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("crashes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

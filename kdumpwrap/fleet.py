@@ -1,0 +1,77 @@
+"""The crashes of many hosts, from what ``batch --json`` said on each of them."""
+
+import re
+import sys
+from pathlib import Path
+from typing import IO, Iterator, NamedTuple, Optional, Sequence, Set, Tuple, Union
+
+from kdumpwrap.groups import Row, row
+from kdumpwrap.parse import ndjson
+
+_LINE = 64 << 20  # bytes: the largest logs give a few MB
+# the address that kdump names a directory with when the dump stays on the host
+_HERE = ("127.0.0.1", "::1", None)
+# "web1\t{…": what GNU parallel --tag puts before each line
+_TAGGED = re.compile(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
+
+
+class Bad(NamedTuple):
+    """Something in a file that is no crash."""
+
+    message: str
+
+
+def rows(files: Sequence[str]) -> Iterator[Union[Row, Bad]]:
+    """A row for each crash in ``files`` ("-": standard input), the same crash once; and what is no crash in them.
+
+    A dump that stayed on its host has no host's name: it gets the tag before its line (GNU parallel --tag), else the
+    name of its file without its suffix.
+    """
+    seen: Set[Tuple[Optional[str], str, Optional[str]]] = set()
+    for file in files:
+        try:
+            for number, line in enumerate(_lines(file), 1):
+                found = _row(line, file)
+                if found is None:
+                    yield Bad(f"{'standard input' if file == '-' else file}, line {number}: not of batch --json")
+                    continue
+                if isinstance(found, Row):
+                    key = (found.host, found.path, found.time)
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                yield found
+        except OSError as error:
+            yield Bad(f"{file}: {error.strerror}")
+
+
+def _row(line: str, file: str) -> Union[Row, Bad, None]:
+    tagged = _TAGGED.match(line)
+    analysis = ndjson.parse(line[tagged.end() :] if tagged else line)
+    if analysis is None:
+        return None
+    found = row(analysis)
+    host = analysis.crash.host
+    if host in _HERE:
+        host = (tagged["tag"] if tagged else None) or (Path(file).stem if file != "-" else host)
+    if found is None:
+        where = f"{host}: " if host else ""
+        why = analysis.problems[0].message if analysis.problems else f"{analysis.crash.path}: no report of a crash"
+        return Bad(f"{where}{why}")
+    return found._replace(host=host)
+
+
+def _lines(file: str) -> Iterator[str]:
+    if file == "-":
+        yield from _cut(sys.stdin.buffer)
+        return
+    with Path(file).open("rb") as opened:
+        yield from _cut(opened)
+
+
+def _cut(opened: IO[bytes]) -> Iterator[str]:
+    """The lines that are not empty; one that has no end in sight is given in pieces, which are no JSON."""
+    for line in iter(lambda: opened.readline(_LINE), b""):
+        text = line.decode("utf-8", "backslashreplace").strip()
+        if text:
+            yield text

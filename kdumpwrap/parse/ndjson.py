@@ -1,0 +1,112 @@
+"""What ``--json`` wrote, read back: as much of it as groups and rows are made of. Any line will do."""
+
+import json
+from typing import Dict, List, Optional, Tuple, Union
+
+from kdumpwrap.model import Analysis, Crash, Culprit, Frame, Kernel, Location, Problem, Report, Signature, Suspect
+
+SCHEMA = "kdumpwrap/1"
+_LONGEST = 64 << 20  # bytes of a line; the largest logs give a few MB
+
+Json = Union[None, bool, int, float, str, "List[Json]", "Dict[str, Json]"]
+
+
+def parse(line: str) -> Optional[Analysis]:
+    """The analysis in ``line``, with the report it is about alone; None when it is no object of ``kdumpwrap/1``."""
+    if len(line) > _LONGEST:
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return analysis(value) if isinstance(value, dict) else None
+
+
+def analysis(value: "Dict[str, Json]") -> Optional[Analysis]:
+    """The same of an object that was read already."""
+    crash, kernel = _object(value.get("crash")), _object(value.get("kernel"))
+    path = _text(crash.get("path"))
+    if value.get("schema") != SCHEMA or path is None:
+        return None
+    reports, index = _objects(value.get("reports")), _number(value.get("fatal"))
+    fatal = index if index is not None and 0 <= index < len(reports) else None
+    about = reports[len(reports) - 1 if fatal is None else fatal : len(reports) if fatal is None else fatal + 1]
+    signature = _object(value.get("signature"))
+    id, text = _text(signature.get("id")), _text(signature.get("text"))
+    return Analysis(
+        Crash(
+            path,
+            _text(crash.get("dmesg")),
+            _text(crash.get("vmcore")),
+            _text(crash.get("host")),
+            _text(crash.get("time")),
+        ),
+        Kernel(_text(kernel.get("release")), _text(kernel.get("arch")), _text(kernel.get("vmlinux"))),
+        tuple(_report(report) for report in about),
+        0 if about and fatal is not None else None,
+        Signature(id, text or "") if id else None,
+        tuple(
+            Problem(_text(problem.get("message")) or "", _text(problem.get("hint")) or "")
+            for problem in _objects(value.get("problems"))
+        ),
+    )
+
+
+def _report(value: "Dict[str, Json]") -> Report:
+    culprit, suspect, ip = _object(value.get("culprit")), _object(value.get("suspect")), _object(value.get("ip"))
+    symbol, module = _text(culprit.get("symbol")), _text(suspect.get("module"))
+    return Report(
+        _text(value.get("kind")) or "oops",
+        _text(value.get("headline")) or "",
+        _number(value.get("line")) or 0,
+        ip=_frame(ip) if ip else None,
+        trace=tuple(_frame(frame) for frame in _objects(value.get("trace"))),
+        culprit=Culprit(symbol, *_place(culprit), _text(culprit.get("why")) or "") if symbol else None,
+        suspect=_suspect(module, suspect) if module else None,
+    )
+
+
+def _suspect(module: str, value: "Dict[str, Json]") -> Suspect:
+    symbol, file, line = _text(value.get("symbol")), _text(value.get("file")), _number(value.get("line"))
+    return Suspect(module, _text(value.get("flags")) or "", symbol, file, line)
+
+
+def _place(value: "Dict[str, Json]") -> Tuple[Optional[str], Optional[str], Optional[int]]:
+    return _text(value.get("module")), _text(value.get("file")), _number(value.get("line"))
+
+
+def _frame(value: "Dict[str, Json]") -> Frame:
+    return Frame(
+        _text(value.get("symbol")),
+        _address(value.get("offset")),
+        _address(value.get("size")),
+        _text(value.get("module")),
+        certain=value.get("certain") is True,
+        locations=tuple(
+            Location(_text(place.get("function")), _text(place.get("file")), _number(place.get("line")))
+            for place in _objects(value.get("locations"))
+        ),
+    )
+
+
+def _object(value: Json) -> "Dict[str, Json]":
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Json) -> "List[Dict[str, Json]]":
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Json) -> Optional[str]:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Json) -> Optional[int]:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _address(value: Json) -> Optional[int]:
+    try:
+        return int(value, 16) if isinstance(value, str) and len(value) < 24 else None
+    except ValueError:
+        return None

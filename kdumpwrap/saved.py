@@ -1,0 +1,196 @@
+"""Answers kept beside the crashes: kdumpwrap.json and kdumpwrap.txt, written whole or not at all, and believed only
+while all that they were made of is still the same.
+
+This runs as root in directories that others may write to: no link is followed, and no other name is touched.
+"""
+
+import contextlib
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+from kdumpwrap import __version__, debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Analysis, Crash
+from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import text as text_renderer
+
+JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
+_KEY = "saved"  # of the stamp in kdumpwrap.json, behind the keys of --json
+_TEMPORARY = ".kdumpwrap-"  # .kdumpwrap-4711-kdumpwrap.json: process 4711 is writing it
+_LARGEST = 64 << 20  # bytes of an answer that is read back
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+# a file as it was found: path, bytes, nanoseconds of its last change; the path alone when it is not there
+File = List[Union[str, int]]
+
+
+@dataclass
+class Known:
+    """What there is to answer with, looked up once for each release and module."""
+
+    places: Places
+    _files: Dict[Tuple[Optional[str], Optional[str], Optional[Path]], List[File]] = field(default_factory=dict)
+
+    def files(self, crash: Crash, release: Optional[str], modules: Sequence[str]) -> List[File]:
+        """The vmlinux and the files of ``modules`` that would be taken now."""
+        own = beside(crash)
+        return [file for name in (None, *modules) for file in self._of(name, release, own)]
+
+    def _of(self, module: Optional[str], release: Optional[str], own: Optional[Path]) -> List[File]:
+        key = (module, release, own)
+        if key not in self._files:
+            paths: Sequence[Path] = ()
+            if module is not None:
+                paths = debuginfo.modules((module,), release, self.places, own)[module]
+            else:
+                with contextlib.suppress(KdumpwrapError):
+                    paths = (debuginfo.vmlinux(release, self.places, own),)
+            self._files[key] = [_file(str(path)) for path in paths]
+        return self._files[key]
+
+
+def beside(crash: Crash) -> Optional[Path]:
+    """The directory of ``crash``, if it holds a vmlinux or modules of its own."""
+    directory = os.path.dirname(crash.dmesg or crash.vmcore or "")  # noqa: PTH120 for each of ten thousand
+    try:
+        names = os.listdir(directory) if directory else []  # noqa: PTH208
+    except OSError:
+        return None
+    return Path(directory) if any(name.startswith("vmlinux") or ".ko" in name for name in names) else None
+
+
+def load(crash: Crash, known: Known) -> Optional[str]:
+    """What ``--json`` would say of ``crash``, if it was saved and is still true; else None."""
+    try:
+        value = json.loads(_read(f"{crash.path}/{JSON}"))
+        stamp = value.pop(_KEY)
+        then = {key: stamp[key] for key in ("version", "inputs", "options", "debuginfo", "sources", "text")}
+        now = {
+            "version": __version__,
+            "inputs": _inputs(crash),
+            "options": _options(known.places),
+            "debuginfo": known.files(crash, value["kernel"]["release"], [str(name) for name in stamp["modules"]]),
+            "sources": [_file(file[0]) for file in stamp["sources"]],
+            "text": _file(f"{crash.path}/{TEXT}")[1],
+        }
+        return json_renderer.line(value) if then == now and value["crash"]["path"] == crash.path else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def save(crash: Crash, analysis: Analysis, known: Known, root: Path) -> None:
+    """Write both files into the directory of ``crash``, below ``root``. Raises KdumpwrapError when that cannot be."""
+    text = text_renderer.render(analysis).encode("utf-8", "backslashreplace")
+    frames = [frame for report in analysis.reports for frame in (report.ip, *report.trace) if frame is not None]
+    modules = sorted({frame.module for frame in frames if frame.module is not None})
+    sources = [_file(str(report.source.path)) for report in analysis.reports if report.source is not None]
+    value = json_renderer.as_dict(analysis)
+    value[_KEY] = {
+        "version": __version__,
+        "inputs": [[*file] for file in _inputs(crash)],
+        "options": [*_options(known.places)],
+        "modules": [*modules],
+        "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, modules)],
+        "sources": [[*file] for file in sources or [_file(str(known.places.root / "usr/src/debug"))]],
+        "text": len(text),
+    }
+    try:
+        descriptor = _open_directory(crash.path, root)
+        try:
+            _replace(descriptor, {TEXT: text, JSON: json_renderer.line(value).encode()})
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise KdumpwrapError(f"{crash.path}: the answer cannot be saved: {error.strerror}") from None
+
+
+# ---------------------------------------------------------------- what an answer was made of
+
+
+def _inputs(crash: Crash) -> List[File]:
+    return [_file(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
+
+
+def _options(places: Places) -> List[str]:
+    named = [places.root, *([places.vmlinux] if places.vmlinux else []), *places.module_dirs, *places.source_dirs]
+    return [str(path) for path in named]
+
+
+def _file(path: str) -> File:
+    try:
+        status = os.stat(path)  # noqa: PTH116 for each of ten thousand
+    except OSError:
+        return [path]
+    return [path, status.st_size, status.st_mtime_ns]
+
+
+# ---------------------------------------------------------------- reading and writing
+
+
+def _read(path: str) -> bytes:
+    """A regular file that nobody but us, or root, has written. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_size > _LARGEST:
+            raise PermissionError
+        return file.read(_LARGEST)
+
+
+def _open_directory(path: str, root: Path) -> int:
+    """A descriptor of ``path``, from ``root`` on without following a link. Raises OSError."""
+    descriptor = os.open(root, _DIRECTORY)
+    for name in Path(path).relative_to(root).parts:
+        try:
+            inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _replace(directory: int, files: Dict[str, bytes]) -> None:
+    """Write ``files`` under other names, all of them, and then put them in place in their order."""
+    _sweep(directory)
+    written: List[Tuple[str, str]] = []
+    try:
+        for name, data in files.items():
+            temporary = f"{_TEMPORARY}{os.getpid()}-{name}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(temporary, flags, 0o600, dir_fd=directory)
+            written.append((temporary, name))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        for temporary, name in written:
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        for temporary, _ in written:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+        raise
+
+
+def _sweep(directory: int) -> None:
+    """Remove what was left behind by those who were killed while they wrote."""
+    for name in os.listdir(directory):
+        process = name[len(_TEMPORARY) :].partition("-")[0]
+        if name.startswith(_TEMPORARY) and process.isdecimal() and not _lives(int(process)):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+
+
+def _lives(process: int) -> bool:
+    if process == os.getpid():
+        return False  # of our own, only what a namesake left
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,0 +1,60 @@
+"""What a batch comes to: the groups, what failed and why, and how it ended."""
+
+from collections import Counter
+from typing import Counter as CounterOf
+from typing import Iterator, List, Optional
+
+from kdumpwrap.batch import Done
+from kdumpwrap.groups import Groups, Row, row
+from kdumpwrap.model import Problem
+
+_NAMED = 100  # problems of a kind that are written out
+
+
+class Tally:
+    """Counts crashes as they are done; of each no more than its row is looked at."""
+
+    def __init__(self) -> None:
+        self.groups = Groups()
+        self.seen = 0  # crashes that were looked at, wanted or not
+        self.told = 0  # of which there is a report
+        self._failures: List[Problem] = []
+        self._problems: CounterOf[Problem] = Counter()
+
+    def add(self, done: Done) -> Optional[Row]:
+        """Count ``done``; its row, None when there is nothing to tell of it."""
+        self.seen += 1
+        if not done.wanted:
+            return None
+        if done.failure is not None:
+            self._failures.append(done.failure)
+        if done.analysis is None:
+            return None
+        found = row(done.analysis)
+        if found is None:
+            self._failures += done.analysis.problems
+            return None
+        self._problems.update(done.analysis.problems)
+        self.groups.add(found)
+        self.told += 1
+        return found
+
+    def fail(self, problem: Problem) -> None:
+        """Something that is no crash, but was to be looked at."""
+        self._failures.append(problem)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all was done, and nothing was missing."""
+        return not self._failures and not self._problems
+
+    def problems(self) -> Iterator[Problem]:
+        """What was missing, each thing once with the number of crashes it concerns; then each crash that failed."""
+        common = sorted(self._problems.items(), key=lambda item: -item[1])
+        for problem, count in common[:_NAMED]:
+            yield problem._replace(message=f"{problem.message} ({count} crashes)") if count > 1 else problem
+        if len(common) > _NAMED:
+            yield Problem(f"{len(common) - _NAMED} other things were missing", "kdumpwrap batch --json")
+        yield from self._failures[:_NAMED]
+        if len(self._failures) > _NAMED:
+            yield Problem(f"{len(self._failures) - _NAMED} other crashes could not be analysed")
