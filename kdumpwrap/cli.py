@@ -77,23 +77,21 @@ def list_command(
     root: Path = options.ROOT,
 ) -> None:
     """Every crash on this host, newest last."""
-    from kdumpwrap import crashdir
+    from kdumpwrap import crashdir, kdumpconf
+    from kdumpwrap.render import crashes as renderer
 
     options.one_format(raw, json)
-    entries = crashdir.entries(where or crashdir.default_path(root))
-    rows = [(entry, crashdir.release(entry.crash)) for entry in entries]
-    if json:
-        from kdumpwrap.render import json as renderer
-
-        output.out("".join(renderer.entry(entry, release) for entry, release in rows))
-    elif raw:
-        from kdumpwrap.render import raw as raw_renderer
-
-        output.out(raw_renderer.crash_list(rows))
-    else:
-        from kdumpwrap.render import text
-
-        output.out(text.crash_list(rows))
+    top = where or crashdir.default_path(root)
+    found = crashdir.scan(top)
+    rows = [renderer.Listed(entry, crashdir.release(entry.crash)) for entry in found.entries]
+    output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
+    for path, why in found.unreadable:
+        output.error(f"{path}: {why}", f"sudo kdumpwrap list {path}")
+    if not rows and not found.unreadable:
+        output.error(
+            f"{top}: no crash here", (kdumpconf.elsewhere(root) if where is None else "") or "kdumpwrap doctor"
+        )
+    raise typer.Exit(PARTLY if found.unreadable else DONE)
 
 
 @app.command()

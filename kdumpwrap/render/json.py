@@ -3,7 +3,7 @@
 import json
 from typing import Dict, List, Optional, Sequence, Union
 
-from kdumpwrap.model import Analysis, Code, Entry, Frame, Instruction, Listing, Problem, Report, Source
+from kdumpwrap.model import Analysis, Code, Frame, Instruction, Listing, Problem, Report, Source
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -49,24 +49,6 @@ def as_dict(analysis: Analysis) -> Dict[str, Json]:
         "signature": {"id": signature.id, "text": signature.text} if signature else None,
         "problems": problems(analysis.problems),
     }
-
-
-def entry(one: Entry, release: Optional[str]) -> str:
-    """One crash of ``list``."""
-    crash = one.crash
-    return line(
-        {
-            "schema": SCHEMA,
-            "time": crash.time,
-            "host": crash.host,
-            "release": release,
-            "vmcore_bytes": one.vmcore_bytes,
-            "dmesg": crash.dmesg,
-            "vmcore": crash.vmcore,
-            "incomplete": list(one.incomplete),
-            "path": crash.path,
-        }
-    )
 
 
 def resolved(expression: str, found: Frame) -> str:

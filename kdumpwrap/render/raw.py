@@ -1,9 +1,9 @@
 """``--raw``: one fact a line, fields split by one TAB. New keys and columns are only ever added at the end."""
 
 import re
-from typing import Iterator, Optional, Sequence, Tuple, Union
+from typing import Iterator, Optional, Tuple, Union
 
-from kdumpwrap.model import Analysis, Entry, Frame, Instruction, Listing, Location, Problem, Report, Source, subject
+from kdumpwrap.model import Analysis, Frame, Instruction, Listing, Location, Problem, Report, Source, subject
 
 Value = Union[str, int, None]
 
@@ -31,22 +31,6 @@ def escape(value: Value) -> str:
 def address(value: Optional[int]) -> str:
     """An address, offset or size: ``0x…``, empty when unknown."""
     return "" if value is None else f"{value:#x}"
-
-
-def crash_list(entries: Sequence[Tuple[Entry, Optional[str]]]) -> str:
-    """``list``: ``TIME  HOST  RELEASE  VMCORE-BYTES  HAS-DMESG  PATH`` for each crash and its release."""
-    return "".join(
-        row(
-            entry.crash.time,
-            entry.crash.host,
-            release,
-            entry.vmcore_bytes,
-            int(entry.crash.dmesg is not None),
-            entry.crash.path,
-        )
-        + "\n"
-        for entry, release in entries
-    )
 
 
 def resolved(expression: str, frame: Frame) -> str:
@@ -155,4 +139,6 @@ def _escaped(match: "re.Match[str]") -> str:
     if character in _NAMED:
         return _NAMED[character]
     code = ord(character)
+    if 0xDC80 <= code < 0xDD00:  # a byte of a file's name that is not UTF-8
+        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

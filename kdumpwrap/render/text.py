@@ -1,10 +1,10 @@
 """The report for people: what happened, where, whom to ask, then the evidence. Nothing is wrapped."""
 
 import re
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model import Analysis, Entry, Frame, Instruction, Listing, Location, Report, Source, subject
+from kdumpwrap.model import Analysis, Frame, Instruction, Listing, Location, Report, Source, subject
 from kdumpwrap.where import short, telling
 
 # control characters, and those that turn the direction of what stands behind them
@@ -37,24 +37,6 @@ def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = Fals
     if chosen is None:
         lines += _about(analysis, None, style)
     return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def crash_list(entries: Sequence[Tuple[Entry, Optional[str]]]) -> str:
-    """``list``: a line for each crash and its release, with what is missing."""
-    rows = []
-    for entry, release in entries:
-        crash = entry.crash
-        size = "no vmcore" if entry.vmcore_bytes is None else f"{entry.vmcore_bytes / 1e6:.0f} MB"
-        missing = [] if crash.dmesg else ["no dmesg"]
-        missing += [f"{clean(name)}" for name in entry.incomplete]
-        time = (crash.time or "").replace("T", " ")
-        rows.append((time, clean(crash.host), clean(release), size, clean(crash.path), ", ".join(missing)))
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    lines = []
-    for time, host, release, size, path, missing_words in rows:
-        head = f"{time:{widths[0]}}  {host:{widths[1]}}  {release:{widths[2]}}  {size:>{widths[3]}}  {path}"
-        lines.append(f"{head}  ({missing_words})" if missing_words else head)
-    return "".join(f"{line}\n" for line in lines)
 
 
 def resolved(expression: str, frame: Frame, style: Style = PLAIN) -> str:
