@@ -139,6 +139,4 @@ def _escaped(match: "re.Match[str]") -> str:
     if character in _NAMED:
         return _NAMED[character]
     code = ord(character)
-    if 0xDC80 <= code < 0xDD00:  # a byte of a file's name that is not UTF-8
-        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
