@@ -176,7 +176,7 @@ def _memory(facts: Facts, found: List[Path]) -> Iterator[Check]:
         limits = memory.available(meminfo or _NOWHERE, _NOWHERE, _NOWHERE, lambda _: (resource.RLIM_INFINITY,) * 2)
     if not size or not limits:
         return
-    short = memory.lacking(memory.FULL, size, limits)
+    short = memory.lacking(size, limits)
     if short is None:
         yield Check("memory", "ok", f"{human(min(limit.bytes for limit in limits))} for crash", side=_SIDE)
         return

@@ -1,6 +1,8 @@
 """Which programs and packages a host has, by its files or, in an sosreport, by its list of packages."""
 
+import os
 import re
+import shutil
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from kdumpwrap.doctor.host import Host
@@ -9,7 +11,9 @@ _PROGRAMS = ("/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/l
 
 
 def program(host: Host, name: str) -> Optional[str]:
-    """The path of a program, or None."""
+    """The path of a program, or None. On this host PATH counts too, and the directories that only root's has."""
+    if host.live:
+        return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_PROGRAMS)))
     return host.any(*(f"{directory}/{name}" for directory in _PROGRAMS))
 
 

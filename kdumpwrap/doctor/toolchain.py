@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from typing import Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap.doctor import defaults, fixes, inventory
@@ -12,7 +11,6 @@ from kdumpwrap.model import Check, Step
 
 _BINUTILS = ("nm", "objdump", "addr2line")
 _SECONDS = 20.0
-_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # not on the PATH of a user who is not root
 
 # binutils of each release, where the tree has the programs but cannot run them
 _BINUTILS_OF = {7: "2.27", 8: "2.30", 9: "2.35", 10: "2.41"}
@@ -74,7 +72,7 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
     host = facts.host
     if host.live:
         wanted = os.environ.get(name.upper(), "") if name != "makedumpfile" else ""
-        path = shutil.which(wanted or name, path=f"{os.environ.get('PATH', os.defpath)}:{_PATH}")
+        path = inventory.program(host, wanted or name)
         return Tool(path, _ask(path) if path else None)
     listed = inventory.packages(host) or {}
     package = "binutils" if name in _BINUTILS else name

@@ -1,0 +1,56 @@
+"""Running doctor in the tests: without root's rights, and where / looks like a tree."""
+
+import subprocess
+import sys
+from typing import Dict, List, Mapping, Optional
+
+import doctor_sandbox
+from conftest import Result, ToolDir, environment
+from doctor_hosts import Tree
+
+NOBODY = 65534
+# run once as we are: then all is imported, also where nobody may not read the interpreter's own directory
+AS_NOBODY = f"""
+import contextlib, io, locale, os, sys
+import kdumpwrap.cli
+sys.argv[0] = "kdumpwrap"
+if os.geteuid() == 0:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            kdumpwrap.cli.main()
+        except SystemExit:
+            pass
+    os.setgroups([])
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+kdumpwrap.cli.main()
+"""
+ENTER = """
+set -eu
+for directory in etc boot var sys proc/sys/kernel; do mount --bind "$TREE/$directory" "/$directory"; done
+for file in cmdline iomem meminfo; do mount --bind "$TREE/proc/$file" "/proc/$file"; done
+exec "$@"
+"""
+
+
+def as_nobody(*arguments: str, env: Optional[Mapping[str, Optional[str]]] = None) -> Result:
+    command = [sys.executable, "-c", AS_NOBODY, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(env), timeout=120, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def live(tree: Tree, tools: ToolDir) -> Dict[str, List[str]]:
+    """``doctor --raw`` where / looks like the tree, with these tools first on PATH."""
+    for name in ("kexec", "makedumpfile", "crash"):
+        tools.fake(name, "echo 0.0")
+    doctor = [sys.executable, "-m", "kdumpwrap", "doctor", "--raw"]
+    command = [*doctor_sandbox.namespace(), "sh", "-c", ENTER, "enter", *doctor]
+    env = {**environment(tools.first), "TREE": str(tree.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert done.stderr == ""
+    return rows(Result(done.returncode, done.stdout, done.stderr))
+
+
+def rows(result: Result) -> Dict[str, List[str]]:
+    """``--raw`` by check; of several rows of one check the last."""
+    return {row.split("\t")[0]: row.split("\t")[1:] for row in result.stdout.splitlines()}
