@@ -45,7 +45,7 @@ def crash(
     places = options.places(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
         _session(target, places, rung, timeout)
-    asked = commands or crashcmd.commands_of(sys.stdin.read())
+    asked = commands or crashcmd.commands_of(sys.stdin.buffer.read().decode("utf-8", "backslashreplace"))
     outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout)
     whole = all(answer.complete for answer in outcome.answers)
     said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)

@@ -30,7 +30,8 @@ _PROMPT = b"crash> "
 _ASKED = b"(y or n) "  # gdb, on a terminal: "Quit this debugging session? (y or n) "
 _GDB_FAILED = b"A problem internal to GDB has been detected"
 _READ = 1 << 16
-_GRACE = 10.0  # seconds for crash to come back after Ctrl-C, or to go after quit
+_INTERRUPTED = 5.0  # seconds for crash to come back after Ctrl-C
+_GRACE = 10.0  # seconds for a prompt after an answer, and to go after quit
 _POLL = 0.5
 _TAIL = 4096  # bytes in which gdb's message stands before its question
 
@@ -138,7 +139,7 @@ class CrashSession:
             # what was typed ahead is lost with the interrupt
             self._child.sendintr()
             try:
-                rest = self._read(self._sentinel(), _GRACE)
+                rest = self._read(self._sentinel(), _INTERRUPTED)
             except _Expired as hung:
                 self.kill()
                 raise CrashDied(expired.text + hung.text, End(None, None), time.monotonic() - start) from None

@@ -15,7 +15,7 @@ from kdumpwrap.tools.crash import CrashDied, CrashSession, End, plain_path
 from kdumpwrap.vmcore import causes, memory
 from kdumpwrap.vmcore.causes import WORDS
 from kdumpwrap.vmcore.files import ModuleFile, Subject
-from kdumpwrap.vmcore.memory import FULL, Limit
+from kdumpwrap.vmcore.memory import Limit
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, reached, rung
 from kdumpwrap.vmcore.workplace import Workplace
 from kdumpwrap.vmcore_facts import Answer
@@ -107,7 +107,7 @@ class Ladder:
 
     def _first(self) -> Rung:
         """The highest rung that can start within the memory there is; the last one is tried in any case."""
-        if memory.lacking(FULL, self.size, self.limits) is None:
+        if memory.lacking(self.size, self.limits) is None:
             return PLAIN
         self._failures.append(Failure(crash_failure.MEMORY))
         return LEAST

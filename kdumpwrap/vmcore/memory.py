@@ -47,9 +47,9 @@ def available(
     return tuple(sorted(found, key=lambda limit: (limit.kind, limit.bytes)))
 
 
-def lacking(need: "dict[str, Need]", size: int, limits: Tuple[Limit, ...]) -> Optional[Limit]:
-    """The limit under which crash with this ``need`` cannot even start on a vmlinux of ``size`` bytes; None: it may."""
-    return next((limit for limit in limits if limit.bytes < need[limit.kind].start * size * _DOUBT), None)
+def lacking(size: int, limits: Tuple[Limit, ...]) -> Optional[Limit]:
+    """The limit under which crash cannot even start on a vmlinux of ``size`` bytes, but for --minimal; None: it may."""
+    return next((limit for limit in limits if limit.bytes < FULL[limit.kind].start * size * _DOUBT), None)
 
 
 def tight(size: int, limits: Tuple[Limit, ...]) -> Optional[Limit]:

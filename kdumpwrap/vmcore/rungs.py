@@ -1,11 +1,10 @@
 """The ways to start crash(8), the most first, and which to try after a failure."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.errors import UsageError
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
-from kdumpwrap.vmcore.memory import FULL, MINIMAL, Need
 
 
 class Rung(NamedTuple):
@@ -13,19 +12,17 @@ class Rung(NamedTuple):
 
     name: str
     options: Tuple[str, ...]
-    need: Dict[str, Need]
     means: str  # for whoever reads its answers
 
 
-PLAIN = Rung("plain", (), FULL, "")
-REDUCED = Rung("reduced", ("--no_kmem_cache", "--no_modules"), FULL, "without slab caches (kmem -s) and modules")
+PLAIN = Rung("plain", (), "")
+REDUCED = Rung("reduced", ("--no_kmem_cache", "--no_modules"), "without slab caches (kmem -s) and modules")
 ZERO_EXCLUDED = Rung(
     "zero-excluded",
     (*REDUCED.options, "--zero_excluded"),
-    FULL,
     "without slab caches and modules; pages that the dump lacks read as zero",
 )
-LEAST = Rung("minimal", ("--minimal",), MINIMAL, "with log, dis, rd, sym, eval and set alone")
+LEAST = Rung("minimal", ("--minimal",), "with log, dis, rd, sym, eval and set alone")
 RUNGS = (PLAIN, REDUCED, ZERO_EXCLUDED, LEAST)
 
 # where a failure leads; a kind that is not here ends it all

@@ -1,0 +1,453 @@
+"""Sessions with a crash that misbehaves: small programs that speak as crash(8) does until something happens."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import List, Tuple
+
+import pexpect
+import pytest
+from conftest import Result, RunCli, ToolDir, environment
+
+RELEASE = "5.14.0-503.el9.x86_64"
+BANNER = f"Linux version {RELEASE} (mockbuild@x) (gcc) #1 SMP PREEMPT_DYNAMIC Thu Nov 14"
+
+# speaks like crash 8.0.2: its prompt, eval, quit; `start` and `answer` say what is special about it
+CRASH = """#!{python}
+import os, signal, sys, time
+args = sys.argv[1:]
+if args == ["--version"]:
+    print("\\ncrash {version}"); sys.exit(0)
+if args[:1] == ["--osrelease"]:
+    print("{release}"); sys.exit(0)
+with open({log!r}, "a") as file:
+    file.write(" ".join(args) + "\\n")
+minimal = "--minimal" in args
+def say(text):
+    sys.stdout.write(text); sys.stdout.flush()
+{start}
+while True:
+    say("crash> ")
+    line = sys.stdin.readline()
+    command = line.strip()
+    if not line:
+        sys.exit(1)
+    if command == "quit":
+        sys.exit(0)
+    if command.startswith("eval 0x"):
+        say("hexadecimal: %s  \\n    decimal: 7  \\n      octal: 7\\n     binary: 0111\\n" % command[7:])
+    elif command in ("mod", "mod -t"):
+        say("")
+    elif command == "rd -a linux_banner":
+        say("ffffffff82000000:  {banner}\\n")
+    elif minimal and command.split()[0] not in ("log", "sym"):
+        say("crash: %s: command not available in minimal mode\\n" % command.split()[0])
+    else:
+{answer}
+"""
+ANSWER = 'say("%s of %s\\n" % (command, os.getpid()))'
+
+
+class Fake:
+    """A crash directory, and a crash program for it."""
+
+    def __init__(self, path: Path, tools: ToolDir, run_cli: RunCli) -> None:
+        self.path, self.tools, self.run_cli = path, tools, run_cli
+        self.log = path / "starts"
+        self.vmlinux = path / "vmlinux"
+        self.vmlinux.write_text(f"\0{BANNER}\n\0")
+        self.crash = path / "127.0.0.1-2024-11-14-10:00:00"
+        self.crash.mkdir()
+        (self.crash / "vmcore").write_bytes(b"KDUMP   " + bytes(100))
+
+    def program(self, start: str = "", answer: str = ANSWER, *, version: str = "8.0.2", banner: str = BANNER) -> None:
+        indented = "".join(f"        {line}\n" for line in answer.splitlines())
+        body = CRASH.format(
+            python=sys.executable,
+            version=version,
+            release=RELEASE,
+            log=str(self.log),
+            start=start,
+            answer=indented,
+            banner=banner,
+        )
+        self.tools.fake("crash", body)
+
+    def run(self, *arguments: str, stdin: str = "", cwd: "Path | None" = None) -> Result:
+        args = ("--vmlinux", str(self.vmlinux), *arguments)
+        return self.run_cli("crash", self.crash, *args, env=self.tools.first, stdin=stdin, cwd=cwd, timeout=60)
+
+    def answers(self, *commands: str, options: Tuple[str, ...] = ()) -> "Tuple[List[dict[str, object]], Result]":
+        asked = [word for command in commands for word in ("-c", command)]
+        result = self.run("--json", *options, *asked)
+        return [json.loads(line) for line in result.stdout.splitlines()], result
+
+    @property
+    def starts(self) -> List[str]:
+        """The options of each start."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [" ".join(line.split()[2:-2]) for line in lines]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, tool_dir: ToolDir, run_cli: RunCli) -> Fake:
+    return Fake(tmp_path, tool_dir, run_cli)
+
+
+# ---------------------------------------------------------------- what is asked and shown
+
+
+def test_each_answer_under_its_command(fake: Fake) -> None:
+    fake.program(answer='say("answer to %s\\n" % command)')
+    result = fake.run("-c", "bt -a", "-c", "log")
+    assert result == Result(0, "crash> bt -a\nanswer to bt -a\n\ncrash> log\nanswer to log\n", "")
+    assert fake.run("--raw", "-c", "bt -a", "-c", "log").stdout == "answer to bt -a\nanswer to log\n"
+
+
+def test_json_has_one_object_for_each_answer(fake: Fake) -> None:
+    fake.program(answer='say("answer to %s\\n" % command)')
+    rows, result = fake.answers("bt", "log")
+    assert result.status == 0
+    assert [list(row) for row in rows] == [["command", "output", "complete", "seconds"]] * 2
+    assert [(row["command"], row["output"], row["complete"]) for row in rows] == [
+        ("bt", "answer to bt\n", True),
+        ("log", "answer to log\n", True),
+    ]
+
+
+def test_both_files_are_named_and_crashrc_is_not_read(fake: Fake) -> None:
+    fake.program()
+    fake.run("-c", "bt")
+    words = fake.log.read_text().split()
+    assert words[:2] == ["-s", "--no_crashrc"]
+    assert words[-2:] == [str(fake.vmlinux), str(fake.crash / "vmcore")]
+
+
+def test_without_a_terminal_the_commands_come_from_standard_input(fake: Fake) -> None:
+    fake.program(answer='say("answer to %s\\n" % command)')
+    result = fake.run("--raw", stdin="bt\n\n# a remark\n  log  \n")
+    assert result.stdout == "answer to bt\nanswer to log\n"
+
+
+@pytest.mark.parametrize(
+    ("stdin", "arguments"),
+    [("", ()), ("\n# nothing\n", ()), ("", ("-c", "bt\nlog")), ("", ("-c", "sym " + "x" * 1500)), ("", ("-c", "bt é"))],
+    ids=["nothing", "no command", "two lines", "longer than crash takes", "not ASCII"],
+)
+def test_what_cannot_be_asked_is_wrong_usage(fake: Fake, stdin: str, arguments: Tuple[str, ...]) -> None:
+    fake.program()
+    result = fake.run(*arguments, stdin=stdin)
+    assert result.status == 2
+    assert fake.starts == []
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_rung_is_wrong_usage(fake: Fake) -> None:
+    fake.program()
+    assert fake.run("--rung", "highest", "-c", "bt").status == 2
+
+
+def test_rung_forces_one(fake: Fake) -> None:
+    fake.program()
+    result = fake.run("--rung", "reduced", "-c", "bt")
+    assert (result.status, fake.starts) == (0, ["--no_kmem_cache --no_modules"])
+
+
+def test_a_prompt_in_an_answer_does_not_end_it(fake: Fake) -> None:
+    text = "crash> log\ncrash> \nhexadecimal: 7\ncrash> eval 0x1\nQuit this debugging session? (y or n) "
+    fake.program(answer=f"say({text!r}); time.sleep(1.5); say('the end\\n')")
+    rows, result = fake.answers("log", "log")
+    assert [row["output"] for row in rows] == [text + "the end\n"] * 2
+    assert result.status == 0
+
+
+def test_an_answer_may_end_without_a_newline_and_hold_carriage_returns(fake: Fake) -> None:
+    fake.program(answer=r"say('a\r\nb\tc\x00\xff')")
+    rows, _ = fake.answers("log")
+    assert rows[0]["output"] == "a\r\nb\tc\0ÿ"
+
+
+def test_an_answer_of_16_megabytes_arrives_whole(fake: Fake) -> None:
+    fake.program(answer="for i in range(250000): sys.stdout.write('%062d\\n' % i)\nsay('crash> \\n')")
+    start = time.monotonic()
+    rows, result = fake.answers("rd x 1000000")
+    output = str(rows[0]["output"])
+    assert (result.status, len(output)) == (0, 250000 * 63 + 8)
+    assert output.startswith("0" * 62 + "\n")
+    assert output.endswith("249999\ncrash> \n")
+    assert time.monotonic() - start < 20
+
+
+def test_nothing_in_an_answer_reaches_the_terminal_as_an_escape(fake: Fake) -> None:
+    fake.program(answer=r"say('\x1b]0;x\x07 [red] \x1b[31m\u202e\n')")
+    for form in ((), ("--raw",), ("--json",)):
+        result = fake.run(*form, "-c", "log")
+        assert "\x1b" not in result.stdout + result.stderr
+        assert "\u202e" not in result.stdout
+
+
+# ---------------------------------------------------------------- what must not happen on the host
+
+
+def test_crash_finds_no_gdbinit_and_leaves_no_core(fake: Fake, tmp_path: Path) -> None:
+    """gdb reads ./.gdbinit and ~/.gdbinit in spite of --no_crashrc."""
+    fake.program(answer="say('%s %s %s\\n' % (os.getcwd(), os.environ['HOME'], os.listdir('.')))")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / ".gdbinit").write_text("shell touch here\n")
+    words = fake.run("--raw", "-c", "pwd", cwd=work).stdout.split()
+    assert words[0] != str(work)
+    assert words[1] not in (str(work), os.environ.get("HOME"))
+    assert words[2] == "[]"
+    assert not Path(words[0]).exists()
+    fake.program(answer="import resource; say('%s\\n' % (resource.getrlimit(resource.RLIMIT_CORE),))")
+    assert fake.run("--raw", "-c", "x").stdout == "(0, 0)\n"
+
+
+def test_when_memory_runs_out_the_kernel_takes_crash_first(fake: Fake) -> None:
+    fake.program(answer="say(open('/proc/self/oom_score_adj').read())")
+    assert fake.run("--raw", "-c", "x").stdout == "1000\n"
+
+
+def test_a_file_that_a_command_wrote_is_kept_and_named(fake: Fake) -> None:
+    fake.program(answer="open('log.txt', 'w').write('x')")
+    result = fake.run("-c", "log > log.txt")
+    path = Path(result.stderr.split("crash wrote ")[1].splitlines()[0])
+    try:
+        assert (result.status, path.read_text()) == (0, "x")
+    finally:
+        path.unlink()
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
+
+
+@pytest.mark.parametrize("name", ["a b", "x@ffff", "x|y", "x;touch z"])
+def test_a_path_that_crash_would_read_as_something_else_is_linked(fake: Fake, tmp_path: Path, name: str) -> None:
+    fake.program(answer="say(' '.join(os.path.realpath(a) for a in args[-2:]) + '\\n')")
+    directory = tmp_path / name
+    fake.crash.rename(directory)
+    fake.crash = directory
+    result = fake.run("--raw", "-c", "x")
+    assert result.stdout == f"{fake.vmlinux} {directory / 'vmcore'}\n"
+    assert not set("@|; ") & set(fake.log.read_text().split(" --no_crashrc ")[1].strip().replace(" ", "", 1))
+
+
+# ---------------------------------------------------------------- the ladder
+
+DIES = {
+    "its message": "say('crash: cannot allocate any more memory!\\n'); sys.exit(1)",
+    "gdb's question": (
+        "say('utils.c:671: internal-error: virtual memory exhausted: can\\'t allocate 163066556 bytes.\\n"
+        "A problem internal to GDB has been detected,\\nfurther debugging may prove unreliable.\\n"
+        "Quit this debugging session? (y or n) ')\n"
+        "while sys.stdin.readline().strip() != 'y': say('Please answer y or n.\\n(y or n) ')\n"
+        "sys.exit(1)"
+    ),
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+@pytest.mark.parametrize("how", DIES)
+def test_it_steps_down_when_crash_dies_of_memory_at_its_start(fake: Fake, how: str) -> None:
+    lines = DIES[how].replace("\n", "\n    ")
+    fake.program(start=f"if not minimal:\n    {lines}", answer="say('the log\\n')")
+    rows, result = fake.answers("log", "bt")
+    assert fake.starts == ["", "--no_kmem_cache --no_modules", "--minimal"]
+    assert [(row["command"], row["complete"]) for row in rows] == [("log", True), ("bt", False)]
+    assert result.status == 3
+    assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
+    assert ("was killed" if how == "SIGKILL" else "not enough memory") in result.stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize("how", DIES)
+def test_what_kills_crash_is_asked_lower_and_the_rest_once_more(fake: Fake, how: str) -> None:
+    lines = DIES[how].replace("\n", "\n    ")
+    fake.program(answer=f"if command == 'bt -a':\n    say('PID: 1\\n')\n    {lines}\nelse:\n    say('whole\\n')")
+    rows, result = fake.answers("sys", "bt -a", "log")
+    assert fake.starts == ["", "", "--no_kmem_cache --no_modules", "--minimal"]
+    assert [row["complete"] for row in rows] == [True, False, True]
+    assert str(rows[1]["output"]).startswith("PID: 1\n")  # the piece is kept
+    assert [row["output"] for row in rows[::2]] == ["whole\n"] * 2
+    assert result.status == 3
+    assert "the answer to `bt -a` is cut off or not to be trusted" in result.stderr
+
+
+def test_answers_of_a_broken_run_are_not_whole_even_before_it_broke(fake: Fake) -> None:
+    """Every start dies at the same command, so what came before was never said by a run that ended well."""
+    fake.program(answer="say('whole\\n')\nif command == 'bt': sys.exit(1)")
+    rows, result = fake.answers("log", "bt", options=("--rung", "plain"))
+    assert [row["complete"] for row in rows] == [True, False]  # log was asked again, alone
+    assert fake.starts == ["", ""]
+    fake.log.unlink()
+    fake.program(answer="say('whole\\n')", start="import atexit; atexit.register(os._exit, 1)")
+    rows, result = fake.answers("log", options=("--rung", "plain"))
+    assert (rows[0]["output"], rows[0]["complete"]) == ("whole\n", False)
+    assert result.status == 3
+
+
+def test_memory_that_runs_out_in_an_answer_without_crash_dying(fake: Fake) -> None:
+    fake.program(answer="say('PID: 1\\nbt: cannot allocate any more memory!\\n' if command == 'bt' else 'whole\\n')")
+    rows, result = fake.answers("bt", "log")
+    assert [row["complete"] for row in rows] == [False, True]
+    assert result.status == 3
+    assert "not enough memory" in result.stderr
+
+
+def test_another_kernels_vmlinux_is_noticed_with_minimal_too(fake: Fake) -> None:
+    """``crash --minimal`` itself starts with any vmlinux, and answers from wrong addresses."""
+    fake.program(banner=BANNER.replace("#1", "#2"))
+    rows, result = fake.answers("log", options=("--rung", "minimal"))
+    assert (result.status, rows[0]["complete"], rows[0]["output"]) == (1, False, "")
+    assert f"{fake.vmlinux} is another kernel's vmlinux" in result.stderr
+
+
+# ---------------------------------------------------------------- causes
+
+
+@pytest.mark.parametrize(
+    ("start", "version", "line"),
+    [
+        ("crash: cannot determine length of symbol: log_end", "7.2.3", "crash 7.2.3 is too old for kernel 5.14.0"),
+        ("crash: invalid structure member offset: task_struct_state", "7.3.0", "which needs 8.0.0 or newer"),
+        ("crash: invalid structure size: task_struct", "8.0.4", "crash 8.0.4 does not know kernel 5.14.0"),
+        ("diskdump: uncompress failed: no zstd compression support", "7.3.1", "crash 7.3.1 is too old for a zstd dump"),
+        ("diskdump: uncompress failed: no lzo compression support", "8.0.4", "cannot unpack the dump"),
+        ("crash: something new", "8.0.4", "crash failed: crash: something new"),
+    ],
+)
+def test_one_line_says_why(fake: Fake, start: str, version: str, line: str) -> None:
+    fake.program(start=f"say({start!r} + '\\n'); sys.exit(1)", version=version)
+    result = fake.run("-c", "bt")
+    assert (result.status, result.stdout) == (1, "")
+    assert line in result.stderr.splitlines()[0]
+    assert result.stderr.count("kdumpwrap: ") == 1
+
+
+def test_crash_is_not_there(fake: Fake) -> None:
+    result = fake.run_cli(
+        "crash", fake.crash, "--vmlinux", fake.vmlinux, "-c", "bt", env={**fake.tools.alone, "CRASH": None}
+    )
+    assert result.status == 1
+    assert result.stderr.startswith("kdumpwrap: crash is not installed\nhint: ")
+
+
+def test_the_environment_names_another_crash(fake: Fake, tmp_path: Path) -> None:
+    fake.program(answer="say('mine\\n')")
+    mine = tmp_path / "tools" / "my-crash"
+    (tmp_path / "tools" / "crash").rename(mine)
+    args = ("crash", fake.crash, "--vmlinux", fake.vmlinux, "--raw", "-c", "x")
+    assert fake.run_cli(*args, env={"CRASH": str(mine)}).stdout == "mine\n"
+
+
+def test_a_command_that_never_ends_is_interrupted_and_the_others_answered(fake: Fake) -> None:
+    forever = (
+        "say('1\\n')\ntry:\n    while command == 'repeat 1': time.sleep(0.1)\nexcept KeyboardInterrupt: say('\\n')"
+    )
+    fake.program(answer=forever)
+    rows, result = fake.answers("repeat 1", "log", options=("--timeout", "2"))
+    assert [row["complete"] for row in rows] == [False, True]
+    assert str(rows[0]["output"]).startswith("1\n")
+    assert result.status == 3
+    assert "crash did not answer within 2 s (time limit)" in result.stderr
+
+
+def test_a_start_that_never_ends(fake: Fake) -> None:
+    fake.program(start="say('reading\\n'); time.sleep(1000)")
+    result = fake.run("--timeout", "1", "-c", "bt")
+    assert (result.status, result.stdout) == (1, "")
+    assert "crash did not answer within 1 s (time limit)" in result.stderr.splitlines()[0]
+
+
+def test_nothing_that_crash_started_outlives_it(fake: Fake, tmp_path: Path) -> None:
+    """Deaf to Ctrl-C, with a child that keeps the terminal open."""
+    pids = tmp_path / "pids"
+    deaf = (
+        "import subprocess; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        f"open({str(pids)!r}, 'a').write('%d %d ' % (os.getpid(), child.pid))\n"
+        "time.sleep(1000)"
+    )
+    fake.program(answer=deaf)
+    result = fake.run("--timeout", "1", "--rung", "plain", "-c", "x")
+    assert result.status == 1
+    time.sleep(0.2)
+    for pid in pids.read_text().split():
+        stat = Path(f"/proc/{pid}/stat")
+        assert not stat.exists() or stat.read_text().split(") ")[1].startswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "is not a kernel dump: it is empty"),
+        (b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\x3e\0" + bytes(99), "but an ELF file of another kind"),
+    ],
+    ids=["empty", "an executable"],
+)
+def test_what_crash_would_take_for_something_else_is_not_given_to_it(fake: Fake, content: bytes, line: str) -> None:
+    fake.program()
+    (fake.crash / "vmcore").write_bytes(content)
+    result = fake.run("-c", "bt")
+    assert (result.status, fake.starts) == (1, [])
+    assert line in result.stderr
+
+
+def test_a_fifo_is_not_opened(fake: Fake) -> None:
+    fake.program()
+    (fake.crash / "vmcore").unlink()
+    os.mkfifo(fake.crash / "vmcore")
+    result = fake.run("-c", "bt")
+    assert (result.status, fake.starts) == (1, [])
+
+
+# ---------------------------------------------------------------- at a terminal
+
+
+def test_a_session_at_the_terminal(fake: Fake) -> None:
+    fake.program(answer="say('%s %s\\n' % (command, os.get_terminal_size().columns))")
+    args = ["-m", "kdumpwrap", "crash", str(fake.crash), "--vmlinux", str(fake.vmlinux)]
+    env = {**environment(fake.tools.first), "TERM": "xterm"}
+    with pexpect.spawn(sys.executable, args, env=env, timeout=20, dimensions=(24, 77)) as user:
+        user.expect_exact("crash> ")
+        user.send("width\r")
+        user.expect_exact("width 77\r\n")
+        user.setwinsize(50, 133)
+        time.sleep(0.3)
+        user.send("width\r")
+        user.expect_exact("width 133\r\n")
+        user.send("quit\r")
+        user.expect(pexpect.EOF)
+        user.wait()
+        assert user.exitstatus == 0
+
+
+def test_a_session_whose_crash_breaks_down_ends_with_3(fake: Fake) -> None:
+    fake.program(answer="os.kill(os.getpid(), signal.SIGKILL)")
+    args = ["-m", "kdumpwrap", "crash", str(fake.crash), "--vmlinux", str(fake.vmlinux)]
+    with pexpect.spawn(sys.executable, args, env=environment(fake.tools.first), timeout=20) as user:
+        user.expect_exact("crash> ")
+        user.send("bt\r")
+        user.expect_exact("crash was killed (signal 9)")
+        user.expect(pexpect.EOF)
+        user.wait()
+        assert user.exitstatus == 3
+
+
+def test_ctrl_c_while_answers_are_awaited_takes_crash_with_it(fake: Fake) -> None:
+    fake.program(answer=f"open({str(fake.path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(1000)")
+    args = [sys.executable, "-m", "kdumpwrap", "crash", str(fake.crash), "--vmlinux", str(fake.vmlinux), "-c", "x"]
+    with subprocess.Popen(
+        args, env=environment(fake.tools.first), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as it:
+        for _ in range(200):
+            if (fake.path / "pid").exists() and (fake.path / "pid").read_text():
+                break
+            time.sleep(0.1)
+        it.send_signal(signal.SIGINT)
+        _, stderr = it.communicate(timeout=20)
+    assert (it.returncode, b"Traceback" in stderr) == (130, False)
+    assert not Path(f"/proc/{(fake.path / 'pid').read_text()}").exists()
