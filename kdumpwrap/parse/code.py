@@ -21,6 +21,8 @@ _S390 = re.compile(
 def words(text: str) -> Optional[List[str]]:
     """The words of ``text`` when it holds nothing but dumped words, their marks kept; else None."""
     found = text.split()
+    if len(found) > 1 and not _WORD.match(found[-1]):
+        found.pop()  # cut, with the line
     if not found or len(found) > _MAX or not all(_WORD.match(word) for word in found):
         return None
     return found

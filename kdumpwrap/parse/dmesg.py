@@ -14,10 +14,10 @@ _STAMP = re.compile(
 )
 _CALLER = re.compile(r"\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\] ")  # [ T123] without a time
 
-# ">> <4>": quoted in a mail, and the level that console and dmesg -r print
+# ">> <4>": quoted in a mail, and the level that console and dmesg -r print ("<48> 83 40" is code, wrapped by a mailer)
 # (">000003ff7fd10aca: 9601201f" is s390's mark of the faulting instruction)
 _QUOTE = re.compile(r"(?!>[0-9a-f]{16}:)(?:[>|] ?){1,8}")
-_LEVEL = re.compile(r"<\d{1,3}>|kern *:\w{1,8} *: ")
+_LEVEL = re.compile(r"<\d{1,3}>(?! [0-9a-f]{2}(?: |$))|kern *:\w{1,8} *: ")
 # "4,1234,5678901,-;": /dev/kmsg and extended netconsole; microseconds
 _KMSG = re.compile(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
 # "[Wed Dec 20 10:51:06 2023] ": dmesg -T
@@ -120,6 +120,6 @@ def _prefix(text: str) -> _Prefix:
             time = int(match["micro"]) / 1e6
         elif pattern is _CALLER:
             caller = match["caller"]
-        found = found or (pattern is not _QUOTE and pattern is not _LOGIN)
+        found = found or pattern is not _QUOTE
         syslog = syslog or pattern is _DATE
     return _Prefix(end, time, caller, found, foreign, syslog)

@@ -111,12 +111,11 @@ class Draft:
         text = line.text.strip()
         if not text:
             return
-        self._before, before = self._read(text, line.text, self._before), self._before
-        if self._before:
-            self._seen(line)
+        what = self._read(text, line.text, self._before)
+        if what:  # else somebody else's line between those of the report
+            self._before = what
             self._width = len(text)
-        elif before == "code" and self._krnl:
-            self._before = before  # noise between the lines of "Krnl Code:"
+            self._seen(line)
 
     def _read(self, text: str, raw: str, before: str) -> str:
         """What kind of line it was; "" when nothing was understood."""
@@ -132,9 +131,11 @@ class Draft:
             if found and self._words is not None and len(self._words) < _MAX_WORDS:
                 self._words.extend(found)
                 return "code"
-            self.section = OTHER
         what = self._stack(text) if self.section in (TRACE, BREAKING) else ""
-        return what or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
+        what = what or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
+        if what and self.section == DUMP and what != "code":
+            self.section = OTHER
+        return what
 
     # ------------------------------------------------------------ the stack
 

@@ -27,7 +27,6 @@ _ROWS: Tuple["re.Pattern[str]", ...] = (
     re.compile(r"FAR: 0x(?P<addr>[0-9a-f]{16})$"),
     # Failing address: 0000200030f55000 TEID: 0000200030f55803     failing address: 0000000000000000
     re.compile(r"[Ff]ailing address: (?P<addr>[0-9a-f]{16})(?: TEID: (?P<teid>[0-9a-f]{16}))?"),
-    re.compile(r"CM = \d, WnR = (?P<wnr>[01])"),
     # syz-fuzzer/4405 is trying to release lock (&mm->mmap_lock) at:     swapper/30/0 [HC0[0]:SC1[1]:HE1:SE0] takes:
     re.compile(
         r"(?P<comm>\S.{0,63}?)/(?P<pid>\d+) (?:is trying to|\[HC|is freeing memory|just changed the state|"
@@ -42,7 +41,7 @@ _ROWS: Tuple["re.Pattern[str]", ...] = (
     re.compile(r"CPU (?P<cpu>\d{1,5})$"),  # el6
 )
 _WORDS = re.compile(
-    r" of size | at addr |by task |#PF|ESR|FAR: |ailing address| (?:at|of|to) 0x|WnR|/\d+ (?:is|\[|just|still)|comm \"|"
+    r" of size | at addr |by task |#PF|ESR|FAR: |ailing address| (?:at|of|to) 0x|/\d+ (?:is|\[|just|still)|comm \"|"
     r"pid: |for process|^CPU \d"
 )
 

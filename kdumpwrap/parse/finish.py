@@ -111,17 +111,23 @@ def _fault(draft: Draft) -> Optional[int]:
 
 
 def _access(draft: Draft, arch: Optional[str]) -> Optional[str]:
+    """Whether the bad address was read, written or executed: said in words, or by a bit of the error code."""
     said = draft.facts.get("access", "").lower()
-    if said:
-        return "execute" if said == "instruction" else said
-    if "wnr" in draft.facts:
-        return "write" if draft.facts["wnr"] == "1" else "read"
-    teid = _number(draft.facts.get("teid"))
-    if teid is not None and teid & 0xC00:  # the fetch-store indication, bits 52 and 53
+    if said or "instruction fetch" in draft.headline:
+        return said if said in ("read", "write") else "execute"
+    if draft.kind not in _POINTERS:
+        return None
+    teid, error = _number(draft.facts.get("teid")), _number(draft.facts.get("code"))
+    if arch == "s390x" and teid is not None and teid & 0xC00:  # the fetch-store indication
         return "write" if teid & 0x400 else "read"
-    error = _number(draft.facts.get("code"))
-    if error is not None and draft.kind in _POINTERS and arch in ("x86_64", "i386"):
+    if arch == "aarch64" and error is not None and error >> 26 in (0x20, 0x21, 0x24, 0x25):  # instruction, data abort
+        return "execute" if error >> 26 < 0x24 else "write" if error & 1 << 6 else "read"
+    if arch in ("x86_64", "i386") and error is not None:
         return "execute" if error & 16 else "write" if error & 2 else "read"
+    if arch in ("ppc64le", "ppc64") and "dsisr" in draft.registers:
+        return "write" if draft.registers["dsisr"] & 1 << 25 else "read"
+    if arch == "riscv64":
+        return {12: "execute", 13: "read", 15: "write"}.get(draft.registers.get("cause", 0))
     return None
 
 
@@ -145,7 +151,7 @@ def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Fram
     frames: List[Frame] = []
     for frame in draft.frames:
         pointed = frame.exact or bool(frames and trace.enters(frames[-1]))
-        if not frames and arch not in ("x86_64", "i386"):
+        if not frames and (arch not in ("x86_64", "i386") or draft.kind == "kfence"):
             again = ip is not None and ip.exact and trace.same(ip, frame)
             pointed = pointed or again or (arch == "aarch64" and frame.offset == 0)
         frames.append(replace(frame, exact=True) if pointed and not frame.exact else frame)

@@ -12,11 +12,15 @@ MAX_MODULES = 4096
 # CPU: 2 UID: 0 PID: 132253 Comm: kworker/u96:0 Kdump: loaded Not tainted 6.12.0-180.el10.x86_64 #1 PREEMPT(voluntary)
 _TASK = re.compile(
     r"CPU: (?P<cpu>\d{1,6})(?: UID: \d{1,10})? (?:PID|Pid): (?P<pid>\d{1,10}) ?,? ?[Cc]omm: "
-    r"(?P<comm>.{0,64}?)(?P<state>(?: ve: \w+)?(?: Kdump: loaded)? (?:Not tainted|Tainted:).*)?$"
+    r"(?P<comm>.{0,64}?)(?: ve: \w+)?(?: Kdump: loaded)? (?P<state>(?:Not tainted|Tainted:).*)$"
 )
-_TASK_CUT = re.compile(r"CPU: (?P<cpu>\d{1,6})(?: UID: \d{1,10})?(?: PID: (?P<pid>\d{1,10})(?= ))?")
+# the same, cut before the state: the name may be cut as well, unless something follows it
+_TASK_CUT = re.compile(
+    r"CPU: (?P<cpu>\d{1,6})(?= )(?: UID: \d{1,10})?(?: PID: (?P<pid>\d{1,10})(?= ))?"
+    r"(?: Comm: (?P<comm>.{1,64}?)(?: ve: | Kdump: ))?"
+)
 # Pid: 21606, comm: sh Tainted: GF          ---------------    2.6.32-358.23.2.el5.x86_64 #1 Inspur SA5212M4
-_OLD_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>.{0,64}?)(?P<state> +(?:Not tainted|Tainted:).*)?$")
+_OLD_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?:(?P<comm>.{0,64}?) +(?P<state>(?:Not tainted|Tainted:).*)$)?")
 # Pid: 1246375, comm: su 5.14.0-503.35.1.el9_5.x86_64 #1 SMP … (libcfs)
 _LIBCFS_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>\S{1,16}) (?P<release>\d\S{3,64}) #\d")
 # "      Not tainted 4.13.0-rc1+ #4", "      Tainted: G        W      X  -------  ---  5.14.0-438.el9s.x86_64+rt #1"
@@ -24,10 +28,14 @@ _STATE = re.compile(r"\s*(?P<state>(?:Not tainted|Tainted:).*)$")
 # 4.18.0-159.el8.x86_64+debug #1 Tainted: G        W --------- -  -     (lockdep)
 _LOCKDEP_STATE = re.compile(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?:Not tainted|Tainted:).*)$")
 
+_WORD = re.compile(r"\S+")
+_LETTERS = re.compile(r"[A-Za-z-]{1,32}$")  # "PF", "OE", "-------", "O--------------"
 # what stands before " #1"
 _RELEASE = re.compile(r"\s*\(?(?P<release>\d[\w.+~-]{2,100}|syzkaller)(?P<build> #\d+)?")
 # what a release that is not followed by " #1" must end in to be believed whole
-_WHOLE = re.compile(r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.]\w+)*$")
+_WHOLE = re.compile(
+    r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.-](?:debug|rt|64k|kdump)){0,2}$"
+)
 
 # swapper/14      R  running task        0     0      1 0x00000000       (sched_show_task to 5.10)
 _SHOW_TASK = re.compile(
@@ -73,7 +81,7 @@ def task(text: str) -> Optional[Task]:
         return None
     match = _LOCKDEP_STATE.match(text)
     if match:
-        return Task(taint=_state(match["state"])[0], release=match["release"])
+        return Task(taint=_closed_letters(match["state"]), release=match["release"])
     match = _STATE.match(text)
     if match:
         letters, release = _state(match["state"])
@@ -88,28 +96,34 @@ def shown_task(text: str) -> Optional[Task]:
 
 
 def _state(text: str) -> Tuple[Optional[str], Optional[str]]:
-    """Taint letters and release of "Tainted: G OE ------- 5.14.0-503.el9.x86_64 #1"."""
-    at = text.find("Not tainted")
-    if at >= 0:
-        return "", _release(text[at + len("Not tainted") :])
-    at = text.find("Tainted:")
-    if at < 0:
-        return None, None
+    """Taint letters and release of "Tainted: G OE ------- 5.14.0-503.el9.x86_64 #1".
+
+    Letters with no release behind them may be the first of more: they are not told.
+    """
+    _, clean, rest = text.partition("Not tainted")
+    if clean:
+        return "", _release(rest)
+    letters, rest = _letters(text.partition("Tainted:")[2])
+    return (letters if rest else None), _release(rest)
+
+
+def _closed_letters(text: str) -> Optional[str]:
+    """Taint letters of lockdep, behind whose state nothing stands: RHEL's dashes close them."""
+    if text.startswith("Not tainted"):
+        return ""
+    return _letters(text.partition("Tainted:")[2])[0] if text.rstrip().endswith("-") else None
+
+
+def _letters(text: str) -> Tuple[str, str]:
+    """The letters in front of the release, and the release with all that stands behind it."""
     letters: List[str] = []
-    rest = text[at + len("Tainted:") :]
-    words = rest.split()
-    for index, word in enumerate(words):
-        if word.startswith("["):  # 6.12: "Tainted: [W]=WARN, [O]=OOT_MODULE" stands on a line of its own
-            letters.extend(re.findall(r"\[([A-Za-z])\]=", " ".join(words[index:])))
-            return "".join(letters), None
-        bare = word.strip("-")
-        if len(bare) > 12 or not re.fullmatch(r"[A-Za-z]*", bare):
-            at = rest.find(word)
-            return "".join(letters), _release(rest[at:])
-        if bare == "syzkaller":
-            return "".join(letters), bare
-        letters.extend(bare)
-    return "".join(letters), None
+    for word in _WORD.finditer(text):
+        if word[0].startswith("["):  # 6.12: "Tainted: [W]=WARN, [O]=OOT_MODULE" has a line of its own
+            return "".join(re.findall(r"\[([A-Za-z])\]=", text)), ""
+        if word[0] == "syzkaller" or not _LETTERS.match(word[0]):
+            return "".join(letters), text[word.start() :]
+        letters.extend(word[0].replace("-", ""))
+    return "".join(letters), ""
 
 
 def _release(text: str) -> Optional[str]:
@@ -117,9 +131,9 @@ def _release(text: str) -> Optional[str]:
     if match is None:
         return None
     release = match["release"]
-    if match["build"] or _WHOLE.search(release):
+    if match["build"] or match.end() < len(text.rstrip()) or _WHOLE.search(release):
         return release
-    return None if match.end() >= len(text.rstrip()) else release
+    return None  # cut at the end of the line
 
 
 def modules(text: str) -> Optional[Tuple[LoadedModule, ...]]:

@@ -225,7 +225,7 @@ bug report
 """
 
 _SPEAKER = r"(?:(?:(?:NMI )?watchdog|rcu|traps|mce|CPU\d+|SLUB|kmemleak): ){0,2}"
-_ADDR = r"(?P<addr>\(null\)|(?:0x)?[0-9a-fA-F]{1,16})"
+_ADDR = r"(?P<addr>\(null\)|0x[0-9a-f]{1,16}\b|[0-9a-f]{16}\b|[0-9a-f]{8}\b)"
 _PLAIN = re.compile(r"[A-Za-z: -]+(?![A-Za-z: ?*{-])")
 _AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}\])?)"
 

@@ -10,6 +10,7 @@ from kdumpwrap.parse.headline import Headline
 from kdumpwrap.parse.preamble import Preamble
 
 MAX_REPORTS = 1000  # a log that warns ten thousand times tells nothing new after that
+_END = 4096  # bytes in which the log's last time is looked for
 _SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
 # what a log that begins in the middle of a report begins with
@@ -52,12 +53,12 @@ class _Tail:
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
             if block:
-                self._last = block
+                self._last = (self._last + block[-_END:])[-_END:]
                 yield block
 
     def end(self) -> Optional[float]:
         """Time of the last line that has one."""
-        for raw in reversed(self._last[-4096:].split(b"\n")):
+        for raw in reversed(self._last.split(b"\n")):
             for line in reversed(dmesg.parse(0, raw)):
                 if line.time is not None:
                     return line.time
@@ -74,6 +75,7 @@ class _Reader:
         self._boot = 0
         self._told: Optional[banner.Banner] = None
         self._seen = 0  # lines that hold something
+        self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
         self._preamble = Preamble()
 
@@ -99,10 +101,11 @@ class _Reader:
         else:
             self._headline(line, found)
         self._seen += bool(line.text.strip())
+        self._first = line.caller if self._seen == 1 else self._first
 
     def _body(self, line: LogLine) -> None:
         draft = self._open.get(line.caller) or self._looked_at(line)
-        if draft is None and not self.drafts and self._seen < 3 and line.text.strip():
+        if draft is None and not self.drafts and self._begins(line):
             draft = Draft(line, Headline("oops", "headless", "", {}), self._boot)
             draft.section = "trace"
             draft.feed(line)
@@ -115,6 +118,10 @@ class _Reader:
             del self._open[line.caller]
             return
         draft.feed(line)
+
+    def _begins(self, line: LogLine) -> bool:
+        """Whether this is the first line of the log, or the second of a context whose first one was cut."""
+        return bool(line.text.strip()) and (not self._seen or (self._seen == 1 and line.caller == self._first))
 
     def _looked_at(self, line: LogLine) -> Optional[Draft]:
         """The stall because of which this CPU was made to show its stack, if that is missing still."""

@@ -7,8 +7,8 @@ Values = List[Tuple[str, int]]
 
 # RAX: 0000000000000000 RBX: ffff…     RSP: 0018:ffffa2b8c773f9d0 EFLAGS: 00010246     CS:  0010 DS: 0000     EAX: c0…
 _X86 = re.compile(
-    r"(?P<name>[RE](?:[ABCD]X|[SD]I|[BS]P)|R\d{1,2}|E?FLAGS|CR[0-8]|DR[0-7]|[CDEFGS]S|knlGS|PKRU|ORIG_RAX):\s{0,4}"
-    r"(?:[0-9a-f]{4}:)?(?P<value>[0-9a-f]{4,16})(?:\((?:0000|[0-9a-f]{4})\))?(?=[ (]|$)"
+    r"(?P<name>R(?:[ABCD]X|[SD]I|[BS]P|\d{1,2})|E(?:[ABCD]X|[SD]I|[BS]P)|EFLAGS|CR[0-8]|DR[0-7]|[CDEFGS]S|knlGS|PKRU|"
+    r"ORIG_RAX):\s{0,4}(?:[0-9a-f]{4}:)?(?P<value>[0-9a-f]{16}|[0-9a-f]{8}|[0-9a-f]{4})(?=[ (]|$)"
 )
 # x29: ffff800008233b50 x28: ffff6e308300a080     sp : ffff800008233b50     pstate: 60000005     r10: 00000000
 _ARM = re.compile(

@@ -33,6 +33,7 @@ _MORE_WORDS = (
     b"LustreError",
     b"Slab corruption",
     b"unreferenced object",
+    b"Unhandled fault:",
 )
 _SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for
 

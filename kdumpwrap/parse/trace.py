@@ -9,7 +9,8 @@ from kdumpwrap.model import Frame
 # f+0x1/0x2 [mod], with CONFIG_STACKTRACE_BUILD_ID [mod 1f0c…]
 _CODE = (
     r"(?<![\w.$@])(?P<symbol>[\w.$@]{1,512})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
-    r"(?:[ \t]+\[(?P<module>[\w-]{1,64})(?:[ ](?P<build>[0-9a-f]{16,40}))?\])?"
+    r"(?![0-9a-f])(?:[ \t]+\[(?P<module>[\w-]{1,64})(?:[ ](?P<build>[0-9a-f]{16,40}))?\]|"
+    r"(?![ \t]+\[[\w-]{0,64}(?: [0-9a-f]*)?$))"  # cut in its module's name: not to be taken for one without
 )
 _SYMBOL = re.compile(_CODE)
 

@@ -8,13 +8,14 @@ from kdumpwrap.parse import code, headline
 from kdumpwrap.parse.scan import PSTORE, Line
 
 _MAX_PSTORE = 65536  # lines
+_MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
 _LONGEST = 8192  # characters of a line put together
 _MOST = 100  # pieces of one line
 _MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
 # how lines of a report begin: such a line continues no other one
 _START = re.compile(
-    r"\s*(?:[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]{2,4} |BUG|WARNING|kernel BUG|#PF|[RE]IP|EFLAGS|---|===|\.\.\.|<|\? |"
+    r"\s*(?:[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|BUG|WARNING|kernel BUG|#PF|[RE]IP|EFLAGS|---|===|\.\.\.|<|\? |"
     r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
 )
 _WIDEST = 82  # characters that a mail program leaves on a line
@@ -39,8 +40,8 @@ _JOINS: Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...] = tuple(
         # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
         (
             r"(?:CPU: \d+ |Pid: \d+|Not tainted|Tainted: )(?!.*(?: \d\S{3,100}| syzkaller) #\d?)",
-            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-{3,}|[A-Z](?: |$)|"
-            r"loaded |Not tainted|Tainted:|PID:|Comm:)",
+            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-{3,}|[A-Z]{1,12}(?: |$)|"
+            r"loaded |Not tainted|Tainted:|PID:|Comm:|#\d)",
         ),
     )
 )
@@ -73,13 +74,19 @@ def _continues(line: LogLine, piece: str) -> bool:
     if text.startswith("Code:"):
         return code.words(text[5:]) is not None and code.words(piece) is not None
     if text.startswith("Modules linked in:"):
-        return all(_MODULE.match(name) for name in piece.split())
+        return _full(line, piece) and not _MONTH.match(piece) and all(_MODULE.match(name) for name in piece.split())
     if any(ends.match(text) and goes_on.match(piece) for ends, goes_on in _JOINS):
         return True
-    if not line.prefixed or line.width > _WIDEST or line.width + 1 + len(piece.split(None, 1)[0]) < _NARROWEST:
+    if not line.prefixed or not _full(line, piece) or _START.match(piece):
         return False
     found = headline.parse(text)
-    return found is not None and not found.facts.keys() & {"addr", "at", "pid"} and not _START.match(piece)
+    return found is not None and not found.facts.keys() & {"addr", "at", "pid"}
+
+
+def _full(line: LogLine, piece: str) -> bool:
+    """Whether the first word of ``piece`` had no room left on ``line``."""
+    widest = _WIDEST if line.prefixed else 2 * _WIDEST
+    return line.width <= widest and line.width + 1 + len(piece.split(None, 1)[0]) >= _NARROWEST
 
 
 def in_order(lines: Iterable[Line]) -> Iterator[Line]:

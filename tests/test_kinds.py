@@ -1,0 +1,50 @@
+"""The table of first lines: each row by its own example, and what only looks like one."""
+
+import pytest
+
+from kdumpwrap.model import KINDS
+from kdumpwrap.parse import headline, kinds, oops
+
+
+@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
+def test_a_row_matches_its_example(shape: kinds.Shape) -> None:
+    found = headline.parse(shape.example)
+    assert found is not None
+    assert (found.kind, found.role, found.text) == (shape.kind, shape.role, shape.example)
+
+
+@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
+def test_a_report_is_found_far_down_a_log(shape: kinds.Shape) -> None:
+    before = b"".join(b"[    1.%06d] usb 1-1: new high-speed USB device\n" % i for i in range(3000))
+    log = oops.parse([before + b"[    2.000000] " + shape.example.encode() + b"\n"])
+    assert [(report.kind, report.headline, report.line) for report in log.reports] == [
+        (shape.kind, shape.example, 3001)
+    ]
+
+
+def test_every_kind_has_a_row() -> None:
+    assert {shape.kind for shape in kinds.SHAPES} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/html/latest/admin-guide/hw-vuln/srso.html",
+        "EXT4-fs (loop1): INFO: recovery required on readonly filesystem",
+        "WARNING: You are running an unsupported configuration",
+        "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.2 msecs",
+        "INFO: Slab 0xffffea000cae8840 objects=16 used=9 fp=0xffff88032ba21b00",
+        "INFO: task kworker/0:1:123 is blocked on a mutex likely owned by task foo:456",
+        "rcu: INFO: Stall ended before state dump start",
+        "traps: wand[813] general protection fault ip:4cb420 sp:7f27fd37a250 error:0 in wand[4c9000+3000]",
+        "wand[812]: segfault at 4cb420 ip 00000000004cb420 sp 00007f27fd37a250 error 15",
+        "---[ end Kernel panic - not syncing: Fatal exception ]---",
+        "NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.",
+        "[Firmware Bug]: TSC_DEADLINE disabled due to Errata",
+        "x86/PAT: DEBUG_PAGEALLOC is on",
+        "Oops",
+        "BUG:",
+    ],
+)
+def test_what_is_no_headline(text: str) -> None:
+    assert headline.parse(text) is None
