@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Collection, Dict, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo, packages
+from kdumpwrap import crashfile, debuginfo, packages
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Frame, Problem, Symbol
@@ -73,7 +73,8 @@ def open_vmlinux(release: Optional[str], places: Places, beside: Optional[Path],
     wanted = packages.debuginfo(release) if release else ""
     elf = binutils.elf(binutils.toolset(None), path)
     if elf is None:
-        raise KdumpwrapError(f"{path}: not an ELF file; a vmlinux with debug information is needed", wanted)
+        what = "a vmlinuz" if _boots(path) else "not an ELF file"
+        raise KdumpwrapError(f"{path}: {what}; a vmlinux with debug information is needed", wanted)
     if not elf.has_symbols:
         raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
     tools = binutils.toolset(elf.machine)
@@ -84,6 +85,12 @@ def open_vmlinux(release: Optional[str], places: Places, beside: Optional[Path],
         if waiting is not None:
             waiting.stop()
         raise
+
+
+def _boots(path: Path) -> bool:
+    """Whether it is a kernel to boot: x86's has "HdrS" at 0x202 (Documentation/x86/boot.rst), others are PE or gzip."""
+    head = crashfile.head(str(path), 0x206)
+    return head[0x202:] == b"HdrS" or head[:2] in (b"MZ", b"\x1f\x8b")
 
 
 def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Object:

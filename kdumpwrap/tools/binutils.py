@@ -94,8 +94,9 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     except ToolMissing:
         raise
     except ToolFailed as error:
-        # readelf leaves with 1 for "Not an ELF file - it has the wrong magic bytes at the start"
-        if "ELF file" in error.message or "wrong magic" in error.message:
+        # readelf leaves with 1 for "Not an ELF file - it has the wrong magic bytes at the start", and, when the file
+        # has fewer than four bytes, for "Failed to read file's magic number"
+        if "ELF file" in error.message or "wrong magic" in error.message or "magic number" in error.message:
             return None
         raise
     return readelf.parse(output.text)
@@ -103,7 +104,11 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
 
 def symbols(tools: Toolset, vmlinux: Path) -> bytes:
     """The symbol table of a vmlinux, sorted by address: text for parse.nm."""
-    return run([tools.nm, "-n", str(vmlinux)]).stdout
+    argv = [tools.nm, "-n", str(vmlinux)]
+    text = run(argv).stdout
+    if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
+        raise ToolFailed(argv, f"{tools.nm} printed nothing that is known")
+    return text
 
 
 def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:

@@ -12,6 +12,7 @@ from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
+_MESSAGE = 300  # characters of a tool's complaint that are passed on
 
 _history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
 _watchers: List[Callable[[str], object]] = []
@@ -43,11 +44,10 @@ def run(
     """What ``argv`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
 
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
-    ``timeout`` is in seconds; None: $KDUMPWRAP_TIMEOUT, else 120. Raises ToolMissing (the hint installs ``package``),
-    ToolTimeout, or ToolFailed for an exit status outside ``ok``.
+    ``timeout`` is in seconds; None: 120. $KDUMPWRAP_TIMEOUT changes that, and shortens a given one. Raises ToolMissing
+    (the hint installs ``package``), ToolTimeout, or ToolFailed for an exit status outside ``ok``.
     """
-    if timeout is None:
-        timeout = _limit()
+    timeout = _limit(timeout)
     _fed(note(argv, source, sink), stdin)
     start = time.monotonic()
     with contextlib.ExitStack() as files:
@@ -99,7 +99,7 @@ class Started:
 
     def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
         """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
-        timeout = _limit() if timeout is None else timeout
+        timeout = _limit(timeout)
         _fed(self._noted, self._first + rest)
         try:
             stdout, stderr = self._process.communicate(rest, timeout)
@@ -109,10 +109,14 @@ class Started:
         return _checked(self.argv, self._process.returncode, stdout, stderr, self._start, (0,))
 
     def stop(self) -> None:
-        """End the program, if it still runs."""
+        """End the program, if it still runs. What it left running may hold its pipes open: they are not waited for."""
         if self._process.returncode is None:
             self._process.kill()
-            self._process.communicate()
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # flushing what was meant for the program
+                        pipe.close()
+            self._process.wait()
 
 
 def _checked(
@@ -171,15 +175,20 @@ def history() -> Tuple[str, ...]:
     return tuple(entry[0] for entry in _history)
 
 
-def _limit() -> float:
+def _limit(timeout: Optional[float]) -> float:
+    """The time limit of a command that was given ``timeout``: what the environment says can only shorten that."""
     try:
-        return float(os.environ[TIMEOUT_VARIABLE])
+        limit = float(os.environ[TIMEOUT_VARIABLE])
     except (KeyError, ValueError):
-        return TIMEOUT
+        limit = 0.0
+    if not limit > 0:  # nor a number
+        return TIMEOUT if timeout is None else timeout
+    return limit if timeout is None else min(limit, timeout)
 
 
 def _reason(status: int, stderr: str) -> str:
     """`` (exit status 1): the first line of stderr``."""
     first = next((line.strip() for line in stderr.splitlines() if line.strip()), "")
+    first = first if len(first) <= _MESSAGE else f"{first[:_MESSAGE]}…"
     how = f" (signal {-status})" if status < 0 else f" (exit status {status})"
     return f"{how}: {first}" if first else how
