@@ -254,10 +254,11 @@ def _each(
         if html == "-":
             pass
         elif markdown:
+            from kdumpwrap import pages
             from kdumpwrap.render import markdown as markdown_renderer
             from kdumpwrap.tools import run
 
-            output.out(markdown_renderer.render(analysis, run.history()))
+            output.out(markdown_renderer.render(analysis, pages.pasteable(run.history())))
         elif json:
             from kdumpwrap.render import json as renderer
 

@@ -1,6 +1,7 @@
 """Pages to hand on, as files: what a page shows beside the analysis is gathered here, and each is written whole."""
 
 import os
+import re
 import stat
 import tempfile
 from collections import deque
@@ -16,12 +17,21 @@ BEFORE, AFTER = 12, 4  # lines of the log shown round a report
 MOST = 400  # lines shown at all; a longer report loses its middle
 _TAIL = 60  # of these at the end
 
+# "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked: gone when the page is read
+_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?=/)")
+
 LogLines = Tuple[Tuple[int, str], ...]
 
 
 def crash(analysis: Analysis, commands: Sequence[str] = ()) -> str:
     """The page of one crash, the log round its report read again from the file that it came from."""
-    return html.page(analysis, log(analysis), commands)
+    return html.page(analysis, log(analysis), pasteable(commands))
+
+
+def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
+    """``commands`` as they can be run again: private directories that are gone by now have another in their place."""
+    again = [_PRIVATE.sub("$T", command) for command in commands]
+    return ("T=$(mktemp -d)", *again) if again != [*commands] else tuple(commands)
 
 
 class Site:
@@ -47,7 +57,7 @@ class Site:
             return
         self._cases.setdefault(sign, []).append(html.Case(crash.time, crash.host, analysis.kernel.release, crash.path))
         if sign not in self._examples or _told(analysis) > _told(self._examples[sign][0]):
-            self._examples[sign] = (analysis, tuple(commands))
+            self._examples[sign] = (analysis, pasteable(commands))
 
     def write(self, problems: Sequence[Problem] = ()) -> None:
         """Write the pages. ``problems`` are those of the batch as a whole. Raises KdumpwrapError."""

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import re
+import subprocess
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -17,8 +19,10 @@ from kdumpwrap import pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem, Signature
 from kdumpwrap.render import html
+from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
-from kdumpwrap.render.summary import guilty, out_of_tree, statements
+from kdumpwrap.render.summary import out_of_tree, statements
+from tests.conftest import RunCli, environment
 from tests.handmade import ANALYSIS, COMMANDS, LOG, REPORT, TRACE, with_report
 
 HOSTILE = "<script>alert(1)</script>\"onload='x' \x1b[31mred\x07 \u202eevil\u2066 &lt; </style></title>]]>"
@@ -38,7 +42,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         self.elements.append((tag, dict(attrs)))
         self._skipped += tag in ("script", "style")
-        if tag not in ("b", "i", "code", "span"):
+        if tag not in ("b", "i", "code", "span", "wbr"):
             self.text.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
@@ -115,19 +119,18 @@ def test_inlined_callers_are_folded_except_at_the_instruction_pointer() -> None:
     folds = [a for tag, a in page().elements if tag == "details"]
     opened = [a for a in folds if "open" in a]
     assert len(opened) == 1
-    chains = re.findall(r'<ol class="chain">(.*?)</ol>', html.page(ANALYSIS))
+    chains = re.findall(r'<ol class="chain">(.*?)</ol>', html.page(ANALYSIS).replace("<wbr>", ""))
     assert [re.findall(r"<code>([^<]*)</code>", chain) for chain in chains] == [
         ["iptunnel_xmit_stats", "include/net/ip_tunnels.h:526", "local_add", "arch/x86/include/asm/local.h:33"],
         ["nf_hook_entry_hookfn", "include/linux/netfilter.h:142"],
     ]
 
 
-def test_a_repeated_frame_is_shown_once_with_its_number() -> None:
-    loop = Frame("recurse", 0x10, 0x40, context="TASK")
-    found = page(with_report(trace=(*TRACE[:1], *[loop] * 400, *TRACE[1:2])))
-    assert found.classed("frame") == 1 + 3
-    assert "#1–400" in found.words
-    assert "× 400" in found.words
+def test_an_endless_recursion_is_folded() -> None:
+    ring = (Frame("recurse", 0x10, 0x40, context="TASK"), Frame("again", 0x18, 0x40, context="TASK"))
+    found = page(with_report(trace=(*TRACE[:1], *ring * 200, *TRACE[1:2])))
+    assert found.classed("frame") == 1 + 1 + 2 + 1
+    assert "… and so on: 200 times in all, up to #400" in found.words
 
 
 def test_a_trace_without_an_end_is_cut() -> None:
@@ -147,29 +150,37 @@ def test_the_faulting_line_is_tied_to_its_instructions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "names", "expected"),
+    ("text", "arch", "kind", "names", "expected"),
     [
-        ("add %rdx,0x18(%rax)", "page-fault", ("rax", "rdx"), {"rax"}),
-        ("mov (%rax,%rbx,8),%ecx", "page-fault", ("rax", "rbx", "rcx"), {"rax", "rbx"}),
-        ("mov 0x10(%r8),%al", "page-fault", ("rax", "r08"), {"r08"}),
-        ("add %gs:0x7e772065(%rip),%rax", "page-fault", ("rax", "rip"), set()),
-        ("div %ecx", "divide-error", ("rax", "rcx"), {"rcx"}),
-        ("call *%rax", "page-fault", ("rax",), {"rax"}),
-        ("call ffffffff81e01e00 <__x86_indirect_thunk_r11>", "page-fault", ("r11",), {"r11"}),
-        ("ldr w1, [x20, #16]", "null-pointer", ("x1", "x20"), {"x20"}),
-        ("ld r9,16(r3)", "page-fault", ("r3", "r9"), {"r3"}),
-        ("lg %r2,8(%r4)", "page-fault", ("r2", "r4"), {"r4"}),
-        ("ud2", "bug", ("rax",), set()),
+        ("add %rdx,0x18(%rax)", "x86_64", "page-fault", ("rax", "rdx"), {"rax"}),
+        ("mov (%rax,%rbx,8),%ecx", "x86_64", "page-fault", ("rax", "rbx", "rcx"), {"rax", "rbx"}),
+        ("mov 0x10(%r8),%al", "x86_64", "page-fault", ("rax", "r08"), {"r08"}),
+        ("mov 0x10(%eax),%ebx", "i386", "page-fault", ("eax", "ebx"), {"eax"}),
+        ("add %gs:0x7e772065(%rip),%rax", "x86_64", "page-fault", ("rax", "rip"), set()),
+        ("div %ecx", "x86_64", "divide-error", ("rax", "rcx"), {"rcx"}),
+        ("ldr x1, [x20, #16]", "aarch64", "null-pointer", ("x1", "x20"), {"x20"}),
+        ("ld r9,16(r3)", "ppc64le", "page-fault", ("r3", "r9"), {"r3"}),
+        ("lg %r2,8(%r4)", "s390x", "page-fault", ("r2", "r4"), {"r4"}),
+        ("movzbl 0x8(%rdi),%eax", "x86_64", "soft-lockup", ("rdi", "rax"), set()),
+        ("ud2", "x86_64", "bug", ("rax",), set()),
     ],
 )
-def test_the_guilty_register(text: str, kind: str, names: Tuple[str, ...], expected: Set[str]) -> None:
+def test_the_guilty_register(text: str, arch: str, kind: str, names: Tuple[str, ...], expected: Set[str]) -> None:
     report = replace(
         REPORT,
         kind=kind,
+        arch=arch,
+        fault_address=None,
         registers=tuple((name, 1) for name in names),
         disassembly=(Instruction(0, b"\0", text, fault=True),),
     )
     assert guilty(report) == expected
+
+
+def test_the_guilty_register_of_a_call_through_a_bad_pointer() -> None:
+    call = Instruction(0, b"\0", "call *%rax", fault=True)
+    report = replace(REPORT, ip=Frame(None), registers=(("rax", 0), ("rsp", 1)), disassembly=(call,))
+    assert guilty(report) == {"rax"}
 
 
 @pytest.mark.parametrize(
@@ -350,6 +361,7 @@ def test_an_instruction_is_coloured_and_says_the_same() -> None:
     text = "jne ffffffff818a70d1 <iptunnel_xmit+0x1d1>"
     assert Page(colour.assembly(text, ())).words == text
     assert colour.assembly("mov 0x10(%eax),%rbx", {"rax"}).count("guilty") == 1
+    assert colour.assembly("ldr x0, [x0, #16]", {"x0"}).startswith('<i class="k">ldr</i> <i class="r">x0</i>, [<b')
 
 
 # ---------------------------------------------------------------- the index
@@ -446,6 +458,17 @@ def test_where_no_page_can_be_written_one_line_says_so(tmp_path: Path) -> None:
         pages.write(str(tmp_path / "no/such/page.html"), "page")
 
 
+def test_commands_can_be_pasted_after_private_directories_are_gone() -> None:
+    run = ("nm -n /v", "xz -dc /lib/x.ko.xz >/tmp/kdumpwrap-ab12_x9z/x-1.ko", "nm /tmp/kdumpwrap-ab12_x9z/x-1.ko")
+    assert pages.pasteable(run) == (
+        "T=$(mktemp -d)",
+        "nm -n /v",
+        "xz -dc /lib/x.ko.xz >$T/x-1.ko",
+        "nm $T/x-1.ko",
+    )
+    assert pages.pasteable(run[:1]) == run[:1]
+
+
 def test_the_log_round_a_report_is_read_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"".join(b"line %d\xff\x1b\n" % number for number in range(1, 5000)))
@@ -465,3 +488,48 @@ def test_a_line_of_megabytes_is_cut(tmp_path: Path) -> None:
     log.write_bytes(b"a" * 5_000_000 + b"\nsecond\n")
     shown = pages.log(replace(with_report(line=2, last_line=2), crash=Crash(str(log), str(log))))
     assert [(number, len(text)) for number, text in shown] == [(1, 4096), (2, 6)]
+
+
+# ---------------------------------------------------------------- from the command line
+
+
+def test_the_commands_of_a_page_run_in_a_shell_and_lead_to_the_line(run_cli: RunCli, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    done = run_cli("analyze", "--example", "--html", file)
+    assert done.status == 3  # the module of the example has no debuginfo
+    assert "include/net/ip_tunnels.h:462" in done.stdout
+    listed = re.search(r'<ol class="commands">(.*?)</ol>', file.read_text(), re.S)
+    assert listed
+    commands = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
+    assert len(commands) > 3
+    script = "set -e\n" + "\n".join(commands)
+    shell = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False, env=environment())
+    assert shell.returncode == 0, shell.stderr
+    assert "include/net/ip_tunnels.h:462" in shell.stdout
+
+
+def test_a_page_on_standard_output_stands_alone(run_cli: RunCli) -> None:
+    done = run_cli("analyze", "--example", "--html", "-")
+    assert done.status == 3
+    assert done.stdout.startswith("<!DOCTYPE html>")
+    assert done.stdout.endswith("</html>\n")
+
+
+@pytest.mark.parametrize("option", ["--raw", "--json", "--markdown"])
+def test_one_format_at_a_time(run_cli: RunCli, option: str) -> None:
+    done = run_cli("analyze", "--example", option, "--html", "-")
+    assert (done.status, done.stdout) == (2, "")
+    assert f"{option} and --html - exclude each other" in done.stderr
+
+
+def test_a_page_is_of_one_crash(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli("analyze", tmp_path, tmp_path, "--html", tmp_path / "x.html")
+    assert (done.status, done.stdout) == (2, "")
+    assert "hint: kdumpwrap batch --html DIR" in done.stderr
+
+
+def test_the_report_is_printed_where_no_page_can_be_written(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli("analyze", "--example", "--html", tmp_path / "no" / "page.html")
+    assert done.status == 3
+    assert "include/net/ip_tunnels.h:462" in done.stdout
+    assert "no/page.html: No such file or directory" in done.stderr

@@ -54,7 +54,7 @@ def words(value: str) -> str:
 def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
     crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
     yield f"* headline: {code(report.headline)}"
-    if report.panic and report.panic != report.headline:
+    if report.panic and report.panic not in report.headline:
         yield f"* panic: {code(report.panic)}"
     if report.ip is not None and report.ip.symbol is not None:
         best = summary.best_place(report)

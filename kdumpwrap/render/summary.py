@@ -1,7 +1,6 @@
 """A crash in words: what happened, where, whom to ask, and how sure each statement is (pure, for every renderer)."""
 
-import re
-from typing import Collection, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model import Analysis, Frame, Location, Report, subject
 from kdumpwrap.where import short, telling
@@ -35,12 +34,6 @@ TITLES = {
 }
 
 CERTAIN, LIKELY, DOUBTFUL, OPEN = "certain", "likely", "doubtful", "open"
-
-# what stands between the brackets of an operand: "0x10(%rax,%rbx,8)", "[x0, #16]", "16(r3)"
-_MEMORY = re.compile(r"[(\[](?P<inside>[^()\[\]]*)[)\]]")
-_JUMP = re.compile(r"\*%(?P<name>\w+)|_thunk_(?P<thunk>\w+)>")  # "call *%rax", "call … <__x86_indirect_thunk_rax>"
-_REGISTER = re.compile(r"%?\b(?P<name>[a-z][a-z0-9]*)\b")
-_X86_PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
 
 
 class Statement(NamedTuple):
@@ -83,9 +76,10 @@ def sentence(analysis: Analysis, report: Report) -> str:
     text = " ".join(words).rstrip(",")
     if analysis.fatal is None:
         return f"{text}. No report in this log brought the kernel down; this is the last one."
-    if report.suspect is not None:
-        return f"{text}. The out-of-tree module {report.suspect.module} is on the way to it."
-    return f"{text}."
+    if report.suspect is None:
+        return f"{text}."
+    where_it_is = "This is in" if _in_suspect(report) else "On the way to it is"
+    return f"{text}. {where_it_is} the out-of-tree module {report.suspect.module}."
 
 
 def best_place(report: Report) -> Optional[Location]:
@@ -110,41 +104,9 @@ def out_of_tree(report: Report, module: Optional[str]) -> bool:
     return bool(set(flags.get(module.replace("-", "_"), "")) & set("OPE"))
 
 
-def guilty(report: Report) -> FrozenSet[str]:
-    """The registers, by the names of the log's dump, through which the faulting instruction went wrong.
-
-    Those of its memory operand or jump target; the divisor of a division. None are guilty in a BUG() or a panic.
-    """
-    fault = next((row for row in report.disassembly if row.fault), None)
-    if fault is None or not report.registers:
-        return frozenset()
-    names: List[str] = []
-    for match in _MEMORY.finditer(fault.text):
-        names += [one["name"] for one in _REGISTER.finditer(match["inside"])]
-    names += [match["name"] or match["thunk"] for match in _JUMP.finditer(fault.text)]
-    if report.kind == "divide-error" and not names:
-        names += [one["name"] for one in _REGISTER.finditer(fault.text.partition(" ")[2])]
-    known = {name for name, _ in report.registers}
-    return frozenset(found for name in names for found in [dumped(name, known)] if found) - {"rip", "eip", "pc"}
-
-
-def dumped(register: str, dump: Collection[str]) -> Optional[str]:
-    """The name under which the log's ``dump`` has ``register`` or the whole of which it is a part; None if it has not.
-
-    ``eax``, ``al`` → ``rax``; ``r8d`` → ``r08``, as x86 prints it; ``w0`` → ``x0``.
-    """
-    match = _X86_PART.fullmatch(register)
-    names = [register]
-    if match:
-        names.append(match["number"] or "r" + (match["letters"] or match["low"] + "x"))
-    names += ["x" + register[1:]] if register.startswith("w") else []
-    names.append(re.sub(r"^r(?=\d$)", "r0", names[-1]))
-    return next((name for name in names if name in dump), None)
-
-
 def statements(analysis: Analysis, report: Report) -> Tuple[Statement, ...]:
     """How sure the answers are: the place, the blame, the trace, the kernel."""
-    return (*_place(report), *_blame(report), *_trace(report), *_kernel(analysis, report))
+    return (*_place(report), *_why(report), *_blame(report), *_trace(report), *_kernel(analysis, report))
 
 
 def _place(report: Report) -> Iterator[Statement]:
@@ -173,12 +135,33 @@ def _blame(report: Report) -> Iterator[Statement]:
     if report.culprit is not None:
         yield Statement(f"{report.culprit.symbol} is where to look first", LIKELY, report.culprit.why)
     if report.suspect is not None:
-        flags = f" (flags {report.suspect.flags})" if report.suspect.flags else ""
+        because = "the first out-of-tree module on the certain part of the way"
+        if _in_suspect(report):
+            because += "; the place is in it, the mistake may be its caller's"
+        else:
+            because += "; being on the way is no proof"
+        yield Statement(f"{report.suspect.module} has a part in it", LIKELY, because)
+
+
+def _in_suspect(report: Report) -> bool:
+    return report.suspect is not None and report.culprit is not None and report.culprit.module == report.suspect.module
+
+
+def _why(report: Report) -> Iterator[Statement]:
+    """How far the explanation can be trusted: it stands and falls with the instruction that it starts from."""
+    if not report.explanation:
+        return
+    check = report.code.check if report.code is not None else "unchecked"
+    if check == "mismatch":
         yield Statement(
-            f"{report.suspect.module} has a part in it",
-            LIKELY,
-            f"the first out-of-tree module on the certain part of the way{flags}; being on the way is no proof",
+            "The reasons given", DOUBTFUL, "they start from an instruction that may not be the one that ran"
         )
+    elif check == "unchecked" and report.disassembly:
+        yield Statement(
+            "The reasons given", LIKELY, "they start from an instruction that was not compared with the log"
+        )
+    else:
+        yield Statement("The reasons given", CERTAIN, "each names what it rests on: instruction, registers or the log")
 
 
 def _trace(report: Report) -> Iterator[Statement]:

@@ -1,6 +1,6 @@
 """A module as its files: which one has the code, which one the lines, unpacked where they were compressed."""
 
-import tempfile
+import itertools
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
@@ -96,11 +96,11 @@ def _read(tools: Toolset, path: Path, directory: Path) -> Optional[_Candidate]:
 
 def unpacked(path: Path, directory: Path) -> Path:
     """``path`` without its compression, in ``directory``."""
-    with tempfile.NamedTemporaryFile(
-        dir=directory, prefix=path.name.split(".", 1)[0] + "-", suffix=".ko", delete=False
-    ) as file:
-        file.write(run([*_UNPACK[path.suffix], str(path)]).stdout)
-    return Path(file.name)
+    stem = path.name.split(".", 1)[0]
+    names = (directory / f"{stem}-{number}.ko" for number in itertools.count(1))
+    file = next(name for name in names if not name.exists())
+    run([*_UNPACK[path.suffix], str(path)], sink=file)
+    return file
 
 
 def _build_id(candidate: Optional[_Candidate]) -> Optional[str]:

@@ -3,15 +3,17 @@
 from typing import FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.model import Frame, Instruction, Location, Report
+from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.render.summary import best_place, guilty, where
+from kdumpwrap.render.summary import best_place, where
 
 # what is no general register: told apart at the end of the table
 _SPECIAL = frozenset(
     "eflags flags rflags cs ds es fs gs ss knlgs cr0 cr2 cr3 cr4 dr0 dr1 dr2 dr3 dr6 dr7 orig_rax pstate psr msr cr "
     "xer ctr cfar dar dsisr irqmask trap status badaddr cause pkru".split()
 )
+_FAULT = ("cr2", "far", "dar", "badaddr")  # where a CPU tells the address that faulted
 
 
 def code(report: Report) -> str:
@@ -46,7 +48,7 @@ def registers(report: Report) -> str:
 
 
 def _note(name: str, value: int, report: Report, culprits: FrozenSet[str]) -> str:
-    if report.fault_address is not None and value == report.fault_address:
+    if value == report.fault_address and (name in _FAULT or (name not in _SPECIAL and value >= 0x1000)):
         return "the address that faulted"
     if name in culprits:
         if report.fault_address is not None and 0 < report.fault_address - value < 1 << 16:

@@ -3,8 +3,8 @@
 import re
 from typing import Collection, List, Sequence, Tuple
 
+from kdumpwrap.render.guilt import dumped
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.render.summary import dumped
 from kdumpwrap.render.text import clean
 
 _LONGEST = 400  # characters of a line that is coloured, and
@@ -14,6 +14,7 @@ _MOST = 20_000  # of all together
 _OPERAND = re.compile(
     r"(?P<symbol><[^<>]*>)|(?P<register>%?\b[a-z][a-z0-9]*\b)|(?P<number>[$#]?-?\b(?:0x)?[0-9a-f]+\b)"
 )
+_MEMORY = re.compile(r"[(\[][^()\[\]]*[)\]]")  # "(%rax,%rbx,8)", "[x0, #16]"
 _CLASSES = {"Keyword": "k", "Name.Function": "f", "Literal.String": "s", "Literal.Number": "n", "Comment": "c"}
 
 
@@ -52,12 +53,14 @@ def assembly(text: str, guilty: Collection[str]) -> str:
     text = clean(text)[:_LONGEST]
     mnemonic, blank, operands = text.partition(" ")
     parts: List[str] = [f'<i class="k">{esc(mnemonic)}</i>{blank}']
+    memory = [match.span() for match in _MEMORY.finditer(operands)] or [(0, len(operands))]
     end = 0
     for match in _OPERAND.finditer(operands):
         parts.append(esc(operands[end : match.start()]))
         end = match.end()
         kind, found = match.lastgroup, match[0]
-        if kind == "register" and dumped(found.lstrip("%"), guilty):
+        inside = any(start <= match.start() < stop for start, stop in memory)
+        if inside and kind == "register" and dumped(found.lstrip("%"), guilty):
             parts.append(f'<b class="guilty">{esc(found)}</b>')
         else:
             parts.append(

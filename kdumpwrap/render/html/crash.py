@@ -2,10 +2,11 @@
 
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.explain.traps import asked_for
 from kdumpwrap.model import Analysis, Location, Report
 from kdumpwrap.render import summary
 from kdumpwrap.render.html import code, evidence, frames
-from kdumpwrap.render.html.document import document, esc, pill
+from kdumpwrap.render.html.document import document, esc, path, pill
 from kdumpwrap.render.summary import where
 
 CASES = 2000  # crashes of one bug that its page lists
@@ -77,13 +78,15 @@ def _trace_tools(report: Report) -> str:
 
 
 def _header(analysis: Analysis, report: Report) -> str:
-    panic = f'<p class="headline">{esc(report.panic)}</p>' if report.panic and report.panic != report.headline else ""
+    panic = (
+        f'<p class="headline">{esc(report.panic)}</p>' if report.panic and report.panic not in report.headline else ""
+    )
     sign = f" · {esc(analysis.signature.id)}" if analysis.signature else ""
     cards = "".join(f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, report))
     return (
         f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
         f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(report.headline)}</p>{panic}'
-        f'<p class="lede">{esc(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
+        f'<p class="lede">{path(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
     )
 
 
@@ -108,7 +111,7 @@ def _stopped(report: Report, sure: str) -> Iterator[Tuple[str, str]]:
         return
     lines: List[str] = []
     if best is not None:
-        lines.append(f"<strong><code>{esc(where(best))}</code></strong>")
+        lines.append(f"<strong><code>{path(where(best))}</code></strong>")
         outer = ip.locations[-1]
         if outer is not best and best.function != outer.function:
             lines.append(f"<code>{esc(best.function)}</code>, inlined in")
@@ -125,7 +128,7 @@ def _blame(report: Report) -> Iterator[Tuple[str, str]]:
         return
     lines = []
     if culprit.file:
-        lines.append(f"<strong><code>{esc(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
+        lines.append(f"<strong><code>{path(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
     lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(report, culprit.module)}")
     lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
     yield f"Look first at {pill(summary.LIKELY)}", _lines(lines)
@@ -133,14 +136,16 @@ def _blame(report: Report) -> Iterator[Tuple[str, str]]:
 
 def _whom(report: Report) -> str:
     suspect, culprit = report.suspect, report.culprit
+    if asked_for(report):
+        return _lines(["nobody: this crash was asked for"])
     if suspect is not None:
         lines = [f"the maker of{frames.tag(report, suspect.module)}"]
         at = where(Location(None, suspect.file, suspect.line)) if suspect.file else ""
         if suspect.symbol:
-            lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{esc(at)}</code>' if at else ''}")
+            lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{path(at)}</code>' if at else ''}")
         return _lines(lines)
     if culprit is not None and culprit.file and not culprit.file.startswith("/"):
-        file = esc(where(Location(None, culprit.file, None)))
+        file = path(where(Location(None, culprit.file, None)))
         return _lines(["the kernel's maintainers", f"<code>scripts/get_maintainer.pl -f {file}</code>"])
     return _lines(["the kernel's vendor", '<span class="faint">no out-of-tree module is on the way</span>'])
 

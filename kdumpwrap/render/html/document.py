@@ -18,6 +18,11 @@ def esc(text: Optional[str]) -> str:
     return html.escape(clean(text))
 
 
+def path(text: Optional[str]) -> str:
+    """``text`` as HTML; a line may break behind each slash."""
+    return esc(text).replace("/", "/<wbr>")
+
+
 def document(title: str, body: str, script: str, data: str = "") -> str:
     """A whole page. ``script`` is the name of one of our .js files; ``data`` is a JSON text for it.
 

@@ -3,8 +3,9 @@
 from itertools import groupby
 from typing import List, NamedTuple, Optional, Sequence
 
+from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model import Frame, Location, Report
-from kdumpwrap.render.html.document import esc
+from kdumpwrap.render.html.document import esc, path
 from kdumpwrap.render.summary import out_of_tree, where
 from kdumpwrap.where import telling
 
@@ -21,11 +22,11 @@ _CONTEXTS = {
 
 
 class Row(NamedTuple):
-    """A frame with the number that the log's order gives it; ``times`` it stands there in a row."""
+    """A frame with the number that the log's order gives it, and what is left out behind it."""
 
     label: str
     frame: Frame
-    times: int = 1
+    note: str = ""
 
 
 def trace(report: Report) -> str:
@@ -61,13 +62,16 @@ def tag(report: Report, module: Optional[str]) -> str:
 
 def _rows(report: Report) -> List[Row]:
     rows = [Row("ip", report.ip)] if report.ip is not None else []
-    numbered = enumerate(report.trace)
-    for _, run in groupby(numbered, key=lambda item: item[1]):
-        same = list(run)
-        if len(same) > 2:
-            rows.append(Row(f"{same[0][0]}–{same[-1][0]}", same[0][1], len(same)))
+    again = {run.first + run.period: run for run in folded(report.trace)}
+    number = 0
+    while number < len(report.trace):
+        run = again.get(number)
+        if run is not None and rows:
+            rows[-1] = rows[-1]._replace(note=f"… and so on: {run.times} times in all, up to #{run.stop - 1}")
+            number = run.stop
         else:
-            rows += [Row(str(number), frame) for number, frame in same]
+            rows.append(Row(str(number), report.trace[number]))
+            number += 1
     return rows
 
 
@@ -88,16 +92,18 @@ def _frame(row: Row, report: Report) -> str:
     kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(report, frame.module) else "")
     label = "IP" if row.label == "ip" else f"#{row.label}"
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
-    times = f' <span class="tag">× {row.times}</span>' if row.times > 1 else ""
+    note = f'<p class="note again">{row.note}</p>' if row.note else ""
     inlined = f' <span class="tag fold">{len(chain) - 1} inlined</span>' if len(chain) > 1 else ""
     head = (
         f'<span class="no">{label}</span><span class="fn">{doubt}<code>{name(frame)}</code>'
-        f'{tag(report, frame.module)}{times}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}</span>'
+        f'{tag(report, frame.module)}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}</span>'
     )
     if len(chain) < 2:
-        return f'<li class="{kind}"><div class="row">{head}</div></li>'
+        return f'<li class="{kind}"><div class="row">{head}</div>{note}</li>'
     opened = " open" if row.label == "ip" else ""
-    return f'<li class="{kind}"><details{opened}><summary class="row">{head}</summary>{_chain(chain)}</details></li>'
+    return (
+        f'<li class="{kind}"><details{opened}><summary class="row">{head}</summary>{_chain(chain)}</details>{note}</li>'
+    )
 
 
 def _at(frame: Frame, known: bool) -> str:
@@ -105,7 +111,7 @@ def _at(frame: Frame, known: bool) -> str:
         addresses = ", ".join(f"{one:#x}" for one in frame.candidates[:8])
         return f"{len(frame.candidates)} functions have this name: {addresses}"
     if frame.locations:
-        return f"<code>{esc(where(frame.locations[-1]))}</code>"
+        return f"<code>{path(where(frame.locations[-1]))}</code>"
     return '<span class="faint">no line known</span>' if known else ""
 
 
@@ -119,6 +125,6 @@ def _chain(locations: Sequence[Location]) -> str:
         items.append(
             f'<li class="{css}"><span class="no"></span><span class="fn"><span class="faint">└ </span>'
             f'<code>{esc(place.function or "?")}</code> <span class="faint">inlined</span></span>'
-            f'<span class="at"><code>{esc(where(place))}</code></span></li>'
+            f'<span class="at"><code>{path(where(place))}</code></span></li>'
         )
     return f'<ol class="chain">{"".join(items)}</ol>'

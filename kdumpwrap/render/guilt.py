@@ -1,0 +1,47 @@
+"""Which registers an instruction went wrong through, by the names that the log's dump gives them (pure)."""
+
+import re
+from typing import Collection, FrozenSet, List, Optional
+
+from kdumpwrap.explain import access
+from kdumpwrap.model import Report
+
+# kinds in which an instruction failed; elsewhere (a BUG(), a lockup, a warning) it did what it was told
+_FAILED = frozenset(
+    "null-pointer page-fault general-protection oops double-fault stack-overflow kfence kasan divide-error".split()
+)
+_PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
+
+
+def guilty(report: Report) -> FrozenSet[str]:
+    """Those that make up the address that failed, or hold the pointer that was called, or the divisor."""
+    row = next((row for row in report.disassembly if row.fault), None)
+    if row is None or report.kind not in _FAILED:
+        return frozenset()
+    done = access.operation(row, report)
+    found = access.accesses(done, access.Registers(report))
+    names: List[str] = []
+    if done.divisor is not None and done.divisor.startswith("%"):
+        names = [done.divisor[1:]]
+    elif access.faulting(report) is None:  # the instruction is the call that went astray, its stack access is innocent
+        names = [name for one in found if not one.memory.implied for name, _ in one.terms] or [*done.uses]
+    else:
+        failed, _ = access.guilty(found, report.fault_address, report.arch)
+        names = [name for name, _ in failed.terms if name not in ("fs", "gs")] if failed is not None else []
+    dump = {name for name, _ in report.registers}
+    return frozenset(name for name in (dumped(name, dump) for name in names) if name)
+
+
+def dumped(register: str, dump: Collection[str]) -> Optional[str]:
+    """The name under which ``dump`` has ``register`` or the whole of which it is a part; None if it has not.
+
+    ``eax``, ``al`` → ``rax``; ``r8d`` → ``r08``, as x86 prints it; ``rax`` → ``eax`` on i386; ``w0`` → ``x0``.
+    """
+    match = _PART.fullmatch(register)
+    names = [register]
+    if match:
+        core = match["number"] or (match["letters"] or match["low"] + "x")
+        names += [core] if match["number"] else [f"r{core}", f"e{core}"]
+    names += ["x" + register[1:]] if register.startswith("w") else []
+    names += [re.sub(r"^r(?=\d$)", "r0", name) for name in names]
+    return next((name for name in names if name in dump), None)
