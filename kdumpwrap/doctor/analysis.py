@@ -6,7 +6,7 @@ import resource
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
-from kdumpwrap import crashdir, debuginfo
+from kdumpwrap import crashdir, debuginfo, packages
 from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
@@ -141,29 +141,28 @@ def _sources(facts: Facts, release: str) -> Iterator[Check]:
     if place:
         yield Check("sources", "ok", f"{release}: {place}", side=_SIDE, evidence=(place,))
         return
-    steps, package = _source_steps(facts, release, base)
+    steps, package = _source_steps(release, base)
     seen = f"{release}: {package} is not installed: lines are named, not shown"
     yield Check("sources", "warn", seen, steps, side=_SIDE, after=("debuginfo",))
 
 
-def _source_steps(facts: Facts, release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
-    """What brings the sources of ``release``, and the package's name."""
+def _source_steps(release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
+    """What brings the sources of ``release``, and the package's name: by the kernel, as its debuginfo."""
     what = f"Install the sources of {release}"
-    tag = re.search(r"\.(el|fc)(\d+)", release)
-    if tag:
-        arch = base.rpartition(".")[2]
-        package = f"kernel-debuginfo-common-{arch}-{base.rpartition('.')[0]}"
-        manager = "yum" if tag[1] == "el" and int(tag[2]) < 8 else "dnf"
-        return (Step(what, f"{manager} install --enablerepo='*debug*' {package}", "install"),), package
-    if facts.distribution.family == "debian":
-        version = re.match(r"\d+\.\d+", release)
-        suffix = ".0" if facts.distribution.id == "ubuntu" else ""
-        package = f"linux-source-{version[0] if version else ''}{suffix}"
-    elif facts.distribution.family == "suse":
+    manager = packages.debuginfo(release).split()[0]
+    version = re.match(r"\d+\.\d+", release)
+    if manager in ("dnf", "debuginfo-install"):
+        package = f"kernel-debuginfo-common-{base.rpartition('.')[2]}-{base.rpartition('.')[0]}"
+        command = f"{'dnf' if manager == 'dnf' else 'yum'} install --enablerepo='*debug*' {package}"
+    elif manager == "apt" and version:
+        package = f"linux-source-{version[0]}{'.0' if packages.debuginfo(release).endswith('dbgsym') else ''}"
+        command = f"apt install {package}"
+    elif manager == "zypper":
         package = f"kernel-{release.rpartition('-')[2]}-debugsource"
+        command = f"zypper install {package}"
     else:
         return fixes.by_hand(f"Name the sources of {release} with --source-dir DIR"), "their package"
-    return (Step(what, fixes.install(facts, package)[0].command, "install"),), package
+    return (Step(what, command, "install"),), package
 
 
 def _memory(facts: Facts, found: List[Path]) -> Iterator[Check]:

@@ -50,11 +50,12 @@ class Facts:
 
 def read(host: Host) -> Facts:
     """The facts of ``host``."""
+    running, installed = _running_release(host), _installed_release(host)
     os_release = _quiet(host, "/etc/os-release") or _quiet(host, "/usr/lib/os-release") or ""
-    distribution = packages.identify(os_release)
+    distribution = packages.identify(os_release) if os_release else _by_kernel(running or installed or "")
     arch = _arch(host)
     boot = bootconfig.read(host, distribution, arch)
-    release = _running_release(host) or (boot.next.release if boot.next else None) or _installed_release(host)
+    release = running or (boot.next.release if boot.next else None) or installed
     return Facts(
         host=host,
         distribution=distribution,
@@ -165,6 +166,18 @@ def _library_arch(host: Host) -> Optional[str]:
 def _pretty(os_release: str) -> str:
     fields = settings([os_release])
     return fields.get("PRETTY_NAME") or fields.get("NAME") or "unknown distribution"
+
+
+def _by_kernel(release: str) -> Distribution:
+    """The distribution whose kernel this is, for a tree without an os-release; CentOS where that says nothing."""
+    tag = re.search(r"\.(el|fc)(\d+)", release)
+    if tag:
+        return Distribution("fedora" if tag[1] == "fc" else "centos", "el", int(tag[2]))
+    if re.search(r"-(amd64|arm64|powerpc64le|s390x)$", release):
+        return Distribution("debian", "debian", None)
+    if release.endswith("-generic"):
+        return Distribution("ubuntu", "debian", None)
+    return Distribution("sles", "suse", None) if release.endswith("-default") else packages.identify("")
 
 
 def _container(host: Host) -> bool:
