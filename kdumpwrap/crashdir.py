@@ -116,7 +116,10 @@ def scan(path: Union[str, Path]) -> Found:
 def newest(root: Path = Path("/")) -> Crash:
     """The newest crash of which anything was saved, where kdump.conf below ``root`` puts them; raises NoCrash."""
     path = default_path(root)
-    saved = [entry.crash for entry in entries(path) if _saved(entry)]
+    try:
+        saved = [entry.crash for entry in entries(path) if _saved(entry)]
+    except NoCrash as error:
+        raise NoCrash(error.message, kdumpconf.elsewhere(root) or error.hint) from None
     if not saved:
         raise NoCrash(f"{path}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
     return saved[-1]
@@ -204,21 +207,17 @@ def _contents(path: str) -> "List[os.DirEntry[str]]":
 
 
 def _directories(items: "List[os.DirEntry[str]]", seen: Set[Tuple[int, int]]) -> "Iterator[os.DirEntry[str]]":
-    """The directories among ``items``, then those that symbolic links lead to and that were not ``seen``."""
-    links = []
-    for item in items:
-        if item.is_symlink():
-            links.append(item)
-        elif item.is_dir(follow_symlinks=False):
-            seen.add((0, item.inode()))
-            yield item
-    for item in links:
+    """The directories among ``items``, then those that symbolic links lead to; none that was ``seen`` before."""
+    for item in sorted(items, key=lambda item: item.is_symlink()):
         try:
-            target = item.stat()
-        except OSError:  # a loop, or nothing there
+            status = item.stat() if item.is_symlink() or item.is_dir() else None
+        except OSError:  # a loop, nothing there, or gone since it was listed
             continue
-        if stat.S_ISDIR(target.st_mode) and not seen & {(0, target.st_ino), (target.st_dev, target.st_ino)}:
-            seen.add((target.st_dev, target.st_ino))
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity not in seen:
+            seen.add(identity)
             yield item
 
 

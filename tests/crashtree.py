@@ -1,13 +1,18 @@
-"""A crash server's tree made from a few real logs: other hosts, times, processes, addresses, releases, same bugs.
+"""A crash server's tree made from the lab's real logs: other hosts, times, processes, addresses, releases, same bugs.
 
-Used by the tests of batch and by scripts/bench.
+Used by the tests of batch and by scripts/bench, which runs ``crashtree.py LAB COUNT OUT``.
 """
 
+import fcntl
+import mmap
+import os
 import random
 import re
+import shutil
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 SIZE = 140_000  # bytes of log, as the host of the manual workflow had
 
@@ -34,6 +39,53 @@ _CHATTER = (
     "EXT4-fs (dm-{a}): mounted filesystem with ordered data mode. Opts: (null)",
     "nf_conntrack: default automatic helper assignment has been turned off for security reasons ({c})",
 )
+
+
+class Kernels(NamedTuple):
+    """A tree like a CentOS host's with two kernels of the same code."""
+
+    root: Path
+    releases: Sequence[str]  # that of the lab's crashes first
+
+
+def kernels(lab: Path) -> Kernels:
+    """The lab's kernel and, in LAB/twin, a copy under another release: in its banner too, as a kernel has it."""
+    release = (lab / "release").read_text().strip()
+    other = re.sub(r"\d(?=-)", lambda digit: str((int(digit[0]) + 1) % 10), release, count=1)
+    twin = lab / "twin"
+    twin.mkdir(exist_ok=True)
+    with (twin / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run side by side want it once
+        for modules in ("usr/lib/debug/lib/modules", "lib/modules"):
+            (twin / modules / other).mkdir(parents=True, exist_ok=True)
+            if not (twin / modules / release).exists():
+                (twin / modules / release).symlink_to(lab / "root" / modules / release)
+            for file in sorted((twin / modules / release).rglob("ip_tunnel.ko*")):
+                copy = twin / modules / other / file.relative_to(twin / modules / release)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+        vmlinux = twin / "usr/lib/debug/lib/modules" / release / "vmlinux"
+        copy = vmlinux.parent.parent / other / "vmlinux"
+        if not copy.exists() or copy.stat().st_mtime < vmlinux.stat().st_mtime:
+            _renamed(vmlinux, copy, release.encode(), other.encode())
+    return Kernels(twin, (release, other))
+
+
+def _renamed(file: Path, copy: Path, name: bytes, other: bytes) -> None:
+    partial = copy.with_suffix(".partial")
+    shutil.copyfile(file, partial)
+    with partial.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as data:
+        at = data.find(name)
+        while at >= 0:
+            data[at : at + len(name)] = other
+            at = data.find(name, at)
+    partial.rename(copy)
+
+
+def logs(lab: Path) -> Dict[str, Path]:
+    """The real log of each case."""
+    rows = (row.split("\t") for row in (lab / "crashes.tsv").read_text().splitlines())
+    return {row[0]: lab / "root/var/crash" / row[1] / "vmcore-dmesg.txt" for row in rows}
 
 
 def grow(
@@ -67,6 +119,14 @@ def grow(
     return made
 
 
+def unprivileged() -> Tuple[str, ...]:
+    """What to put before a command so that file modes count for it, even when root runs the tests."""
+    if os.geteuid() != 0:
+        return ()
+    powers = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}", "--")
+
+
 class _Base:
     """One real log: what comes before its first report, made as long as a server's, and the rest."""
 
@@ -98,3 +158,8 @@ class _Base:
 
 def _moved(address: str, slide: int) -> str:
     return f"{(int(address, 16) + slide) & _MASK:016x}"
+
+
+if __name__ == "__main__":
+    LAB, COUNT, OUT = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    grow(OUT, logs(LAB), COUNT, kernels(LAB).releases)

@@ -25,10 +25,10 @@ def text(rows: Sequence[Listed]) -> str:
         table.append((cells, clean(crash.path), clean(", ".join(_missing(entry)))))
     widths = [max((len(cells[column]) for cells, _, _ in table), default=0) for column in range(5)]
     lines = []
-    for (time, host, kernel, vmcore, dmesg), path, missing in table:
-        head = f"{time:{widths[0]}}  {host:{widths[1]}}  {kernel:{widths[2]}}"
-        sizes = f"{vmcore:>{widths[3]}}  {dmesg:>{widths[4]}}"
-        lines.append(f"{head}  {sizes}  {path}" + (f"  ({missing})" if missing else "") + "\n")
+    for cells, path, missing in table:
+        left = [cell.ljust(width) for cell, width in zip(cells[:3], widths)]
+        right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:])]
+        lines.append("  ".join((*left, *right, path)) + (f"  ({missing})" if missing else "") + "\n")
     return "".join(lines)
 
 
