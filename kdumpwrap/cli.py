@@ -82,7 +82,7 @@ def list_command(
 
     options.one_format(raw, json)
     top = where or crashdir.default_path(root)
-    found = crashdir.scan(top)
+    found = crashdir.scan(where) if where else crashdir.scan_host(root)
     rows = [renderer.Listed(entry, crashdir.release(entry.crash)) for entry in found.entries]
     output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
     for path, why in found.unreadable:

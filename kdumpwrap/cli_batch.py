@@ -54,7 +54,7 @@ def batch(
     places = options.places(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
     top = where or crashdir.default_path(root)
-    found = crashdir.scan(top)
+    found = crashdir.scan(where) if where else crashdir.scan_host(root)
     crashes = many.candidates(found.entries, selection)
     tally, site = Tally(), None
     if html:

@@ -113,15 +113,19 @@ def scan(path: Union[str, Path]) -> Found:
     return Found(tuple(found), tuple(sorted(unreadable)))
 
 
-def newest(root: Path = Path("/")) -> Crash:
-    """The newest crash of which anything was saved, where kdump.conf below ``root`` puts them; raises NoCrash."""
-    path = default_path(root)
+def scan_host(root: Path = Path("/")) -> Found:
+    """What lies where kdump saves on the host whose files lie below ``root``; raises as scan does."""
     try:
-        saved = [entry.crash for entry in entries(path) if _saved(entry)]
+        return scan(default_path(root))
     except NoCrash as error:
         raise NoCrash(error.message, kdumpconf.elsewhere(root) or error.hint) from None
+
+
+def newest(root: Path = Path("/")) -> Crash:
+    """The newest crash of that host of which anything was saved; raises NoCrash."""
+    saved = [entry.crash for entry in scan_host(root).entries if _saved(entry)]
     if not saved:
-        raise NoCrash(f"{path}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
+        raise NoCrash(f"{default_path(root)}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
     return saved[-1]
 
 
