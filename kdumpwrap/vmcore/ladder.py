@@ -12,7 +12,8 @@ from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.crash import CrashDied, CrashSession, End, plain_path
-from kdumpwrap.vmcore import causes, memory
+from kdumpwrap.vmcore import causes, deaths, memory
+from kdumpwrap.vmcore.answers import Answers, incomplete
 from kdumpwrap.vmcore.causes import WORDS
 from kdumpwrap.vmcore.files import ModuleFile, Subject
 from kdumpwrap.vmcore.memory import Limit
@@ -66,26 +67,26 @@ class Ladder:
         self.vmcore = plain_path(subject.vmcore, place.own)
         self.size = subject.vmlinux.stat().st_size
         self.limits = memory.available() if limits is None else limits
-        self._answers: Dict[int, Answer] = {}
+        self._tight = memory.tight(self.size, self.limits) is not None
         self._failures: List[Failure] = []
         self._refused: Dict[str, str] = {}  # modules that crash did not take, with its words
 
     def ask(self, commands: Sequence[str]) -> Outcome:
         """The answer to each of ``commands``, from the highest rung that gives it whole."""
         current: Optional[Rung] = self.forced or self._first()
+        answers = Answers(commands)
         waiting = list(range(len(commands)))
         lowest = current or PLAIN
         while current is not None and waiting:
             lowest = current
-            waiting, failure = self._on(current, commands, waiting)
+            waiting, failure = self._on(current, answers, waiting)
             current = None if self.forced or failure is None else below(current, failure)
-        for index in range(len(commands)):
-            cause = self._failures[-1] if self._failures else Failure(crash_failure.OTHER)
-            self._answers.setdefault(index, Answer(commands[index], "", False, 0.0, lowest.name, WORDS[cause.kind]))
-        answers = tuple(self._answers[index] for index in range(len(commands)))
-        whole = [RUNGS.index(rung(answer.rung)) for answer in answers if answer.complete]
-        lowest = RUNGS[max(whole)] if whole else lowest
-        return Outcome(answers, lowest, self._problems(lowest if whole else PLAIN, answers))
+        last = self._failures[-1] if self._failures else Failure(crash_failure.OTHER)
+        found = answers.all(lowest.name, WORDS[last.kind])
+        whole = [RUNGS.index(rung(answer.rung)) for answer in found if answer.complete]
+        reached_rung = RUNGS[max(whole)] if whole else lowest
+        problems = [*self._problems(reached_rung if whole else PLAIN), *incomplete(found)]
+        return Outcome(found, reached_rung, tuple(dict.fromkeys(problems)))
 
     def hand_over(self, tell: Callable[[Sequence[Problem]], object]) -> HandOver:
         """crash at the user's terminal, on the highest rung that starts; ``tell`` gets the problems until then."""
@@ -95,13 +96,13 @@ class Ladder:
             lowest = current
             end, failure = self._interactive(current, tell)
             if end is not None:
-                broken = end.status != 0 and [self._end_failure(end, "")]
-                return HandOver(end, current, tuple(self._problem(one) for one in broken or ()))
+                broken = [] if end.status == 0 else [deaths.of(end, "", tight=self._tight)]
+                return HandOver(end, current, tuple(map(self._problem, broken)))
             if failure is None:
                 break
             self._failures.append(failure)
             current = None if self.forced else below(current, failure)
-        return HandOver(None, lowest, self._problems(PLAIN, ()))
+        return HandOver(None, lowest, self._problems(PLAIN))
 
     # ------------------------------------------------------------ one rung
 
@@ -112,14 +113,14 @@ class Ladder:
         self._failures.append(Failure(crash_failure.MEMORY))
         return LEAST
 
-    def _on(self, current: Rung, commands: Sequence[str], waiting: List[int]) -> Tuple[List[int], Optional[Failure]]:
+    def _on(self, current: Rung, answers: Answers, waiting: List[int]) -> Tuple[List[int], Optional[Failure]]:
         """What ``current`` could not answer, and why."""
         lost: List[int] = []
         failure: Optional[Failure] = None
         for _ in range(DEATHS):
             if not waiting:
                 break
-            done = self._session(current, commands, waiting)
+            done = self._session(current, answers, waiting)
             if done.failure is None:
                 lost += done.lost
                 return sorted(lost), failure or done.spoiled
@@ -131,7 +132,7 @@ class Ladder:
             waiting = [index for index in waiting if index != done.killer]
         return sorted({*lost, *waiting}), failure
 
-    def _session(self, current: Rung, commands: Sequence[str], waiting: Sequence[int]) -> "_Done":
+    def _session(self, current: Rung, answers: Answers, waiting: Sequence[int]) -> "_Done":
         with self._crash(current.options) as session:
             try:
                 session.start(self.timeout)
@@ -140,71 +141,56 @@ class Ladder:
             except CrashDied as died:
                 return _Done(self._start_failure(current, died))
             if current is PLAIN and not self._load(session):
-                return self._session(current, commands, waiting)
-            return self._ask(session, current, commands, waiting)
+                return self._session(current, answers, waiting)
+            return self._ask(session, current, answers, waiting)
 
     def _crash(self, options: Sequence[str], *, interactive: bool = False) -> CrashSession:
         tool, files = self.subject.tool, (self.vmlinux, self.vmcore)
         return CrashSession(tool, options, files, self.place.current, self.place.own, interactive=interactive)
 
-    def _ask(self, session: CrashSession, current: Rung, commands: Sequence[str], waiting: Sequence[int]) -> "_Done":
-        answers: Dict[int, Answer] = {}
+    def _ask(self, session: CrashSession, current: Rung, answers: Answers, waiting: Sequence[int]) -> "_Done":
+        said: Dict[int, Answer] = {}
         lost: List[int] = []
         spoiled: Optional[Failure] = None
         for index in waiting:
+            command = answers.commands[index]
             try:
-                reply = session.ask(commands[index], self.timeout)
+                reply = session.ask(command, self.timeout)
             except CrashDied as died:
                 if died.end.status == 0:  # it was told to quit
-                    answers[index] = Answer(commands[index], died.text, True, died.seconds, current.name)
-                    for later in waiting[waiting.index(index) + 1 :]:
-                        cause = "crash had been told to quit before"
-                        answers[later] = Answer(commands[later], "", False, 0.0, current.name, cause)
-                    self._keep(answers, "")
+                    never = Answer("", "", False, 0.0, current.name, "crash had been told to quit before")
+                    said.update((later, never) for later in waiting[waiting.index(index) :])
+                    said[index] = Answer(command, died.text, True, died.seconds, current.name)
+                    answers.keep(said)
                     return _Done(None)
-                failure = self._death(died)
-                answers[index] = Answer(
-                    commands[index], died.text, False, died.seconds, current.name, WORDS[failure.kind]
-                )
-                self._keep(answers, WORDS[failure.kind])
+                failure = deaths.answering(died, tight=self._tight)
+                said[index] = Answer(command, died.text, False, died.seconds, current.name)
+                answers.keep(said, WORDS[failure.kind])
                 return _Done(failure, index)
-            cause = ""
-            unavailable = parse.unavailable(reply.output)
-            if reply.expired:
-                cause = WORDS[crash_failure.EXPIRED]
-                self._failures.append(Failure(crash_failure.EXPIRED))
-            else:
-                flaw = crash_failure.answering(reply.output)
-                if flaw is not None:
-                    cause = WORDS[flaw.kind]
-                    if flaw.kind == crash_failure.MEMORY:
-                        spoiled = flaw
-                        lost.append(index)
-                    if flaw.kind != crash_failure.TRUNCATED or not self._damaged():
-                        self._failures.append(flaw)
-                elif unavailable:
-                    cause = f"not available with {current.options[-1]}"
-                elif current is ZERO_EXCLUDED and self._damaged():
-                    cause = WORDS[crash_failure.INCOMPLETE]
-            answers[index] = Answer(
-                commands[index], reply.output, not cause, reply.seconds, current.name, cause, unavailable
+            flaw = Failure(crash_failure.EXPIRED) if reply.expired else crash_failure.answering(reply.output)
+            unavailable = flaw is None and parse.unavailable(reply.output)
+            cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
+            if flaw is not None and flaw.kind == crash_failure.MEMORY:
+                spoiled = flaw
+                lost.append(index)
+            said[index] = Answer(
+                command, reply.output, not cause, reply.seconds, current.name, cause, unavailable=unavailable
             )
         end = session.quit()
         if end.status != 0:
-            failure = self._end_failure(end, "")
-            self._keep(answers, WORDS[failure.kind])
+            failure = deaths.of(end, "", tight=self._tight)
+            answers.keep(said, WORDS[failure.kind])
             return _Done(failure)
-        self._keep(answers, "")
+        answers.keep(said)
         return _Done(None, None, tuple(lost), spoiled)
 
-    def _keep(self, answers: Dict[int, Answer], broken: str) -> None:
-        """Take over ``answers`` where they are better than what is known; of a ``broken`` run none is whole."""
-        for index, answer in answers.items():
-            if broken:
-                answer = answer._replace(complete=False, cause=answer.cause or broken)
-            known = self._answers.get(index)
-            if known is None or (answer.complete and not known.complete) or (answer.output and not known.output):
-                self._answers[index] = answer
+    def _flawed(self, flaw: Optional[Failure], current: Rung) -> str:
+        """Why an answer is not whole although crash went on; empty when it is."""
+        if flaw is not None:
+            if flaw.kind != crash_failure.TRUNCATED or not self._damaged():
+                self._failures.append(flaw)
+            return WORDS[flaw.kind]
+        return WORDS[crash_failure.INCOMPLETE] if current is ZERO_EXCLUDED and self._damaged() else ""
 
     def _load(self, session: CrashSession) -> bool:
         """Load the modules' debug information. False: crash did not survive it, and must start without."""
@@ -212,7 +198,7 @@ class Ladder:
             return True
         try:
             # where memory is short, only the modules that are not the kernel's own
-            if memory.tight(self.size, self.limits):
+            if self._tight:
                 names = [one.name for one in parse.modules(session.ask("mod -t", self.timeout).output)]
             else:
                 names = [*parse.module_names(session.ask("mod", self.timeout).output)]
@@ -245,7 +231,7 @@ class Ladder:
         self, current: Rung, tell: Callable[[Sequence[Problem]], object]
     ) -> Tuple[Optional[End], Optional[Failure]]:
         if current is LEAST:  # whether it is the right vmlinux shows only by asking
-            failure = self._session(current, (), ()).failure
+            failure = self._session(current, Answers(()), ()).failure
             if failure is not None:
                 return None, failure
         names = self.place.own / "names"
@@ -261,28 +247,21 @@ class Ladder:
                     session.feed(setup, self.timeout)
             except CrashDied as died:
                 return None, self._start_failure(current, died)
-            tell(self._problems(current, ()))
+            tell(self._problems(current))
             return session.hand_over(started.output), None
 
     # ------------------------------------------------------------ what went wrong
 
     def _start_failure(self, current: Rung, died: CrashDied) -> Failure:
-        if died.expired:
-            return Failure(crash_failure.EXPIRED)
-        if died.end.signal is not None:
-            return self._end_failure(died.end, died.text)
-        failure = crash_failure.starting(died.text, str(self.vmlinux))
+        failure = deaths.at_start(died, str(self.vmlinux), tight=self._tight)
         if failure.kind != crash_failure.SILENT:
             return failure
         if self._damaged():
             return self._damaged()[0]
-        # no memory, or half a dump: both are silent
-        if memory.tight(self.size, self.limits) and current is not LEAST and not self.forced:
+        if self._tight and current is not LEAST and not self.forced:
             return Failure(crash_failure.MEMORY)
         failure = self._probe(current)
-        if failure.kind == crash_failure.SILENT and memory.tight(self.size, self.limits):
-            return Failure(crash_failure.MEMORY)
-        return failure
+        return Failure(crash_failure.MEMORY) if failure.kind == crash_failure.SILENT and self._tight else failure
 
     def _probe(self, current: Rung) -> Failure:
         """What crash says at ``-d1`` about an end that it was silent about."""
@@ -295,36 +274,19 @@ class Ladder:
                 return found if found.kind != crash_failure.OTHER else Failure(crash_failure.SILENT)
         return Failure(crash_failure.SILENT)
 
-    def _death(self, died: CrashDied) -> Failure:
-        if died.expired:
-            return Failure(crash_failure.EXPIRED)
-        return self._end_failure(died.end, died.text)
-
-    def _end_failure(self, end: End, text: str) -> Failure:
-        found = crash_failure.answering(text)
-        if found is not None and found.kind == crash_failure.MEMORY:
-            return found
-        if end.signal is not None:
-            return Failure(crash_failure.KILLED, str(end.signal))
-        if memory.tight(self.size, self.limits):
-            return Failure(crash_failure.MEMORY)
-        return Failure(crash_failure.OTHER, f"it ended with status {end.status}")
-
     def _damaged(self) -> List[Failure]:
         return [failure for failure in self._failures if failure.kind in _DAMAGED]
 
     def _problem(self, failure: Failure) -> Problem:
         return causes.problem(failure, self.subject, self.size, self.limits, self.timeout)
 
-    def _problems(self, lowest: Rung, answers: Sequence[Answer]) -> Tuple[Problem, ...]:
-        """The causes, the rung that was reached, then each answer that is not whole."""
+    def _problems(self, lowest: Rung) -> Tuple[Problem, ...]:
+        """The causes, the rung that was reached, and the modules that crash did not take."""
         found = [self._problem(failure) for failure in self._failures]
         if lowest is not PLAIN and not self.forced:
             found.append(Problem(reached(lowest)))
         for name, words in self._refused.items():
             found.append(Problem(f"crash did not take the debug information of {name}: {words}"))
-        if any(answer.output for answer in answers):
-            found += [Problem(_incomplete(answer)) for answer in answers if not answer.complete]
         return tuple(dict.fromkeys(found))
 
 
@@ -335,10 +297,3 @@ class _Done(NamedTuple):
     killer: Optional[int] = None
     lost: Tuple[int, ...] = ()
     spoiled: Optional[Failure] = None
-
-
-def _incomplete(answer: Answer) -> str:
-    state = "is missing"
-    if answer.output.strip() and not answer.unavailable:
-        state = "is cut off or not to be trusted"
-    return f"the answer to `{answer.command}` {state}: {answer.cause}"

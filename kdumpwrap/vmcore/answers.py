@@ -1,0 +1,44 @@
+"""The answers to a list of commands, gathered over several runs of crash(8)."""
+
+from typing import Dict, Iterator, Mapping, Sequence, Tuple
+
+from kdumpwrap.model import Problem
+from kdumpwrap.vmcore_facts import Answer
+
+
+class Answers:
+    """The best answer known to each command, by its number."""
+
+    def __init__(self, commands: Sequence[str]) -> None:
+        self.commands = tuple(commands)
+        self._known: Dict[int, Answer] = {}
+
+    def keep(self, answers: Mapping[int, Answer], broken: str = "") -> None:
+        """Take over ``answers`` where they are better than what is known.
+
+        ``broken`` says what broke their run: of such a run none is whole, not even what came before.
+        """
+        for number, answer in answers.items():
+            if broken:
+                answer = answer._replace(complete=False, cause=answer.cause or broken)
+            known = self._known.get(number)
+            if known is None or (answer.complete and not known.complete) or (answer.output and not known.output):
+                self._known[number] = answer
+
+    def all(self, rung: str, cause: str) -> Tuple[Answer, ...]:
+        """One for each command; where nothing is known, an empty one with this ``rung`` and ``cause``."""
+        empty = Answer("", "", False, 0.0, rung, cause)
+        found = (self._known.get(number, empty) for number in range(len(self.commands)))
+        return tuple(answer._replace(command=command) for answer, command in zip(found, self.commands))
+
+
+def incomplete(answers: Sequence[Answer]) -> Iterator[Problem]:
+    """A line for each answer that is not whole, once anything was said at all."""
+    if not any(answer.output for answer in answers):
+        return
+    for answer in answers:
+        if answer.complete:
+            continue
+        cut = answer.output.strip() and not answer.unavailable
+        state = "is cut off or not to be trusted" if cut else "is missing"
+        yield Problem(f"the answer to `{answer.command}` {state}: {answer.cause}")
