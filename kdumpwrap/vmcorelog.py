@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from kdumpwrap import crashfile, debuginfo
+from kdumpwrap import crashdir, crashfile, debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
-from kdumpwrap.model import Log, Problem
+from kdumpwrap.model import Crash, Log, Problem
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile
 from kdumpwrap.tools.run import run
@@ -58,21 +58,23 @@ def read(vmcore: str, places: Places) -> Log:
 def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
     dump = _dump(vmcore, directory)
+    hint = "kdumpwrap list"
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
-        dmesg = makedumpfile.Dmesg(None, Vmcoreinfo(_osrelease(dump)), missing.message)
-        if dmesg.info.release is None:
-            raise
+        info = Vmcoreinfo(crashdir.release(Crash(vmcore, vmcore=str(dump))))
+        dmesg, hint = makedumpfile.Dmesg(None, info, missing.message), missing.hint
     if dmesg.log is not None:
         return Dmesg(dmesg.log, dmesg.info)
     incomplete = " (kdump marked it so: it ran out of room)" if dmesg.info.incomplete else ""
     what = f"{vmcore}: {dmesg.cause}{incomplete}"
     if dmesg.info.release is None:
-        raise KdumpwrapError(what, "kdumpwrap list")
+        raise KdumpwrapError(what, hint)
     # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
     try:
         log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, places, Path(vmcore).parent), directory)
+    except ToolMissing:
+        raise KdumpwrapError(what, hint) from None
     except KdumpwrapError as error:
         raise KdumpwrapError(f"{what}, and crash does not get at its log: {error.message}", error.hint) from None
     return Dmesg(log, dmesg.info, Problem(f"{what}; crash got the log out of it"))
@@ -118,18 +120,14 @@ def _ask_for_room(file: str, directory: Path, copies: int = 1) -> None:
         )
 
 
-def _osrelease(dump: Path) -> Optional[str]:
-    from kdumpwrap.tools import crash_program
-
-    return crash_program.osrelease(_crash(), dump)
-
-
 def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
     """The log that crash --minimal prints, as a file. Raises KdumpwrapError when it did not print all of it."""
     from kdumpwrap.tools.crash import CrashDied, CrashSession
 
     try:
-        with CrashSession(_crash(), ["--minimal"], (vmlinux, dump), directory, directory) as session:
+        with CrashSession(
+            os.environ.get("CRASH") or "crash", ["--minimal"], (vmlinux, dump), directory, directory
+        ) as session:
             session.start(_MINUTES)
             reply = session.ask("log", _MINUTES)
             end = session.quit()
@@ -141,7 +139,3 @@ def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
     log = directory / "log"
     log.write_text(reply.output, "utf-8", "replace")
     return log
-
-
-def _crash() -> str:
-    return os.environ.get("CRASH") or "crash"
