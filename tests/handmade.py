@@ -59,7 +59,14 @@ TRACE = (
     ),
     frame("ip_sublist_rcv", 0x240, 0x240, ("ip_sublist_rcv", "net/ipv4/ip_input.c", 640), context="IRQ", certain=False),
     frame("xfs_file_write_iter", 0xA1, 0x100, module="xfs", context="TASK"),
-    Frame("dev_show", 0x18, 0x40, context="TASK", candidates=(0xFFFFFFFF81600000, 0xFFFFFFFF81700000)),
+    Frame(
+        "dev_show",
+        0x18,
+        0x40,
+        context="TASK",
+        candidates=(0xFFFFFFFF81600000, 0xFFFFFFFF81700000),
+        candidate_locations=((Location("dev_show", "drivers/base/core.c", 12),), ()),
+    ),
     frame("entry_SYSCALL_64_after_hwframe", 0x6E, 0xD8, ("?", "arch/x86/entry/entry_64.S", 121), context="TASK"),
     Frame(None, runtime=0x3FFFD4A1D92, context="TASK"),
 )
@@ -121,6 +128,7 @@ REPORT = Report(
     ),
     code=Code(bytes.fromhex("4801501848ff4010"), 0, check="patched", detail="a KASLR relocation (slide 0x23400000)"),
     access="write",
+    message="xxxwan: tunnel went down while it was in use",
     hardware="QEMU Standard PC (i440FX + PIIX, 1996)",
     last_line=40,
     culprit=Culprit("iptunnel_xmit", None, TUNNELS, 526, "the instruction pointer"),

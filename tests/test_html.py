@@ -4,16 +4,18 @@ import base64
 import hashlib
 import re
 import subprocess
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import pytest
+from conftest import RunCli, environment
+from handmade import ANALYSIS, COMMANDS, LOG, REPORT, TRACE, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markup import HOSTILE, Page, poisoned
 
 from kdumpwrap import pages
 from kdumpwrap.errors import KdumpwrapError
@@ -22,60 +24,10 @@ from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
 from kdumpwrap.render.summary import out_of_tree, statements
-from tests.conftest import RunCli, environment
-from tests.handmade import ANALYSIS, COMMANDS, LOG, REPORT, TRACE, with_report
-
-HOSTILE = "<script>alert(1)</script>\"onload='x' \x1b[31mred\x07 \u202eevil\u2066 &lt; </style></title>]]>"
-
-
-class Page(HTMLParser):
-    """Elements and attributes of a page, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: List[Tuple[str, Dict[str, Optional[str]]]] = []
-        self.text: List[str] = []
-        self._skipped = 0
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._skipped += tag in ("script", "style")
-        if tag not in ("b", "i", "code", "span", "wbr"):
-            self.text.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._skipped -= tag in ("script", "style")
-
-    def handle_data(self, data: str) -> None:
-        if not self._skipped:
-            self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join("".join(self.text).split())
-
-    def classed(self, name: str) -> int:
-        return sum(name in (attrs.get("class") or "").split() for _, attrs in self.elements)
 
 
 def page(analysis: Analysis = ANALYSIS) -> Page:
     return Page(html.page(analysis, LOG, COMMANDS))
-
-
-def poisoned(value: Any) -> Any:
-    """``value`` with HOSTILE behind every text in it, however deep."""
-    if isinstance(value, str):
-        return value + HOSTILE
-    if isinstance(value, Path):
-        return Path(str(value) + HOSTILE.replace("/", ""))
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: poisoned(getattr(value, one.name)) for one in fields(value)})
-    if isinstance(value, tuple):
-        parts = [poisoned(one) for one in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value
 
 
 # ---------------------------------------------------------------- what is in it
@@ -90,7 +42,8 @@ def poisoned(value: Any) -> Any:
         "the maker of xxxwan · out of tree",
         "0xffffffff818a7103 = 0xffffffff818a6f00 + 0x203",
         "dev->tstats is a per-CPU pointer",
-        "2 functions have this name: 0xffffffff81600000, 0xffffffff81700000",
+        "2 functions have this name: drivers/base/core.c:12, 0xffffffff81700000",
+        "xxxwan: tunnel went down while it was in use",
         "The marked instruction is local_add (arch/x86/include/asm/local.h:33), inlined in line 526.",
         "the address that faulted is 0x18 above it",
         "line 12 of the log",

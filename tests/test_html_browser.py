@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
+from conftest import Lab, RunCli
+from handmade import ANALYSIS, COMMANDS, LOG
+from markup import HOSTILE, poisoned
 
 from kdumpwrap import pages
 from kdumpwrap.model import Crash, Signature
 from kdumpwrap.render import html
-from tests.conftest import Lab, RunCli
-from tests.handmade import ANALYSIS, COMMANDS, LOG
-from tests.test_html import HOSTILE, poisoned
 
 DESK, TELEPHONE = 1280, 390
 

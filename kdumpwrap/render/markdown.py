@@ -54,6 +54,8 @@ def words(value: str) -> str:
 def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
     crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
     yield f"* headline: {code(report.headline)}"
+    if report.message and report.message not in report.headline:
+        yield f"* before it: {code(report.message)}"
     if report.panic and report.panic not in report.headline:
         yield f"* panic: {code(report.panic)}"
     if report.ip is not None and report.ip.symbol is not None:
@@ -68,7 +70,7 @@ def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
     taint = f", tainted {code(report.taint)}" if report.taint else ""
     yield f"* kernel: {code(report.release or kernel.release or '?')} {words(kernel.arch or '')}{taint}"
     host = f" on {code(crash.host)}" if crash.host else ""
-    yield f"* crash: {code(crash.path)}{f', {crash.time}' if crash.time else ''}{host}"
+    yield f"* crash: {code(crash.path)}{f', {words(crash.time)}' if crash.time else ''}{host}"
     if analysis.signature is not None:
         yield f"* signature: {code(analysis.signature.id)} {code(analysis.signature.text)}"
 

@@ -78,14 +78,13 @@ def _trace_tools(report: Report) -> str:
 
 
 def _header(analysis: Analysis, report: Report) -> str:
-    panic = (
-        f'<p class="headline">{esc(report.panic)}</p>' if report.panic and report.panic not in report.headline else ""
-    )
+    said = [text for text in (report.message, report.panic) if text and text not in report.headline]
+    more = "".join(f'<p class="headline">{esc(text)}</p>' for text in said)
     sign = f" · {esc(analysis.signature.id)}" if analysis.signature else ""
     cards = "".join(f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, report))
     return (
         f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
-        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(report.headline)}</p>{panic}'
+        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(report.headline)}</p>{more}'
         f'<p class="lede">{path(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
     )
 

@@ -108,8 +108,12 @@ def _frame(row: Row, report: Report) -> str:
 
 def _at(frame: Frame, known: bool) -> str:
     if frame.candidates:
-        addresses = ", ".join(f"{one:#x}" for one in frame.candidates[:8])
-        return f"{len(frame.candidates)} functions have this name: {addresses}"
+        chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
+        each = ", ".join(
+            f"<code>{path(where(telling(chain))) or f'{address:#x}'}</code>"
+            for address, chain in zip(frame.candidates[:8], chains)
+        )
+        return f"{len(frame.candidates)} functions have this name: {each}"
     if frame.locations:
         return f"<code>{path(where(frame.locations[-1]))}</code>"
     return '<span class="faint">no line known</span>' if known else ""

@@ -1,0 +1,136 @@
+"""--markdown: the facts of a page in 60 lines, whatever a log holds."""
+
+import re
+from dataclasses import replace
+from typing import Any, Dict
+
+import pytest
+from conftest import Lab, RunCli
+from handmade import ANALYSIS, COMMANDS, REPORT, TRACE, with_report
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markup import HOSTILE, Page, poisoned
+
+from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem
+from kdumpwrap.render import markdown
+
+
+def shown(text: str) -> Page:
+    """``text`` as a forge would show it: CommonMark, HTML in it let through."""
+    return Page(MarkdownIt("commonmark", {"html": True}).render(text))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Page fault in iptunnel_xmit",
+        "Page fault at include/net/ip_tunnels.h:526 in iptunnel_xmit_stats(), inlined in iptunnel_xmit(),",
+        "headline: BUG: unable to handle page fault for address: ffffaa1730745690",
+        "before it: xxxwan: tunnel went down while it was in use",
+        "stopped at: iptunnel_xmit+0x203/0x240, include/net/ip_tunnels.h:526",
+        "ask: the maker of the out-of-tree module xxxwan (send4, /home/vendor/xxxwan/xxxwan.c:90)",
+        "kernel: 6.1.0-47-cloud-amd64 x86_64, tainted GOE",
+        "crash: /var/crash/127.0.0.1-2024-02-05-10:51:09, 2024-02-05T10:51:09 on 127.0.0.1",
+        "signature: 315d60b47671 page-fault iptunnel_xmit < send4[xxxwan] < hfunc_in4[xxxwan]",
+        "dev->tstats is a per-CPU pointer",
+        "send4+0x7d/0xc0 [xxxwan] <IRQ> /home/vendor/xxxwan/xxxwan.c:90",
+        "=> 526 u64_stats_add(&tstats->tx_bytes, pkt_len);",
+        "=> ffffffff818a7103 add %rdx,0x18(%rax)",
+        "certain: It stopped at include/net/ip_tunnels.h:526",
+        "missing: no debuginfo for the module xfs: dnf debuginfo-install kernel-modules",
+        "nm -n /usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+    ],
+)
+def test_it_says_what_the_page_says(words: str) -> None:
+    assert words in shown(markdown.render(ANALYSIS, COMMANDS)).words
+
+
+def test_frames_that_may_be_leftovers_are_left_out() -> None:
+    assert "ip_sublist_rcv" not in markdown.render(ANALYSIS)
+
+
+def test_sixty_lines_are_enough_for_anything() -> None:
+    crowded = replace(
+        with_report(
+            trace=TRACE * 300,
+            explanation=("a reason",) * 300,
+            disassembly=REPORT.disassembly * 30,
+            headline="long " * 1000,
+        ),
+        problems=(Problem("m", "h"),) * 300,
+    )
+    text = markdown.render(crowded, COMMANDS * 300)
+    assert text.count("\n") <= 60
+    assert len(text) < 20_000
+    assert "certain: It stopped at" in text
+    assert text.count("```") % 2 == 0
+    assert "297 things more" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ip": None},
+        {"ip": None, "trace": (), "culprit": None, "suspect": None},
+        {"source": None, "disassembly": (), "registers": (), "explanation": ()},
+        {"comm": None, "taint": None, "release": None},
+    ],
+    ids=str,
+)
+def test_it_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
+    text = markdown.render(with_report(**changes))
+    assert text.startswith("## ")
+    assert "None" not in text
+
+
+def test_a_log_without_a_report() -> None:
+    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", "type this"),))
+    assert shown(markdown.render(analysis)).words == "No report of a crash in /x missing: no report here: type this"
+
+
+def test_hostile_text_stays_text() -> None:
+    text = markdown.render(poisoned(ANALYSIS), [HOSTILE])
+    tags = {tag for tag, _ in shown(text).elements}
+    assert tags <= {"h2", "p", "ul", "li", "code", "pre"}
+    assert "<script>alert(1)</script>" in shown(text).words
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(alphabet=st.sampled_from("`~*_#<>&[]()!|\\-+=1.) \n\tax@:/\x1b\u202e"), max_size=40))
+def test_no_text_becomes_markup(text: str) -> None:
+    analysis = with_report(
+        headline=text,
+        comm=text,
+        explanation=(text,),
+        culprit=None,
+        trace=(Frame(text, 1, 2, module=text, context=text),),
+        disassembly=(Instruction(1, b"\0", text, fault=True),),
+        source=None,
+    )
+    page = shown(markdown.render(analysis, [text]))
+    assert {tag for tag, _ in page.elements} <= {"h2", "p", "ul", "li", "code", "pre"}
+    plain = shown(
+        markdown.render(with_report(culprit=None, source=None, explanation=("a",), comm="a", trace=TRACE[:1]), ["a"])
+    )
+    assert [tag for tag, _ in page.elements].count("h2") == [tag for tag, _ in plain.elements].count("h2")
+
+
+def test_from_the_command_line(run_cli: RunCli) -> None:
+    done = run_cli("analyze", "--example", "--markdown")
+    assert done.status == 3  # the module of the example has no debuginfo
+    assert done.stdout.count("\n") <= 60
+    assert "include/net/ip_tunnels.h:462" in done.stdout
+    assert "objdump -d --start-address=0xffffffff81898c00" in done.stdout
+
+
+@pytest.mark.lab
+def test_each_real_crash_fits_and_names_its_line(lab: Lab, run_cli: RunCli) -> None:
+    options = ("--root", lab.root, "--module-dir", lab.module_dir, "--source-dir", lab.source.parent)
+    for case, crash in lab.crashes.items():
+        done = run_cli("analyze", crash, *options, "--markdown")
+        assert done.stdout.count("\n") <= 60
+        line = lab.marks.get(f"FAULT:{case}")
+        if line is not None and "stopped at" in done.stdout and "xxxwan.c" in done.stdout:
+            assert f"xxxwan.c:{line}" in done.stdout, case
