@@ -1,10 +1,10 @@
 """The memory that an instruction touches: effective addresses from its operands and the registers."""
 
-from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.model import Instruction, Report
 from kdumpwrap.parse import operand
-from kdumpwrap.parse.operand import Memory, Operation
+from kdumpwrap.parse.operand import Memory, Operation, x86
 
 _MASK = (1 << 64) - 1
 _PAGE = 4096
@@ -35,7 +35,11 @@ class Registers:
     """The registers of a report, by the names of any kernel's log."""
 
     def __init__(self, report: Report) -> None:
-        self._values: Mapping[str, int] = dict(report.registers)
+        self._values: Dict[str, int] = dict(report.registers)
+        row = faulting(report)
+        runtime = report.ip.runtime if report.ip else None
+        if row is not None and runtime is not None:
+            self._values["rip"] = runtime + len(row.data)  # what "0x19cf4(%rip)" counts from
 
     def get(self, name: str) -> Optional[int]:
         """The value of ``name`` (``r08`` and ``r8`` are the same, ``rax`` is ``eax`` on i386); None when unknown."""
@@ -64,14 +68,28 @@ def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:
     found = []
     for memory in done.memory:
         access = located(memory, registers)
+        if access is not None and done.mnemonic.startswith("bt") and done.operands[0].startswith("%"):
+            access = _bit(access, done.operands[0], registers)
         if access is not None:
             found.append(access)
     return tuple(found)
 
 
+def _bit(access: Access, name: str, registers: Registers) -> Optional[Access]:
+    """The word that ``bts %rax,MEMORY`` touches: the bit's number may lead far away from MEMORY."""
+    number = registers.get(x86.register(name[1:]))
+    bits = 8 * (access.memory.size or 8)
+    if number is None:
+        return None
+    number &= (1 << bits) - 1
+    number -= number >> (bits - 1) << bits
+    far = number // bits * (bits // 8)
+    return access._replace(address=(access.address + far) & _MASK) if far else access
+
+
 def located(memory: Memory, registers: Registers) -> Optional[Access]:
     """Where ``memory`` lies; None when a register is unknown, or counts from the instruction itself."""
-    if memory.base == "rip" or memory.segment == "w":
+    if memory.segment == "w":
         return None
     terms = []
     total = memory.displacement

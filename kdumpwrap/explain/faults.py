@@ -121,7 +121,7 @@ def _pointer(report: Report, access: Access) -> Iterator[str]:
     base = said[0] if said else None
     if base is not None:
         name, found, value = base
-        rest = access.address - value
+        rest = (access.address - value + (1 << 63)) % (1 << 64) - (1 << 63)
         yield _named(name, found, value, rest, displacement, report)
     elif whole is not None and whole.kind != "user":
         yield _whole(access, whole)
@@ -143,7 +143,10 @@ def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, 
         what = f"{name} holds {value:#x}: {found.text}"
         return f"{what}{_offset(found.offset)}; the access is {_beside(member)}it."
     if found.kind == "error":
-        return f"{name} holds {found.text}; the member {rest:#x} bytes into it was wanted."
+        wanted = f"the access was {_beside(rest)}it" if rest else "it was followed"
+        return f"{name} holds {found.text}; {wanted}."
+    if found.kind == "small":
+        return f"{name} holds {value:#x}, {found.text}."
     if found.kind == "shadow":
         return f"{name} holds {value:#x}, {found.text}: the compiled-in check of that address failed."
     if found.kind == "user":
@@ -217,7 +220,9 @@ def _address_alone(report: Report) -> Iterator[str]:
     verb = {"read": "A read of", "write": "A write to", "execute": "A jump to"}.get(report.access or "", "An access to")
     found = meaning(address, report.arch)
     if found is None:
-        yield f"{verb} {address:#x} failed, as the log says; the instruction is not known."
+        yield f"{verb} {address:#x} failed, as the log says."
+    elif found.kind == "null" and address == 0:
+        yield f"{verb} NULL failed, as the log says."
     elif found.kind == "null":
         yield f"{verb} NULL + {address:#x} failed, as the log says: a member of a structure whose pointer is NULL."
     else:

@@ -104,7 +104,7 @@ _ERRORS = {
 class Meaning(NamedTuple):
     """What a value says."""
 
-    kind: str  # "null", "error", "poison", "shadow", "ascii", "non-canonical", "user"
+    kind: str  # "null", "small", "error", "poison", "shadow", "ascii", "non-canonical", "user"
     text: str  # a noun phrase: "LIST_POISON1 (…)"
     base: int = 0  # the value without the offset of a member
     offset: int = 0  # what is left over
@@ -201,6 +201,11 @@ def _canonical(value: int, arch: str) -> Optional[Meaning]:
     return Meaning("non-canonical", "a non-canonical address, which no pointer can be", value, 0)
 
 
+def _small(value: int, _: str) -> Optional[Meaning]:
+    # vm.mmap_min_addr: nothing can be mapped there
+    return Meaning("small", "a small number that was taken for a pointer", value, 0) if value < 0x10000 else None
+
+
 def _user(value: int, arch: str) -> Optional[Meaning]:
     limits = {"x86_64": 1 << 47, "aarch64": 1 << 52, "ppc64le": 1 << 52, "riscv64": 1 << 47}
     if value < limits.get(arch, 0):
@@ -210,6 +215,7 @@ def _user(value: int, arch: str) -> Optional[Meaning]:
 
 _RULES: Sequence[Callable[[int, str], Optional[Meaning]]] = (
     _null,
+    _small,
     _error,
     _shadow,
     _pointer,
