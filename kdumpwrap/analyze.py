@@ -144,7 +144,8 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
         vmlinux.build_id if vmlinux else None,
         _slide(reports) if slide is None else slide,
     )
-    problems = symbolizer.problems(frame for report in reports for frame in _frames(report))
+    # without a report nothing is missing for its sake
+    problems = symbolizer.problems(frame for report in reports for frame in _frames(report)) if reports else ()
     blamed = tuple(_blamed(report) for report in reports)
     return _Answer(kernel, blamed, _signature(blamed, log.fatal), problems)
 

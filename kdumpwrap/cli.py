@@ -34,6 +34,9 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
     import click
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us (">&-")
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -49,9 +52,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        # the reader has gone: no more can be said, and Python must not try it once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(141)  # the reader has gone: no more can be said
 
 
 @app.callback(invoke_without_command=True)
@@ -254,11 +255,11 @@ def _each(
         if html == "-":
             pass
         elif markdown:
-            from kdumpwrap import pages
+            from kdumpwrap import commands
             from kdumpwrap.render import markdown as markdown_renderer
             from kdumpwrap.tools import run
 
-            output.out(markdown_renderer.render(analysis, pages.pasteable(run.history())))
+            output.out(markdown_renderer.render(analysis, commands.pasteable(run.history())))
         elif json:
             from kdumpwrap.render import json as renderer
 

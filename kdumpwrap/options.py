@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
 JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
 VMLINUX = typer.Option(
-    None, "--vmlinux", envvar="KDUMPWRAP_VMLINUX", metavar="FILE", help="The vmlinux with debug information."
+    None,
+    "--vmlinux",
+    envvar="KDUMPWRAP_VMLINUX",
+    metavar="FILE",
+    readable=False,  # not checked here: the report comes without its help
+    help="The vmlinux with debug information.",
 )
 MODULE_DIR = typer.Option(
     None, "--module-dir", envvar="KDUMPWRAP_MODULE_DIR", metavar="DIR", help="Where modules lie (repeatable)."

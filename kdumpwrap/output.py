@@ -4,15 +4,32 @@ import os
 import sys
 from typing import TYPE_CHECKING, Iterable
 
+from kdumpwrap.errors import KdumpwrapError
+
 if TYPE_CHECKING:
     from kdumpwrap.model import Problem
     from kdumpwrap.render.text import Style
 
 
 def out(rendered: str) -> None:
-    """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done."""
-    sys.stdout.write(rendered)
-    sys.stdout.flush()
+    """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done.
+
+    Raises BrokenPipeError when that reader has gone, KdumpwrapError when there is no room for more.
+    """
+    try:
+        sys.stdout.write(rendered)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        give_up()
+        raise
+    except OSError as failure:
+        give_up()
+        raise KdumpwrapError(f"standard output: {failure.strerror}") from None
+
+
+def give_up() -> None:
+    """Write no more: Python would try what is left once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def problems(found: "Iterable[Problem]") -> None:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Callable, Dict, Iterable, Mapping, NamedTuple, NoReturn, Optional, Union
+from typing import Dict, Iterable, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 
 import pytest
 
@@ -217,14 +217,11 @@ def lab_arm64() -> Lab:
 
 
 @pytest.fixture(scope="session")
-def as_nobody() -> Callable[[], Iterable[str]]:
-    """What to put before a command so that it runs without root's rights (nothing when it has none)."""
-
-    def prefix() -> Iterable[str]:
-        if os.geteuid() != 0:
-            return ()
-        if shutil.which("setpriv") is None:
-            pytest.skip("needs setpriv")
-        return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
-
-    return prefix
+def powerless() -> Sequence[str]:
+    """What to put before a command so that a file of mode 000, or another user's, is closed to it (root or not)."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv")
+    rights = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", "--")

@@ -94,8 +94,7 @@ class Started:
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended already: finish() will tell how
-                self._process.stdin.write(first)
-                self._process.stdin.flush()
+                os.write(self._process.stdin.fileno(), first)  # past the buffer, which would try once more at close()
 
     def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
         """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
