@@ -58,7 +58,7 @@ def read(vmcore: str, places: Places) -> Log:
 def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
     dump = _dump(vmcore, directory)
-    hint = "kdumpwrap list"
+    hint = ""
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
@@ -69,7 +69,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     incomplete = " (kdump marked it so: it ran out of room)" if dmesg.info.incomplete else ""
     what = f"{vmcore}: {dmesg.cause}{incomplete}"
     if dmesg.info.release is None:
-        raise KdumpwrapError(what, hint)
+        raise KdumpwrapError(what, hint or "kdumpwrap list")
     # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
     try:
         log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, places, Path(vmcore).parent), directory)
@@ -77,7 +77,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
         raise KdumpwrapError(what, hint) from None
     except KdumpwrapError as error:
         raise KdumpwrapError(f"{what}, and crash does not get at its log: {error.message}", error.hint) from None
-    return Dmesg(log, dmesg.info, Problem(f"{what}; crash got the log out of it"))
+    return Dmesg(log, dmesg.info, Problem(f"{what}; crash got the log out of it", hint))
 
 
 def _dump(vmcore: str, directory: Path) -> Path:
