@@ -106,8 +106,9 @@ class _Answer(NamedTuple):
 def _start(log: Log, symbolizer: Symbolizer) -> _Case:
     """Base + offset for every frame; objdump sets out for the function that is shown."""
     from kdumpwrap import evidence
+    from kdumpwrap.placed import placed
 
-    reports = tuple(_placed(report, symbolizer) for report in log.reports)
+    reports = tuple(placed(report, symbolizer) for report in log.reports)
     index = subject(reports, log.fatal)
     return _Case(log, reports, None if index is None else evidence.start(reports[index], symbolizer))
 
@@ -180,16 +181,13 @@ def _finished(
 # ---------------------------------------------------------------- one report
 
 
-def _placed(report: Report, symbolizer: Symbolizer) -> Report:
-    """``report`` with link-time addresses: base + offset."""
-    ip = report.ip and symbolizer.place(report.ip)
-    return replace(report, ip=ip, trace=tuple(symbolizer.place(frame) for frame in report.trace))
-
-
 def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Report:
     """``report`` with file and line for each frame that the object has in the size of the log."""
+    from kdumpwrap.placed import with_candidates
 
     def lines(frame: Frame) -> Frame:
+        if frame.candidates:
+            return with_candidates(frame, located)
         known = frame.address is not None and symbolizer.fits(frame)
         return replace(frame, locations=located.get(_place(frame), ())) if known else frame
 
@@ -219,8 +217,11 @@ def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Sign
 
 def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
     """Every address of a case that wants a line."""
+    from kdumpwrap.placed import candidates
+
     for report in case.reports:
         for frame in _frames(report):
+            yield from candidates(frame)
             if frame.address is not None and symbolizer.fits(frame):
                 yield _place(frame)
     if case.evidence is not None:

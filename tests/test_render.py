@@ -147,7 +147,7 @@ def test_json_has_every_key_of_the_contract() -> None:
     assert list(found["kernel"]) == ["release", "arch", "vmlinux", "build_id", "kaslr_offset"]
     assert list(found["reports"][0])[: len(REPORT_KEYS)] == REPORT_KEYS
     ip = found["reports"][0]["ip"]
-    assert list(ip) == "symbol offset size module address certain context locations candidates".split()
+    assert list(ip)[:9] == "symbol offset size module address certain context locations candidates".split()
     assert ip["address"] == "0xffffffff81898d7d"
     assert ip["locations"][-1] == {
         "function": "iptunnel_xmit",

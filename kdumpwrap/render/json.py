@@ -3,7 +3,7 @@
 import json
 from typing import Dict, List, Optional, Sequence, Union
 
-from kdumpwrap.model import Analysis, Code, Frame, Instruction, Listing, Problem, Report, Source
+from kdumpwrap.model import Analysis, Code, Frame, Instruction, Listing, Location, Problem, Report, Source
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -117,9 +117,14 @@ def frame(one: Frame) -> Dict[str, Json]:
         "address": address(one.address),
         "certain": one.certain,
         "context": one.context,
-        "locations": [{"function": place.function, "file": place.file, "line": place.line} for place in one.locations],
+        "locations": _locations(one.locations),
         "candidates": [address(candidate) for candidate in one.candidates],
+        "candidate_locations": [_locations(chain) for chain in one.candidate_locations],
     }
+
+
+def _locations(chain: Sequence[Location]) -> List[Json]:
+    return [{"function": place.function, "file": place.file, "line": place.line} for place in chain]
 
 
 def instructions(rows: Sequence[Instruction]) -> List[Json]:

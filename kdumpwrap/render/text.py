@@ -154,9 +154,10 @@ def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iter
             yield _fact("address", f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}")
         if ip.candidates:
             yield _fact(
-                "address",
-                f"one of {', '.join(f'{one:#x}' for one in ip.candidates)}: {clean(ip.symbol)} names several functions",
+                "address", f"{clean(ip.symbol)} names {len(ip.candidates)} functions, nothing in the log decides:"
             )
+            for candidate in _candidates(ip):
+                yield _fact("", candidate)
     elif ip is not None:
         yield _fact("where", f"{name(ip)}: no code of the kernel")
     culprit, suspect = report.culprit, report.suspect
@@ -262,8 +263,15 @@ def _frame(label: str, frame: Frame) -> Iterator[_Row]:
         label = ""
     shown = place(frame.locations[-1]) if frame.locations else ""
     if frame.candidates:
-        shown = f"{len(frame.candidates)} functions have this name: {', '.join(f'{c:#x}' for c in frame.candidates)}"
+        shown = f"{len(frame.candidates)} functions have this name: {', '.join(_candidates(frame))}"
     yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)
+
+
+def _candidates(frame: Frame) -> Iterator[str]:
+    """``net/ipv4/ip_input.c:254`` for each function that an ambiguous frame may mean; its address where it has no line."""
+    chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
+    for address, chain in zip(frame.candidates, chains):
+        yield place(telling(chain)) or f"{address:#x}"
 
 
 def _escaped(match: "re.Match[str]") -> str:
