@@ -6,16 +6,18 @@ import re
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 import typer
 
 from kdumpwrap import options, output
-from kdumpwrap.errors import NoCrash, UsageError
+from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
+from kdumpwrap.model import Problem
 
 if TYPE_CHECKING:
     from kdumpwrap.batch import Done
     from kdumpwrap.groups import Row
+    from kdumpwrap.pages import Site
 
 DONE, FAILED, PARTLY, INTERRUPTED = 0, 1, 3, 130
 
@@ -46,7 +48,6 @@ def batch(
     """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
     from kdumpwrap import batch as many
     from kdumpwrap import crashdir
-    from kdumpwrap.model import Problem
     from kdumpwrap.tally import Tally
 
     options.one_format(raw, json)
@@ -83,13 +84,24 @@ def batch(
         from kdumpwrap.render import batch as renderer
 
         output.out(renderer.text(tally.groups.sorted(), output.style()))
-    if site:
-        site.write(tuple(tally.problems()))
+    written = site is None or _written(site, tuple(tally.problems()))
     output.problems(tally.problems())
     if interrupted:
         output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit((DONE if tally.whole else PARTLY) if tally.told else FAILED)
+    raise typer.Exit((DONE if tally.whole and written else PARTLY) if tally.told else FAILED)
+
+
+def _written(site: "Site", problems: Sequence[Problem]) -> bool:
+    """Write the pages; False, and a word, if that fails: what the batch found is printed all the same."""
+    from kdumpwrap.tools import run
+
+    try:
+        site.write(problems, run.history())
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return False
+    return True
 
 
 def merge(
@@ -156,8 +168,12 @@ def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()) or total < 2:
         yield lambda: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:  # typer 0.10 brings no rich
+        yield lambda: None
+        return
 
     columns = (TextColumn("crashes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -1,7 +1,6 @@
 """Pages to hand on, as files: what a page shows beside the analysis is gathered here, and each is written whole."""
 
 import os
-import re
 import stat
 import tempfile
 from collections import deque
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Deque, Dict, Iterator, List, Sequence, Tuple
 
 from kdumpwrap import crashfile
+from kdumpwrap.commands import concerning, pasteable
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Problem, Report, Signature
 from kdumpwrap.render import html, summary
@@ -16,9 +16,6 @@ from kdumpwrap.render import html, summary
 BEFORE, AFTER = 12, 4  # lines of the log shown round a report
 MOST = 400  # lines shown at all; a longer report loses its middle
 _TAIL = 60  # of these at the end
-
-# "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked: gone when the page is read
-_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?=/)")
 
 LogLines = Tuple[Tuple[int, str], ...]
 
@@ -28,12 +25,6 @@ def crash(analysis: Analysis, commands: Sequence[str] = ()) -> str:
     return html.page(analysis, log(analysis), pasteable(commands))
 
 
-def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
-    """``commands`` as they can be run again: private directories that are gone by now have another in their place."""
-    again = [_PRIVATE.sub("$T", command) for command in commands]
-    return ("T=$(mktemp -d)", *again) if again != [*commands] else tuple(commands)
-
-
 class Site:
     """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
 
@@ -41,7 +32,7 @@ class Site:
         """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words."""
         self._directory = Path(directory)
         self._place = place
-        self._examples: Dict[Signature, Tuple[Analysis, Tuple[str, ...]]] = {}
+        self._examples: Dict[Signature, Analysis] = {}
         self._cases: Dict[Signature, List[html.Case]] = {}
         self._problems: List[Problem] = []
         try:
@@ -49,23 +40,29 @@ class Site:
         except (OSError, ValueError) as error:
             raise KdumpwrapError(f"{directory}: {getattr(error, 'strerror', None) or error}") from None
 
-    def add(self, analysis: Analysis, commands: Sequence[str] = ()) -> None:
-        """One more crash, and the commands that were run for it. Of each bug the best told crash is kept, no more."""
+    def add(self, analysis: Analysis) -> None:
+        """One more crash. Of each bug the best told crash is kept, no more."""
         crash, sign = analysis.crash, analysis.signature
         if sign is None:
             self._problems.append(Problem(f"{crash.path}: no report of a crash in its log"))
             return
         self._cases.setdefault(sign, []).append(html.Case(crash.time, crash.host, analysis.kernel.release, crash.path))
-        if sign not in self._examples or _told(analysis) > _told(self._examples[sign][0]):
-            self._examples[sign] = (analysis, pasteable(commands))
+        if sign not in self._examples or _told(analysis) > _told(self._examples[sign]):
+            self._examples[sign] = analysis
 
-    def write(self, problems: Sequence[Problem] = ()) -> None:
-        """Write the pages. ``problems`` are those of the batch as a whole. Raises KdumpwrapError."""
+    def write(self, problems: Sequence[Problem] = (), commands: Sequence[str] = ()) -> None:
+        """Write the pages. ``problems`` are those of the whole batch, ``commands`` all that it ran.
+
+        Raises KdumpwrapError.
+        """
         bugs = []
-        for sign, (analysis, commands) in self._examples.items():
+        for sign, analysis in self._examples.items():
             cases = sorted(self._cases[sign], key=lambda case: (case.time or "", case.path))
             name = f"{sign.id}.html"
-            write(str(self._directory / name), html.page(analysis, log(analysis), commands, cases))
+            write(
+                str(self._directory / name),
+                html.page(analysis, log(analysis), pasteable(concerning(analysis, commands)), cases),
+            )
             bugs.append(html.bug(analysis, name, cases))
         page = html.index(bugs, (*problems, *self._problems), self._place)
         write(str(self._directory / "index.html"), page)

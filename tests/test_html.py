@@ -17,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, poisoned
 
-from kdumpwrap import pages
+from kdumpwrap import commands, example, pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem, Signature
 from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
 from kdumpwrap.render.summary import out_of_tree, statements
+
+EXAMPLE_CRASH = example.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
 
 def page(analysis: Analysis = ANALYSIS) -> Page:
@@ -363,7 +365,7 @@ def test_a_site_has_an_index_and_a_page_for_each_bug(tmp_path: Path) -> None:
         told = () if number == 4 else (Problem("missing"),)
         crash = Crash(f"/var/crash/{number}", host=f"h{number}", time=f"2024-01-0{number}T00:00:00" if number else None)
         sign = Signature(f"{number % 2:012x}", "text")
-        site.add(replace(ANALYSIS, crash=crash, signature=sign, problems=told), COMMANDS)
+        site.add(replace(ANALYSIS, crash=crash, signature=sign, problems=told))
     site.add(Analysis(Crash("/var/crash/empty"), ANALYSIS.kernel))
     site.write([Problem("of the whole")])
     assert sorted(file.name for file in (tmp_path / "site").iterdir()) == [
@@ -388,7 +390,7 @@ def test_1000_crashes_stay_small(tmp_path: Path) -> None:
         crash = Crash(
             f"/var/crash/10.0.0.{number}-2024-02-05-10:51:09", host=f"10.0.0.{number}", time="2024-02-05T10:51:09"
         )
-        site.add(replace(ANALYSIS, crash=crash, signature=Signature(f"{number % 20:012x}", "text")), COMMANDS)
+        site.add(replace(ANALYSIS, crash=crash, signature=Signature(f"{number % 20:012x}", "text")))
     site.write()
     assert time.process_time() - start < 2
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 3_000_000
@@ -413,13 +415,37 @@ def test_where_no_page_can_be_written_one_line_says_so(tmp_path: Path) -> None:
 
 def test_commands_can_be_pasted_after_private_directories_are_gone() -> None:
     run = ("nm -n /v", "xz -dc /lib/x.ko.xz >/tmp/kdumpwrap-ab12_x9z/x-1.ko", "nm /tmp/kdumpwrap-ab12_x9z/x-1.ko")
-    assert pages.pasteable(run) == (
+    assert commands.pasteable(run) == (
         "T=$(mktemp -d)",
         "nm -n /v",
         "xz -dc /lib/x.ko.xz >$T/x-1.ko",
         "nm $T/x-1.ko",
     )
-    assert pages.pasteable(run[:1]) == run[:1]
+    assert commands.pasteable(run[:1]) == run[:1]
+
+
+def test_of_a_batch_the_commands_that_concern_a_crash_are_shown() -> None:
+    vmlinux, other = ANALYSIS.kernel.vmlinux, "/usr/lib/debug/lib/modules/5.14.0/vmlinux"
+    history = (
+        f"nm -n {vmlinux}",
+        f"nm -n {other}",
+        f"printf '%s\\n' 0xffffffff818a7103 0xffffffff81000000 0xffffffff818a7107 | addr2line -a -i -f -e {vmlinux}",
+        f"printf '%s\\n' 0xffffffff818a7103 | addr2line -a -i -f -e {other}",
+        f"printf '%s\\n' 0xffffffff81000000 | addr2line -a -i -f -e {vmlinux}",
+        f"objdump -d --start-address=0xffffffff818a6f00 --stop-address=0xffffffff818a7140 {vmlinux}",
+        f"objdump -d --start-address=0xffffffff81000000 --stop-address=0xffffffff81000140 {vmlinux}",
+        "xz -dc /lib/modules/6.1/extra/xxxwan.ko.xz >/tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
+        "printf '%s\\n' 0x7c 0x999 | addr2line -a -i -f -j .text -e /tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
+        "nm -f sysv /tmp/kdumpwrap-ab12cd34/other_module-1.ko",
+    )
+    placed = (replace(TRACE[0], address=0x7D), *TRACE[1:])
+    assert commands.concerning(with_report(trace=placed), history) == (
+        f"nm -n {vmlinux}",
+        f"printf '%s\\n' 0xffffffff818a7103 0xffffffff818a7107 | addr2line -a -i -f -e {vmlinux}",
+        f"objdump -d --start-address=0xffffffff818a6f00 --stop-address=0xffffffff818a7140 {vmlinux}",
+        "xz -dc /lib/modules/6.1/extra/xxxwan.ko.xz >/tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
+        "printf '%s\\n' 0x7c | addr2line -a -i -f -j .text -e /tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
+    )
 
 
 def test_the_log_round_a_report_is_read_again(tmp_path: Path) -> None:
@@ -453,9 +479,9 @@ def test_the_commands_of_a_page_run_in_a_shell_and_lead_to_the_line(run_cli: Run
     assert "include/net/ip_tunnels.h:462" in done.stdout
     listed = re.search(r'<ol class="commands">(.*?)</ol>', file.read_text(), re.S)
     assert listed
-    commands = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
-    assert len(commands) > 3
-    script = "set -e\n" + "\n".join(commands)
+    listing = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
+    assert len(listing) > 3
+    script = "set -e\n" + "\n".join(listing)
     shell = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False, env=environment())
     assert shell.returncode == 0, shell.stderr
     assert "include/net/ip_tunnels.h:462" in shell.stdout
@@ -486,3 +512,28 @@ def test_the_report_is_printed_where_no_page_can_be_written(run_cli: RunCli, tmp
     assert done.status == 3
     assert "include/net/ip_tunnels.h:462" in done.stdout
     assert "no/page.html: No such file or directory" in done.stderr
+
+
+def test_a_batch_writes_its_pages(run_cli: RunCli, tmp_path: Path) -> None:
+    for host in ("10.0.0.1", "10.0.0.2"):
+        crash = tmp_path / f"crash/{host}-2024-01-0{host[-1]}-10:51:07"
+        crash.mkdir(parents=True)
+        (crash / "vmcore-dmesg.txt").write_bytes((EXAMPLE_CRASH / "vmcore-dmesg.txt").read_bytes())
+    done = run_cli("batch", tmp_path / "crash", "--root", example.root(), "--html", tmp_path / "site")
+    assert done.status == 3  # the module of the example has no debuginfo
+    index = (tmp_path / "site/index.html").read_text()
+    assert "1 bug in 2 crashes 2 hosts, 1 kernel" in Page(index).words
+    (page,) = [file for file in (tmp_path / "site").iterdir() if file.name != "index.html"]
+    found = Page(page.read_text())
+    assert "Directory " + str(tmp_path / "crash/10.0.0.2-2024-01-02-10:51:07") in found.words
+    assert "2 crashes are this bug" in found.words
+    assert "objdump -d --start-address=0xffffffff81898c00" in found.words
+
+
+def test_a_batch_is_printed_where_no_page_can_be_written(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    (tmp_path / "index.html/full").touch()
+    done = run_cli("batch", EXAMPLE_CRASH.parent, "--root", example.root(), "--html", tmp_path)
+    assert done.status == 3
+    assert "iptunnel_xmit" in done.stdout
+    assert f"kdumpwrap: {tmp_path}/index.html: Is a directory" in done.stderr

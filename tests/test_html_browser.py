@@ -148,7 +148,7 @@ def site(tmp_path: Path) -> Path:
             time=f"2024-01-{number + 1:02}T03:00:00",
         )
         kernel = replace(ANALYSIS.kernel, release="5.14.0-1" if number % 5 else "5.14.0-2")
-        made.add(replace(ANALYSIS, crash=crash, kernel=kernel, signature=Signature(name, name)), COMMANDS)
+        made.add(replace(ANALYSIS, crash=crash, kernel=kernel, signature=Signature(name, name)))
     made.write()
     return tmp_path / "index.html"
 

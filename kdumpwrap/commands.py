@@ -1,0 +1,81 @@
+"""The commands that were run, as a reader can run them again: all of them, or those that concern one crash."""
+
+import re
+from pathlib import PurePath
+from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
+
+from kdumpwrap.model import Analysis, Frame
+from kdumpwrap.objects import lookup
+from kdumpwrap.render.summary import chosen
+
+# "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked: gone when the page is read
+_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?=/)")
+# "printf '%s\n' 0xffffffff818a7103 0x35 | addr2line -a -i -f -e /usr/lib/debug/…/vmlinux"
+_FED = re.compile(r"(?P<head>printf '%s\\n' )(?P<words>[^|']*)(?P<tail> \| .*)")
+# "objdump -d --start-address=0x30 --stop-address=0x50 …"
+_WINDOW = re.compile(r" -d .*--start-address=(?P<start>0x[0-9a-f]+) --stop-address=(?P<stop>0x[0-9a-f]+)")
+
+_Wanted = Dict[Optional[str], Set[int]]  # by module, None for the vmlinux: the addresses that were asked for
+
+
+def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
+    """``commands`` as they can be run again: private directories that are gone by now have another in their place."""
+    again = [_PRIVATE.sub("$T", command) for command in commands]
+    return ("T=$(mktemp -d)", *again) if again != [*commands] else tuple(commands)
+
+
+def concerning(analysis: Analysis, history: Sequence[str]) -> Tuple[str, ...]:
+    """Those of a batch's ``history`` that led to ``analysis``, asking for its own addresses alone."""
+    wanted = _wanted(analysis)
+    found = (_narrowed(command, analysis.kernel.vmlinux, wanted) for command in history)
+    return tuple(dict.fromkeys(command for command in found if command))
+
+
+def _narrowed(command: str, vmlinux: Optional[str], wanted: _Wanted) -> str:
+    """``command`` for the addresses ``wanted`` alone; empty when it asks for none of them, or another kernel's."""
+    objects = set(_objects(command))
+    if not objects or any(path.name == "vmlinux" and str(path) != vmlinux for path, _ in objects):
+        return ""
+    addresses = {address for _, module in objects for address in wanted.get(module, ())}
+    if not {module for _, module in objects} & wanted.keys():
+        return ""
+    fed = _FED.fullmatch(command)
+    if fed:
+        words = [word for word in fed["words"].split() if int(word, 16) in addresses]
+        return f"{fed['head']}{' '.join(words)}{fed['tail']}" if words else ""
+    window = _WINDOW.search(command)
+    if window and not any(int(window["start"], 16) <= one < int(window["stop"], 16) for one in addresses):
+        return ""
+    return command
+
+
+def _objects(command: str) -> Iterator[Tuple[PurePath, Optional[str]]]:
+    """The files with code that ``command`` names, and which module each is: None for a vmlinux."""
+    for word in command.rsplit(" | ", maxsplit=1)[-1].split():
+        path = PurePath(word.strip("'<>"))
+        if path.name.startswith("vmlinux"):
+            yield path, None
+        elif ".ko" in path.name:
+            # "dm-mod.ko.debug", "xxxwan.debug.ko", and "xxxwan-1.ko" where it was unpacked
+            stem = re.sub(r"-\d+$" if _PRIVATE.match(word.strip("'<>")) else "^$", "", path.name.partition(".")[0])
+            yield path, stem.replace("-", "_")
+
+
+def _wanted(analysis: Analysis) -> _Wanted:
+    found: _Wanted = {None: set()}
+    report = chosen(analysis)
+    if report is None:
+        return found
+    frames = [*((report.ip,) if report.ip else ()), *report.trace]
+    for frame in frames:
+        if frame.address is not None:
+            found.setdefault(_module(frame), set()).add(lookup(frame))
+    shown = next((row.address for row in report.disassembly if row.fault), None)
+    for module, addresses in found.items():
+        if shown is not None and any(abs(one - shown) < 16 for one in addresses):
+            found[module] = addresses | {row.address for row in report.disassembly}
+    return found
+
+
+def _module(frame: Frame) -> Optional[str]:
+    return frame.module.replace("-", "_") if frame.module is not None else None
