@@ -268,7 +268,7 @@ def _frame(label: str, frame: Frame) -> Iterator[_Row]:
 
 
 def _candidates(frame: Frame) -> Iterator[str]:
-    """``net/ipv4/ip_input.c:254`` for each function that an ambiguous frame may mean; its address where it has no line."""
+    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where it has no line."""
     chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
     for address, chain in zip(frame.candidates, chains):
         yield place(telling(chain)) or f"{address:#x}"
