@@ -48,6 +48,10 @@ class _Prefix(NamedTuple):
     syslog: bool
 
 
+_NO_PREFIX = _Prefix(0, None, None, False, False, False)
+_BEGIN = ("[", "<", ">", "|")  # how a prefix begins that has neither colon nor semicolon
+
+
 def parse(number: int, raw: bytes) -> List[LogLine]:
     """The log lines in line ``number`` of the file: one, or more where newlines were lost or escaped.
 
@@ -103,6 +107,8 @@ def _prefix(text: str) -> _Prefix:
         end = match.end()
         level = _LEVEL.match(text, end) or (_KERNEL.match(text, end) if "kernel:" in text[end : end + 80] else None)
         return _Prefix(level.end() if level else end, float(match["seconds"]), match["caller"], True, False, False)
+    if text[:1] not in _BEGIN and ":" not in text and ";" not in text:
+        return _NO_PREFIX
     end = 0
     time: Optional[float] = None
     caller: Optional[str] = None

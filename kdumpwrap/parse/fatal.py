@@ -45,6 +45,7 @@ _PANICS = (
     _Panic(re.compile(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
 )
 
+_BACK = 64  # reports, from the panic back, among which its cause is looked for
 _AT_ONCE = 8  # reports among which the one that panics is looked for
 _SOON = 5.0  # seconds between an oops and the panic that do_exit() makes of it
 _ROUND = 30.0  # seconds that one round of khungtaskd takes at most
@@ -57,7 +58,7 @@ def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple
     if rule is None:
         return None, "panic"
     able: List[int] = []
-    for index in range(len(drafts) - 1, -1, -1):
+    for index in range(len(drafts) - 1, max(-1, len(drafts) - 1 - _BACK), -1):
         draft = drafts[index]
         if draft.boot != boot or (rule.soon and not _within(draft.last_time, line.time, _SOON)):
             break
@@ -75,7 +76,7 @@ def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple
 def _first(drafts: Sequence[Draft], index: int) -> Draft:
     """Of hung tasks found in one round the first made it panic; of oopses one inside the other, the outermost."""
     found = drafts[index]
-    for before in reversed(drafts[:index]):
+    for before in reversed(drafts[max(0, index - _BACK) : index]):
         if before.boot != found.boot or before.panic is not None:
             break
         if found.kind == "hung-task":

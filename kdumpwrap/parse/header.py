@@ -5,7 +5,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model import LoadedModule
 
-MAX_MODULES = 4096
+MAX_MODULES = 1024
 
 # CPU: 2 PID: 23373 Comm: plugin-containe Not tainted 3.10.0-229.el7.x86_64 #1
 # CPU: 7 PID: 1019852 Comm: kworker/u65:43 ve: 0 Kdump: loaded Tainted: G        W  O   ------------   3.10.0-1160 #1

@@ -1,6 +1,7 @@
 """Whether a line begins a report, and what it says about it. The lines themselves stand in kinds.py."""
 
 import re
+from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
 from kdumpwrap.parse.kinds import SHAPES
@@ -23,6 +24,7 @@ class Headline(NamedTuple):
     facts: Dict[str, str]  # what the pattern's groups found
 
 
+@lru_cache(maxsize=64)  # a line is asked for when it is looked for, joined and read
 def parse(text: str) -> Optional[Headline]:
     """The headline in ``text``, a line of the log without its prefix; None when it is another line."""
     if not _WORDS.search(text):

@@ -226,7 +226,8 @@ bug report
 
 _SPEAKER = r"(?:(?:(?:NMI )?watchdog|rcu|traps|mce|CPU\d+|SLUB|kmemleak): ){0,2}"
 _ADDR = r"(?P<addr>\(null\)|0x[0-9a-f]{1,16}\b|[0-9a-f]{16}\b|[0-9a-f]{8}\b)"
-_PLAIN = re.compile(r"[A-Za-z: -]+(?![A-Za-z: ?*{-])")
+_GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)[?*]?|\[[^\]]*\][?*+]?|\{[\w,]+\}[?]?|\\.")
+_PLAIN = re.compile(r"[A-Za-z0-9: ,-]+(?![?*{])")
 _AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}\])?)"
 
 
@@ -235,7 +236,7 @@ class Shape(NamedTuple):
 
     kind: str  # one of model.KINDS
     role: str
-    literal: str  # how the pattern begins, as far as that is plain text: what a line has to hold
+    literal: str  # the longest plain text in the pattern: what a line has to hold
     pattern: str  # not compiled: a log needs few of them, and re keeps those
     example: str
 
@@ -244,9 +245,16 @@ def _rows() -> Iterator[Shape]:
     lines = [line for line in _TABLE.splitlines() if line]
     for title, pattern, example in zip(lines[::3], lines[1::3], lines[2::3]):
         kind, role = title.split()
-        plain = _PLAIN.match(pattern[4:])
         source = pattern[4:].replace("{ADDR}", _ADDR).replace("{AT}", _AT)
-        yield Shape(kind, role, plain[0] if plain else "", _SPEAKER + source, example[4:])
+        yield Shape(kind, role, _literal(pattern[4:]), _SPEAKER + source, example[4:])
+
+
+def _literal(pattern: str) -> str:
+    """The longest run of plain text outside of groups, sets and what may be missing."""
+    before = ""
+    while before != pattern:  # from the innermost group outwards
+        before, pattern = pattern, _GROUP.sub("\0", pattern)
+    return max(_PLAIN.findall(pattern), key=len, default="")
 
 
 SHAPES = tuple(_rows())

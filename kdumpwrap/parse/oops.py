@@ -1,7 +1,6 @@
 """Every report in a kernel log: what happened, where, to whom, and which one brought the kernel down."""
 
-from collections import deque
-from typing import Deque, Dict, Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, Iterator, List, Optional
 
 from kdumpwrap.model import Log, LogLine
 from kdumpwrap.parse import banner, dmesg, fatal, finish, headline, scan, wrapping
@@ -9,12 +8,11 @@ from kdumpwrap.parse.draft import STALLS, Draft
 from kdumpwrap.parse.headline import Headline
 from kdumpwrap.parse.preamble import Preamble
 
-MAX_REPORTS = 1000  # a log that warns ten thousand times tells nothing new after that
+MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
+_MAX_CONTEXTS = 1024  # that print at the same time
 _END = 4096  # bytes in which the log's last time is looked for
 _SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
-# what a log that begins in the middle of a report begins with
-_BODY = ("ip", "frame", "task", "registers", "code")
 
 
 def parse(blocks: Iterable[bytes]) -> Log:
@@ -25,7 +23,7 @@ def parse(blocks: Iterable[bytes]) -> Log:
     """
     reader = _Reader()
     tail = _Tail(blocks)
-    for line in wrapping.unwrap(_lines(scan.lines(tail, _wanted), reader)):
+    for line in wrapping.unwrap(_lines(scan.lines(tail, _wanted))):
         reader.read(line)
     return reader.finish(tail.end())
 
@@ -36,7 +34,7 @@ def _wanted(raw: bytes) -> bool:
     return any(headline.parse(line.text) for line in dmesg.parse(0, raw))
 
 
-def _lines(lines: Iterable[scan.Line], reader: "_Reader") -> Iterator[LogLine]:
+def _lines(lines: Iterable[scan.Line]) -> Iterator[LogLine]:
     for line in wrapping.in_order(lines):
         if line.gap:
             yield LogLine(line.number, None, None, "", True, -1)  # says that something was passed over
@@ -70,7 +68,6 @@ class _Reader:
 
     def __init__(self) -> None:
         self.drafts: List[Draft] = []
-        self._late: Deque[Draft] = deque(maxlen=MAX_REPORTS // 2)
         self._open: Dict[Optional[str], Draft] = {}
         self._boot = 0
         self._told: Optional[banner.Banner] = None
@@ -169,10 +166,13 @@ class _Reader:
         self._add(line, made)
 
     def _add(self, line: LogLine, draft: Draft) -> None:
+        if len(self._open) > _MAX_CONTEXTS:
+            self._open.clear()
         self._open[line.caller] = draft
         self.drafts.append(draft)
         if len(self.drafts) > MAX_REPORTS:
-            del self.drafts[MAX_REPORTS // 2]
+            middle = range(MAX_REPORTS // 2, len(self.drafts))
+            del self.drafts[next((i for i in middle if self.drafts[i].panic is None), MAX_REPORTS // 2)]
 
     def _drop(self, draft: Draft) -> None:
         if draft in self.drafts:

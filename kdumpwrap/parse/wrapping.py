@@ -10,6 +10,7 @@ from kdumpwrap.parse.scan import PSTORE, Line
 _MAX_PSTORE = 65536  # lines
 _MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
 _LONGEST = 8192  # characters of a line put together
+_SHORTEST = 7  # "Code: 0" is the least that can be continued
 _MOST = 100  # pieces of one line
 _MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
@@ -69,7 +70,7 @@ def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
 def _continues(line: LogLine, piece: str) -> bool:
     """Whether ``piece``, a line without a prefix, is the rest of ``line``."""
     text = line.text.strip()
-    if not text or len(text) > _LONGEST:
+    if not _SHORTEST < len(text) < _LONGEST:
         return False
     if text.startswith("Code:"):
         return code.words(text[5:]) is not None and code.words(piece) is not None
