@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, NoReturn, Optional
 
 import typer
 
@@ -29,11 +29,12 @@ CRASHES = typer.Argument(
     None, metavar="[CRASH]...", help="A crash directory, a log, a vmcore or -; else the newest crash."
 )
 
+# typer stands on click, from 0.26 on a copy of its own: in both, what a wrong command line raises is above BadParameter
+_WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
-    import click
-
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us (">&-")
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
@@ -46,10 +47,10 @@ def main() -> NoReturn:
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
         sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
-    except click.ClickException as error:
+    except _WrongUsage as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)  # the reader has gone: no more can be said
