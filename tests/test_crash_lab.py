@@ -1,0 +1,281 @@
+"""Real crash(8) on real vmcores: whole, cut off, of another kernel, and on a machine that is too small."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+import pexpect
+import pytest
+from conftest import Lab, Result, RunCli, environment
+
+from kdumpwrap import analyze, withcrash
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.model import Frame, Report, subject
+from kdumpwrap.render import vmcore as renderer
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(shutil.which("crash") is None, reason="needs crash"),
+]
+
+CASES = "iptunnel sysrq null_deref bug_on list_del divide softlockup warn_then_oops distmod".split()
+COMMANDS = ("bt", "log")
+
+
+class Answered(NamedTuple):
+    """What a run with --json said."""
+
+    outputs: Dict[str, str]
+    complete: Dict[str, bool]
+    result: Result
+
+
+def ask(
+    run_cli: RunCli, lab: Lab, target: Path, commands: Sequence[str], *options: str, prefix: Sequence[str] = ()
+) -> Answered:
+    asked = [word for command in commands for word in ("-c", command)]
+    result = run_cli("crash", target, "--root", lab.root, "--json", *options, *asked, prefix=prefix)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    return Answered(
+        {row["command"]: row["output"] for row in rows}, {row["command"]: row["complete"] for row in rows}, result
+    )
+
+
+@pytest.fixture(scope="session")
+def whole(run_cli: RunCli, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+    """The answers of crash itself, with all the memory there is, each in a file of its own."""
+    directory = tmp_path_factory.mktemp("whole")
+    script = directory / "script"
+    script.write_text("".join(f"{command} > {directory / command}\n" for command in COMMANDS) + "quit\n")
+    vmcore = lab.crashes["iptunnel"] / "vmcore"
+    argv = ["crash", "-s", "--no_crashrc", "-i", str(script), str(lab.vmlinux), str(vmcore)]
+    subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=300)
+    return {command: (directory / command).read_text() for command in COMMANDS}
+
+
+# ---------------------------------------------------------------- what crash says of each crash
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_crash_and_the_log_tell_the_same(lab: Lab, case: str) -> None:
+    places = Places(lab.root, None, (lab.module_dir,), ())
+    analysis = analyze.analyze(str(lab.crashes[case]), places)
+    report = analysis.reports[subject(analysis.reports, analysis.fatal) or 0]
+    facts = withcrash.learn(analysis, places)
+
+    assert facts.rung == "plain"
+    assert facts.system is not None
+    assert facts.system.release == lab.release
+    assert facts.panic_task is not None
+    assert (facts.panic_task.pid, facts.panic_task.comm) == (report.pid, report.comm)
+    assert len(facts.other_cpus) == 1
+    assert {row.name for row in facts.memory} >= {"TOTAL MEM", "FREE", "SLAB"}
+    tainted = () if case == "sysrq" else (("xxxwan", "OE"),)
+    assert facts.modules == tainted
+
+    frames = [row.frame for row in facts.panic_task.frames]
+    logged = certain(report)
+    common = [frame for frame in logged if place(frame) in map(place, frames)]
+    # a frame at the border of two stacks stands in both of them
+    again = [place(frame) for frame in frames if place(frame) in map(place, common)]
+    assert list(dict.fromkeys(again)) == list(dict.fromkeys(map(place, common)))
+    # above the first common one the log shows its way to dump_stack(), crash its own into the capture kernel
+    missing = logged[logged.index(common[0]) :][len(common) :]
+    if case == "iptunnel":
+        # crash 8.0.2 loses the task's frames below its interrupt; what it lost is said
+        assert all(frame in common for frame in logged if frame.context == "IRQ")
+        (difference,) = facts.differences
+        assert difference.what == "call trace"
+        assert [words.partition("+")[0] for words in difference.log.split(", ")] == [
+            frame.symbol for frame in logged if frame not in common
+        ]
+    else:
+        assert not missing
+        assert facts.differences == ()
+
+    # the same lines by either way, and crash's own word is the innermost of an inline chain (of a module's, not always:
+    # for a division it names the function's end, 237 for 229)
+    lines = {place(frame): frame.locations for frame in frames}
+    for frame in common:
+        assert lines[place(frame)] == frame.locations
+    for row in facts.panic_task.frames:
+        if row.frame.exact and row.file is not None and row.frame.module is None:
+            inner = row.frame.locations[0]
+            assert (Path(inner.file or "").name, inner.line) == (Path(row.file).name, row.line)
+
+    text = renderer.text(facts)
+    assert "Backtrace of the panic task" in text
+    value = json.loads(json.dumps(renderer.as_json(facts)))
+    assert value["panic_task"]["pid"] == report.pid
+    assert value["panic_task"]["frames"][0]["symbol"] == "machine_kexec"
+    assert f"crash-task\t{report.pid}\t" in renderer.raw(facts)
+    # crash 8.0.2 finds only the running tasks of this kernel
+    assert any("`ps -m` is not whole" in problem.message for problem in facts.problems) == (facts.system.tasks == 3)
+
+
+def certain(report: Report) -> List[Frame]:
+    return [frame for frame in ([report.ip] if report.ip else []) + list(report.trace) if frame.certain]
+
+
+def place(frame: Frame) -> Tuple[object, ...]:
+    return frame.module, frame.section, frame.address
+
+
+def test_answers_are_what_crash_itself_prints(run_cli: RunCli, lab: Lab, whole: Dict[str, str]) -> None:
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], COMMANDS)
+    assert found.outputs == whole
+    assert (found.result.status, found.result.stderr) == (0, "")
+
+
+def test_modules_lines_are_there_when_their_files_are(run_cli: RunCli, lab: Lab) -> None:
+    found = ask(run_cli, lab, lab.crashes["null_deref"], ["bt -l", "mod"], "--module-dir", str(lab.module_dir))
+    assert re.search(r"xxxwan\.c: \d+$", found.outputs["bt -l"], re.M)
+    assert re.search(r"^[0-9a-f]+  xxxwan .*xxxwan\.debug\.ko *$", found.outputs["mod"], re.M)
+
+
+def test_a_session_at_the_terminal(lab: Lab) -> None:
+    log = (lab.crashes["bug_on"] / "vmcore-dmesg.txt").read_text()
+    rip = re.search(r"RIP: 0010:(?P<symbol>\S+)\+(?P<offset>0x[0-9a-f]+)/", log)
+    assert rip
+    args = ["-m", "kdumpwrap", "crash", str(lab.crashes["bug_on"]), "--root", str(lab.root)]
+    args += ["--module-dir", str(lab.module_dir)]
+    env = {**environment(), "TERM": "xterm"}
+    with pexpect.spawn(sys.executable, args, env=env, timeout=120, dimensions=(30, 100), encoding="utf-8") as user:
+        user.expect_exact("crash> ")
+        user.send("bt -l\r")
+        user.expect_exact(f"[exception RIP: {rip['symbol']}+{int(rip['offset'], 16)}]")
+        user.expect(r"xxxwan\.c: \d+")  # its module was loaded before the terminal was handed over
+        user.expect_exact("crash> ")
+        user.setwinsize(50, 133)
+        time.sleep(0.3)
+        user.send("!stty size\r")
+        user.expect_exact("50 133\r\n")
+        user.expect_exact("crash> ")
+        user.send("repeat -1 eval 7\r")
+        user.expect_exact("hexadecimal: 7")
+        user.send("\x03")
+        user.expect_exact("crash> ")
+        user.send("\x1b[A\x1b[A\r")  # two lines up in the history
+        user.expect_exact("50 133\r\n")
+        user.expect_exact("crash> ")
+        user.send("quit\r")
+        user.expect(pexpect.EOF)
+        user.wait()
+        assert user.exitstatus == 0
+
+
+# ---------------------------------------------------------------- a small machine
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "answered"), [(300, ""), (400, ""), (450, "log"), (500, "log"), (550, "log"), (600, "bt log")]
+)
+def test_under_a_limit_of_memory(
+    run_cli: RunCli, lab: Lab, whole: Dict[str, str], tmp_path: Path, mebibytes: int, answered: str
+) -> None:
+    crash = lab.crashes["iptunnel"]
+    before = set(crash.iterdir())
+    asked = [word for command in COMMANDS for word in ("-c", command)]
+    prefix = ("prlimit", f"--as={mebibytes << 20}", "--core=unlimited", "--")
+    result = run_cli("crash", crash, "--root", lab.root, "--json", *asked, cwd=tmp_path, prefix=prefix)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["command"] for row in rows if row["complete"]] == answered.split()
+    for row in rows:
+        if row["complete"]:
+            assert row["output"] == whole[row["command"]]
+    assert list(tmp_path.iterdir()) == []
+    assert set(crash.iterdir()) == before
+    if answered == "bt log":
+        assert (result.status, result.stderr) == (0, "")
+        return
+    assert result.status == (3 if answered else 1)
+    first = result.stderr.splitlines()[0]
+    assert first.startswith("kdumpwrap: not enough memory for crash: with this vmlinux (587 MB) it takes about ")
+    need = int(first.partition("about ")[2].split()[0])
+    assert 600 < need < 800  # 600 MiB are 629 MB
+    assert f"{(mebibytes << 20) / 1e6:.0f} MB are there (ulimit -v)" in first
+    if mebibytes in (450, 500):
+        assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
+
+
+# ---------------------------------------------------------------- what is wrong with the files
+
+
+def damaged(lab: Lab, tmp_path: Path, share: float) -> Path:
+    """The crash with the first ``share`` of its vmcore."""
+    directory = tmp_path / "127.0.0.1-2024-02-05-10:51:14"
+    directory.mkdir()
+    vmcore = lab.crashes["iptunnel"] / "vmcore"
+    (directory / "vmcore").write_bytes(vmcore.read_bytes()[: int(vmcore.stat().st_size * share)])
+    return directory
+
+
+@pytest.mark.parametrize("percent", [50, 60, 75, 90, 97])
+def test_a_truncated_vmcore(run_cli: RunCli, lab: Lab, whole: Dict[str, str], tmp_path: Path, percent: int) -> None:
+    directory = damaged(lab, tmp_path, percent / 100)
+    found = ask(run_cli, lab, directory, COMMANDS)
+    first = found.result.stderr.splitlines()[0]
+    assert first.startswith(f"kdumpwrap: {directory / 'vmcore'} is truncated")
+    assert "another kernel" not in found.result.stderr
+    assert not found.complete["bt"]
+    if found.complete["log"]:  # from 90 % on its pages are there, and --minimal reads them
+        assert found.outputs["log"] == whole["log"]
+    assert found.complete["log"] == (percent >= 90)
+    assert found.result.status == (3 if percent >= 75 else 1)
+
+
+def test_random_bytes_are_no_dump(run_cli: RunCli, lab: Lab, tmp_path: Path) -> None:
+    directory = damaged(lab, tmp_path, 0)
+    (directory / "vmcore").write_bytes(os.urandom(1 << 20))
+    found = ask(run_cli, lab, directory, ["bt"], "--vmlinux", str(lab.vmlinux))
+    assert found.result.status == 1
+    assert found.result.stderr.startswith(f"kdumpwrap: {directory / 'vmcore'} is not a kernel dump\n")
+
+
+@pytest.mark.parametrize("rung", ["plain", "minimal"])
+def test_another_kernels_vmlinux(run_cli: RunCli, lab: Lab, rung: str) -> None:
+    other = lab.second_vmlinux
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], ["log"], "--vmlinux", str(other), "--rung", rung)
+    assert (found.result.status, found.complete["log"], found.outputs["log"]) == (1, False, "")
+    assert found.result.stderr.startswith(f"kdumpwrap: {other} is another kernel's vmlinux")
+    assert f"which crashed with {lab.release}\n" in found.result.stderr
+
+
+def test_a_vmlinux_without_debug_information(run_cli: RunCli, lab: Lab, tmp_path: Path) -> None:
+    stripped = tmp_path / "vmlinux"
+    subprocess.run(["strip", "--strip-debug", "-o", str(stripped), str(lab.vmlinux)], check=True)
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], ["bt"], "--vmlinux", str(stripped))
+    assert found.result.status == 1
+    assert found.result.stderr.startswith(f"kdumpwrap: {stripped} has no debug information\nhint: ")
+
+
+def test_crash_is_killed_while_it_answers(run_cli: RunCli, lab: Lab, whole: Dict[str, str]) -> None:
+    crash, kill = lab.crashes["iptunnel"], "!kill -9 $PPID"
+    found = ask(run_cli, lab, crash, [kill, "log"], "--rung", "minimal")
+    assert found.result.stderr.startswith("kdumpwrap: crash was killed (signal 9)\n")
+    assert (found.complete[kill], found.complete["log"]) == (False, True)
+    assert found.outputs["log"] == whole["log"]
+    assert found.result.status == 3
+
+
+def test_a_command_that_never_ends(run_cli: RunCli, lab: Lab, whole: Dict[str, str]) -> None:
+    options = ("--rung", "minimal", "--timeout", "15")
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], ["!sleep 1000", "log"], *options)
+    assert "crash did not answer within 15 s (time limit)" in found.result.stderr.splitlines()[0]
+    assert found.complete == {"!sleep 1000": False, "log": True}
+    assert found.outputs["log"] == whole["log"]
+
+
+def test_an_answer_of_16_megabytes(run_cli: RunCli, lab: Lab) -> None:
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], ["rd _stext 450000"], "--rung", "minimal")
+    lines = found.outputs["rd _stext 450000"].splitlines()
+    assert (found.result.status, len(lines)) == (0, 225000)
+    assert len(found.outputs["rd _stext 450000"]) > 16_000_000
+    addresses = [int(line.partition(":")[0], 16) for line in (lines[0], lines[-1])]
+    assert addresses[1] - addresses[0] == 16 * 224999
