@@ -25,13 +25,19 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
     crash = crashdir.find(target, places.root)
-    with Symbolizer(crashdir.release(crash), places, _beside(crash)) as symbolizer:
+
+    def build_id() -> Optional[str]:
+        from kdumpwrap import vmcorelog
+
+        return vmcorelog.build_id(crash.vmcore) if crash.vmcore is not None else None
+
+    with Symbolizer(crashdir.release(crash), places, _beside(crash), build_id) as symbolizer:
         if symbolizer.release is not None:
             symbolizer.start()  # nm and addr2line work while the log is being read
         log = read(crash, places)
         if log.release in (None, symbolizer.release):
             return next(analyses([(crash, log)], symbolizer))
-    with Symbolizer(log.release, places, _beside(crash)) as symbolizer:
+    with Symbolizer(log.release, places, _beside(crash), build_id) as symbolizer:
         return next(analyses([(crash, log)], symbolizer))
 
 

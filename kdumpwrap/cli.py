@@ -125,6 +125,7 @@ def analyze(
     vmlinux: Optional[Path] = options.VMLINUX,
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    debuginfod: bool = options.DEBUGINFOD,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> None:
@@ -139,7 +140,7 @@ def analyze(
         from kdumpwrap import example as carried
 
         root = carried.root()
-    places = options.places(root, vmlinux, module_dir, source_dir)
+    places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
     _each(
         crashes,
         lambda crash: story.analyze(crash, places),

@@ -5,11 +5,14 @@ import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Collection, Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap import packages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Source
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfod import Debuginfod
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -48,6 +51,7 @@ class Places:
     vmlinux: Optional[Path] = None
     module_dirs: Tuple[Path, ...] = ()
     source_dirs: Tuple[Path, ...] = ()
+    debuginfod: "Optional[Debuginfod]" = None  # servers to ask for what is not here
 
 
 def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = None) -> Path:

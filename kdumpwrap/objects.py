@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Collection, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import crashfile, debuginfo, packages
 from kdumpwrap.debuginfo import Places
@@ -14,6 +14,10 @@ from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
 from kdumpwrap.tools.modules import open_module
 from kdumpwrap.tools.run import Started
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfod import Debuginfod
+    from kdumpwrap.tools.modules import Module
 
 
 class Part(NamedTuple):
@@ -64,12 +68,25 @@ class Vmlinux(NamedTuple):
     waiting: Optional[Started]  # an addr2line that loads the debug information meanwhile
 
 
-def open_vmlinux(release: Optional[str], places: Places, beside: Optional[Path], *, eager: bool) -> Vmlinux:
+def open_vmlinux(
+    release: Optional[str],
+    places: Places,
+    beside: Optional[Path],
+    *,
+    eager: bool,
+    build_id: Optional[Callable[[], Optional[str]]] = None,
+) -> Vmlinux:
     """The vmlinux of ``release``, its symbol table read. ``eager``: with an addr2line that gets ready beside nm.
 
-    Raises KdumpwrapError when there is none, or the file is none.
+    ``build_id`` is asked for when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
+    or the file is none.
     """
-    path = debuginfo.vmlinux(release, places, beside)
+    try:
+        path = debuginfo.vmlinux(release, places, beside)
+    except KdumpwrapError as absent:
+        if places.debuginfod is None or places.vmlinux is not None:
+            raise
+        path = _fetched(places.debuginfod, build_id() if build_id else None, absent)
     wanted = packages.debuginfo(release) if release else ""
     elf = binutils.elf(binutils.toolset(None), path)
     if elf is None:
@@ -87,6 +104,20 @@ def open_vmlinux(release: Optional[str], places: Places, beside: Optional[Path],
         raise
 
 
+def _fetched(client: "Debuginfod", build_id: Optional[str], absent: KdumpwrapError) -> Path:
+    """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
+    from kdumpwrap import debuginfod
+
+    if build_id is None:
+        reason = "debuginfod needs a build id, which only the VMCOREINFO of a vmcore tells (kernels since 5.9)"
+        raise KdumpwrapError(f"{absent.message}; {reason}", absent.hint)
+    try:
+        return debuginfod.fetch(build_id, "debuginfo", client)
+    except KdumpwrapError as error:
+        hint = "; or ".join(hint for hint in (absent.hint, error.hint) if hint)
+        raise KdumpwrapError(f"{absent.message}; {error.message}", hint) from None
+
+
 def _boots(path: Path) -> bool:
     """Whether it is a kernel to boot: x86's has "HdrS" at 0x202 (Documentation/x86/boot.rst), others are PE or gzip."""
     head = crashfile.head(str(path), 0x206)
@@ -102,14 +133,27 @@ def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Obj
 
 
 def module(
-    name: str, paths: Sequence[Path], directory: Path, *, arch: Optional[str], build_id: Optional[str]
+    name: str,
+    paths: Sequence[Path],
+    directory: Path,
+    *,
+    arch: Optional[str],
+    build_id: Optional[str],
+    client: "Optional[Debuginfod]" = None,
 ) -> Tuple[Object, Tuple[Problem, ...]]:
     """The module ``name`` from the files ``paths``, best first, and what is missing of it.
 
-    Compressed ones are unpacked into ``directory``. Raises KdumpwrapError when no file fits.
+    Compressed ones are unpacked into ``directory``. ``client`` is asked for what the files lack. Raises KdumpwrapError
+    when no file fits.
     """
     hint = f"--module-dir DIR, where DIR holds {name}.ko built with -g, from its maker"
-    found, refused = open_module(binutils.toolset(None), name, paths, directory, arch=arch, build_id=build_id)
+    tools = binutils.toolset(None)
+    found, refused = open_module(tools, name, paths, directory, arch=arch, build_id=build_id)
+    if client is not None and (found is None or found.lines is None):
+        more, why_not = _module_fetched(client, build_id or (found.build_id if found else None), found)
+        if more:
+            found, refused = open_module(tools, name, (*more, *paths), directory, arch=arch, build_id=build_id)
+        refused += why_not
     if found is None:
         why = f" ({'; '.join(refused)})" if refused else ""
         raise KdumpwrapError(f"no debuginfo for the module {name}{why}", hint)
@@ -125,6 +169,25 @@ def module(
         functions[symbol.name] = (*functions.get(symbol.name, ()), symbol)
     lines = found.lines if tools.relocates else None
     return Object(tools, lines, found.code, found.build_id, functions), tuple(problems)
+
+
+def _module_fetched(
+    client: "Debuginfod", build_id: Optional[str], found: "Optional[Module]"
+) -> Tuple[Tuple[Path, ...], Tuple[str, ...]]:
+    """The files that debuginfod has for a module, and why there are no more."""
+    from kdumpwrap import debuginfod
+
+    if build_id is None:
+        return (), ("debuginfod needs a build id, which neither the log nor an installed module tells",)
+    files: List[Path] = []
+    refused: List[str] = []
+    wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")
+    for what in wanted:
+        try:
+            files.append(debuginfod.fetch(build_id, what, client))
+        except KdumpwrapError as error:
+            refused.append(error.message)
+    return tuple(files), tuple(refused)
 
 
 def part(frame: Frame) -> Part:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 import typer
 
+from kdumpwrap import output
 from kdumpwrap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,13 +33,30 @@ ROOT = typer.Option(
 VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", help="Show each command on stderr.")
 
 
+DEBUGINFOD = typer.Option(
+    False,
+    "--debuginfod",
+    envvar="KDUMPWRAP_DEBUGINFOD",
+    help="Ask $DEBUGINFOD_URLS for debuginfo that is not here; may take minutes.",
+)
+
+
 def places(
-    root: Path, vmlinux: Optional[Path], module_dirs: Optional[List[Path]], source_dirs: Optional[List[Path]]
+    root: Path,
+    vmlinux: Optional[Path],
+    module_dirs: Optional[List[Path]],
+    source_dirs: Optional[List[Path]],
+    debuginfod: bool = False,
 ) -> "Places":
     """Where to look, as the command line says."""
     from kdumpwrap.debuginfo import Places
 
-    return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()))
+    client = None
+    if debuginfod:
+        from kdumpwrap.debuginfod import Debuginfod, servers, timeout
+
+        client = Debuginfod(servers(root), timeout(), output.teller())
+    return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
 
 
 def one_format(raw: bool, json: bool, markdown: bool = False, page: bool = False) -> None:

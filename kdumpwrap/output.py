@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
 from kdumpwrap.errors import KdumpwrapError
 
@@ -45,6 +45,19 @@ def error(message: str, hint: str = "") -> None:
     sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
     if hint:
         sys.stderr.write(f"hint: {text.clean(hint)}\n")
+
+
+def teller() -> "Optional[Callable[[str], object]]":
+    """What shows one line of progress on standard error, the next in its place, "" for none; None off a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from kdumpwrap.render import text
+
+    def tell(line: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text.clean(line)}")
+        sys.stderr.flush()
+
+    return tell
 
 
 def style() -> "Style":

@@ -35,13 +35,23 @@ class Symbolizer:
     What cannot be done is kept as a problem of the object it concerns, and never raised. To be used in a ``with``.
     """
 
-    def __init__(self, release: Optional[str], places: Places, beside: Optional[Path] = None) -> None:
-        """``beside`` is where the crash lies: a vmlinux there is the last resort."""
+    def __init__(
+        self,
+        release: Optional[str],
+        places: Places,
+        beside: Optional[Path] = None,
+        build_id: Optional[Callable[[], Optional[str]]] = None,
+    ) -> None:
+        """``beside`` is where the crash lies: a vmlinux there is the last resort.
+
+        ``build_id`` tells that of the kernel, should its vmlinux have to be fetched.
+        """
         self.release = release
         self.places = places
         self.vmlinux: Optional[Path] = None
         self.objects: Dict[Optional[str], Object] = {}
         self._beside = beside
+        self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self._problems: Dict[Optional[str], List[Problem]] = {}
         self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
@@ -80,7 +90,12 @@ class Symbolizer:
         """Start nm and addr2line on the vmlinux: they need half a second, in which a log can be read."""
         if self._opening is None:
             self._opening = self._pool.submit(
-                objects.open_vmlinux, self.release, self.places, self._beside, eager=not self._tight
+                objects.open_vmlinux,
+                self.release,
+                self.places,
+                self._beside,
+                eager=not self._tight,
+                build_id=self._build_id,
             )
 
     def load(self, frames: Iterable[Frame], arch: Optional[str] = None) -> None:
@@ -128,7 +143,12 @@ class Symbolizer:
 
     def _load_module(self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str]) -> None:
         self.objects[name], problems = objects.module(
-            name, paths, Path(self._directory.name), arch=arch, build_id=build_id
+            name,
+            paths,
+            Path(self._directory.name),
+            arch=arch,
+            build_id=build_id,
+            client=self.places.debuginfod,
         )
         for problem in problems:
             self._problem(name, problem)

@@ -55,6 +55,16 @@ def read(vmcore: str, places: Places) -> Log:
     )
 
 
+def build_id(vmcore: str) -> Optional[str]:
+    """The build id in the VMCOREINFO of ``vmcore``; None when it has none (kernels before 5.9) or cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as name:
+        directory = Path(name)
+        try:
+            return makedumpfile.dmesg(_dump(vmcore, directory), directory / "dmesg").info.build_id
+        except KdumpwrapError:
+            return None
+
+
 def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
     dump = _dump(vmcore, directory)

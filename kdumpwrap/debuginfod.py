@@ -1,0 +1,148 @@
+"""Debuginfo by build id from a debuginfod server: only when asked for, since a vmlinux of 600 MB may take minutes."""
+
+import os
+import re
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator, Optional, Tuple
+
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
+from kdumpwrap.tools.run import missing, run
+
+TIMEOUT = 900.0  # seconds for one file
+_STEP = 1.0  # seconds between two words about the progress
+_BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
+_VARIABLE = "DEBUGINFOD_URLS"
+# elfutils says this when every server answered that it has none
+_NOT_FOUND = ("No such file or directory", "not found")
+
+
+@dataclass(frozen=True)
+class Debuginfod:
+    """The servers to ask, and how."""
+
+    servers: Tuple[str, ...]
+    timeout: float = TIMEOUT  # seconds for one file
+    tell: Optional[Callable[[str], object]] = None  # gets a line about the progress now and then; "" when it is over
+
+
+def servers(root: Path = Path("/")) -> Tuple[str, ...]:
+    """The servers that $DEBUGINFOD_URLS names, else those of /etc/debuginfod/*.urls (Fedora, CentOS Stream)."""
+    named = os.environ.get(_VARIABLE, "").split()
+    if not named:
+        for file in sorted(root.glob("etc/debuginfod/*.urls")):
+            if file.is_file():
+                named += file.read_text("utf-8", "replace").split()
+    return tuple(dict.fromkeys(named))
+
+
+def timeout() -> float:
+    """Seconds for one file: $KDUMPWRAP_DEBUGINFOD_TIMEOUT, else TIMEOUT."""
+    try:
+        limit = float(os.environ.get("KDUMPWRAP_DEBUGINFOD_TIMEOUT", ""))
+    except ValueError:
+        return TIMEOUT
+    return limit if limit > 0 else TIMEOUT
+
+
+def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
+    """The file that the servers have for ``build_id``: ``what`` is "debuginfo" or "executable".
+
+    It lies in debuginfod's cache and stays there. Raises KdumpwrapError when no server is named or none has it, when
+    the time is over, or without debuginfod-find.
+    """
+    if not _BUILD_ID.fullmatch(build_id):
+        raise KdumpwrapError(f"{build_id!r} is no build id")
+    if not client.servers:
+        raise KdumpwrapError(
+            f"--debuginfod: {_VARIABLE} names no server",
+            f"{_VARIABLE}=https://debuginfod.centos.org/ kdumpwrap …",
+        )
+    if shutil.which("debuginfod-find") is None:
+        raise missing("debuginfod-find")
+    cache = _cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)  # debuginfod-find makes the last directory alone
+    except OSError as error:
+        raise KdumpwrapError(
+            f"debuginfod: {cache}: {error.strerror}", "DEBUGINFOD_CACHE_PATH=DIR kdumpwrap …"
+        ) from None
+    argv = [
+        "env",  # our tools are kept from downloading behind our back: this one is told to
+        f"{_VARIABLE}={' '.join(client.servers)}",
+        f"DEBUGINFOD_CACHE_PATH={cache}",
+        f"DEBUGINFOD_MAXTIME={max(1, round(client.timeout))}",
+        *("debuginfod-find", what, build_id),
+    ]
+    try:
+        with _told(client, cache / build_id, f"{what} of build id {build_id}"):
+            output = run(argv, timeout=client.timeout + 5)
+    except ToolTimeout:
+        raise KdumpwrapError(
+            f"debuginfod: {what} of build id {build_id} did not come within {client.timeout:g} s",
+            "what has come so far is lost; try again with more time: KDUMPWRAP_DEBUGINFOD_TIMEOUT=SECONDS",
+        ) from None
+    except ToolFailed as error:
+        # elfutils remembers a miss for ten minutes: cache_miss_s of debuginfod_find_debuginfo(3)
+        again = f"to ask once more within ten minutes: rm -r {cache / build_id}"
+        raise KdumpwrapError(_reason(error, build_id, what, client), again) from None
+    path = Path(output.text.strip())
+    if not path.is_file():
+        raise ToolFailed(argv, f"debuginfod-find printed no file: {output.text.strip()[:200]!r}")
+    return path
+
+
+def _reason(error: ToolFailed, build_id: str, what: str, client: Debuginfod) -> str:
+    names = ", ".join(client.servers)
+    if any(words in error.message for words in _NOT_FOUND):
+        return f"debuginfod: {names} has no {what} of build id {build_id}"
+    why = (error.message.partition("): ")[2] or error.message).strip()
+    return f"debuginfod: {what} of build id {build_id} could not be had from {names}: {why}"
+
+
+def _cache() -> Path:
+    """Where debuginfod-find keeps what it has got: see debuginfod-find(1)."""
+    named = os.environ.get("DEBUGINFOD_CACHE_PATH")
+    if named:
+        return Path(named)
+    home = Path(os.environ.get("HOME") or "/")
+    old = home / ".debuginfod_client_cache"
+    if old.is_dir():
+        return old
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "debuginfod_client"
+
+
+@contextmanager
+def _told(client: Debuginfod, directory: Path, what: str) -> Iterator[None]:
+    """Says now and then how much has come while the body runs."""
+    tell = client.tell
+    if tell is None:
+        yield
+        return
+    over = threading.Event()
+
+    def talk() -> None:
+        while True:
+            tell(f"debuginfod: {what}: {_size(directory) >> 20} MiB")
+            if over.wait(_STEP):
+                return
+
+    thread = threading.Thread(target=talk, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        tell("")
+
+
+def _size(directory: Path) -> int:
+    """Bytes in the largest file of ``directory``: the one that is on its way."""
+    try:
+        return max((entry.stat().st_size for entry in os.scandir(directory)), default=0)
+    except OSError:
+        return 0
