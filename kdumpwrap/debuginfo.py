@@ -5,14 +5,11 @@ import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Collection, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap import packages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Source
-
-if TYPE_CHECKING:
-    from kdumpwrap.debuginfod import Debuginfod
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -44,6 +41,15 @@ _SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
 
 
 @dataclass(frozen=True)
+class Debuginfod:
+    """The debuginfod servers to ask for what is not here, and how."""
+
+    servers: Tuple[str, ...]
+    timeout: float  # seconds for one file
+    tell: Optional[Callable[[str], object]] = None  # gets a line about the progress now and then; "" when it is over
+
+
+@dataclass(frozen=True)
 class Places:
     """Where to look. What the user named comes first; standard paths are looked up below ``root``."""
 
@@ -51,7 +57,7 @@ class Places:
     vmlinux: Optional[Path] = None
     module_dirs: Tuple[Path, ...] = ()
     source_dirs: Tuple[Path, ...] = ()
-    debuginfod: "Optional[Debuginfod]" = None  # servers to ask for what is not here
+    debuginfod: Optional[Debuginfod] = None
 
 
 def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = None) -> Path:

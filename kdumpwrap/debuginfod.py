@@ -5,10 +5,10 @@ import re
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Iterator, Tuple
 
+from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.tools.run import missing, run
 
@@ -18,15 +18,6 @@ _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _VARIABLE = "DEBUGINFOD_URLS"
 # elfutils says this when every server answered that it has none
 _NOT_FOUND = ("No such file or directory", "not found")
-
-
-@dataclass(frozen=True)
-class Debuginfod:
-    """The servers to ask, and how."""
-
-    servers: Tuple[str, ...]
-    timeout: float = TIMEOUT  # seconds for one file
-    tell: Optional[Callable[[str], object]] = None  # gets a line about the progress now and then; "" when it is over
 
 
 def servers(root: Path = Path("/")) -> Tuple[str, ...]:

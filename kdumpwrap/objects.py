@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import crashfile, debuginfo, packages
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Frame, Problem, Symbol
 from kdumpwrap.parse import nm
@@ -16,7 +16,6 @@ from kdumpwrap.tools.modules import open_module
 from kdumpwrap.tools.run import Started
 
 if TYPE_CHECKING:
-    from kdumpwrap.debuginfod import Debuginfod
     from kdumpwrap.tools.modules import Module
 
 
@@ -104,7 +103,7 @@ def open_vmlinux(
         raise
 
 
-def _fetched(client: "Debuginfod", build_id: Optional[str], absent: KdumpwrapError) -> Path:
+def _fetched(client: Debuginfod, build_id: Optional[str], absent: KdumpwrapError) -> Path:
     """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
     from kdumpwrap import debuginfod
 
@@ -139,7 +138,7 @@ def module(
     *,
     arch: Optional[str],
     build_id: Optional[str],
-    client: "Optional[Debuginfod]" = None,
+    client: Optional[Debuginfod] = None,
 ) -> Tuple[Object, Tuple[Problem, ...]]:
     """The module ``name`` from the files ``paths``, best first, and what is missing of it.
 
@@ -172,7 +171,7 @@ def module(
 
 
 def _module_fetched(
-    client: "Debuginfod", build_id: Optional[str], found: "Optional[Module]"
+    client: Debuginfod, build_id: Optional[str], found: "Optional[Module]"
 ) -> Tuple[Tuple[Path, ...], Tuple[str, ...]]:
     """The files that debuginfod has for a module, and why there are no more."""
     from kdumpwrap import debuginfod

@@ -49,11 +49,11 @@ def places(
     debuginfod: bool = False,
 ) -> "Places":
     """Where to look, as the command line says."""
-    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.debuginfo import Debuginfod, Places
 
     client = None
     if debuginfod:
-        from kdumpwrap.debuginfod import Debuginfod, servers, timeout
+        from kdumpwrap.debuginfod import servers, timeout
 
         client = Debuginfod(servers(root), timeout(), output.teller())
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
