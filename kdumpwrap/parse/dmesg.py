@@ -27,8 +27,8 @@ _DATE = re.compile(
     r"(?:[A-Z][a-z]{2}\s{1,2}\d{1,2}\s\d\d:\d\d:\d\d(?:\.\d{1,9})?|"
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)[ \t]{1,8}"
 )
-# "host1 kernel: ", "kernel: ", "host1 kernel[0]: "
-_KERNEL = re.compile(r"(?:[\w.:-]{1,64}[ ]{1,2})?[ ]?kernel(?:\[\d{1,9}\])?: ?")
+# "host1 kernel: ", "kernel: ", "host1 kernel[0]: ", "(none) user.warn kernel: "
+_KERNEL = re.compile(r"(?:[\w.:()-]{1,64}[ ]{1,2}){0,2}[ ]?kernel(?:\[\d{1,9}\])?: ?")
 # "host1 mcelog: ", "host1 systemd[1]: ": said by another program, not by the kernel
 _PROGRAM = re.compile(r"[\w.:-]{1,64} [\w./@()-]{1,64}(?:\[\d{1,9}\])?: ")
 _LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
@@ -49,7 +49,7 @@ class _Prefix(NamedTuple):
 
 
 _NO_PREFIX = _Prefix(0, None, None, False, False, False)
-_BEGIN = ("[", "<", ">", "|")  # how a prefix begins that has neither colon nor semicolon
+_BEGIN = re.compile(r"\s*[\[<>|]")  # how a prefix begins that has neither colon nor semicolon
 
 
 def parse(number: int, raw: bytes) -> List[LogLine]:
@@ -61,7 +61,7 @@ def parse(number: int, raw: bytes) -> List[LogLine]:
     width = len(raw)
     if b"\\x" in raw:
         raw = _ESCAPE.sub(lambda m: bytes([int(m[0][2:], 16)]), raw)
-    whole = raw.decode("utf-8", "backslashreplace").replace("\0", "")
+    whole = raw.decode("utf-8", "backslashreplace").replace("\0", "").replace("\xa0", " ")
     if "\x1b" in whole:
         whole = _COLOUR.sub("", whole)
     if "&" in whole:
@@ -107,9 +107,9 @@ def _prefix(text: str) -> _Prefix:
         end = match.end()
         level = _LEVEL.match(text, end) or (_KERNEL.match(text, end) if "kernel:" in text[end : end + 80] else None)
         return _Prefix(level.end() if level else end, float(match["seconds"]), match["caller"], True, False, False)
-    if text[:1] not in _BEGIN and ":" not in text and ";" not in text:
+    if ":" not in text and ";" not in text and not _BEGIN.match(text):
         return _NO_PREFIX
-    end = 0
+    end = indent = len(text) - len(text.lstrip(" \t"))
     time: Optional[float] = None
     caller: Optional[str] = None
     found = syslog = foreign = False
@@ -128,4 +128,4 @@ def _prefix(text: str) -> _Prefix:
             caller = match["caller"]
         found = found or pattern is not _QUOTE
         syslog = syslog or pattern is _DATE
-    return _Prefix(end, time, caller, found, foreign, syslog)
+    return _Prefix(end if end > indent else 0, time, caller, found, foreign, syslog)

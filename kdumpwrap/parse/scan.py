@@ -88,7 +88,7 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
                 number += data.count(b"\n", position, start)
                 gap = gap or start > position
                 position = start
-                quiet = 0
+                quiet = 0 if start < end else quiet
                 continue
             stop = data.find(b"\n", position, end)
             stop = end if stop < 0 else stop

@@ -27,25 +27,40 @@ _JOINS: Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...] = tuple(
     (re.compile(text), re.compile(piece))
     for text, piece in (
         # a frame or the instruction pointer | its module
-        (r".*(?:/0x[0-9a-f]{1,8}|Workqueue: .{1,80})$", r"\[[\w-]{1,64}\]$"),
-        # "RAX: 0000000000000000 RBX:", "dereference, address:" | a number
-        (r".*(?:\bat|address:|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)$", r"(?:[0-9a-f]{8,16}|\(null\))(?=[ (]|$)"),
+        (r".*(?:/0x[0-9a-f]{1,8}|Workqueue: .{1,80})$", r"\[(?![0-9a-f]{8,16}\])[\w-]{1,64}\](?:$| )"),
+        # RIP: 0010:[<ffffffffc06124a8>] | f+0x1/0x2       … in | f+0x1/0x2       [<ffffffffc06124a8>] ? | f+0x1/0x2
+        (r".*(?:>\]|\?| in| at|[RE]IP:|^IP:| [0-9a-f]{4}:)$", r"(?:\[<[0-9a-f]{8,16}>\] +)?(?:\? )?[\w.]{1,256}\+0x"),
+        # "RAX: 0000000000000000 RBX:", "dereference, address:", "GS:ffff88013fd00000(0000)" | a number, the next name
+        (r".*(?:\bat|address:?|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)$", r"(?:[0-9a-f]{8,16}|\(null\))(?=[ (]|$)"),
         # WARNING: CPU: 0 PID: 785 at | kernel/locking/qspinlock_paravirt.h:500 | f+0xc0/0xd0
-        (r"WARNING: CPU: \d{1,6} PID: \d{1,10} at$", r"\S+:\d"),
-        (r"WARNING: CPU: \d{1,6} PID: \d{1,10} at \S{1,300}:\d{1,6}$", r"[\w.]{1,256}\+0x"),
+        (r"WARNING: CPU:(?: \d{1,6}(?: PID:(?: \d{1,10})?)?)?$", r"(?:\d|PID:|at )"),
+        (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at$", r"\S+:\d"),
+        (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at \S{1,300}:\d{1,6}$", r"[\w.]{1,256}\+0x"),
         # … stuck for 22s! | [kworker/6:2:42513]                  … blocked for more than | 120 seconds.
-        (r".*stuck for \d{1,9}s!$", r"\["),
-        (r".*blocked for more(?: than(?: \d{1,9})?)?$", r"(?:than|\d{1,9}|seconds)"),
+        (r".*soft lockup -(?: CPU#\d+(?: stuck(?: for(?: \d{1,9}s!)?)?)?)?$", r"(?:CPU#|stuck|for|\d+s!|\[)"),
+        (r"INFO: task .* blocked(?: for(?: more(?: than(?: \d{1,9})?)?)?)?$", r"(?:for|more|than|\d{1,9}|seconds)"),
+        # general protection fault, probably for non-canonical address | 0xdead000003e0: 0000 [#1]
+        (r"(?:Oops: )?general protection .*(?: for|canonical|address)$", r"(?:non-|address|0x)"),
+        # BUG: unable to handle kernel NULL pointer dereference | at 0000000000000008
+        (r".*at virtual$", r"(?:kernel |user )?address"),
+        (
+            r".*(?:NULL|pointer|paging|page|fault|fault for|dereference,?|request)$",
+            r"(?:pointer|deref|request|fault|for|at|addr)",
+        ),
         # Hardware name: Red Hat KVM, BIOS | 1.12.0-5.scrmod+el8.2.0 04/01/2014
         (r"Hardware name:(?!.*\d\d/\d\d/\d{4}$)", r".{0,80}\d\d/\d\d/\d{4}$"),
         # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
+        (r"(?:CPU: |Pid: ).*(?:CPU|PID|UID|[Cc]omm|Kdump):$", r"\S"),
         (
             r"(?:CPU: \d+ |Pid: \d+|Not tainted|Tainted: )(?!.*(?: \d\S{3,100}| syzkaller) #\d?)",
-            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-{3,}|[A-Z]{1,12}(?: |$)|"
-            r"loaded |Not tainted|Tainted:|PID:|Comm:|#\d)",
+            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-+ |[A-Z]{1,12}(?: |$)|"
+            r"loaded |Not tainted|tainted |Tainted:|PID:|Comm:|Kdump:|#\d)",
         ),
     )
 )
+# RAX: 0000000000000000 RBX: ffff88acda150000 | RCX: 0000000000000001
+_REGISTERS = re.compile(r"(?:R[0-9A-Z]{2}|[CD]R\d|[CDF]S): .*[0-9a-f)]$")
+_REGISTER = re.compile(r"(?:R(?!IP)[0-9A-Z]{2}|[CD]R\d|[DEG]S|EFLAGS|knlGS|ORIG_RAX): *[0-9a-f]")
 
 
 def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -77,6 +92,8 @@ def _continues(line: LogLine, piece: str) -> bool:
     if text.startswith("Modules linked in:"):
         return _full(line, piece) and not _MONTH.match(piece) and all(_MODULE.match(name) for name in piece.split())
     if any(ends.match(text) and goes_on.match(piece) for ends, goes_on in _JOINS):
+        return True
+    if line.prefixed and _REGISTERS.match(text) and _REGISTER.match(piece):
         return True
     if not line.prefixed or not _full(line, piece) or _START.match(piece):
         return False
