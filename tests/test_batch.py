@@ -1,0 +1,277 @@
+"""Many crashes in one shot: the groups are the lab's bugs, each answer is that of analyze, the tools are asked once."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Set, Tuple
+
+import pytest
+from conftest import Lab, Result, RunCli, environment
+from crashtree import Kernels, grow, kernels, logs
+
+from kdumpwrap import crashdir, groups
+from kdumpwrap.parse import ndjson
+from kdumpwrap.render import batch
+
+pytestmark = pytest.mark.lab
+
+MEASURED = """
+import atexit, resource, sys
+from kdumpwrap.cli import main
+who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+atexit.register(lambda: print(*(resource.getrusage(one).ru_maxrss for one in who), file=sys.stderr))
+main()
+"""
+SMALL = 30_000  # bytes of a log: a fifth of a real one's boot messages, all of its reports
+COUNT = 180  # of each bug ten on each kernel
+# an answer of two halves: where it happened, and whom to suspect
+SITES = {
+    "iptunnel": ("page-fault", "iptunnel_xmit+0x203", "include/net/ip_tunnels.h:526", "send4"),
+    "list_del": ("bug", "__list_del_entry_valid.cold+0x5c", "lib/list_debug.c:53", "wan_forget"),
+    "sysrq": ("panic", "sysrq_handle_crash+0x16", "drivers/tty/sysrq.c:155", None),
+    "distmod": ("general-protection", "ip_tunnel_lookup+0x21", "net/ipv4/ip_tunnel.c:97", "wan_match_tunnel"),
+}
+
+
+class Server(NamedTuple):
+    """A directory full of crashes, and what is in it."""
+
+    path: Path
+    cases: Dict[str, str]  # directory -> case
+    kernels: Kernels
+    lab: Lab
+
+    def batch(self, run_cli: RunCli, *options: str) -> Result:
+        return run_cli("batch", "--root", self.kernels.root, "--module-dir", self.lab.module_dir, *options, self.path)
+
+
+@pytest.fixture(scope="module")
+def server(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    path = tmp_path_factory.mktemp("server") / "crash"
+    two = kernels(lab.path)
+    return Server(path, grow(path, logs(lab.path), COUNT, two.releases, hosts=50, size=SMALL), two, lab)
+
+
+@pytest.fixture(scope="module")
+def lines(server: Server, run_cli: RunCli) -> List[str]:
+    """What ``--json`` says."""
+    result = server.batch(run_cli, "--json")
+    assert result.status == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def objects(lines: List[str]) -> List[Dict[str, Any]]:
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def rows(server: Server, run_cli: RunCli) -> List[List[str]]:
+    """What ``--raw`` says."""
+    result = server.batch(run_cli, "--raw")
+    assert result.status == 0, result.stderr
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+# ---------------------------------------------------------------- the groups
+
+
+def test_the_groups_are_the_labs_bugs(server: Server, objects: List[Dict[str, Any]]) -> None:
+    cases: Dict[str, Set[str]] = defaultdict(set)
+    releases: Dict[str, Set[str]] = defaultdict(set)
+    for one in objects:
+        cases[one["signature"]["id"]].add(server.cases[Path(one["crash"]["path"]).name])
+        releases[one["signature"]["id"]].add(one["kernel"]["release"])
+    assert sorted(map(len, cases.values())) == [1] * 9  # no two bugs in one group
+    assert set().union(*cases.values()) == set(server.lab.crashes)
+    assert all(seen == set(server.kernels.releases) for seen in releases.values())  # none in two
+    assert len(objects) == COUNT
+
+
+def test_the_text_tells_of_each_bug_how_often_since_when_and_where(server: Server, run_cli: RunCli) -> None:
+    result = server.batch(run_cli)
+    assert (result.status, result.stderr) == (0, "")
+    head, *bugs = result.stdout.split("\n\n")
+    assert head == f"9 bugs in {COUNT} crashes of 50 hosts and 2 kernels"
+    assert len(bugs) == 9
+    first, second = server.kernels.releases
+    for bug in bugs:
+        assert bug.startswith("20 × ")
+        (newest,) = re.findall(r"newest +(\S+)", bug)
+        case = server.cases[Path(newest).name]
+        assert f"kernels   {first} (10), {second} (10)\n" in bug
+        of_case = sorted(name for name, one in server.cases.items() if one == case)
+        times = sorted(crashdir.find(str(server.path / name)).time or "" for name in of_case)
+        assert f"seen      {times[0]} to {times[-1]}\n".replace("T", " ") in bug
+        if case in SITES:
+            kind, site, place, suspect = SITES[case]
+            assert f"{kind} {site} → {place}\n" in bug
+            assert suspect is None or f"module xxxwan, out of tree: {suspect} → " in bug
+
+
+def test_a_row_for_each_crash_oldest_first(server: Server, rows: List[List[str]]) -> None:
+    assert {len(row) for row in rows} == {9}
+    assert sorted(row[8] for row in rows) == sorted(str(server.path / name) for name in server.cases)
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    for when, host, release, kind, site, place, _module, _signature, path in rows:
+        name, case = Path(path).name, server.cases[Path(path).name]
+        assert name == f"{host}-{when}".replace("T", "-")
+        assert release in server.kernels.releases
+        if case in SITES:
+            assert (kind, site) == SITES[case][:2]
+            assert place.endswith(f"/{SITES[case][2]}")
+
+
+# ---------------------------------------------------------------- the same answer as analyze
+
+
+def test_each_answer_is_that_of_analyze_byte_for_byte(server: Server, lines: List[str], run_cli: RunCli) -> None:
+    batched = {json.loads(line)["crash"]["path"]: line for line in lines}
+    chosen = [*list(batched)[:5], *list(batched)[-5:]]  # of either kernel, of nine bugs
+    where = ("--root", server.kernels.root, "--module-dir", server.lab.module_dir)
+    analyzed = run_cli("analyze", "--json", *where, *chosen).stdout.splitlines()
+    assert analyzed == [batched[path] for path in chosen]
+
+
+def test_also_where_the_debuginfo_is_missing(server: Server, run_cli: RunCli, tmp_path: Path) -> None:
+    chosen = sorted(server.cases)[:9]
+    for name in chosen:
+        (tmp_path / name).symlink_to(server.path / name)
+    batched = run_cli("batch", "--json", "--root", tmp_path, tmp_path)
+    analyzed = run_cli("analyze", "--json", "--root", tmp_path, *(tmp_path / name for name in chosen))
+    assert batched.status == 3
+    assert sorted(batched.stdout.splitlines()) == sorted(analyzed.stdout.splitlines())
+    for release in {json.loads(line)["kernel"]["release"] for line in batched.stdout.splitlines()}:
+        assert f"kdumpwrap: no debuginfo for {release}" in batched.stderr
+
+
+def test_a_row_made_of_json_is_the_row_of_the_crash(objects: List[Dict[str, Any]], rows: List[List[str]]) -> None:
+    made = [groups.row(found) for found in map(ndjson.analysis, objects) if found]
+    assert [batch.row(row).rstrip("\n").split("\t") for row in made if row] == rows
+
+
+# ---------------------------------------------------------------- one question for all
+
+
+def commands(stderr: str) -> List[str]:
+    """What ``-v`` shows of the tools: each with its file, addresses and temporary names left out."""
+    shown = re.findall(r"^\+ (\S*/)?(nm|addr2line|objdump|readelf) (.*)", stderr, re.M)
+    return [f"{tool} {re.sub(r'(0x[0-9a-f]+ ?)+|/tmp/[^/]+', '#', rest)}" for _, tool, rest in shown]
+
+
+def test_the_tools_are_asked_once_for_a_kernel_and_not_for_a_crash(
+    server: Server, run_cli: RunCli, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"  # each bug once on each kernel
+    grow(few, logs(server.lab.path), 18, server.kernels.releases, size=SMALL)
+    smaller = server._replace(path=few).batch(run_cli, "-v")
+    larger = server.batch(run_cli, "-v")
+    assert Counter(commands(larger.stderr)) == Counter(commands(smaller.stderr))
+    asked = Counter(commands(larger.stderr))
+    for release in server.kernels.releases:
+        vmlinux = next(server.kernels.root.glob(f"usr/lib/debug/lib/modules/{release}/vmlinux"))
+        assert (
+            sum(count for command, count in asked.items() if command.startswith("nm") and str(vmlinux) in command) == 1
+        )
+        lines = sum(n for command, n in asked.items() if command.startswith("addr2line") and str(vmlinux) in command)
+        assert lines == 1
+
+
+def test_the_answer_is_the_same_however_many_read(server: Server, lines: List[str], run_cli: RunCli) -> None:
+    assert server.batch(run_cli, "--json", "--jobs", "1").stdout.splitlines() == lines
+
+
+# ---------------------------------------------------------------- which crashes
+
+
+def test_since_host_and_release(server: Server, rows: List[List[str]], run_cli: RunCli, tmp_path: Path) -> None:
+    def paths(*options: str) -> List[str]:
+        found = run_cli("batch", "--raw", "--root", tmp_path, *options, server.path)
+        return [line.split("\t")[8] for line in found.stdout.splitlines()]
+
+    middle = rows[len(rows) // 2][0]
+    assert paths("--since", middle) == [row[8] for row in rows if row[0] >= middle]
+    some = ("--host", "10.0.1?.7", "--host", "10.0.8.7")
+    assert paths(*some) == [row[8] for row in rows if re.fullmatch(r"10\.0\.(1.|8)\.7", row[1])]
+    other = server.kernels.releases[1]
+    assert paths("--release", other) == [row[8] for row in rows if row[2] == other]
+    assert paths("--since", "1w") == []
+
+
+def test_nothing_that_fits_is_said(server: Server, run_cli: RunCli, tmp_path: Path) -> None:
+    result = server.batch(run_cli, "--host", "nobody")
+    assert (result.status, result.stdout) == (1, "")
+    assert "no crash here that fits" in result.stderr
+    assert run_cli("batch", tmp_path).status == 1
+    assert run_cli("batch", "--since", "yesteryear", tmp_path).status == 2
+    assert run_cli("batch", "--raw", "--json", tmp_path).status == 2
+
+
+# ---------------------------------------------------------------- on the way
+
+
+def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(server: Server, tmp_path: Path) -> None:
+    many, out = tmp_path / "many", tmp_path / "out"
+    count = len(grow(many, logs(server.lab.path), 900, server.kernels.releases, size=SMALL))
+    argv = [sys.executable, "-m", "kdumpwrap", "batch", "--raw", "--root", str(tmp_path), str(many)]
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            argv, stdout=file, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+        )
+        while not out.stat().st_size and process.poll() is None:
+            time.sleep(0.01)
+        assert process.poll() is None  # rows come while there is work left
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        _, said = process.communicate(timeout=60)
+    rows = out.read_text().splitlines()
+    assert process.returncode == 130
+    assert 0 < len(rows) < count
+    assert all(row.count("\t") == 8 for row in rows)
+    assert f"interrupted: {count - len(rows)} of {count} crashes are left" in said
+    assert "Traceback" not in said
+
+
+def test_memory_is_bounded(server: Server) -> None:
+    def peak(command: str, target: Path) -> Tuple[int, int]:
+        """Of Python, and of the largest tool; in MiB."""
+        where = ["--root", str(server.kernels.root), "--module-dir", str(server.lab.module_dir), str(target)]
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, command, "--json", *where],
+            capture_output=True,
+            env=environment(),
+            check=True,
+        )
+        ours, tools = done.stderr.split()[-2:]
+        return int(ours) >> 10, int(tools) >> 10
+
+    some = [name for name, case in server.cases.items() if case in ("iptunnel", "sysrq")]
+    alone = [peak("analyze", server.path / name)[1] for name in some[:2]]
+    python, tool = peak("batch", server.path)
+    assert python < 200
+    assert tool < 1.2 * max(alone)
+
+
+def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    grow(few, logs(server.lab.path), 9, server.kernels.releases, size=SMALL)
+    command = f"{sys.executable} -m kdumpwrap batch --root {tmp_path} {few}"
+    shown = subprocess.run(
+        ["script", "-qec", f"{command} >{tmp_path}/out", "/dev/null"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert "9/9" in shown.stdout
+    assert "9 bugs in 9 crashes" in (tmp_path / "out").read_text()
+
+
+def test_the_pages_of_a_batch(server: Server, run_cli: RunCli, tmp_path: Path) -> None:
+    assert server.batch(run_cli, "--html", str(tmp_path / "site")).status == 0
+    assert len(list((tmp_path / "site").glob("*.html"))) == 10  # an index, and a page for each bug
