@@ -79,13 +79,22 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     shapes = [shape(log) for _, log in crashes]
     distinct = tuple(dict.fromkeys(shapes))
     frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
-    symbolizer.load(frames, crashes[0][1].arch)
+    symbolizer.load(frames, crashes[0][1].arch, _strangers(distinct))
     started = [_start(one, symbolizer) for one in distinct]
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
     answers = {case.log: _answer(case, located, symbolizer) for case in cases}
     for (crash, log), one in zip(crashes, shapes):
         yield _analysis(crash, log, answers[one])
+
+
+def _strangers(logs: Sequence[Log]) -> Dict[str, bool]:
+    """Of each module that a log lists, whether it is flagged as out of tree."""
+    from kdumpwrap.callchain import strangers
+
+    reports = [report for log in logs for report in log.reports]
+    foreign = frozenset(name for report in reports for name in strangers(report))
+    return {module.name: module.name in foreign for report in reports for module in report.modules}
 
 
 # ---------------------------------------------------------------- the steps

@@ -110,6 +110,14 @@ def modules(
     return {name: tuple(paths) for name, paths in found.items()}
 
 
+def by_build_id(build_id: str, places: Places) -> Tuple[Path, ...]:
+    """The files with this build id that the links below usr/lib/debug/.build-id lead to: debug information, code."""
+    if not re.fullmatch(r"[0-9a-f]{8,64}", build_id):
+        return ()
+    link = places.root / "usr/lib/debug/.build-id" / build_id[:2] / build_id[2:]
+    return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if path.is_file())
+
+
 def source(
     file: str, line: int, release: Optional[str], places: Places, *, context: int = 6, beside: Optional[Path] = None
 ) -> Optional[Source]:

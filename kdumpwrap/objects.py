@@ -1,5 +1,6 @@
 """The files that hold the code of one kernel, opened: its vmlinux and its modules, with their functions by name."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, 
 from kdumpwrap import crashfile, debuginfo, packages
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.maker import Maker
 from kdumpwrap.model import Frame, Problem, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf
@@ -17,6 +19,9 @@ from kdumpwrap.tools.run import Started
 
 if TYPE_CHECKING:
     from kdumpwrap.tools.modules import Module
+
+
+DWARF5_SINCE = "2.35"  # of binutils; el7 has 2.27, el8 2.30
 
 
 class Part(NamedTuple):
@@ -43,6 +48,7 @@ class Object:
     build_id: Optional[str]
     functions: Dict[str, Tuple[Symbol, ...]]  # a name may stand for several
     nm: bytes = field(default=b"", repr=False)  # of a vmlinux: all that nm printed
+    dwarf5: bool = False
 
     def enclosing(self, section: Optional[str], address: int) -> Optional[Symbol]:
         """The function that contains ``address``."""
@@ -83,9 +89,11 @@ def open_vmlinux(
     try:
         path = debuginfo.vmlinux(release, places, beside)
     except KdumpwrapError as absent:
-        if places.debuginfod is None or places.vmlinux is not None:
+        known = build_id() if build_id is not None and places.vmlinux is None else None
+        linked = debuginfo.by_build_id(known, places) if known else ()
+        if not linked and (places.debuginfod is None or places.vmlinux is not None):
             raise
-        path = _fetched(places.debuginfod, build_id() if build_id else None, absent)
+        path = linked[0] if linked else _fetched(places.debuginfod, known, absent)
     wanted = packages.debuginfo(release) if release else ""
     elf = binutils.elf(binutils.toolset(None), path)
     if elf is None:
@@ -103,10 +111,12 @@ def open_vmlinux(
         raise
 
 
-def _fetched(client: Debuginfod, build_id: Optional[str], absent: KdumpwrapError) -> Path:
+def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
     """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
     from kdumpwrap import debuginfod
 
+    if client is None:
+        raise absent
     if build_id is None:
         reason = "debuginfod needs a build id, which only the VMCOREINFO of a vmcore tells (kernels since 5.9)"
         raise KdumpwrapError(f"{absent.message}; {reason}", absent.hint)
@@ -128,7 +138,7 @@ def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Obj
     path, tools, elf, text, _ = opened
     if arch is not None and elf.machine != arch:
         raise KdumpwrapError(f"{path}: made for {elf.machine}, the crash is of {arch}")
-    return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text)
+    return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text, elf.dwarf5)
 
 
 def module(
@@ -138,28 +148,31 @@ def module(
     *,
     arch: Optional[str],
     build_id: Optional[str],
-    client: Optional[Debuginfod] = None,
+    places: Places,
+    made_by: Callable[[], Maker],
 ) -> Tuple[Object, Tuple[Problem, ...]]:
     """The module ``name`` from the files ``paths``, best first, and what is missing of it.
 
-    Compressed ones are unpacked into ``directory``. ``client`` is asked for what the files lack. Raises KdumpwrapError
-    when no file fits.
+    Compressed ones are unpacked into ``directory``. What the files lack is looked for by build id in ``places``;
+    ``made_by`` is asked whose module it is when something is missing. Raises KdumpwrapError when no file fits.
     """
-    hint = f"--module-dir DIR, where DIR holds {name}.ko built with -g, from its maker"
     tools = binutils.toolset(None)
     found, refused = open_module(tools, name, paths, directory, arch=arch, build_id=build_id)
-    if client is not None and (found is None or found.lines is None):
-        more, why_not = _module_fetched(client, build_id or (found.build_id if found else None), found)
+    if found is None or found.lines is None:
+        more, why_not = _by_build_id(build_id or (found.build_id if found else None), found, places)
         if more:
             found, refused = open_module(tools, name, (*more, *paths), directory, arch=arch, build_id=build_id)
         refused += why_not
     if found is None:
-        why = f" ({'; '.join(refused)})" if refused else ""
-        raise KdumpwrapError(f"no debuginfo for the module {name}{why}", hint)
+        maker = made_by()
+        why = "; ".join((*((maker.origin,) if maker.origin else ()), *refused))
+        raise KdumpwrapError(f"no debuginfo for the module {name}{f' ({why})' if why else ''}", maker.hint)
     tools = binutils.toolset(found.machine)
     problems = []
     if found.lines is None:
-        problems.append(Problem(f"{found.symbols}: no debug information, so no lines", hint))
+        maker = made_by()
+        origin = f" ({maker.origin})" if maker.origin else ""
+        problems.append(Problem(f"no debug information for the module {name}, so no lines{origin}", maker.hint))
     elif not tools.relocates:
         message = f"no addr2line here can read modules of {tools.arch}"
         problems.append(Problem(message, packages.cross_binutils(tools.arch)))
@@ -170,23 +183,44 @@ def module(
     return Object(tools, lines, found.code, found.build_id, functions), tuple(problems)
 
 
-def _module_fetched(
-    client: Debuginfod, build_id: Optional[str], found: "Optional[Module]"
+def _by_build_id(
+    build_id: Optional[str], found: "Optional[Module]", places: Places
 ) -> Tuple[Tuple[Path, ...], Tuple[str, ...]]:
-    """The files that debuginfod has for a module, and why there are no more."""
-    from kdumpwrap import debuginfod
-
+    """The files that the links by build id, or a debuginfod server, have for a module, and why there are no more."""
+    files = list(debuginfo.by_build_id(build_id, places)) if build_id else []
+    if files or places.debuginfod is None:
+        return tuple(files), ()
     if build_id is None:
         return (), ("debuginfod needs a build id, which neither the log nor an installed module tells",)
-    files: List[Path] = []
+    from kdumpwrap import debuginfod
+
     refused: List[str] = []
     wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")
     for what in wanted:
         try:
-            files.append(debuginfod.fetch(build_id, what, client))
+            files.append(debuginfod.fetch(build_id, what, places.debuginfod))
         except KdumpwrapError as error:
             refused.append(error.message)
     return tuple(files), tuple(refused)
+
+
+def blind(found: Object) -> Optional[Problem]:
+    """Why no address of ``found`` has a line though there is a line table: binutils too old for it. Else None."""
+    from packaging.version import InvalidVersion, Version
+
+    if not found.dwarf5:
+        return None
+    tool = found.tools.addr2line
+    version = binutils.version(tool) or ""
+    number = re.match(r"\d+(?:\.\d+)+", version)
+    try:
+        old = number is not None and Version(number[0]) < Version(DWARF5_SINCE)
+    except InvalidVersion:
+        old = False
+    if not old:
+        return None
+    message = f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {DWARF5_SINCE} can"
+    return Problem(message, packages.newer_binutils())
 
 
 def part(frame: Frame) -> Part:

@@ -98,6 +98,17 @@ def cross_binutils(arch: str, root: Path = Path("/")) -> str:
     return _command(*columns, distribution(root)) if columns else f"install binutils that were built for {arch}"
 
 
+def newer_binutils(root: Path = Path("/")) -> str:
+    """How to come by binutils that read DWARF 5 on this host, and how to use them."""
+    host = distribution(root)
+    toolset = "devtoolset-11" if host.major == 7 else "gcc-toolset-12"
+    if host.family == "el" and host.id != "fedora" and host.major in (7, 8):
+        tools = f"/opt/rh/{toolset}/root/usr/bin"
+        command = "yum" if host.major == 7 else "dnf"
+        return f"{command} install {toolset}-binutils; ADDR2LINE={tools}/addr2line OBJDUMP={tools}/objdump kdumpwrap …"
+    return "ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils"
+
+
 def _command(el: str, debian: str, suse: str, host: Distribution) -> str:
     if host.family == "debian":
         return f"apt install {debian}"

@@ -8,13 +8,15 @@ import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from kdumpwrap import debuginfo, objects, packages
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.maker import maker
 from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
 from kdumpwrap.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.parse import nm
@@ -24,7 +26,7 @@ from kdumpwrap.tools.run import Started
 
 _T = TypeVar("_T")
 
-_CHUNK = 2000  # addresses for one addr2line: more would cost it over 1 GB on a 600 MB vmlinux
+_CHUNK = 100  # addresses for one addr2line: of a 600 MB vmlinux 1 takes 210 MB, 100 take 300, 2000 over 1000
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
 
@@ -62,6 +64,7 @@ class Symbolizer:
         self._pool = ThreadPoolExecutor(max_workers=1 if self._tight else 4)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
+        self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
         self._opening: Optional[Future[Vmlinux]] = None
         self._opened = False
         self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
@@ -98,11 +101,15 @@ class Symbolizer:
                 build_id=self._build_id,
             )
 
-    def load(self, frames: Iterable[Frame], arch: Optional[str] = None) -> None:
+    def load(
+        self, frames: Iterable[Frame], arch: Optional[str] = None, strangers: Mapping[str, bool] = MappingProxyType({})
+    ) -> None:
         """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
 
-        May be called again for more frames; what is known already is not asked for once more.
+        ``strangers`` says of the modules in the log's list whether they are flagged as out of tree. May be called
+        again for more frames; what is known already is not asked for once more.
         """
+        self._strangers.update(strangers)
         names: Set[str] = set()
         modules: Dict[str, Optional[str]] = {}  # with the build id that the log printed
         for frame in frames:
@@ -148,7 +155,8 @@ class Symbolizer:
             Path(self._directory.name),
             arch=arch,
             build_id=build_id,
-            client=self.places.debuginfod,
+            places=self.places,
+            made_by=lambda: maker(name, paths, self.release, self.places.root, self._strangers.get(name)),
         )
         for problem in problems:
             self._problem(name, problem)
@@ -185,23 +193,28 @@ class Symbolizer:
         for place in set(places) - self._asked:
             asked.setdefault(place.part, set()).add(place.address)
             self._asked.add(place)
-        jobs: List[Tuple[Part, Future[Dict[int, Tuple[Location, ...]]]]] = []
-        for part, addresses in asked.items():
-            found = self.objects[part.module]
-            if found.lines is None:
-                continue
-            ordered = sorted(addresses)
-            for start in range(0, len(ordered), _CHUNK):
-                waiting = None
-                if part.module is None:
-                    waiting, self._waiting = self._waiting, None
-                chunk = ordered[start : start + _CHUNK]
-                job = self._pool.submit(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
-                jobs.append((part, job))
-        for part, job in jobs:
-            chains = self.keep(part.module, job.result) or {}
-            self._located.update((Place(part, address), chain) for address, chain in chains.items())
+        jobs = [self._pool.submit(self._ask, part, sorted(addresses)) for part, addresses in asked.items()]
+        for job in jobs:
+            job.result()
         return self._located
+
+    def _ask(self, part: Part, addresses: Sequence[int]) -> None:
+        """Ask for the lines of ``addresses``, one addr2line after the other, so that memory stays bounded."""
+        found = self.objects[part.module]
+        if found.lines is None:
+            return
+        for start in range(0, len(addresses), _CHUNK):
+            waiting = None
+            if part.module is None:
+                waiting, self._waiting = self._waiting, None
+            chunk = addresses[start : start + _CHUNK]
+            ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
+            chains = self.keep(part.module, ask) or {}
+            self._located.update((Place(part, address), chain) for address, chain in chains.items())
+            if not any(place.line for chain in chains.values() for place in chain):
+                reason = objects.blind(found)
+                if reason is not None:
+                    self._problem(part.module, reason)
 
     # ------------------------------------------------------------ instructions
 

@@ -25,6 +25,7 @@ class Elf(NamedTuple):
     has_lines: bool  # there is a .debug_line with something in it
     has_code: bool  # .text has bytes in this file (a .ko.debug's is NOBITS)
     text: Optional[int] = None  # address of .text
+    dwarf5: bool = False  # its debug information has sections that came with DWARF 5
 
 
 def parse(text: str) -> Optional[Elf]:
@@ -50,4 +51,5 @@ def parse(text: str) -> Optional[Elf]:
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
         has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
         text=int(text_address[1], 16) if text_address else None,
+        dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),
     )

@@ -135,6 +135,16 @@ def start_locations(tools: Toolset, elf_file: Path, warm: Optional[int]) -> Star
     return Started([tools.addr2line, "-a", "-i", "-f", "-e", str(elf_file)], first)
 
 
+def version(tool: str) -> Optional[str]:
+    """``2.27-44.base.el7`` of "GNU addr2line version 2.27-44.base.el7"; None when the tool does not say."""
+    try:
+        first = run([tool, "--version"], timeout=20).text.partition("\n")[0]
+    except ToolFailed:
+        return None
+    found = re.search(r"(\d+\.\d[\w.+~-]*)\)?$", first)
+    return found[1] if found else None
+
+
 def locations(
     tools: Toolset,
     elf_file: Path,

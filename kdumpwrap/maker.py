@@ -1,0 +1,46 @@
+"""Who made a module whose debuginfo is missing: the distribution, whose package is known, or somebody else."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple, Optional, Sequence
+
+from kdumpwrap import packages
+from kdumpwrap.tools.owner import owner
+
+# "lib/modules/6.1.0-47-amd64/kernel/fs/xfs/xfs.ko" is the distribution's; extra, updates, weak-updates are not
+_INSTALLED = re.compile(r"(?:^|/)lib/modules/[^/]+/(?P<where>[^/]+)/")
+_DEBUGINFO = "usr/lib/debug/"
+
+
+class Maker(NamedTuple):
+    """Where a module came from, in words to put behind its name ("" when nobody can tell), and what to type."""
+
+    origin: str
+    hint: str
+
+
+def maker(
+    name: str, paths: Sequence[Path], release: Optional[str], root: Path, stranger: Optional[bool] = None
+) -> Maker:
+    """Who made the module ``name``, whose files are ``paths``.
+
+    Where it is installed decides; else what the log says: ``stranger`` is whether it is flagged as out of tree.
+    """
+    installed = next((path for path in paths if _place(path) is not None), None)
+    if installed is not None:
+        stranger = _place(installed) != "kernel"
+    if stranger is False and release is not None:
+        return Maker("", packages.debuginfo(release))
+    hint = f"--module-dir DIR, where DIR holds {name}.ko built with -g, from its maker"
+    if installed is None:
+        return Maker("", hint)
+    package = owner(installed, root)
+    return Maker(f"{installed}{f' of the package {package}' if package else ', which belongs to no package'}", hint)
+
+
+def _place(path: Path) -> Optional[str]:
+    """The directory under lib/modules/RELEASE in which a module is installed: ``kernel``, ``extra``; None elsewhere."""
+    if _DEBUGINFO in path.as_posix():
+        return None
+    found = _INSTALLED.search(path.as_posix())
+    return found["where"] if found else None
