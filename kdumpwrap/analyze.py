@@ -29,7 +29,8 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
     def build_id() -> Optional[str]:
         from kdumpwrap import vmcorelog
 
-        return vmcorelog.build_id(crash.vmcore) if crash.vmcore is not None else None
+        asked = places.debuginfod is not None
+        return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
 
     with Symbolizer(crashdir.release(crash), places, _beside(crash), build_id) as symbolizer:
         if symbolizer.release is not None:

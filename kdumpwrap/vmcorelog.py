@@ -55,8 +55,13 @@ def read(vmcore: str, places: Places) -> Log:
     )
 
 
-def build_id(vmcore: str) -> Optional[str]:
-    """The build id in the VMCOREINFO of ``vmcore``; None when it has none (kernels before 5.9) or cannot be read."""
+def build_id(vmcore: str, *, unpack: bool) -> Optional[str]:
+    """The build id in the VMCOREINFO of ``vmcore``; None when it has none (kernels before 5.9) or cannot be read.
+
+    One that must be unpacked or rearranged first, which may take long, is read only with ``unpack``.
+    """
+    if not unpack and not crashfile.head(vmcore, 8).startswith(_DUMPS[1:]):
+        return None
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as name:
         directory = Path(name)
         try:
