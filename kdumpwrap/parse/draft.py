@@ -262,6 +262,8 @@ class Draft:
             return "head"
         values = registers.parse(raw.rstrip(), len(self.registers))
         if values:
+            if values[0][0] == "cr2" and len(values) == 1 and before != "registers":  # ends a page fault's oops
+                self.learn({"addr": f"{values[0][1]:x}"})
             if not self._elsewhere and self.section != OTHER and self.kind not in _NO_IP:
                 for name, value in values:
                     self.registers.setdefault(name, value)

@@ -1,5 +1,6 @@
 """From what was gathered to the Report: the architecture, what is no return address, and who called a leaf."""
 
+import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
@@ -10,6 +11,12 @@ from kdumpwrap.taint import decode
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
+# die() after a bad access: x86 "Oops: 0002 [#1]" (other traps have names), arm64 data and instruction aborts, powerpc,
+# s390's protection and translation exceptions
+_BAD_ACCESS = re.compile(
+    r"(?:Oops: )+[0-9a-f]{4} \[#|Internal error: Oops: (?:00000000)?[89][0-9a-f]{7} |Oops: Kernel access of bad area|"
+    r"Oops: 00(?:04|10|11|38|39|3a|3b) ilc"
+)
 # the first registers of which an architecture's dump speaks
 _REGISTERS: Dict[str, str] = {
     "x29": "aarch64",
@@ -45,11 +52,8 @@ def report(draft: Draft) -> Report:
     frames = _frames(draft, ip, arch)
     caller = _caller(draft, ip, frames, arch)
     fault = _fault(draft)
-    kind = draft.kind
-    if kind == "page-fault" and fault is not None and fault < _PAGE and _has_no_null_wording(draft.headline):
-        kind = "null-pointer"
     return Report(
-        kind=kind,
+        kind=_kind(draft, fault),
         headline=draft.headline,
         line=draft.line,
         time=draft.time,
@@ -81,9 +85,16 @@ def _number(text: Optional[str]) -> Optional[int]:
     return None if text is None else trace.address(text)
 
 
-def _has_no_null_wording(headline: str) -> bool:
-    """s390 and powerpc to 4.20 say the same of a null pointer and of any other."""
-    return headline.startswith("Unable to handle kernel p") and "virtual address" not in headline
+def _kind(draft: Draft, fault: Optional[int]) -> str:
+    """As the headline says; where that is cut off, as the line of die() and the address say."""
+    null = fault is not None and fault < _PAGE
+    if draft.kind == "oops" and (
+        _BAD_ACCESS.match(draft.die or "") or (draft.role == "headless" and fault is not None)
+    ):
+        return "null-pointer" if null else "page-fault"
+    # s390, and powerpc to 4.20, use the same words for a null pointer and for any other
+    told = not draft.headline.startswith("Unable to handle kernel p") or "virtual address" in draft.headline
+    return "null-pointer" if draft.kind == "page-fault" and null and not told else draft.kind
 
 
 def _arch(draft: Draft) -> Optional[str]:
@@ -105,7 +116,7 @@ def _arch(draft: Draft) -> Optional[str]:
 
 def _fault(draft: Draft) -> Optional[int]:
     said = _number(draft.facts.get("addr"))
-    if said is None and draft.kind in _POINTERS:
+    if said is None and (draft.kind in _POINTERS or _BAD_ACCESS.match(draft.die or "")):
         return draft.registers.get("dar", draft.registers.get("cr2"))
     return said
 
@@ -115,7 +126,7 @@ def _access(draft: Draft, arch: Optional[str]) -> Optional[str]:
     said = draft.facts.get("access", "").lower()
     if said or "instruction fetch" in draft.headline:
         return said if said in ("read", "write") else "execute"
-    if draft.kind not in _POINTERS:
+    if _kind(draft, None) not in _POINTERS:
         return None
     teid, error = _number(draft.facts.get("teid")), _number(draft.facts.get("code"))
     if arch == "s390x" and teid is not None and teid & 0xC00:  # the fetch-store indication

@@ -10,8 +10,8 @@ from kdumpwrap.parse.kinds import SHAPES
 _WORDS = re.compile(
     r"BUG|WARNING: |INFO: |Kernel panic - |PANIC|\[#\d|Oops|general protection|nable to handle|LOCKUP|UBSAN: |"
     r"Hardware Error|tack overflow|stack space|stack guard|VERIFY|ASSERT|LustreError|unchecked MSR|unreferenced object|"
-    r"suspected memory|Bad mode in|SError|Slab corr|Unhandled fault|Machine [Cc]heck|divide e|double fault|"
-    r"invalid opcode"
+    r"suspected memory|Bad mode in|SError|Slab corr|Unhandled fault|Alignment trap|Machine [Cc]heck|divide e|"
+    r"double fault|invalid opcode"
 )
 
 

@@ -34,7 +34,7 @@ hard-lockup late
   ~ CPU (?P<cpu>\d+) (?:self-detected )?[Hh]ard LOCKUP
   = watchdog: CPU 3 self-detected hard LOCKUP @ plpar_hcall_norets+0x1c/0x28
 hung-task report
-  ~ INFO: task (?P<comm>.{1,64}):(?P<pid>\d+) (?:is )?blocked (?:for more|in I/O wait for more)
+  ~ INFO: task (?P<comm>.{1,64}):(?P<pid>\d+) (?:blocked for|blocked in I/O wait for|can't die for) more
   = INFO: task txg_sync:10906 blocked for more than 120 seconds.
 rcu-stall report
   ~ INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls? on(?: CPU \{ (?P<cpu>\d+)\})?
@@ -180,10 +180,10 @@ machine-check die
   = Oops: Machine check, sig: 7 [#1]
 oops die
   ~ Internal error: [^\[]{0,60}?(?:: (?P<code>[0-9a-f]{1,16}))? \[#\d
-  = Internal error: Oops: 0000000096000006 [#1] SMP
+  = Internal error: Oops - SP/PC alignment exception: 000000008a000000 [#1] SMP
 oops die
   ~ Oops(?:: )+(?:(?P<code>[0-9a-f]{4})\b|[A-Z])
-  = Oops: Kernel access of bad area, sig: 11 [#1]
+  = Oops: Exception in kernel mode, sig: 4 [#1]
 oops die
   ~ Oops(?: - [^\[]{1,60})? \[#\d
   = Oops [#1]
@@ -194,7 +194,7 @@ oops report
   ~ (?:Bad mode in .{1,60} handler|SError Interrupt on CPU(?P<cpu>\d+))
   = SError Interrupt on CPU0, code 0xbe000000 -- SError
 oops report
-  ~ Unhandled fault:
+  ~ (?:Unhandled fault|Alignment trap):
   = Unhandled fault: synchronous external abort (0x96000210) at 0xffff00000e240840
 
 machine-check report

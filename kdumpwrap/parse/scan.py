@@ -54,7 +54,7 @@ PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\
 class Line(NamedTuple):
     number: int  # in the file, from 1
     data: bytes  # without its newline, at most LONGEST bytes
-    gap: bool  # lines before this one were passed over
+    gap: bool = False  # lines before this one were passed over
 
 
 class _Piece(NamedTuple):
@@ -69,12 +69,13 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
     """The lines of the log that may belong to a report, in order, the rest passed over.
 
     ``wanted`` takes a line that holds a trigger word and says whether something begins there. Never more than a block
-    and a line are held.
+    and a few lines are held, and where the blocks are cut makes no difference.
     """
     number = 1  # of the line at `position`
+    told = 0  # number of the last line that was yielded
     offset = 0  # of the piece in the log
     quiet = QUIET - HEAD  # lines since the last sign of a report; QUIET: outside of any
-    gap = False
+    passed: List[Line] = []  # the last lines passed over, at most BEFORE
     blocks_of_pstore = False  # then all lines count: a report may go on in a later block
     for piece in _pieces(blocks):
         data, position, end = piece
@@ -84,22 +85,36 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
             if quiet >= QUIET:
                 if not searched:
                     hits, searched = _hits(piece, position, offset < _SHORT), True
-                start = _before(piece, position, _next(piece, position, hits, wanted))
-                number += data.count(b"\n", position, start)
-                gap = gap or start > position
+                start = _next(piece, position, hits, wanted)
+                near = _before(data, position, start)
+                number += data.count(b"\n", position, near)
+                passed.extend(Line(number + i, row) for i, row in enumerate(_rows(data[near:start])))
+                del passed[:-BEFORE]
+                number += data.count(b"\n", near, start)
                 position = start
-                quiet = 0 if start < end else quiet
+                if start < end:
+                    quiet = 0
+                    for line in passed:
+                        yield line._replace(gap=line.number > told + 1)
+                        told = line.number
+                    passed = []
                 continue
             stop = data.find(b"\n", position, end)
             stop = end if stop < 0 else stop
-            line = data[position : min(stop, position + LONGEST)]
-            blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(line)))
-            quiet = 0 if blocks_of_pstore or _REPORT.search(line) else quiet + 1
-            yield Line(number, line, gap)
-            gap = False
+            row = data[position : min(stop, position + LONGEST)]
+            blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(row)))
+            quiet = 0 if blocks_of_pstore or _REPORT.search(row) else quiet + 1
+            yield Line(number, row, number > told + 1)
+            told = number
             number += 1
             position = stop + 1
         offset += piece.end - piece.start
+
+
+def _rows(chunk: bytes) -> List[bytes]:
+    """The lines of ``chunk``, which ends behind a newline or with the log."""
+    rows = chunk.split(b"\n")
+    return [row[:LONGEST] for row in (rows if rows[-1] else rows[:-1])]
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[_Piece]:
@@ -154,11 +169,8 @@ def _next(piece: _Piece, position: int, hits: List[int], wanted: Callable[[bytes
     return end
 
 
-def _before(piece: _Piece, position: int, start: int) -> int:
+def _before(data: bytes, position: int, start: int) -> int:
     """Offset of the line up to BEFORE lines before the one at ``start``, but not before ``position``."""
-    data, _, end = piece
-    if start == end:
-        return end
     for _ in range(BEFORE):
         if start <= position:
             break

@@ -10,13 +10,14 @@ from kdumpwrap.parse.scan import PSTORE, Line
 _MAX_PSTORE = 65536  # lines
 _MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
 _LONGEST = 8192  # characters of a line put together
+_TALKATIVE = ("panic", "slab", "bug", "ubsan", "kcsan", "rcu-stall", "hard-lockup")  # whose first lines may be long
 _SHORTEST = 7  # "Code: 0" is the least that can be continued
 _MOST = 100  # pieces of one line
 _MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
-# how lines of a report begin: such a line continues no other one
+# how lines of a report begin, or those of a program: such a line continues no other one
 _START = re.compile(
-    r"\s*(?:[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|BUG|WARNING|kernel BUG|#PF|[RE]IP|EFLAGS|---|===|\.\.\.|<|\? |"
+    r"\s*(?:\d{4}[/-]\d\d[/-]|[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|kernel BUG|#PF|---|===|\.\.\.|<|\? |"
     r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
 )
 _WIDEST = 82  # characters that a mail program leaves on a line
@@ -98,7 +99,7 @@ def _continues(line: LogLine, piece: str) -> bool:
     if not line.prefixed or not _full(line, piece) or _START.match(piece):
         return False
     found = headline.parse(text)
-    return found is not None and not found.facts.keys() & {"addr", "at", "pid"}
+    return found is not None and found.kind in _TALKATIVE and not found.facts.keys() & {"addr", "at", "pid"}
 
 
 def _full(line: LogLine, piece: str) -> bool:
