@@ -42,7 +42,7 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="kdumpwrap", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else DONE)
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
