@@ -98,8 +98,9 @@ def gather(report: Report, window: Optional[Window], symbolizer: Symbolizer, arc
                 sites=lambda: symbolizer.alternatives(part(frame)),
             )
             report, slide = replace(report, code=checked.code), checked.slide
-        inside = [row for row in found if window.start <= row.address < window.stop]
-        rows = excerpt(marked(inside, lookup(frame)))
+        inside = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))
+        report = replace(report, function=inside)
+        rows = excerpt(inside)
     if rows and window is not None:
         return Evidence(report, window.frame, rows, slide)
     code, ip = report.code, report.ip

@@ -191,6 +191,7 @@ class Report:
     explanation: Tuple[str, ...] = ()
     disassembly: Tuple[Instruction, ...] = ()
     source: Optional[Source] = None
+    function: Tuple[Instruction, ...] = ()  # all instructions of the one in `disassembly`, without lines
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
 
 

@@ -169,9 +169,8 @@ def _patched(done: Dict[int, str], slide: Optional[int]) -> str:
     if slide is not None and _KASLR in places:
         places = {f"{what} (slide {slide:#x})" if what == _KASLR else what: at for what, at in places.items()}
     kinds = "; ".join(f"{what} at {', '.join(at)}" for what, at in places.items())
-    return (
-        f"{_count(len(done), 'instruction')} {'is' if len(done) == 1 else 'are'} as the kernel rewrites them: {kinds}"
-    )
+    told = f"{len(done)} instructions are as the kernel rewrites them"
+    return f"{'1 instruction is as the kernel rewrites it' if len(done) == 1 else told}: {kinds}"
 
 
 def _mismatch(left: Sequence[_Difference], covered: int) -> str:
@@ -194,7 +193,3 @@ def _mismatch(left: Sequence[_Difference], covered: int) -> str:
     else:
         cause = f"{differing} of {covered} bytes differ: this is the file of another build, or memory was overwritten"
     return f"{cause}: {shown}{more}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
 _PRESENT, _WRITE, _USER, _RESERVED, _FETCH, _KEY = 1, 2, 4, 8, 16, 32
 _REGISTER_OF_FAULT = {"x86_64": "CR2", "i386": "CR2", "aarch64": "FAR", "ppc64le": "DAR", "s390x": "the log"}
+_STACK = {"x86_64": ("rsp", "rbp", "rip"), "aarch64": ("sp", "x29"), "ppc64le": ("r1",), "s390x": ("r15",)}
 _READING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
@@ -176,7 +177,7 @@ def _where_from(report: Report, row: Instruction, access: Access) -> Iterator[st
     suspects = [name for name, value in access.terms if meaning(value, report.arch) is not None]
     bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
     name = next((name for name in suspects if name in bases), bases[0] if bases else None)
-    if name is None or access.memory.implied or name in ("rsp", "rbp", "sp", "r1", "r15", "rip"):
+    if name is None or access.memory.implied or name in _STACK.get(report.arch or "x86_64", ()):
         return
     found = origin(report, row, name)
     if found is None:

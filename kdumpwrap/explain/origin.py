@@ -1,11 +1,13 @@
 """Where a bad pointer came from: the instructions before the fault, read backwards as far as they run straight."""
 
+import re
 from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.explain.access import Registers, located
+from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model import Instruction, Report
-from kdumpwrap.parse import operand
-from kdumpwrap.parse.operand import Operation
+from kdumpwrap.parse.operand import Operation, x86
+from kdumpwrap.parse.operand.operation import number
 
 _ARGUMENTS = {
     "x86_64": ("rdi", "rsi", "rdx", "rcx", "r08", "r09"),
@@ -21,8 +23,17 @@ _KEPT = {  # registers that a call leaves alone
     "ppc64le": ("r1", *(f"r{n}" for n in range(14, 32))),
     "s390x": tuple(f"r{n}" for n in range(6, 16)),
 }
+_CLOBBERED = {
+    "x86_64": {"rax", "rcx", "rdx", "rsi", "rdi", "r08", "r09", "r10", "r11"},
+    "aarch64": {f"x{n}" for n in range(19)} | {"x30"},
+    "ppc64le": {"r0", *(f"r{n}" for n in range(3, 14))},
+    "s390x": {f"r{n}" for n in (*range(6), 14)},
+}
 _HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while nobody traces
 _STEPS = 6
+_REACH = 64  # instructions: what is set further up says little
+# "0x18(%rbx)": no index, not counted from the instruction itself
+_PLAIN = re.compile(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
 
 
 class Origin(NamedTuple):
@@ -35,49 +46,59 @@ class Origin(NamedTuple):
 
 def origin(report: Report, fault: Instruction, register: str) -> Optional[Origin]:
     """Where the value that ``register`` has at ``fault`` came from; None when the instructions do not tell."""
-    arch = report.arch or "x86_64"
-    rows = list(report.disassembly)
-    before = rows[: rows.index(fault)]
+    flow = Flow(report)
+    arch = flow.arch
     registers = Registers(report)
     steps: List[str] = []
-    wanted = register
-    changed: Set[str] = set()  # registers that changed between here and the fault
+    wanted, at = register, fault
+    changed: Set[str] = set()  # registers that are not the same here and at the fault
     percpu: Optional[int] = None
-    while before and len(steps) < _STEPS:
-        row = before.pop()
-        done = operand.parse(row.text, arch)
-        if done.kind in ("jump", "return", "trap"):
+    for _ in range(_REACH):
+        way = flow.before(at, wanted)
+        if way is None or len(steps) >= _STEPS:
             break
+        at, done = way.row, way.done
         if done.kind == "call":
-            if _is_hook(row):
+            if _is_hook(at):
                 continue
             if wanted == _RESULT.get(arch):
-                steps.append(f"is what {_callee(row)} returned{_at(row)}")
-                return _told(register, steps, percpu)
+                return _told(register, [*steps, f"is what {_callee(at)} returned{_at(at)}"], percpu)
             if wanted not in _KEPT.get(arch, ()):
                 break
-            changed.update(name for name in done.uses if name not in _KEPT.get(arch, ()))
+            changed |= _CLOBBERED.get(arch, set())
             continue
-        if done.sets == wanted:
-            offset = _percpu(row, done, before, arch, registers, changed)
-            if offset is not None and percpu is None and not changed and wanted == register:
-                value, own = registers.get(register), offset[1]
-                percpu = (value - own) % (1 << 64) if value is not None and own is not None else None
-                steps.append("had this CPU's per-CPU offset added")
-                wanted = offset[0]
-                continue
-            step, following = _step(row, done, registers, changed | {wanted})
-            steps.append(step)
-            if following is None:
-                return _told(register, steps, percpu)
-            wanted = following
-        elif done.sets is not None:
-            changed.add(done.sets)
-    if not before and _from_start(report, rows) and wanted in _ARGUMENTS.get(arch, ()):
-        number = _ARGUMENTS[arch].index(wanted)
+        if done.sets != wanted:
+            if done.sets is not None:
+                changed.add(done.sets)
+            continue
+        added = _percpu(at, done, flow)
+        if added is not None:
+            pointer, source = added
+            value = None if wanted in changed else registers.get(wanted)
+            own = None if source is None or source in changed else registers.get(source)
+            if value is not None and own is not None:
+                percpu = (value - own) % (1 << 64)
+            steps.append("had this CPU's per-CPU offset added")
+            changed.add(wanted)
+            wanted = pointer
+            continue
+        moved = shifted(done, arch)
+        if moved is not None:
+            source, distance = moved
+            steps.append(f"was made from {source} by adding {distance:#x}{_at(at)}")
+            changed |= {wanted} if source == wanted else set()
+            wanted = source
+            continue
+        step, following = _step(at, done, registers, changed | {wanted})
+        if following is None:
+            return _told(register, [*steps, step], percpu)
+        steps.append(step)
+        wanted = following
+    if flow.is_entry(at, report) and wanted in _ARGUMENTS.get(arch, ()):
+        nth = _ARGUMENTS[arch].index(wanted)
         same = "" if wanted == register else f" ({wanted})"
-        steps.append(f"came as the {_NTH[number]} argument of the function{same}")
-        return _told(register, steps, percpu)._replace(argument=number)
+        steps.append(f"came as the {_NTH[nth]} argument of the function{same}")
+        return _told(register, steps, percpu)._replace(argument=nth)
     return _told(register, steps, percpu) if steps else None
 
 
@@ -94,9 +115,9 @@ def _step(row: Instruction, done: Operation, registers: Registers, changed: Set[
     if done.memory:
         memory = done.memory[0]
         where = ""
-        if not {memory.base, memory.indexed} & changed:
+        if not {memory.base, memory.indexed} & changed and memory.base != "rip":
             access = located(memory, registers)
-            where = f" at {access.address:#x} ({access.sum})" if access else ""
+            where = f" at {access.address:#x} ({access.sum})" if access and access.terms else ""
         verb = "was loaded from" if done.mnemonic.startswith(("mov", "l")) else f"was changed by {done.mnemonic} with"
         return f"{verb} {memory.text}{where}{_comment(row)}{_at(row)}", None
     copied = [name for name in done.uses if name != done.sets]
@@ -104,47 +125,60 @@ def _step(row: Instruction, done: Operation, registers: Registers, changed: Set[
         return f"was copied from {copied[0]}{_at(row)}", copied[0]
     if done.mnemonic.startswith("xor") and not copied:
         return f"was set to 0{_at(row)}", None
+    if done.mnemonic.startswith(("mov", "li", "lghi", "lgfi", "llilf")) and not copied:
+        return f"was set to {done.operands[0 if '$' in row.text else -1].lstrip('$#')}{_at(row)}", None
     return f"was computed by {row.text}{_at(row)}", None
 
 
-def _percpu(
-    row: Instruction,
-    done: Operation,
-    before: Sequence[Instruction],
-    arch: str,
-    registers: Registers,
-    changed: Set[str],
-) -> Optional[Tuple[str, Optional[int]]]:
-    """The register that ``row`` adds this CPU's per-CPU offset to, and that offset; None when it does not."""
-    if not done.mnemonic.startswith(("add", "ag")) or done.sets is None:
-        return None
-    if arch == "x86_64" and "this_cpu_off" in (row.comment or "") + row.text:
-        return done.sets, registers.get("gs")  # the area is linked at 0: its base is the offset
-    if arch == "x86_64" and done.memory and done.memory[0].segment == "gs" and done.memory[0].base == "rip":
-        return done.sets, registers.get("gs")  # without debuginfo the variable has no name
-    if arch == "s390x" and done.memory and done.memory[0].base is None:
-        return done.sets, None  # lowcore.percpu_offset
-    names = [name for name in done.operands[1:] if name in done.uses]
-    for name in names:
-        for earlier in reversed(before):
-            made = operand.parse(earlier.text, arch)
-            if made.sets != name:
-                continue
-            base = {"aarch64": "tpidr_el", "ppc64le": "(r13)"}.get(arch)
-            if base and base in earlier.text and name not in changed:
-                pointer = next((other for other in names if other != name), done.sets)
-                return pointer, registers.get(name)
-            break
+def shifted(done: Operation, arch: str) -> Optional[Tuple[str, int]]:
+    """``lea 0x18(%rbx),%rax``, ``add x4, x1, #0x18``: the register it starts from and what is added; else None."""
+    if arch == "x86_64":
+        if done.mnemonic in ("add", "sub") and len(done.operands) == 2 and done.operands[0].startswith("$"):
+            distance = number(done.operands[0])
+            return (
+                None
+                if distance is None or not done.sets
+                else (done.sets, -distance if done.mnemonic == "sub" else distance)
+            )
+        plain = _PLAIN.match(done.operands[0]) if done.mnemonic == "lea" and done.operands else None
+        return (x86.register(plain["base"]), number(plain["distance"] or "0") or 0) if plain else None
+    if arch == "s390x" and done.mnemonic in ("aghi", "agfi") and done.sets and len(done.operands) == 2:
+        distance = number(done.operands[1])
+        return None if distance is None else (done.sets, distance)
+    if done.mnemonic in ("add", "sub", "addi") and len(done.operands) == 3:
+        distance = number(done.operands[2])
+        sources = [name for name in done.uses if name in done.operands[1]]
+        if distance is not None and sources:
+            return sources[0], -distance if done.mnemonic == "sub" else distance
     return None
 
 
-def _from_start(report: Report, rows: Sequence[Instruction]) -> bool:
-    """Whether the instructions shown begin where the function does."""
-    ip = report.ip
-    if ip is None or ip.offset is None or not rows:
-        return False
-    at = next((row.address for row in rows if row.fault), None)
-    return at is not None and rows[0].address <= at - ip.offset
+def _percpu(row: Instruction, done: Operation, flow: Flow) -> Optional[Tuple[str, Optional[str]]]:
+    """The register to which ``row`` adds this CPU's per-CPU offset, and the register with the offset, if it is in one.
+
+    None when ``row`` does something else.
+    """
+    arch = flow.arch
+    if not done.mnemonic.startswith(("add", "ag")) or done.sets is None:
+        return None
+    memory = done.memory[0] if done.memory else None
+    if arch == "x86_64" and memory is not None and memory.segment == "gs" and memory.base == "rip":
+        # the area is linked at 0, so its base is the offset; without debuginfo the variable has no name
+        return (done.sets, "gs") if row.comment is None or "this_cpu_off" in row.comment else None
+    if arch == "s390x" and memory is not None and memory.base is None and memory.indexed is None:
+        return done.sets, None  # lowcore.percpu_offset
+    base = {"aarch64": "tpidr_el", "ppc64le": "(r13)"}.get(arch)  # ppc64le: the paca
+    names = [name for name in done.operands[1:] if name in done.uses]
+    for name in names if base is not None else ():
+        made, at = None, flow.before(row, name)
+        for _ in range(_REACH):
+            if at is None or at.done.sets == name or at.done.kind == "call":
+                made = at
+                break
+            at = flow.before(at.row, name)
+        if made is not None and base is not None and base in made.row.text:
+            return next((other for other in names if other != name), done.sets), name
+    return None
 
 
 def _is_hook(row: Instruction) -> bool:

@@ -5,6 +5,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
 from kdumpwrap.explain.faults import described
+from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.explain.repeats import loop
 from kdumpwrap.model import Instruction, Location, Report
@@ -61,16 +62,14 @@ def _is_trap(row: Instruction, report: Report) -> bool:
 
 def _tested(report: Report, row: Instruction) -> Iterator[str]:
     """The comparison before the trap, and the registers that it compared: ``test %esi,%esi`` with esi 0xffffffff."""
-    rows = list(report.disassembly)
-    before = rows[: rows.index(row)]
-    if len(before) < 2 or operand.parse(before[-1].text, report.arch).kind != "branch":
-        return
-    test, branch = before[-2], before[-1]
-    if not test.text.startswith(("test", "cmp", "bt ")):
+    flow = Flow(report)
+    branch = flow.before(row)
+    test = flow.before(branch.row) if branch is not None and branch.done.kind == "branch" else None
+    if branch is None or test is None or not test.row.text.startswith(("test", "cmp", "bt ")):
         return
     registers = Registers(report)
     values = []
-    for part in operand.parse(test.text, report.arch).operands:
+    for part in test.done.operands:
         name = part[1:] if part.startswith("%") else ""
         value = registers.get(register(name)) if name else None
         size = width(name) if name else None
@@ -79,7 +78,8 @@ def _tested(report: Report, row: Instruction) -> Iterator[str]:
             signed = f" ({known - (1 << size * 8)})" if known >> (size * 8 - 1) else ""
             values.append(f"{name} {known:#x}{signed}")
     told = f" with {', '.join(dict.fromkeys(values))}" if values else ""
-    yield f"It got there because {branch.text.partition(' ')[0]} after {test.text}{told} did not branch away."
+    went = "branched there" if branch.taken else "did not branch away"
+    yield f"It got there because {branch.done.mnemonic} after {test.row.text}{told} {went}."
 
 
 def _lists(report: Report) -> Iterator[str]:
@@ -139,7 +139,7 @@ def stuck(report: Report) -> Iterator[str]:
     place = telling(report.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
     yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
-    rows = loop(report.disassembly, report.arch)
+    rows = loop(Flow(report).rows, report.arch)
     if rows is None:
         return
     reads = []
