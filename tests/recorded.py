@@ -11,8 +11,15 @@ from kdumpwrap.parse import oops
 LOGS = Path(__file__).resolve().parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
 _HEX = ("fault_address", "runtime", "offset", "size", "error_code", "kernel_offset")
-# what the parser of logs never fills
-_LATER = ("culprit", "suspect", "explanation", "disassembly", "source", "address", "section", "locations", "candidates")
+# what the parser of logs fills; the rest of a Report and its frames comes later, from the tools
+_LOG = "reports fatal release arch kernel_offset"
+_REPORT = (
+    "kind headline line time panic cpu pid comm release arch taint taints modules fault_address ip trace registers code "
+    "error_code access hardware workqueue kernel_offset last_line message"
+)
+_FRAME = "symbol offset size module runtime certain context exact module_build_id"
+_CODE = "data trap unit"
+_FILLED = frozenset(f"{_LOG} {_REPORT} {_FRAME} {_CODE}".split())
 
 
 def data(name: str) -> bytes:
@@ -33,7 +40,7 @@ def answer(log: Log) -> str:
 
 def _plain(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item, key) for key, item in value.items() if key not in _LATER}
+        return {key: _plain(item, key) for key, item in value.items() if key in _FILLED}
     if name == "registers":
         return {register: f"{number:#x}" for register, number in value}
     if isinstance(value, bytes):

@@ -21,6 +21,8 @@ STALLS = ("rcu-stall", "hard-lockup", "soft-lockup")
 _BARE_TRACE = ("kmsan", "kcsan", "kfence")
 # kinds without an instruction pointer of their own: a "RIP:" shows what was interrupted, or another CPU
 _NO_IP = ("panic", "hung-task", "lockdep", "memory-leak")
+# kinds whose own may stand in the stack: where the CPU was when somebody looked, or the trap under panic_on_warn
+_NESTED_IP = (*STALLS, "warning")
 
 # "Call Trace:", alone or with the first frame behind it; "Call Trace TBD:" (libcfs); "backtrace (crc 1f2e):" (kmemleak)
 _TITLE = re.compile(
@@ -186,8 +188,8 @@ class Draft:
         elif found.frame is None:
             self._elsewhere = True
         else:
-            nested = self.section == TRACE and bool(self.frames) and not found.repeats
-            if self.kind in _NO_IP or (nested and self.ip is not None):
+            nested = self.section == TRACE and bool(self.frames) and not found.repeats and not self.ended
+            if self.kind in _NO_IP or (nested and (self.ip is not None or self.kind not in _NESTED_IP)):
                 self._elsewhere = True
             elif self.ip is None or not self.frames:
                 self.ip = pointer.merged(self.ip, found.frame)
