@@ -14,8 +14,8 @@ _HEX = ("fault_address", "runtime", "offset", "size", "error_code", "kernel_offs
 # what the parser of logs fills; the rest of a Report and its frames comes later, from the tools
 _LOG = "reports fatal release arch kernel_offset"
 _REPORT = (
-    "kind headline line time panic cpu pid comm release arch taint taints modules fault_address ip trace registers code "
-    "error_code access hardware workqueue kernel_offset last_line message"
+    "kind headline line time panic cpu pid comm release arch taint taints modules fault_address ip trace registers "
+    "code error_code access hardware workqueue kernel_offset last_line message"
 )
 _FRAME = "symbol offset size module runtime certain context exact module_build_id"
 _CODE = "data trap unit"
