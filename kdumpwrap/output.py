@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from kdumpwrap.model import Problem
     from kdumpwrap.render.text import Style
 
+DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
+
 
 def out(rendered: str) -> None:
     """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done.

@@ -10,9 +10,9 @@ Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 SCHEMA = "kdumpwrap/1"
 
 
-def render(analysis: Analysis) -> str:
-    """One crash as one line."""
-    return line(as_dict(analysis))
+def render(analysis: Analysis, vmcore: Json = None) -> str:
+    """One crash as one line; ``vmcore`` is what crash(8) added (see render.vmcore)."""
+    return line({**as_dict(analysis), "vmcore": vmcore})
 
 
 def line(value: Json) -> str:
@@ -48,6 +48,7 @@ def as_dict(analysis: Analysis) -> Dict[str, Json]:
         "fatal": analysis.fatal,
         "signature": {"id": signature.id, "text": signature.text} if signature else None,
         "problems": problems(analysis.problems),
+        "vmcore": None,
     }
 
 

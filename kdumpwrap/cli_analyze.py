@@ -1,0 +1,159 @@
+"""``kdumpwrap analyze`` and ``kdumpwrap dmesg`` on the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
+
+import typer
+
+from kdumpwrap import options, output
+from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.output import DONE, FAILED, PARTLY
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.model import Analysis
+    from kdumpwrap.vmcore_facts import VmcoreFacts
+
+CRASHES = typer.Argument(
+    None, metavar="[CRASH]...", help="A crash directory, a log, a vmcore or -; else the newest crash."
+)
+
+
+def dmesg(
+    crashes: Optional[List[str]] = CRASHES,
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    root: Path = options.ROOT,
+) -> None:
+    """The reports in a crash's log; no debuginfo needed."""
+    from kdumpwrap import analyze as story
+
+    options.one_format(raw, json)
+    places = options.places(root, None, None, None)
+    _each(crashes, lambda crash: story.dmesg(crash, places), raw=raw, json=json, all_reports=True)
+
+
+def analyze(
+    crashes: Optional[List[str]] = CRASHES,
+    example: bool = typer.Option(False, "--example", help="Analyse the crash that the package carries."),
+    all_reports: bool = typer.Option(False, "--all-reports", help="Every report in the log, not the fatal one alone."),
+    html: Optional[str] = typer.Option(
+        None, "--html", metavar="FILE", help="Write a page to hand on; - is standard output."
+    ),
+    with_crash: bool = typer.Option(
+        False, "--with-crash", help="Ask crash(8) too: the other CPUs, memory, stuck tasks. Takes 10 s and 500 MB."
+    ),
+    markdown: bool = typer.Option(False, "--markdown", help="Sixty lines of Markdown, for a ticket or a mail."),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    debuginfod: bool = options.DEBUGINFOD,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """Which line brought the kernel down, who called it, and why: the main job."""
+    from kdumpwrap import analyze as story
+
+    options.one_format(raw, json, markdown, html == "-")
+    if html is not None and len(crashes or ()) > 1:
+        raise UsageError("--html makes the page of one crash", "kdumpwrap batch --html DIR")
+    output.show_commands(verbose)
+    if example:
+        from kdumpwrap import example as carried
+
+        root = carried.root()
+    places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
+    _each(
+        crashes,
+        lambda crash: story.analyze(crash, places),
+        ask=(lambda analysis: _ask(analysis, places)) if with_crash else None,
+        raw=raw,
+        json=json,
+        markdown=markdown,
+        html=html,
+        all_reports=all_reports,
+    )
+
+
+def _each(
+    crashes: Optional[List[str]],
+    job: "Callable[[Optional[str]], Analysis]",
+    *,
+    raw: bool,
+    json: bool,
+    all_reports: bool,
+    markdown: bool = False,
+    html: Optional[str] = None,
+    ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
+) -> NoReturn:
+    """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
+    from kdumpwrap.render import vmcore
+
+    statuses = []
+    targets: List[Optional[str]] = [*crashes] if crashes else [None]
+    for target in targets:
+        try:
+            analysis = job(target)
+        except KdumpwrapError as error:
+            output.error(error.message, error.hint)
+            statuses.append(FAILED)
+            continue
+        facts = ask(analysis) if ask is not None else None
+        whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
+        if html is not None:
+            whole &= _page(analysis, html)
+        if html == "-":
+            pass
+        elif markdown:
+            from kdumpwrap import commands
+            from kdumpwrap.render import markdown as markdown_renderer
+            from kdumpwrap.tools import run
+
+            output.out(markdown_renderer.render(analysis, commands.pasteable(run.history())))
+        elif json:
+            from kdumpwrap.render import json as renderer
+
+            output.out(renderer.render(analysis, vmcore.as_json(facts) if facts is not None else None))
+        elif raw:
+            from kdumpwrap.render import raw as raw_renderer
+
+            output.out(raw_renderer.render(analysis, all_reports=all_reports))
+            output.out(vmcore.raw(facts) if facts is not None else "")
+        elif analysis.reports:
+            from kdumpwrap.render import text
+
+            output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
+            output.out("\n" + vmcore.text(facts, output.style()) if facts is not None else "")
+        output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
+        statuses.append(FAILED if not analysis.reports else DONE if whole else PARTLY)
+    raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
+
+
+def _page(analysis: "Analysis", html: str) -> bool:
+    """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
+    from kdumpwrap import pages
+    from kdumpwrap.tools import run
+
+    page = pages.crash(analysis, run.history())
+    if html == "-":
+        output.out(page)
+        return True
+    try:
+        pages.write(html, page)
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return False
+    return True
+
+
+def _ask(analysis: "Analysis", places: "Places") -> "Optional[VmcoreFacts]":
+    """What crash adds to ``analysis``; None, and a word, when it cannot be asked."""
+    from kdumpwrap import withcrash
+
+    try:
+        return withcrash.learn(analysis, places)
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return None

@@ -1,0 +1,88 @@
+"""``kdumpwrap resolve`` and ``kdumpwrap disasm`` on the command line."""
+
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from kdumpwrap import options, output
+from kdumpwrap.output import DONE, FAILED, PARTLY
+
+
+def resolve(
+    expressions: List[str] = typer.Argument(
+        ..., metavar="EXPR...", help="iptunnel_xmit+0x17d/0x1c0, 'send4+0xf2 [XxxWan]'."
+    ),
+    caller: bool = typer.Option(
+        False, "--caller", help="EXPR is a return address: the line of the call, one byte back."
+    ),
+    release: Optional[str] = typer.Option(
+        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """File and line of symbol+offset: nm, the hex sum, and addr2line."""
+    from kdumpwrap import lookup
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, None)
+    answers, problems = lookup.resolve(expressions, release, places, caller=caller)
+    if json:
+        from kdumpwrap.render import json as renderer
+
+        output.out("".join(renderer.resolved(*answer) for answer in answers))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out("".join(raw_renderer.resolved(*answer) for answer in answers))
+    else:
+        from kdumpwrap.render import text
+
+        output.out("".join(text.resolved(*answer, output.style()) for answer in answers))
+    output.problems(problems)
+    known = [frame for _, frame in answers if frame.locations]
+    raise typer.Exit(DONE if len(known) == len(answers) and not problems else PARTLY if known else FAILED)
+
+
+def disasm(
+    expression: str = typer.Argument(..., metavar="EXPR", help="iptunnel_xmit+0x17d/0x1c0, 'send4+0xf2 [XxxWan]'."),
+    whole: bool = typer.Option(False, "--all", help="The whole function, not a window round the instruction."),
+    caller: bool = typer.Option(False, "--caller", help="EXPR is a return address: mark the call."),
+    release: Optional[str] = typer.Option(
+        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
+    ),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """The instructions round symbol+offset, with their lines and the source."""
+    from kdumpwrap import lookup
+
+    options.one_format(raw, json)
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, source_dir)
+    listing, problems = lookup.disassemble(expression, release, places, caller=caller, whole=whole)
+    if json:
+        from kdumpwrap.render import json as renderer
+
+        output.out(renderer.listing(expression, listing))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out(raw_renderer.listing(listing))
+    else:
+        from kdumpwrap.render import text
+
+        output.out(text.listing(listing, output.style()))
+    output.problems(problems)
+    raise typer.Exit(DONE if not problems else PARTLY if listing.instructions else FAILED)
