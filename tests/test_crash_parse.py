@@ -207,6 +207,7 @@ def test_a_file_that_is_no_vmlinux_is_told_from_one_that_is_no_dump() -> None:
     [
         ('log: read error: kernel virtual address: ffffffff98c62560  type: "prb"\n', crash_failure.TRUNCATED),
         ('log: page incomplete: kernel virtual address: ffffffff98c62560  type: "prb"\n', crash_failure.TRUNCATED),
+        ("\nWARNING: cannot read prb_text_data_ring contents\n", crash_failure.TRUNCATED),
         ("PID: 1\nbt: cannot allocate any more memory!\n", crash_failure.MEMORY),
         ("log: cannot determine length of symbol: log_end\n", crash_failure.TOO_OLD),
         ("[    3.1] sda: read error: sector 12\n", None),

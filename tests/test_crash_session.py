@@ -297,6 +297,31 @@ def test_memory_that_runs_out_in_an_answer_without_crash_dying(fake: Fake) -> No
     assert "not enough memory" in result.stderr
 
 
+INCOMPLETE = "WARNING: vmcore:\n         This dumpfile is incomplete.  This may cause the crash session\n"
+MISSING = 'page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"\n'
+
+
+def test_an_incomplete_dump_is_read_with_zeros_but_its_answers_are_not_trusted(fake: Fake) -> None:
+    """Seen: with --zero_excluded bt says "(no stack)" where the pages of the stack are missing; the log was whole."""
+    dies = f"say({'crash: ' + MISSING!r}); sys.exit(1)"
+    start = f"say({INCOMPLETE!r})\nif not minimal and '--zero_excluded' not in args: {dies}"
+    fake.program(start=start, answer="say('of %s\\n' % ('least' if minimal else 'zeros'))")
+    rows, result = fake.answers("bt", "log")
+    zeros = "--no_kmem_cache --no_modules --zero_excluded"
+    assert fake.starts == ["", zeros, "--minimal"]
+    assert [(row["output"], row["complete"]) for row in rows] == [("of zeros\n", False), ("of least\n", True)]
+    assert result.status == 3
+    assert "is incomplete: it was not written to its end" in result.stderr.splitlines()[0]
+
+
+def test_an_incomplete_dump_that_crash_can_start_on_is_named_all_the_same(fake: Fake) -> None:
+    fake.program(start=f"say({INCOMPLETE!r})", answer=f"say('bt: ' + {MISSING!r} if command == 'bt' else 'x\\n')")
+    rows, result = fake.answers("log", "bt")
+    assert [row["complete"] for row in rows] == [True, False]
+    assert (fake.starts, result.status) == ([""], 3)
+    assert "is incomplete: it was not written to its end" in result.stderr.splitlines()[0]
+
+
 def test_another_kernels_vmlinux_is_noticed_with_minimal_too(fake: Fake) -> None:
     """``crash --minimal`` itself starts with any vmlinux, and answers from wrong addresses."""
     fake.program(banner=BANNER.replace("#1", "#2"))

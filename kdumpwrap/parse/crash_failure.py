@@ -39,8 +39,14 @@ _MEMORY = re.compile(
 _MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|FATAL ERROR: malloc failure.*)", re.M)
 # log: read error: kernel virtual address: ffffffff98c62560  type: "prb"
 # crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
-_READ = re.compile(r"^[\w-]+: (?:read error|seek error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*", re.M)
-
+# WARNING: cannot read prb_text_data_ring contents
+_READ = re.compile(
+    r"^(?:[\w-]+: (?:read error|seek error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*"
+    r"|WARNING: cannot read \w+.*)",
+    re.M,
+)
+#          This dumpfile is incomplete.  This may cause the crash session
+_INCOMPLETE = re.compile(r"^ *This dumpfile is incomplete.*", re.M)
 # crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"
 _EXCLUDED = re.compile(r"^[\w-]+: page excluded: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 # crash: cannot determine length of symbol: log_end
@@ -52,7 +58,7 @@ _UNKNOWN_KERNEL = re.compile(
 _STARTING = (
     (MEMORY, _MEMORY),
     (MEMORY, _MALLOC),
-    (INCOMPLETE, re.compile(r"^ *This dumpfile is incomplete.*", re.M)),
+    (INCOMPLETE, _INCOMPLETE),
     # with read errors before it, "do not match!" is only what a damaged dump leads to
     (TRUNCATED, _READ),
     (EXCLUDED, _EXCLUDED),
@@ -68,7 +74,7 @@ _STARTING = (
 # words without which a pattern cannot fit: an answer may have 16 MB
 _SPOILING = (
     (MEMORY, _MEMORY, ("any more memory!", "memory exhausted")),
-    (TRUNCATED, _READ, ("read error: ", "seek error: ", "page incomplete: ")),
+    (TRUNCATED, _READ, ("read error: ", "seek error: ", "page incomplete: ", "WARNING: cannot read ")),
     (TOO_OLD, _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
 )
 
@@ -87,6 +93,12 @@ def starting(text: str, vmlinux: str) -> Failure:
             return Failure(kind, match[0].strip())
     words = [line.strip() for line in text.splitlines() if not _WARNING.match(line)]
     return Failure(OTHER, words[0]) if words else Failure(SILENT)
+
+
+def incomplete(text: str) -> Optional[Failure]:
+    """What crash says at its start about a dump that was not written to its end, though it goes on."""
+    match = _INCOMPLETE.search(text)
+    return Failure(INCOMPLETE, match[0].strip()) if match else None
 
 
 def answering(text: str) -> Optional[Failure]:

@@ -135,7 +135,9 @@ class Ladder:
     def _session(self, current: Rung, answers: Answers, waiting: Sequence[int]) -> "_Done":
         with self._crash(current.options) as session:
             try:
-                session.start(self.timeout)
+                broken = crash_failure.incomplete(session.start(self.timeout).output)
+                if broken is not None and not self._damaged():
+                    self._failures.append(broken)
                 if current is LEAST and not self._matches(session):
                     return _Done(Failure(crash_failure.MISMATCH))
             except CrashDied as died:
@@ -172,6 +174,9 @@ class Ladder:
             cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
             if flaw is not None and flaw.kind == crash_failure.MEMORY:
                 spoiled = flaw
+                lost.append(index)
+            elif current is ZERO_EXCLUDED and self._damaged():  # where --minimal answers, nothing is made up
+                spoiled = self._damaged()[0]
                 lost.append(index)
             said[index] = Answer(
                 command, reply.output, not cause, reply.seconds, current.name, cause, unavailable=unavailable

@@ -1,0 +1,177 @@
+"""What crash added, for people, scripts and programs; and where it and the log do not agree."""
+
+import json
+from dataclasses import replace
+from typing import Tuple
+
+import pytest
+
+from kdumpwrap.model import Analysis, Crash, Frame, Kernel, LoadedModule, Location, Problem, Report
+from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.vmcore import differences
+from kdumpwrap.vmcore_facts import (
+    Backtrace,
+    BacktraceFrame,
+    BlockedTask,
+    Difference,
+    MemoryRow,
+    SlabObject,
+    System,
+    VmcoreFacts,
+)
+
+SEND4 = Frame(
+    "send4",
+    0x7A,
+    module="xxxwan",
+    runtime=0xFFFFFFFFC028F0EA,
+    address=0x7A,
+    section=".text",
+    locations=(Location("wan_push", "/src/linux-5.14/net/a.h", 12), Location("send4", "/home/b/xxxwan.c", 107)),
+)
+XMIT = Frame("iptunnel_xmit", 515, exact=True, runtime=0xFFFFFFFF97AA7103, address=0xFFFFFFFF81AA7103, context="IRQ")
+TASK = Backtrace(
+    112,
+    0xFFFF8B6E9FE39800,
+    1,
+    "ping",
+    (
+        BacktraceFrame(6, replace(XMIT, symbol="asm_exc_page_fault", exact=False, address=1)),
+        BacktraceFrame(6, XMIT, "include/linux/local.h", 33),
+        BacktraceFrame(7, SEND4, "/home/b/xxxwan.c", 109),
+    ),
+    ("WARNING: possibly bogus exception frame",),
+)
+FACTS = VmcoreFacts(
+    "plain",
+    System(cpus=2, uptime="00:00:03", tasks=3, nodename="wan-gw1", release="5.14.0", panic="Oops: 0000"),
+    TASK,
+    (replace(TASK, pid=0, comm="swapper/0", cpu=0, frames=(), warnings=()),),
+    (MemoryRow("TOTAL MEM", 79301, "309.8 MB", None), MemoryRow("FREE", 71413, "279 MB", 90)),
+    (BlockedTask(771, 0xFFFF8B6E9FE39800, 3, "jbd2/sda1-8", "UN", 176523.5),),
+    SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),
+    (LoadedModule("xxxwan", "OE"),),
+)
+REPORT = Report("page-fault", "BUG: …", 1, pid=112, comm="ping", cpu=1, ip=replace(XMIT, context=None), trace=(SEND4,))
+ANALYSIS = Analysis(Crash("/c"), Kernel("5.14.0"), (REPORT,), 0)
+
+
+def test_for_people() -> None:
+    text = renderer.text(FACTS)
+    assert "   system    wan-gw1, up 00:00:03, 2 cpus, 3 tasks\n" in text
+    assert "   task      ping, pid 112, cpu 1, task_struct 0xffff8b6e9fe39800\n" in text
+    assert "   memory    total 309.8 MB, free 279 MB (90%)\n" in text
+    assert "   tainting  xxxwan (OE)\n" in text
+    assert "lies 0x8 into an object of skbuff_head_cache (232 bytes at 0xffff8b6e98d8e100, allocated)\n" in text
+    assert "   blocked   jbd2/sda1-8, pid 771, uninterruptible for 176524 s\n" in text
+    assert "\nCPU 0 swapper/0, pid 0\n" in text
+
+
+def test_a_frame_has_our_line_and_the_one_of_crash_where_it_differs() -> None:
+    lines = [line.split() for line in renderer.text(FACTS).splitlines()]
+    assert ["#7", "wan_push", "(inlined)", "net/a.h:12"] in lines
+    assert ["send4+0x7a", "[xxxwan]", "/home/b/xxxwan.c:107", "crash:", "/home/b/xxxwan.c:109"] in lines
+    assert ["ip", "iptunnel_xmit+0x203", "crash:", "include/linux/local.h:33"] in lines
+
+
+def test_for_programs() -> None:
+    value = json.loads(json.dumps(renderer.as_json(FACTS)))
+    assert list(value) == (
+        "rung system panic_task other_cpus memory blocked slab modules log differences problems".split()
+    )
+    assert value["slab"] == {
+        "cache": "skbuff_head_cache",
+        "object_size": 232,
+        "start": "0xffff8b6e98d8e100",
+        "offset": "0x8",
+        "allocated": True,
+    }
+    frame = value["panic_task"]["frames"][2]
+    assert (frame["symbol"], frame["runtime"], frame["crash"]) == (
+        "send4",
+        "0xffffffffc028f0ea",
+        {"file": "/home/b/xxxwan.c", "line": 109},
+    )
+    assert value["blocked"][0]["task"] == "0xffff8b6e9fe39800"
+    empty = renderer.as_json(VmcoreFacts("minimal"))
+    assert (empty["system"], empty["panic_task"], empty["slab"], empty["log"]) == (None, None, None, None)
+
+
+def test_for_scripts() -> None:
+    rows = [line.split("\t") for line in renderer.raw(FACTS).splitlines()]
+    assert rows[0] == ["crash-rung", "plain"]
+    assert ["crash-task", "112", "0xffff8b6e9fe39800", "1", "ping"] in rows
+    assert ["crash-module", "xxxwan", "OE"] in rows
+    (send4,) = [row for row in rows if row[0] == "crash-frame" and row[4] == "send4"]
+    assert send4[:8] == ["crash-frame", "7", "", "0", "send4", "0x7a", "xxxwan", "0xffffffffc028f0ea"]
+    assert send4[8:] == ["/src/linux-5.14/net/a.h", "12", "/home/b/xxxwan.c", "109"]
+
+
+def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
+    bad = "\x1b[31m\u202e\n\t[red]"
+    frame = BacktraceFrame(0, Frame(bad, 1, module=bad, context=bad, locations=(Location(bad, bad, 1),)), bad, 2)
+    facts = VmcoreFacts(
+        "plain",
+        System(nodename=bad, uptime=bad, panic=bad, date=bad, load_average=bad),
+        Backtrace(1, 2, 3, bad, (frame,), (bad,)),
+        memory=(MemoryRow("TOTAL MEM", 1, bad, 1),),
+        blocked=(BlockedTask(1, 2, 3, bad, bad, 4.0),),
+        slab=SlabObject(bad, 1, 2, 3, False),
+        modules=(LoadedModule(bad, bad),),
+        differences=(Difference(bad, bad, bad),),
+        problems=(Problem(bad, bad),),
+    )
+    for shown in (renderer.text(facts), renderer.raw(facts), json.dumps(renderer.as_json(facts))):
+        assert "\x1b" not in shown
+        assert "\u202e" not in renderer.text(facts)
+    assert all(line.startswith("crash-") for line in renderer.raw(facts).splitlines())
+
+
+# ---------------------------------------------------------------- differences
+
+
+def told(report: Report, facts: VmcoreFacts) -> "list[Difference]":
+    return [*differences.between(report, ANALYSIS, facts)]
+
+
+def test_both_tell_the_same() -> None:
+    assert told(REPORT, FACTS) == []
+    assert told(replace(REPORT, comm=None, pid=None, cpu=None, ip=None), FACTS) == []  # the log says less
+    assert told(REPORT, VmcoreFacts("minimal")) == []  # crash says less
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"pid": 7}, ("pid", "7", "112")),
+        ({"cpu": 0}, ("cpu", "0", "1")),
+        ({"comm": "pong"}, ("comm", "pong", "ping")),
+        (
+            {"ip": Frame("memcpy", 4, exact=True, address=5)},
+            ("instruction pointer", "memcpy+0x4", "iptunnel_xmit+0x203"),
+        ),
+        (
+            {"trace": (SEND4, Frame("ip_output", 118, address=6))},
+            ("call trace", "ip_output+0x76", "not in its backtrace"),
+        ),
+        ({"modules": (LoadedModule("xxxwan", "O"),)}, ("taint of xxxwan", "O", "EO")),
+        ({"modules": (LoadedModule("xxxwan", "OE+"), LoadedModule("zfs", "P"))}, ("taint of zfs", "P", "")),
+    ],
+)
+def test_where_they_differ_both_are_shown(changed: "dict[str, object]", expected: Tuple[str, str, str]) -> None:
+    report = replace(REPORT, **changed)  # type: ignore[arg-type]
+    assert told(report, FACTS) == [Difference(*expected)]
+    shown = renderer.text(replace(FACTS, differences=differences.between(report, ANALYSIS, FACTS)))
+    assert f"The log and crash do not agree: {expected[0]}\n   log       {expected[1]}".rstrip() in shown
+
+
+def test_the_logs_way_to_its_own_dump_is_no_difference() -> None:
+    """The trace of a panic() begins at its dump_stack(), crash's at the capture kernel's entry."""
+    report = replace(REPORT, trace=(Frame("dump_stack_lvl", 0x44, address=1234), SEND4))
+    assert told(report, FACTS) == []
+
+
+def test_names_of_one_place() -> None:
+    """crash says memmove where the log says __memmove."""
+    report = replace(REPORT, ip=replace(XMIT, symbol="__iptunnel_xmit"))
+    assert told(report, FACTS) == []
