@@ -21,7 +21,7 @@ FAKED = (
     "yum dnf apt-get zypper debuginfo-install grubby grub2-mkconfig update-grub zipl kdumpctl kdumptool mkdumprd "
     "systemctl sysctl reboot"
 ).split()
-HARMLESS = set("if then else fi set step echo printf grep head sed mkdir touch rm".split())
+HARMLESS = set("if then else fi set step echo printf grep head sed tr mkdir touch rm".split())
 
 _ENTER = """\
 set -eu
@@ -50,7 +50,7 @@ def run(script: str, tree: Tree, healthy: Tree) -> Run:
     if not tools.exists():
         tools.mkdir()
         for name in FAKED:
-            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} {FAKES} {name} "$@"\n')
+            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {FAKES} {name} "$@"\n')
             (tools / name).chmod(0o755)
     log = tree.path.parent / "commands"
     log.write_text("")

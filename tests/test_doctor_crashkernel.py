@@ -104,6 +104,12 @@ def test_what_a_release_proposes(
         assert (reserve((proposed,), 8 * G, kernel).size or 0) >= 128 * M, "its own kernel must understand it"
 
 
+def test_a_size_as_large_as_memory_is_too_large() -> None:
+    """parse_crashkernel_mem(): ``if (size >= system_ram)``, both rounded up to 128M."""
+    assert reserve(("256M-:512M",), 511 * M, MAINLINE).size == 0
+    assert reserve(("256M-:511M",), 511 * M, MAINLINE).size == 511 * M
+
+
 @pytest.mark.parametrize(("size", "text"), [(192 * M, "192M"), (2 * G, "2G"), (1932735283, "1.8G"), (128, "128")])
 def test_sizes_are_shown_as_crashkernel_counts(size: int, text: str) -> None:
     assert crashkernel.human(size) == text

@@ -58,6 +58,15 @@ def test_el7_on_efi(tmp_path: Path) -> None:
     assert run.commands == ("grub2-mkconfig -o /boot/efi/EFI/centos/grub.cfg", "reboot")
 
 
+@pytest.mark.parametrize("running", ["256M@16M", "256M,high", "1256M"])
+def test_it_reboots_unless_just_this_value_runs(running: str, tmp_path: Path) -> None:
+    tree = doctor_hosts.build("el9", tmp_path / "el9")
+    for path in doctor_ills.parameters(tree, "el9"):
+        tree.replace(path, doctor_ills.PARAMETERS["el9"], "crashkernel=256M")
+    tree.replace("proc/cmdline", doctor_ills.PARAMETERS["el9"], f"crashkernel={running}")
+    assert mend(tree, tree).commands == ("reboot",)
+
+
 def test_nothing_follows_the_first_error(tmp_path: Path) -> None:
     tree = doctor_hosts.build("el9", tmp_path / "el9")
     doctor_ills.no_package(tree, "el9")

@@ -15,7 +15,7 @@ from kdumpwrap.model import Step
 
 Steps = Tuple[Step, ...]
 
-_CMDLINE = "/proc/cmdline"
+_RUNNING = "tr ' ' '\\n' </proc/cmdline | grep -qxF --"  # whether the kernel runs with this parameter
 _SAFE = re.compile(r"[\w:,@.+-]+")  # a value of crashkernel= that may stand in a command
 _WORD = re.compile(r"\w+")
 _DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
@@ -132,7 +132,7 @@ def menu(facts: Facts) -> Steps:
 def reboot(values: Sequence[str]) -> Steps:
     """Reboot; nothing to do when the kernel already runs with these values of ``crashkernel=``."""
     words = (shlex.quote(f"crashkernel={value}") for value in values)
-    unless = " && ".join(f"grep -qwF -- {word} {_CMDLINE}" for word in words)
+    unless = " && ".join(f"{_RUNNING} {word}" for word in words)
     return (_reboot(unless),)
 
 
@@ -205,7 +205,7 @@ def _suse(facts: Facts) -> Steps:
     words = f"crashkernel={high},high crashkernel={low},low" if split else f"crashkernel={low}"
     settings_now = _grub_default(facts, words, "Reserve the memory that kdumptool calibrate asks for")
     chosen = f"""grep -o 'crashkernel=[^" ]*' {bootconfig.DEFAULTS} | head -n 1"""
-    return (*settings_now, *menu(facts), _reboot(f'grep -qwF -- "$({chosen})" {_CMDLINE}'))
+    return (*settings_now, *menu(facts), _reboot(f'{_RUNNING} "$({chosen})"'))
 
 
 def _reboot(unless: str) -> Step:
