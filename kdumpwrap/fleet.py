@@ -1,5 +1,6 @@
 """The crashes of many hosts, from what ``batch --json`` said on each of them."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from kdumpwrap.parse import ndjson
 _LINE = 64 << 20  # bytes: the largest logs give a few MB
 # the address that kdump names a directory with when the dump stays on the host
 _HERE = ("127.0.0.1", "::1", None)
+_SUFFIX = re.compile(r"\.(?:json|ndjson|jsonl|txt|out)$")
 # "web1\t{…": what GNU parallel --tag puts before each line
 _TAGGED = re.compile(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
 
@@ -50,15 +52,25 @@ def _row(line: str, file: str) -> Union[Row, Bad, None]:
     analysis = ndjson.parse(line[tagged.end() :] if tagged else line)
     if analysis is None:
         return None
-    found = row(analysis)
     host = analysis.crash.host
     if host in _HERE:
-        host = (tagged["tag"] if tagged else None) or (Path(file).stem if file != "-" else host)
+        host = (_login(tagged["tag"]) if tagged else _stem(file)) or host
+    found = row(analysis)
     if found is None:
-        where = f"{host}: " if host else ""
         why = analysis.problems[0].message if analysis.problems else f"{analysis.crash.path}: no report of a crash"
-        return Bad(f"{where}{why}")
+        return Bad(f"{host}: {why}" if host else why)
     return found._replace(host=host)
+
+
+def _login(tag: str) -> str:
+    """The host that GNU parallel was told to log in to: ``root@web1``, ``8/web1``; ``:`` is this one."""
+    return os.uname().nodename if tag == ":" else tag.rpartition("@")[2].rpartition("/")[2]
+
+
+def _stem(file: str) -> Optional[str]:
+    """The host after which a file is named: web1.example.com.ndjson; not what batch --save calls each of its own."""
+    name = _SUFFIX.sub("", Path(file).name)
+    return None if file == "-" or name == "kdumpwrap" else name
 
 
 def _lines(file: str) -> Iterator[str]:
