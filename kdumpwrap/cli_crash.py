@@ -1,15 +1,15 @@
 """``kdumpwrap crash`` on the command line."""
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, NoReturn, Optional, Sequence
+from typing import Callable, Iterator, List, NoReturn, Optional, Sequence
 
 import typer
 
 from kdumpwrap import options, output
 from kdumpwrap.debuginfo import Places
-
-DONE, FAILED, PARTLY = 0, 1, 3
+from kdumpwrap.output import DONE, FAILED, PARTLY
 
 
 def crash(
@@ -46,7 +46,8 @@ def crash(
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
         _session(target, places, rung, timeout)
     asked = commands or crashcmd.commands_of(sys.stdin.buffer.read().decode("utf-8", "backslashreplace"))
-    outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout)
+    with _progress() as progress:
+        outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout, progress=progress)
     whole = all(answer.complete for answer in outcome.answers)
     said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)
     if json:
@@ -61,10 +62,24 @@ def crash(
 def _session(target: Optional[str], places: Places, rung: Optional[str], timeout: float) -> NoReturn:
     from kdumpwrap import crashcmd
 
-    done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout)
+    with _progress() as progress:
+        done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout, progress=progress)
     output.problems(done.problems)
     _kept(left)
     raise typer.Exit(FAILED if done.end is None else PARTLY if done.problems else DONE)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], object]]:
+    """What shows a few words on a terminal's last line; that is empty again afterwards."""
+    tell = output.teller()
+    if tell is None:
+        yield lambda words: None
+        return
+    try:
+        yield tell
+    finally:
+        tell("")
 
 
 def _kept(left: Sequence[Path]) -> None:

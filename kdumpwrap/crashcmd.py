@@ -22,6 +22,7 @@ def run(
     *,
     rung: Optional[str] = None,
     timeout: float = TIMEOUT,
+    progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[Outcome, Tuple[Path, ...]]:
     """crash's answers to ``commands`` about the crash ``target`` (see crashdir.find), in their order.
 
@@ -32,7 +33,7 @@ def run(
     commands = [check(command) for command in commands]
     if not commands:
         raise UsageError("no command for crash", "kdumpwrap crash CRASH -c 'bt -a'")
-    with _ladder(target, places, rung, timeout) as ladder:
+    with _ladder(target, places, rung, timeout, progress) as ladder:
         return ladder.ask(commands), ladder.place.left()
 
 
@@ -43,12 +44,13 @@ def hand_over(
     *,
     rung: Optional[str] = None,
     timeout: float = TIMEOUT,
+    progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[HandOver, Tuple[Path, ...]]:
     """crash at the user's terminal, until it ends; and the files that were written meanwhile.
 
     ``tell`` gets what went wrong until its prompt, before the terminal is handed over.
     """
-    with _ladder(target, places, rung, timeout) as ladder:
+    with _ladder(target, places, rung, timeout, progress) as ladder:
         return ladder.hand_over(tell), ladder.place.left()
 
 
@@ -59,9 +61,11 @@ def commands_of(text: str) -> Tuple[str, ...]:
 
 
 @contextmanager
-def _ladder(target: Optional[str], places: Places, rung: Optional[str], timeout: float) -> Iterator[Ladder]:
+def _ladder(
+    target: Optional[str], places: Places, rung: Optional[str], timeout: float, progress: Callable[[str], object]
+) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
     subject = files.subject(crashdir.find(target, places.root), places)
     with workplace() as place:
         modules = files.ModuleFiles(subject.release, places, subject.vmcore.parent, place.own)
-        yield Ladder(subject, place, modules=modules.find, forced=forced, timeout=timeout)
+        yield Ladder(subject, place, modules=modules.find, forced=forced, timeout=timeout, progress=progress)

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterable, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model import Analysis, Frame, Problem, subject
@@ -23,7 +23,14 @@ _TAINTED, _MODULES, _LOG = "mod -t", "mod", "log"
 _FEW = 2  # tasks beside the running ones: crash did not find the others
 
 
-def learn(analysis: Analysis, places: Places, *, rung: Optional[str] = None, timeout: float = TIMEOUT) -> VmcoreFacts:
+def learn(
+    analysis: Analysis,
+    places: Places,
+    *,
+    rung: Optional[str] = None,
+    timeout: float = TIMEOUT,
+    progress: Callable[[str], object] = lambda words: None,
+) -> VmcoreFacts:
     """What crash says about the crash of ``analysis``; what it could not say is told by ``problems``.
 
     Raises KdumpwrapError when it cannot even be tried: no vmcore, no vmlinux, no crash.
@@ -39,7 +46,9 @@ def learn(analysis: Analysis, places: Places, *, rung: Optional[str] = None, tim
     commands += [_LOG] if analysis.crash.dmesg is None else []
     with workplace() as place:
         modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own)
-        outcome = Ladder(target, place, modules=modules.find, forced=forced, timeout=timeout).ask(commands)
+        outcome = Ladder(target, place, modules=modules.find, forced=forced, timeout=timeout, progress=progress).ask(
+            commands
+        )
     said = {answer.command: answer for answer in outcome.answers}
     tasks, unresolved = _located(
         _backtraces(said), analysis, report.ip if report else None, places, target.vmcore.parent

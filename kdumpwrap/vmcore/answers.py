@@ -1,6 +1,6 @@
 """The answers to a list of commands, gathered over several runs of crash(8)."""
 
-from typing import Dict, Iterator, Mapping, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from kdumpwrap.model import Problem
 from kdumpwrap.vmcore_facts import Answer
@@ -33,12 +33,15 @@ class Answers:
 
 
 def incomplete(answers: Sequence[Answer]) -> Iterator[Problem]:
-    """A line for each answer that is not whole, once anything was said at all."""
+    """Which answers are not whole and why, once anything was said at all."""
     if not any(answer.output for answer in answers):
         return
+    grouped: Dict[Tuple[bool, str], List[str]] = {}
     for answer in answers:
-        if answer.complete:
-            continue
-        cut = answer.output.strip() and not answer.unavailable
-        state = "is cut off or not to be trusted" if cut else "is missing"
-        yield Problem(f"the answer to `{answer.command}` {state}: {answer.cause}")
+        if not answer.complete:
+            cut = bool(answer.output.strip()) and not answer.unavailable
+            grouped.setdefault((cut, answer.cause), []).append(f"`{answer.command}`")
+    for (cut, cause), commands in grouped.items():
+        subject, verb = ("answers", "are") if len(commands) > 1 else ("answer", "is")
+        state = "cut off or not to be trusted" if cut else "missing"
+        yield Problem(f"the {subject} to {', '.join(commands)} {verb} {state}: {cause}")

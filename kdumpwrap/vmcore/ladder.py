@@ -56,8 +56,13 @@ class Ladder:
         forced: Optional[Rung] = None,
         timeout: float = TIMEOUT,
         limits: Optional[Tuple[Limit, ...]] = None,
+        progress: Callable[[str], object] = lambda words: None,
     ) -> None:
-        """``modules`` finds the debug information of modules by name; ``limits`` are those of memory.available()."""
+        """``modules`` finds the debug information of modules by name; ``limits`` are those of memory.available().
+
+        ``progress`` gets a few words whenever something that takes seconds begins.
+        """
+        self.progress = progress
         self.subject = subject
         self.place = place
         self.modules: Optional[Callable[[Sequence[str]], Sequence[ModuleFile]]] = modules
@@ -133,6 +138,7 @@ class Ladder:
         return sorted({*lost, *waiting}), failure
 
     def _session(self, current: Rung, answers: Answers, waiting: Sequence[int]) -> "_Done":
+        self.progress(f"crash is starting ({current.name})")
         with self._crash(current.options) as session:
             try:
                 broken = crash_failure.incomplete(session.start(self.timeout).output)
@@ -156,6 +162,7 @@ class Ladder:
         spoiled: Optional[Failure] = None
         for index in waiting:
             command = answers.commands[index]
+            self.progress(f"crash> {command}")
             try:
                 reply = session.ask(command, self.timeout)
             except CrashDied as died:
@@ -243,6 +250,7 @@ class Ladder:
         setup = self.place.own / "setup"
         setup.write_text(f"mod > {names}\n")
         options = (*current.options, "-i", str(setup)) if current is PLAIN else current.options
+        self.progress(f"crash is starting ({current.name})")
         with self._crash(options, interactive=True) as session:
             try:
                 started = session.start(self.timeout)
@@ -252,6 +260,7 @@ class Ladder:
                     session.feed(setup, self.timeout)
             except CrashDied as died:
                 return None, self._start_failure(current, died)
+            self.progress("")
             tell(self._problems(current))
             return session.hand_over(started.output), None
 
