@@ -1,0 +1,395 @@
+"""What is handed out: wheel, sdist, zipapp and RPM, each put in an empty place and run there; the completions."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence
+
+import pytest
+from conftest import environment
+
+from kdumpwrap import __version__
+
+TOP = Path(__file__).resolve().parent.parent
+SHARE = TOP / "share"
+
+# what EPEL 9 has, or is promised to work: no rich and no Pygments among them
+OLDEST = ("typer==0.10.0", "click==8.1.8", "pexpect==4.8.0", "packaging==20.9")
+
+# what an RPM holds beside the package itself
+RPM_FILES = {
+    "/usr/bin/kdumpwrap",
+    "/usr/share/man/man1/kdumpwrap.1",
+    "/usr/share/bash-completion/completions/kdumpwrap",
+    "/usr/share/zsh/site-functions/_kdumpwrap",
+    "/usr/share/fish/vendor_completions.d/kdumpwrap.fish",
+    "/usr/lib/systemd/system/kdumpwrap-batch.service",
+    "/usr/lib/systemd/system/kdumpwrap-batch.path",
+    "LICENSE",
+    "README.md",
+}
+
+
+def missing(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is needed (scripts/packages install tests)", pytrace=False)
+    pytest.skip(f"needs {what}")
+
+
+def tool(name: str) -> str:
+    return shutil.which(name) or missing(name)
+
+
+def run(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]] = None, cwd: Path = TOP) -> str:
+    """What ``argv`` prints; a failure of it is one of the test."""
+    done = subprocess.run(
+        [str(word) for word in argv],
+        capture_output=True,
+        text=True,
+        env=clean(env),
+        cwd=cwd,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{argv}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def clean(env: Optional[Mapping[str, Optional[str]]] = None) -> Dict[str, str]:
+    """An environment in which the source tree is not found by itself."""
+    fixed = {"PYTHONPATH": None, "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": "1700000000"}
+    return environment({**fixed, **(env or {})})
+
+
+def pip(python: object, *words: object) -> str:
+    """pip of ``python``; where no index can be reached the test is skipped."""
+    argv = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, env=clean(), check=False)
+    if done.returncode and re.search("NewConnectionError|Could not find a version", done.stderr):
+        missing("a package index that pip can reach")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ---------------------------------------------------------------- built once for all processes of the test run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``once("name", make)``: the directory that ``make`` filled, whichever process of this run came first."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        place = base / f"once-{name}"
+        with (base / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (place / ".done").exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                make(place)
+                (place / ".done").touch()
+        return place
+
+    return made
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+class Dist(NamedTuple):
+    wheel: Path
+    sdist: Path
+
+
+@pytest.fixture(scope="session")
+def dist(once: Once) -> Dist:
+    place = once("dist", lambda out: run([sys.executable, "-m", "build", "--no-isolation", "--outdir", out, TOP]))
+    (wheel,), (sdist,) = place.glob("*.whl"), place.glob("*.tar.gz")
+    return Dist(wheel, sdist)
+
+
+@pytest.fixture(scope="session")
+def zipapp(once: Once) -> Path:
+    def make(place: Path) -> None:
+        pip(sys.executable, "download", "-q", "--no-deps", "-d", place / "reached", "typer<0.29")
+        run([TOP / "scripts/zipapp", place / "kdumpwrap.pyz"], {"PYTHON": sys.executable})
+
+    return once("zipapp", make) / "kdumpwrap.pyz"
+
+
+@pytest.fixture(scope="session")
+def oldest(once: Once) -> Path:
+    """The oldest libraries that we promise to run with, alone."""
+    return once("oldest", lambda place: pip(sys.executable, "install", "-q", "--target", place, *OLDEST))
+
+
+@pytest.fixture(scope="session")
+def rpm(once: Once, dist: Dist, oldest: Path) -> Path:
+    rpmbuild = tool("rpmbuild")
+    tool("python3")
+
+    def make(place: Path) -> None:
+        defines = {"_topdir": place, "_sourcedir": dist.sdist.parent, "python3_version": "3.9"}
+        words = [word for name, value in defines.items() for word in ("--define", f"{name} {value}")]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # --nodeps: BuildRequires names Fedora's packages; what they stand for is in PYTHONPATH
+        run(
+            [rpmbuild, "-bb", "--nodeps", *words, TOP / "scripts/kdumpwrap.spec"],
+            {"PYTHONPATH": str(oldest), "PATH": path},
+        )
+
+    (built,) = once("rpm", make).glob("RPMS/noarch/*.rpm")
+    return built
+
+
+# ---------------------------------------------------------------- the Pythons
+
+
+def pythons() -> Dict[str, Path]:
+    """The oldest Python that is supported and the newest that is here, by "3.9" and "newest"."""
+    found: Dict[tuple[int, ...], Path] = {}
+    places = [*os.environ["PATH"].split(os.pathsep), *map(str, Path.home().glob(".pyenv/versions/3.*/bin"))]
+    for place in places:
+        for file in Path(place).glob("python3.*"):
+            match = re.fullmatch(r"python3\.(\d+)", file.name)
+            if match and int(match[1]) >= 9 and (3, int(match[1])) not in found and _works(file):
+                found[3, int(match[1])] = file
+    chosen = {"newest": found[max(found)]} if found else {}
+    return {**({"3.9": found[3, 9]} if (3, 9) in found else {}), **chosen}
+
+
+def _works(python: Path) -> bool:
+    probe = "import sys, ensurepip, venv; assert sys.version_info[3] == 'final' and sys.prefix == sys.base_prefix"
+    return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(params=["3.9", "newest"])
+def python(request: pytest.FixtureRequest) -> Path:
+    return pythons().get(request.param) or missing(f"Python {request.param}")
+
+
+# ---------------------------------------------------------------- what they hold
+
+
+def test_wheel_and_sdist_pass_twine(dist: Dist) -> None:
+    assert run([sys.executable, "-m", "twine", "check", "--strict", *dist]).count("PASSED") == 2
+
+
+def test_the_wheel_holds_manual_completions_and_the_worked_example(dist: Dist) -> None:
+    names = set(zipfile.ZipFile(dist.wheel).namelist())
+    data = f"kdumpwrap-{__version__}.data/data/share"
+    assert {f"{data}/{file.relative_to(SHARE)}" for file in SHARE.rglob("*") if file.is_file()} <= names
+    tracked = run(["git", "ls-files", "kdumpwrap"]).split() if (TOP / ".git").exists() else ["kdumpwrap/cli.py"]
+    assert set(tracked) <= names
+    assert any(name.endswith("vmcore-dmesg.txt") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_sdist_holds_what_builds_and_tests_it(dist: Dist) -> None:
+    with tarfile.open(dist.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+        links = [one.name for one in archive if one.issym() and one.linkname.startswith("/")]
+    assert not links, "tar refuses to unpack these"
+    assert {"pyproject.toml", "README.md", "LICENSE", "tests/conftest.py", "scripts/kdumpwrap.spec"} <= names
+    assert {str(file.relative_to(TOP)) for file in SHARE.rglob("*") if file.is_file()} <= names
+
+
+def test_the_rpm_holds_its_files_and_no_others(rpm: Path) -> None:
+    listed = set(run([tool("rpm"), "-qlp", rpm]).split())
+    inside = "/usr/lib/python3.9/site-packages/kdumpwrap"
+    package = {file for file in listed if file.startswith(f"{inside}/") or file == inside}
+    assert f"{inside}/cli.py" in package
+    assert f"{inside}/render/html/style.css" in package
+    rest = {re.sub(r"^/usr/share/(?:doc|licenses)/[^/]*/?|\.gz$", "", file) for file in listed - package} - {""}
+    assert rest == RPM_FILES
+    modes = run([tool("rpm"), "-qp", "--qf", "[%{FILEMODES:perms} %{FILEUSERNAME} %{FILENAMES}\n]", rpm]).splitlines()
+    odd = [line for line in modes if not re.match(r"(drwxr-xr-x|-rw-r--r--) root ", line)]
+    assert odd == ["-rwxr-xr-x root /usr/bin/kdumpwrap"]
+
+
+def test_the_rpm_asks_for_what_the_wheel_asks_for(rpm: Path) -> None:
+    asked = run([tool("rpm"), "-qp", "--requires", rpm])
+    wanted = (TOP / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("]")[0]
+    for name, version in re.findall(r'"([a-z]+)>=([0-9.]+)', wanted):
+        assert f"python3-{name} >= {version}" in asked
+    assert "python(abi) = 3.9" in asked
+    assert re.search(r"^binutils$", asked, re.M)
+    assert run([tool("rpm"), "-qp", "--qf", "%{VERSION} %{LICENSE}", rpm]) == f"{__version__} GPL-2.0-or-later"
+
+
+def test_the_zipapp_is_small_and_needs_nothing_that_is_compiled(zipapp: Path) -> None:
+    names = zipfile.ZipFile(zipapp).namelist()
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+    assert zipapp.stat().st_size < 5_000_000
+    assert os.access(zipapp, os.X_OK)
+
+
+# ---------------------------------------------------------------- they work
+
+
+def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tmp_path: Path) -> None:
+    """The example is analysed, as text and as a page; other commands start; nothing is left behind."""
+    (tmp_path / "tmp").mkdir()
+    env = {**(env or {}), "TMPDIR": str(tmp_path / "tmp")}
+
+    def kdumpwrap(*words: object) -> subprocess.CompletedProcess[str]:
+        whole = [str(word) for word in (*argv, *words)]
+        return subprocess.run(whole, capture_output=True, text=True, env=clean(env), cwd=tmp_path, check=False)
+
+    assert kdumpwrap("--version").stdout == f"kdumpwrap {__version__}\n"
+    done = kdumpwrap("analyze", "--example", "--html", tmp_path / "page.html")
+    assert done.returncode == 3, done.stderr  # the module of the example has no debuginfo
+    assert "include/net/ip_tunnels.h:462" in done.stdout
+    assert "Traceback" not in done.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert "ip_tunnels.h:462</code></strong>" in page
+    assert "<style>:root" in page
+    crash = tmp_path / "crash/127.0.0.1-2023-12-20-10:51:07"
+    crash.mkdir(parents=True)
+    shutil.copy(TOP / "kdumpwrap/example/root/var/crash/127.0.0.1-2023-12-20-10:51:07/vmcore-dmesg.txt", crash)
+    assert "iptunnel_xmit" in kdumpwrap("dmesg", crash).stdout
+    assert "4.19.113" in kdumpwrap("list", crash.parent).stdout
+    batch = kdumpwrap("batch", crash.parent, "--html", tmp_path / "site")
+    assert (batch.returncode, "Traceback" in batch.stderr) == (3, False), batch.stderr
+    assert (tmp_path / "site/index.html").exists()
+    assert "crashkernel" in kdumpwrap("doctor").stdout
+    assert "Usage: kdumpwrap crash [OPTIONS]" in kdumpwrap("crash", "--help").stdout
+    assert kdumpwrap("analyze", "--nosuch").returncode == 2
+    assert kdumpwrap("analyze", "/nosuch").stderr.startswith("kdumpwrap: /nosuch: no such file or directory\nhint: ")
+    assert not [*(tmp_path / "tmp").iterdir()]
+
+
+def test_the_wheel_works_where_nothing_else_is(dist: Dist, python: Path, tmp_path: Path) -> None:
+    run([python, "-m", "venv", "--without-pip", tmp_path / "venv"])
+    pip(python, "--python", tmp_path / "venv/bin/python", "install", "-q", dist.wheel)
+    works([tmp_path / "venv/bin/kdumpwrap"], None, tmp_path)
+    manual = tmp_path / "venv/share/man/man1/kdumpwrap.1"
+    assert manual.read_text() == (SHARE / "man/man1/kdumpwrap.1").read_text()
+
+
+def test_the_sdist_works_with_the_oldest_libraries(dist: Dist, oldest: Path, python: Path, tmp_path: Path) -> None:
+    place = tmp_path / "installed"
+    pip(python, "install", "-q", "--no-deps", "--target", place, dist.sdist)
+    works([python, "-s", place / "bin/kdumpwrap"], {"PYTHONPATH": f"{place}{os.pathsep}{oldest}"}, tmp_path)
+
+
+def test_the_zipapp_works_with_nothing_installed(zipapp: Path, python: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(zipapp, tmp_path / "kdumpwrap.pyz")
+    works([python, "-I", "-S", alone], None, tmp_path)  # -S: not even a site-packages
+
+
+def test_an_old_python_says_that_it_is_old(zipapp: Path) -> None:
+    old = [file for place in Path.home().glob(".pyenv/versions/*/bin") for file in place.glob("python[23].?")]
+    old = [file for file in old if tuple(map(int, file.name[6:].split("."))) < (3, 9)]
+    if not old:
+        pytest.skip("needs a Python older than 3.9")
+    for python in old:
+        done = subprocess.run([python, zipapp, "--version"], capture_output=True, text=True, env=clean(), check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith(
+            f"kdumpwrap: Python 3.9 or newer is needed, this is {python.name[6:]}\nhint: python3.9 "
+        )
+
+
+def test_the_rpm_works_with_what_epel_has(rpm: Path, oldest: Path, python: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    if os.geteuid() == 0:
+        install = [tool("rpm"), "--root", root, "--install", "--nodeps", "--noscripts", "--ignorearch", "--ignoreos"]
+        run([*install, rpm])
+    else:
+        payload = subprocess.run([tool("rpm2cpio"), rpm], capture_output=True, check=True).stdout
+        subprocess.run([tool("cpio"), "-idm", "--quiet"], input=payload, cwd=root, check=True)
+    script = root / "usr/bin/kdumpwrap"
+    assert script.read_text().startswith("#!/usr/bin/python3 -s\n")
+    path = f"{root}/usr/lib/python3.9/site-packages{os.pathsep}{oldest}"
+    works([python, "-s", script], {"PYTHONPATH": path}, tmp_path)
+
+
+# ---------------------------------------------------------------- completion
+
+
+@pytest.fixture(scope="session")
+def on_path(once: Once) -> Dict[str, str]:
+    """An environment in which ``kdumpwrap`` is a command."""
+
+    def make(place: Path) -> None:
+        script = place / "kdumpwrap"
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m kdumpwrap "$@"\n')
+        script.chmod(0o755)
+
+    return environment({"PATH": f"{once('path', make)}{os.pathsep}{os.environ['PATH']}", "TERM": "dumb"})
+
+
+def test_completions_are_those_that_typer_makes(tmp_path: Path) -> None:
+    run([sys.executable, TOP / "scripts/completions", tmp_path])
+    made = {file.relative_to(tmp_path): file.read_text() for file in tmp_path.rglob("*") if file.is_file()}
+    assert len(made) == 3
+    assert made == {name: (SHARE / name).read_text() for name in made}
+
+
+COMPLETED = [
+    ("kdumpwrap ana", {"analyze"}),
+    ("kdumpwrap analyze --mod", {"--module-dir"}),
+    ("kdumpwrap d", {"disasm", "dmesg", "doctor"}),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLETED)
+def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) -> None:
+    words = line.split()
+    script = f"""
+        . {SHARE}/bash-completion/completions/kdumpwrap
+        COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
+        $(complete -p kdumpwrap | sed 's/.* -F \\([^ ]*\\) .*/\\1/') kdumpwrap
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        [tool("bash"), "--norc", "-c", script], capture_output=True, text=True, env=on_path, check=True
+    )
+    assert set(done.stdout.split()) == expected
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLETED)
+def test_fish_completes(on_path: Dict[str, str], tmp_path: Path, line: str, expected: set[str]) -> None:
+    script = f"set fish_complete_path {SHARE}/fish/vendor_completions.d; complete -C '{line}'"
+    env = {**on_path, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run([tool("fish"), "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert {row.split("\t")[0] for row in done.stdout.splitlines()} == expected
+
+
+@pytest.fixture
+def zsh(on_path: Dict[str, str], tmp_path: Path) -> Iterator["Zsh"]:
+    shell = Zsh(tool("zsh"), {**on_path, "HOME": str(tmp_path), "ZDOTDIR": str(tmp_path)})
+    yield shell
+    shell.child.close(force=True)
+
+
+class Zsh:
+    """An interactive zsh, at its prompt."""
+
+    def __init__(self, program: str, env: Dict[str, str]) -> None:
+        import pexpect
+
+        self.child = pexpect.spawn(program, ["-f", "-i"], env=env, encoding="utf-8", timeout=30, dimensions=(24, 200))
+        self.child.sendline("PS1='>>'; unsetopt zle_bracketed_paste 2>/dev/null; :")
+        self.child.sendline(
+            f"fpath=({SHARE}/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D; print rea''dy"
+        )
+        self.child.expect("ready")
+        self.child.expect(">>")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("kdumpwrap ana", "analyze"), ("kdumpwrap analyze --mod", "--module-dir")]
+)
+def test_zsh_completes_at_the_first_tab(zsh: Zsh, typed: str, completed: str) -> None:
+    zsh.child.send(f"{typed}\t")
+    zsh.child.expect(re.escape(completed[len(typed.rsplit(maxsplit=1)[-1]) :]))
