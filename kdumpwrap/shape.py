@@ -9,8 +9,12 @@ from dataclasses import replace
 
 from kdumpwrap.model import Log, Report
 
-# "…dereference, address: 0000000000000018", "…at ffffab6eb1645690"; not "f+0x12345678/0x…"
-_ADDRESS = re.compile(r"(?<![\w+/.])(?:0x)?[0-9a-f]{8,16}(?![\w+.])")
+# "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
+# "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."
+_OWN = re.compile(
+    r"(?<![\w+/.])(?:0x)?[0-9a-f]{8,16}(?![\w+.])|(?<=PID: )\d+|(?<=CPU: )\d+|(?<=CPU#)\d+|"
+    r"(?<= stuck for )\d+|(?<=:)\d+(?=\]$| blocked for )"
+)
 
 
 def shape(log: Log) -> Log:
@@ -38,7 +42,7 @@ def restored(answer: Report, own: Report) -> Report:
 def _shape(report: Report) -> Report:
     return replace(
         report,
-        headline=_ADDRESS.sub("0", report.headline),
+        headline=_OWN.sub("0", report.headline),
         line=0,
         last_line=None,
         time=None,

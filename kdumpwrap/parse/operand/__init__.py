@@ -1,5 +1,6 @@
 """The text of one instruction, as objdump prints it for each architecture, taken apart."""
 
+from functools import lru_cache
 from typing import Optional
 
 from kdumpwrap.parse.operand import arm64, power, s390, x86
@@ -17,6 +18,7 @@ _PARSERS = {
 }
 
 
+@lru_cache(maxsize=1 << 14)  # a batch shows the same few functions for a thousand crashes
 def parse(text: str, arch: Optional[str]) -> Operation:
     """What the instruction ``text`` does; for an architecture not known here an Operation that knows nothing."""
     parser = _PARSERS.get(arch or "x86_64")
