@@ -42,7 +42,8 @@ _X86_BRANCH = re.compile(r"^(?:(?:bnd|notrack|data16|repz|repnz|cs|ds) ){0,4}(?:
 # x86 instructions that a kernel's compiler does not write; bytes taken from the middle of others often read like these
 _ODD = re.compile(
     r"^(?:in |out |ins|outs|loop|enter|leave|hlt|cli|sti|iret|lret|ljmp|lcall|les|fs |f[a-z]+ |xlat|cmc|stc|std|int |"
-    r"scas|lods|cwtl|[sl]ahf|jrcxz|j[op] |jn[op] |rex|p(?:op|ush) %rsp|add %al,\(%rax\))"
+    r"scas|lods|cwtl|[sl]ahf|jrcxz|j[op] |jn[op] |rex|p(?:op|ush) %rsp|add %[a-d][lh],|add \$0x0,|"
+    r"and \$0x[0-9a-f]+,%al|(?:adc|sbb|rc[lr]|ro[lr])[bwlq]? )"
 )
 
 
