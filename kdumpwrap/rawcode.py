@@ -101,7 +101,8 @@ def _decoded(data: bytes, trap: int, entry: Optional[int], machine: _Machine, ob
 
     All possible starts go to objdump in one file, each in a copy of its own with no-ops round it.
     """
-    segments = [(0, trap, _LONGEST)] if entry is None else [(0, entry, _LONGEST), (entry, trap, 1)]
+    unsure = 1 if machine.step == 4 else _LONGEST  # words of four bytes start nowhere else
+    segments = [(0, trap, unsure)] if entry is None else [(0, entry, unsure), (entry, trap, 1)]
     tries: List[List[Tuple[int, int]]] = [  # for each piece that must end at a known place: from where to where
         [(start, end) for start in range(begin, min(begin + reach, end), machine.step)]
         for begin, end, reach in segments
@@ -143,7 +144,7 @@ def _agreed(candidates: Sequence[Tuple[_Piece, ...]], end: int) -> Tuple[_Piece,
     """Of the decodings of one piece the likeliest that ends at ``end``; () when none does.
 
     That is the longest of those with the fewest instructions at their start that no compiler writes. Of 600 windows of
-    a kernel's text 0.5 % of the instructions before the trap were wrong so, and none after it.
+    a kernel's text 0.2 % of the instructions before the trap were wrong so, and none after it.
     """
     good = [pieces for pieces in candidates if pieces and pieces[-1].stop == end and not _bad(pieces)]
     if len(good) < 2:
