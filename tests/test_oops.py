@@ -1,6 +1,6 @@
 """What the reports of recorded logs must say: the rules that decide, one test for each."""
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import pytest
 import recorded
@@ -176,6 +176,33 @@ def test_an_instruction_pointer_behind_its_instruction_is_a_return_address(name:
     assert not ip.exact
 
 
+@pytest.mark.parametrize(
+    ("name", "uncertain"),
+    [
+        ("el7-ppc64le-oops", ["0xc000000210f93110"]),  # (unreliable)
+        ("el7-s390x-oops-escaped", ["wan_ctl+0x18/0xa8 [xxxwan]"]),  # ([<…>] f)
+        ("aarch64-6.13-trace-notes", ["call_timer_fn+0x3c/0x15c"]),  # "(L)", and the next frame says the same
+        ("el7-null-deref", ["ns_capable+0x29/0x50"]),
+        ("debian-6.1-sysrq-panic", ["_printk+0x68/0x83", "do_user_addr_fault+0x1b0/0x550"]),
+    ],
+)
+def test_uncertain_frames(name: str, uncertain: List[str]) -> None:
+    found = [recorded.place(frame)[1:] for frame in first(name).trace if not frame.certain]
+    assert found[: len(uncertain)] == uncertain
+
+
+def test_code_of_what_was_interrupted_is_not_the_reports() -> None:
+    report = first("el9-refcount-warning")
+    assert recorded.place(report.ip or Frame(None)) == "=refcount_warn_saturate+0xba/0x110"
+    assert (report.code, report.registers) == (None, ())
+
+
+def test_a_corrected_machine_check_is_a_report_only_where_nothing_else_is() -> None:
+    corrected = recorded.data("mce-corrected")
+    log = oops.parse([corrected + recorded.data("el8-atomic-sleep")])
+    assert [report.kind for report in log.reports] == ["atomic-sleep", "atomic-sleep"]
+
+
 def test_contexts_are_the_markers() -> None:
     contexts = {frame.symbol: frame.context for frame in first("el9-refcount-warning").trace}
     assert contexts == {
@@ -188,6 +215,7 @@ def test_contexts_are_the_markers() -> None:
     assert [frame.context for frame in first("el7-rcu-stall").trace][4:7] == ["IRQ", None, None]  # <EOI>
     assert [frame.context for frame in first("el6-hard-lockup").trace][3:5] == ["NMI", None]  # <<EOE>>
     assert first("el7-double-fault").trace[0].context == "#DF"
+    assert [frame.context for frame in first("aarch64-6.13-trace-notes").trace][:3] == [None, "LR", None]
 
 
 def test_user_space_is_never_the_crash_site() -> None:

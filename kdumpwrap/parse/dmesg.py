@@ -91,7 +91,7 @@ def _split(number: int, piece: str, width: int, lines: List[LogLine]) -> None:
         if again is None:
             break
         if again.start() or found:
-            lines.append(LogLine(number, time, caller, text[: again.start()], found, width))
+            lines.append(LogLine(number, time, caller, text[: again.start()], True, width))
         time, caller, found = float(again["seconds"]), again["caller"], True
         text = text[again.end() :]
     glued = text.find("Modules linked in:")

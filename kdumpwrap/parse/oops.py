@@ -10,6 +10,7 @@ from kdumpwrap.parse.preamble import Preamble
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
 _MAX_CONTEXTS = 1024  # that print at the same time
+_MAX_BOOTS = 1024  # whose banner is kept
 _END = 4096  # bytes in which the log's last time is looked for
 _SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
@@ -70,7 +71,7 @@ class _Reader:
         self.drafts: List[Draft] = []
         self._open: Dict[Optional[str], Draft] = {}
         self._boot = 0
-        self._told: Optional[banner.Banner] = None
+        self._banners: Dict[int, banner.Banner] = {}  # of each boot
         self._seen = 0  # lines that hold something
         self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
@@ -87,7 +88,8 @@ class _Reader:
             told = banner.parse(line.text)
             if told:
                 self._boot += 1 if self._seen else 0
-                self._told = told
+                self._banners[self._boot] = told
+                self._banners.pop(self._boot - _MAX_BOOTS, None)
                 self._open.clear()
         found = headline.parse(line.text)
         if found is None:
@@ -188,7 +190,7 @@ class _Reader:
         release = next((r.release for r in first if r.release), None)
         arch = next((r.arch for r in first if r.arch), None)
         offset = next((r.kernel_offset for r in first if r.kernel_offset is not None), None)
-        told = self._told
+        told = self._banners.get(self._boot if chosen is None else kept[chosen].boot)
         return Log(
             reports,
             chosen,
