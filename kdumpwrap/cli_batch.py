@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import sys
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
@@ -12,11 +11,11 @@ import typer
 
 from kdumpwrap import options, output
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
-from kdumpwrap.model import Problem
 
 if TYPE_CHECKING:
     from kdumpwrap.batch import Done
     from kdumpwrap.groups import Row
+    from kdumpwrap.model import Problem
     from kdumpwrap.pages import Site
 
 DONE, FAILED, PARTLY, INTERRUPTED = 0, 1, 3, 130
@@ -63,6 +62,8 @@ def batch(
 
         site = pages.Site(html, str(top))
     for path, why in found.unreadable:
+        from kdumpwrap.model import Problem
+
         tally.fail(Problem(f"{path}: {why}", f"sudo kdumpwrap batch {path}"))
     if not crashes and tally.whole:
         raise NoCrash(f"{top}: no crash here" + (" that fits" if found.entries else ""), f"kdumpwrap list {top}")
@@ -92,7 +93,7 @@ def batch(
     raise typer.Exit((DONE if tally.whole and written else PARTLY) if tally.told else FAILED)
 
 
-def _written(site: "Site", problems: Sequence[Problem]) -> bool:
+def _written(site: "Site", problems: "Sequence[Problem]") -> bool:
     """Write the pages; False, and a word, if that fails: what the batch found is printed all the same."""
     from kdumpwrap.tools import run
 
@@ -149,6 +150,8 @@ def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:
 
 def _time(text: str) -> str:
     """The time that ``--since`` means, as crashes have theirs: ISO 8601, local. Raises UsageError."""
+    from datetime import datetime, timedelta
+
     ago = _AGO.fullmatch(text)
     if ago:
         return (datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat(timespec="seconds")

@@ -3,13 +3,15 @@
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, NoReturn, Optional, Sequence
 
 import typer
 
 from kdumpwrap import options, output
-from kdumpwrap.debuginfo import Places
 from kdumpwrap.output import DONE, FAILED, PARTLY
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfo import Places
 
 
 def crash(
@@ -59,7 +61,7 @@ def crash(
     raise typer.Exit(FAILED if not said else PARTLY if outcome.problems else DONE)
 
 
-def _session(target: Optional[str], places: Places, rung: Optional[str], timeout: float) -> NoReturn:
+def _session(target: Optional[str], places: "Places", rung: Optional[str], timeout: float) -> NoReturn:
     from kdumpwrap import crashcmd
 
     with _progress() as progress:
