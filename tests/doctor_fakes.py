@@ -117,8 +117,8 @@ def add_parameters(new: str) -> None:
     if any(line.startswith("kernelopts=") for line in lines):
         lines = [f"kernelopts={changed(line[11:])}" if line.startswith("kernelopts=") else line for line in lines]
         environment.write_text("\n".join(lines))
-    else:
-        for entry in (TREE / "boot/loader/entries").glob("*.conf"):
+    for entry in (TREE / "boot/loader/entries").glob("*.conf"):
+        if "$kernelopts" not in entry.read_text():
             entry.write_text(re.sub(r"(?m)^options (.*)$", lambda m: f"options {changed(m[1])}", entry.read_text()))
     zipl = TREE / "etc/zipl.conf"
     if zipl.exists():

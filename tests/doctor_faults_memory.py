@@ -4,6 +4,7 @@ from doctor_fault import ALL, LOAD, Fault
 from doctor_ills import (
     BLS,
     PARAMETERS,
+    an_entry_lacks_it,
     everywhere,
     load_forbidden,
     lockdown,
@@ -14,7 +15,9 @@ from doctor_ills import (
     not_loaded,
     not_rebooted,
     other_value_not_rebooted,
+    settings_differ,
     settings_lack_it,
+    the_chosen_entry_lacks_it,
 )
 
 SED_EL7 = (
@@ -90,6 +93,36 @@ FAULTS = (
             **{name: f"grubby --update-kernel=ALL --args={PARAMETERS[name]}" for name in ("el9", "el10", "fedora")},
         },
         "the next boot loses crashkernel=",
+    ),
+    Fault(
+        "the-chosen-entry-lacks-it",
+        BLS,
+        the_chosen_entry_lacks_it,
+        "bootloader",
+        {name: f"grubby --update-kernel=ALL --args={PARAMETERS[name]}" for name in BLS},
+        "the next boot loses crashkernel=",
+    ),
+    Fault(
+        "an-entry-lacks-it",
+        BLS,
+        an_entry_lacks_it,
+        "bootloader",
+        {name: f"grubby --update-kernel=ALL --args={PARAMETERS[name]}" for name in BLS},
+        "that kernel would boot without kdump",
+        "warn",
+    ),
+    Fault(
+        "settings-differ",
+        BLS,
+        settings_differ,
+        "bootloader",
+        {
+            name: """sed -i -e '/^GRUB_CMDLINE_LINUX/s/crashkernel=[^" ]* *//g' """
+            f"""-e 's/^GRUB_CMDLINE_LINUX=" */GRUB_CMDLINE_LINUX="{PARAMETERS[name]} /' /etc/default/grub"""
+            for name in BLS
+        },
+        "crashkernel=320M in /etc/default/grub",
+        "warn",
     ),
     Fault("settings-lack-it", ("el7",), settings_lack_it, "bootloader", SED_EL7, "the next time", "warn"),
     Fault("not-loaded", ALL, not_loaded, "loaded", LOAD, "kexec_crash_loaded is 0"),

@@ -119,6 +119,31 @@ def next_boot_loses_it(tree: Tree, name: str) -> None:
         tree.replace(path, PARAMETERS[name], "")
 
 
+def older_entry(tree: Tree, name: str) -> str:
+    """One kernel more, an older one, whose parameters lack crashkernel=; its entry's name."""
+    entries = tree.path / "boot/loader/entries"
+    newest = next(path for path in entries.iterdir() if "rescue" not in path.name)
+    older = newest.name.replace(RELEASES[name], RELEASES[name].replace(".x86_64", ".0.x86_64").replace("-", "-0.", 1))
+    text = newest.read_text().replace(RELEASES[name], "0.9." + RELEASES[name]).replace(" " + PARAMETERS[name], "")
+    tree.write(f"boot/loader/entries/{older}", text.replace("$kernelopts", "root=/dev/mapper/cs-root ro"))
+    return older[: -len(".conf")]
+
+
+def an_entry_lacks_it(tree: Tree, name: str) -> None:
+    older_entry(tree, name)
+
+
+def the_chosen_entry_lacks_it(tree: Tree, name: str) -> None:
+    """The older kernel is the one that boots by itself; its entry was made before kdump was set up."""
+    older = older_entry(tree, name)
+    saved = next(line for line in tree.text("boot/grub2/grubenv").splitlines() if line.startswith("saved_entry="))
+    tree.replace("boot/grub2/grubenv", saved, f"saved_entry={older}")
+
+
+def settings_differ(tree: Tree, name: str) -> None:
+    tree.replace("etc/default/grub", PARAMETERS[name], "crashkernel=320M")
+
+
 def settings_lack_it(tree: Tree, name: str) -> None:
     tree.replace("etc/default/grub", PARAMETERS[name] + " ", "")
 

@@ -99,6 +99,9 @@ def test_crash_and_the_log_tell_the_same(lab: Lab, case: str) -> None:
         assert not missing
         assert facts.differences == ()
 
+    doubtful = {place(frame) for frame in report.trace if not frame.certain} - set(map(place, logged))
+    assert all(frame.certain != (place(frame) in doubtful) for frame in frames)
+
     # the same lines by either way, and crash's own word is the innermost of an inline chain (of a module's, not always:
     # for a division it names the function's end, 237 for 229)
     lines = {place(frame): frame.locations for frame in frames}
@@ -117,6 +120,19 @@ def test_crash_and_the_log_tell_the_same(lab: Lab, case: str) -> None:
     assert f"crash-task\t{report.pid}\t" in renderer.raw(facts)
     # crash 8.0.2 finds only the running tasks of this kernel
     assert any("`ps -m` is not whole" in problem.message for problem in facts.problems) == (facts.system.tasks == 3)
+
+
+def test_analyze_with_crash(run_cli: RunCli, lab: Lab) -> None:
+    where = ("--root", lab.root, "--module-dir", lab.module_dir, lab.crashes["sysrq"])
+    value = json.loads(run_cli("analyze", "--with-crash", "--json", *where).stdout)
+    assert list(value)[-1] == "vmcore"
+    assert value["vmcore"]["system"]["panic"] == "Kernel panic - not syncing: sysrq triggered crash"
+    without = json.loads(run_cli("analyze", "--json", *where).stdout)
+    assert value["reports"] == without["reports"]
+    missing = run_cli("analyze", "--with-crash", *where, env={"CRASH": "/nowhere/crash"})
+    assert missing.status == 3
+    assert missing.stdout == run_cli("analyze", *where).stdout
+    assert "/nowhere/crash is not installed" in missing.stderr
 
 
 def certain(report: Report) -> List[Frame]:

@@ -24,7 +24,7 @@ def cases() -> Iterator[object]:
             yield pytest.param(fault, host, id=f"{fault.id}-{host}")
 
 
-@pytest.mark.parametrize(("fault", "host"), cases())
+@pytest.mark.parametrize(("fault", "host"), list(cases()))
 def test_the_script_mends_the_host_and_may_be_run_twice(fault: Fault, host: str, tmp_path: Path) -> None:
     tree = doctor_hosts.build(host, tmp_path / host)
     fault.change(tree, host)

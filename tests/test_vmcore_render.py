@@ -74,6 +74,12 @@ def test_a_frame_has_our_line_and_the_one_of_crash_where_it_differs() -> None:
     assert ["ip", "iptunnel_xmit+0x203", "crash:", "include/linux/local.h:33"] in lines
 
 
+def test_a_frame_that_the_log_calls_stale_is_marked() -> None:
+    row = TASK.frames[2]
+    stale = replace(TASK, frames=(row._replace(frame=replace(row.frame, certain=False)),))
+    assert "      ? send4+0x7a [xxxwan] " in renderer.text(replace(FACTS, panic_task=stale))
+
+
 def test_for_programs() -> None:
     value = json.loads(json.dumps(renderer.as_json(FACTS)))
     assert list(value) == (
