@@ -30,7 +30,8 @@ def doctor(
     if fix:
         output.out(script.render(diagnosis))
         if diagnosis.ready is None:
-            output.error(renderer.verdict(diagnosis), "sudo kdumpwrap doctor --fix")
+            again = next((renderer.command(check.fix) for check in diagnosis.checks if check.status == "unknown"), "")
+            output.error(renderer.verdict(diagnosis), f"{again} --fix" if again else "")
     elif json:
         output.out(renderer.json(diagnosis))
     elif raw:

@@ -301,7 +301,9 @@ class Step(NamedTuple):
     what: str  # in words: "Install kexec-tools"
     command: str  # ready for a shell; "" when a person has to do it by hand
     phase: str = "configure"  # one of PHASES
-    unless: str = ""  # a shell's condition under which there is nothing left to do: for commands that are not idempotent
+    unless: str = (
+        ""  # a shell's condition under which there is nothing left to do: for commands that are not idempotent
+    )
 
 
 PHASES = ("install", "configure", "boot", "enable", "load", "reboot")  # the order in which steps are taken

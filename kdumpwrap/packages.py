@@ -51,7 +51,7 @@ def identify(os_release: str) -> Distribution:
         family = "suse"
     else:
         family = "el"
-    major = re.match(r"\d+", fields.get("VERSION_ID", ""))
+    major = re.match(r"\d{1,4}", fields.get("VERSION_ID", ""))
     return Distribution(fields.get("ID", "centos"), family, int(major[0]) if major else None)
 
 

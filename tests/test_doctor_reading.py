@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -55,7 +56,7 @@ def test_what_may_not_be_read_is_no_fault(name: str, path: str, check: str, open
         assert status == "warn"
         assert seen.startswith("cannot tell: /")
         assert seen.endswith(" cannot be read")
-        assert fix == "sudo kdumpwrap doctor"
+        assert fix == f"sudo kdumpwrap doctor --root {tree.path}"
 
 
 def test_a_crash_that_may_not_be_read(open_dir: Path) -> None:
@@ -66,8 +67,9 @@ def test_a_crash_that_may_not_be_read(open_dir: Path) -> None:
     vmcore.chmod(0o600)
     result = as_nobody("doctor", "--raw", "--root", str(tree.path))
     assert rows(result)["permissions"][0] == ("ok" if os.geteuid() != 0 else "warn")
+    again = f"sudo kdumpwrap doctor --root {tree.path}"
     if os.geteuid() == 0:
-        assert rows(result)["permissions"][1:] == [f"cannot tell: {vmcore} cannot be read", "sudo kdumpwrap doctor"]
+        assert rows(result)["permissions"][1:] == [f"cannot tell: {vmcore} cannot be read", again]
     assert result.status == 0
 
 
@@ -84,7 +86,7 @@ def test_nothing_that_decides_may_be_read(open_dir: Path) -> None:
     assert rows(result)["crashkernel"][0] == "warn"
     assert script.status == 1
     assert "Nothing is to be done" in script.stdout
-    assert "hint: sudo kdumpwrap doctor --fix\n" in script.stderr
+    assert f"hint: sudo kdumpwrap doctor --root {tree.path} --fix\n" in script.stderr
 
 
 def test_iomem_without_addresses_tells_no_memory(tmp_path: Path) -> None:
@@ -146,6 +148,45 @@ def test_variables_that_grow_without_end(tmp_path: Path) -> None:
     tree = doctor_hosts.build("el7", tmp_path / "el7")
     tree.append("etc/default/grub", "A=xxxxxxxxxx\n" + 'A="$A$A"\n' * 60 + 'GRUB_CMDLINE_LINUX="$A"\n')
     examine(tree.path)
+
+
+MEGABYTE = 1 << 20
+MANY = "9" * 5000  # digits: more than Python 3.11 makes an int of
+CRASH = "var/crash/127.0.0.1-2023-12-20-10:51:07/vmcore-dmesg.txt"
+FLOODS = {
+    "proc/cmdline": ("BOOT_IMAGE=" * (MEGABYTE // 11), "crashkernel=" + "1-2:3," * (MEGABYTE // 6), MANY),
+    "proc/iomem": ("\n" * MEGABYTE, " " * MEGABYTE, "a-b : x" + " " * MEGABYTE + "y", "f" * 5000 + "-f : System RAM"),
+    "proc/meminfo": (f"MemTotal: {MANY} kB\nMemAvailable: {MANY} kB\n", "A:" + " " * MEGABYTE),
+    "proc/sys/kernel/panic_on_oops": (MANY, "-" * 5000),
+    "sys/kernel/kexec_crash_size": (MANY, "\u0663"),
+    "etc/os-release": (f"ID=centos\nVERSION_ID={MANY}", 'A="$A$A"\n' * 1000),
+    "etc/default/grub": ('A="$A$A"\n' * 20000, "GRUB_CMDLINE_LINUX=" + "$" * MEGABYTE, '"' * MEGABYTE),
+    "etc/sysctl.d/flood.conf": (" " * MEGABYTE, f"kernel.panic_on_oops = {MANY}"),
+    "etc/kdump.conf": (
+        ("path " * 1000 + "\n") * 200,
+        f"core_collector makedumpfile -d {MANY}",
+        "nfs " + "[" * MEGABYTE,
+    ),
+    "boot/grub2/grubenv": ("saved_entry=" + "x" * MEGABYTE, "=" * MEGABYTE),
+    "boot/loader/entries/" + "9" * 200 + ".conf": ("options " * 10000, f"linux /vmlinuz-{MANY}"),
+    "installed-rpms": ("-" * MEGABYTE, ("-" * 999 + "\n") * 1000, f"kexec-tools-{MANY}-1.x86_64\n"),
+    CRASH: (f"[    0.000000] Linux version 9{MANY[:3000]}.el{MANY[:500]} #1\n",),
+}
+FLOODED = [
+    pytest.param(path, text, id=f"{path[:30]}-{number}")
+    for path, texts in FLOODS.items()
+    for number, text in enumerate(texts)
+]
+
+
+@pytest.mark.parametrize(("path", "text"), FLOODED)
+def test_floods_neither_hang_nor_raise(path: str, text: str, tmp_path: Path) -> None:
+    """Each of these made a careless pattern or a careless int() hang or raise."""
+    tree = doctor_hosts.build("el9", tmp_path / "el9")
+    tree.write(path, text)
+    start = time.monotonic()
+    examine(tree.path)
+    assert time.monotonic() - start < 20  # 0.1 s without a flood, 1 s with the worst of these
 
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, run_cli: RunCli) -> None:

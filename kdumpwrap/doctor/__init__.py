@@ -67,7 +67,9 @@ def examine(root: Path = Path("/")) -> Diagnosis:
     for name, check in _CAPTURE:
         if not known.container or name in ("crashkernel", "service"):
             checks += _told(name, "capture", check, known)
-    checks += _told("analysis", "analysis", analysis.check, known)
+    crashes = analysis.find(known)
+    for name, check_crashes in analysis.CHECKS:
+        checks += _told(name, "analysis", _about(check_crashes, crashes), known)
     explained = explain(tuple(checks))
     return Diagnosis(
         root=str(root),
@@ -101,6 +103,12 @@ def _explained(check: Check, skipped: Dict[str, str]) -> Check:
     return replace(check, status="skip", cause=cause)
 
 
+def _about(
+    check: Callable[[Facts, analysis.Crashes], Iterator[Check]], crashes: analysis.Crashes
+) -> Callable[[Facts], Iterator[Check]]:
+    return lambda known: check(known, crashes)
+
+
 def _told(name: str, side: str, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:
     """What a check says; "unknown" for what this user may not read."""
     found: List[Check] = []
@@ -108,7 +116,7 @@ def _told(name: str, side: str, check: Callable[[Facts], Iterator[Check]], known
         for one in check(known):
             found.append(one)  # one by one: what was told before a refusal stays
     except Denied as denied:
-        found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.LOOK_AGAIN, side=side))
+        found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.look_again(known), side=side))
     return found
 
 

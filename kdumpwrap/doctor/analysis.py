@@ -2,12 +2,12 @@
 
 import os
 import re
-import resource
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import crashdir, debuginfo, packages
 from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
+from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.doctor.host import Denied
@@ -16,7 +16,6 @@ from kdumpwrap.model import Check, Entry, Step
 from kdumpwrap.vmcore import memory
 
 _SIDE = "analysis"
-_NOWHERE = Path("/nonexistent")
 
 
 class Crashes(NamedTuple):
@@ -26,23 +25,6 @@ class Crashes(NamedTuple):
     entries: Tuple[Entry, ...] = ()
     releases: Tuple[str, ...] = ()  # of the kernels that crashed, each once, in order of the first crash
     denied: Optional[str] = None
-
-
-def check(facts: Facts) -> Iterator[Check]:
-    """Everything that reading a crash needs."""
-    crashes = find(facts)
-    yield from _crashes(facts, crashes)
-    running = (facts.release,) if facts.release and not facts.container else ()  # a container's kernel is not its own
-    releases = tuple(dict.fromkeys((*running, *crashes.releases)))
-    yield from toolchain.check(facts, releases)
-    found: List[Path] = []
-    if not releases and not facts.container:
-        yield Check("debuginfo", "unknown", "no kernel's release is known", side=_SIDE)
-    for release in releases:
-        yield from _debuginfo(facts, release, found)
-    for release in releases:
-        yield from _sources(facts, release)
-    yield from _memory(facts, found)
 
 
 def find(facts: Facts) -> Crashes:
@@ -69,47 +51,68 @@ def find(facts: Facts) -> Crashes:
     return Crashes(directory, below.entries, tuple(dict.fromkeys(releases)), closed)
 
 
-def _crashes(facts: Facts, crashes: Crashes) -> Iterator[Check]:
+def permissions(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     """``permissions``: whether this user can read the crashes that lie here."""
     name, count = "permissions", len(crashes.entries)
+    again = fixes.look_again(facts)
     if crashes.denied:
-        yield Check(name, "unknown", f"{crashes.denied} cannot be read", fixes.LOOK_AGAIN, side=_SIDE)
+        yield Check(name, "unknown", f"{crashes.denied} cannot be read", again, side=_SIDE)
         return
     files = [path for entry in crashes.entries for path in (entry.crash.dmesg, entry.crash.vmcore) if path]
     closed = [path for path in files if not os.access(path, os.R_OK)]
     if closed:
         more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
-        yield Check(name, "unknown", f"{closed[0]}{more} cannot be read", fixes.LOOK_AGAIN, side=_SIDE)
+        yield Check(name, "unknown", f"{closed[0]}{more} cannot be read", again, side=_SIDE)
     else:
         what = f"{count} crash{'' if count == 1 else 'es'} under {crashes.directory}"
         yield Check(name, "ok", f"{what}{', all readable' if count else ''}", side=_SIDE, evidence=(crashes.directory,))
 
 
-def _debuginfo(facts: Facts, release: str, found: List[Path]) -> Iterator[Check]:
-    """``debuginfo``: the vmlinux of one kernel."""
-    try:
-        path = debuginfo.vmlinux(release, debuginfo.Places(facts.host.root))
-    except KdumpwrapError:
-        path = None
-    except OSError:
-        yield Check("debuginfo", "unknown", f"{release}: /usr/lib/debug cannot be read", fixes.LOOK_AGAIN, side=_SIDE)
-        return
-    steps = fixes.debuginfo(release)
+def tools(facts: Facts, crashes: Crashes) -> Iterator[Check]:
+    """The programs, and whether they can read the kernels that crashed here."""
+    yield from toolchain.check(facts, kernels(facts, crashes))
+
+
+def kernels(facts: Facts, crashes: Crashes) -> Tuple[str, ...]:
+    """The running kernel and those that crashed here. A container's kernel is not its own."""
+    running = (facts.release,) if facts.release and not facts.container else ()
+    return tuple(dict.fromkeys((*running, *crashes.releases)))
+
+
+def vmlinuxes(facts: Facts, crashes: Crashes) -> Iterator[Check]:
+    """``debuginfo``: the vmlinux of each kernel."""
+    releases = kernels(facts, crashes)
+    if not releases and not facts.container:
+        yield Check("debuginfo", "unknown", "no kernel's release is known", side=_SIDE)
+    for release in releases:
+        try:
+            facts.host.exists(f"/usr/lib/debug/lib/modules/{release}/vmlinux")  # not to be read is not to be missing
+            yield _debuginfo(facts, release)
+        except (Denied, OSError):
+            again = fixes.look_again(facts)
+            yield Check("debuginfo", "unknown", f"{release}: /usr/lib/debug cannot be read", again, side=_SIDE)
+
+
+def _debuginfo(facts: Facts, release: str) -> Check:
+    path = _vmlinux(facts, release)
     if path is not None:
-        found.append(path)
         shown = f"/{path.relative_to(facts.host.root)}"
-        yield Check("debuginfo", "ok", f"{release}: {shown}", side=_SIDE, evidence=(shown,))
-        return
+        return Check("debuginfo", "ok", f"{release}: {shown}", side=_SIDE, evidence=(shown,))
     if not facts.host.is_dir("/usr/lib"):
         listed = inventory.packages(facts.host)
         if listed is None:
-            yield Check("debuginfo", "unknown", f"{release}: no /usr/lib in this tree", side=_SIDE)
-            return
+            return Check("debuginfo", "unknown", f"{release}: no /usr/lib in this tree", side=_SIDE)
         package = _listed_debuginfo(release, listed)
         if package:
-            yield Check("debuginfo", "ok", f"{release}: {package} (listed)", side=_SIDE)
-            return
-    yield Check("debuginfo", "fail", f"{release}: not installed", steps, side=_SIDE)
+            return Check("debuginfo", "ok", f"{release}: {package} (listed)", side=_SIDE)
+    return Check("debuginfo", "fail", f"{release}: not installed", fixes.debuginfo(release), side=_SIDE)
+
+
+def _vmlinux(facts: Facts, release: str) -> Optional[Path]:
+    try:
+        return debuginfo.vmlinux(release, debuginfo.Places(facts.host.root))
+    except (KdumpwrapError, OSError):  # OSError: a release too long for a file's name
+        return None
 
 
 def _listed_debuginfo(release: str, listed: "dict[str, Tuple[str, ...]]") -> Optional[str]:
@@ -123,11 +126,15 @@ def _listed_debuginfo(release: str, listed: "dict[str, Tuple[str, ...]]") -> Opt
     return None
 
 
-def _sources(facts: Facts, release: str) -> Iterator[Check]:
-    """``sources``: the kernel's sources (CentOS: debuginfo-common), for the lines round the fault."""
+def sources(facts: Facts, crashes: Crashes) -> Iterator[Check]:
+    """``sources``: each kernel's sources (CentOS: debuginfo-common), for the lines round the fault."""
+    if facts.host.is_dir("/usr/lib"):
+        for release in kernels(facts, crashes):
+            yield _sources(facts, release)
+
+
+def _sources(facts: Facts, release: str) -> Check:
     host = facts.host
-    if not host.is_dir("/usr/lib"):
-        return
     base = re.sub(r"(\+[\w+-]+|\.debug)$", "", release)  # flavours share the tree of the kernel they are built from
     names = [name for name in host.names("/usr/src/debug") if name.startswith("kernel-")]
     places = [f"/usr/src/debug/{name}/linux-{base}" for name in names]
@@ -139,11 +146,10 @@ def _sources(facts: Facts, release: str) -> Iterator[Check]:
         places += [f"{one}{suffix}" for one in (stem, stem + ".0") for suffix in ("", ".tar.xz", ".tar.bz2")]
     place = host.any(*places)
     if place:
-        yield Check("sources", "ok", f"{release}: {place}", side=_SIDE, evidence=(place,))
-        return
+        return Check("sources", "ok", f"{release}: {place}", side=_SIDE, evidence=(place,))
     steps, package = _source_steps(release, base)
     seen = f"{release}: {package} is not installed: lines are named, not shown"
-    yield Check("sources", "warn", seen, steps, side=_SIDE, after=("debuginfo",))
+    return Check("sources", "warn", seen, steps, side=_SIDE, after=("debuginfo",))
 
 
 def _source_steps(release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
@@ -165,14 +171,16 @@ def _source_steps(release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
     return (Step(what, command, "install"),), package
 
 
-def _memory(facts: Facts, found: List[Path]) -> Iterator[Check]:
+def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     """``memory``: whether crash(8) finds enough of it for the largest vmlinux here."""
+    found = [path for path in (_vmlinux(facts, release) for release in kernels(facts, crashes)) if path]
     size = max((path.stat().st_size for path in found), default=0)
     if facts.host.live:
         limits = memory.available()
     else:
-        meminfo = facts.host.locate("/proc/meminfo")
-        limits = memory.available(meminfo or _NOWHERE, _NOWHERE, _NOWHERE, lambda _: (resource.RLIM_INFINITY,) * 2)
+        there = fact.meminfo(facts.host)
+        room = there.get("MemAvailable", 0) + there.get("SwapFree", 0)
+        limits = (memory.Limit(room, "free memory and swap", memory.RESIDENT),) if room else ()
     if not size or not limits:
         return
     short = memory.lacking(size, limits)
@@ -183,3 +191,13 @@ def _memory(facts: Facts, found: List[Path]) -> Iterator[Check]:
     seen = f"crash takes {human(need)} with this vmlinux, {short.name} leaves {human(short.bytes)}"
     steps = fixes.by_hand(f"For the whole of crash: {human(need)} of memory or swap, or another machine")
     yield Check("memory", "warn", seen, steps, side=_SIDE)
+
+
+# name of the check that a refusal is put under, and the checks
+CHECKS: Tuple[Tuple[str, Callable[[Facts, Crashes], Iterator[Check]]], ...] = (
+    ("permissions", permissions),
+    ("nm", tools),
+    ("debuginfo", vmlinuxes),
+    ("sources", sources),
+    ("memory", memory_for_crash),
+)

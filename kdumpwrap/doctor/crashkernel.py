@@ -10,10 +10,11 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 K, M, G, T = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _ROUND = 128 * M  # firmware keeps some memory for itself: the kernel rounds up to this before it looks at the ranges
+_LONGEST = 4096  # characters; no command line is longer (COMMAND_LINE_SIZE: 2048, 4096 on s390x)
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
 
 # memparse(): "256M", "0x10000000", "0144M" (octal)
-_NUMBER = re.compile(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?P<unit>[kKmMgGtTpPeE]?)")
+_NUMBER = re.compile(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,25})(?P<unit>[kKmMgGtTpPeE]?)")
 
 
 class Reservation(NamedTuple):
@@ -32,7 +33,8 @@ class Kernel(NamedTuple):
 
 def values(parameters: str) -> Tuple[str, ...]:
     """Every crashkernel= of a kernel command line, in order; like the kernel we do not mind what stands before it."""
-    return tuple(word.partition("crashkernel=")[2] for word in parameters.split() if "crashkernel=" in word)
+    words = (word[:_LONGEST] for word in parameters.split())
+    return tuple(word.partition("crashkernel=")[2] for word in words if "crashkernel=" in word)
 
 
 def reserve(given: Sequence[str], memory: Optional[int], kernel: Kernel) -> Reservation:

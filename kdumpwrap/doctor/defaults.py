@@ -93,7 +93,7 @@ def _auto(
     """The ranges of "auto" for this kernel; None when it does not know the word."""
     if distribution.family != "el" or distribution.id == "fedora":
         return None
-    tag = re.search(r"\.el(\d+)", release or "")  # 4.19.113-88.8bs.el7.x86_64
+    tag = re.search(r"\.el(\d{1,3})", release or "")  # 4.19.113-88.8bs.el7.x86_64
     major = int(tag[1]) if tag else generation(distribution)
     if major not in _AUTO or ".elrepo" in (release or ""):  # elrepo's are kernel.org's kernels
         return None
@@ -107,7 +107,7 @@ def _auto(
 def _suffixes(distribution: Distribution, release: Optional[str], arch: Optional[str]) -> bool:
     """x86 since 3.9, aarch64 since 6.0 (and in el9's 5.14); the others take no ,high."""
     if arch == "aarch64":
-        version = re.match(r"(\d+)\.(\d+)", release or "")
+        version = re.match(r"(\d{1,4})\.(\d{1,4})", release or "")
         old = version is not None and (int(version[1]), int(version[2])) < (6, 0)
         return not old or bool(re.search(r"\.el9", release or "")) or distribution.family == "suse"
     return arch not in ("ppc64le", "ppc64", "s390x")

@@ -9,6 +9,7 @@ from kdumpwrap import packages
 from kdumpwrap.doctor import bootconfig
 from kdumpwrap.doctor.crashkernel import K, values
 from kdumpwrap.doctor.grub import newest_first, settings
+from kdumpwrap.doctor.grub import release as grub_release
 from kdumpwrap.doctor.host import Denied, Host
 from kdumpwrap.packages import Distribution
 
@@ -72,15 +73,15 @@ def read(host: Host) -> Facts:
 def meminfo(host: Host) -> Dict[str, int]:
     """/proc/meminfo in bytes: ``{"MemTotal": 7960203264, …}``."""
     # "MemAvailable:    7190440 kB"
-    rows = re.findall(r"^(\w+):\s+(\d+) kB$", _quiet(host, "/proc/meminfo") or "", re.M)
+    rows = re.findall(r"^(\w+):[ \t]+(\d{1,18}) kB$", _quiet(host, "/proc/meminfo") or "", re.M)
     return {name: int(number) * K for name, number in rows}
 
 
 def iomem(host: Host) -> Tuple[Tuple[int, str], ...]:
     """/proc/iomem: size and name of every range; the sizes are 1 where the kernel hides addresses from this user."""
     # "  2d000000-34ffffff : Crash kernel"
-    rows = re.findall(r"^\s*([0-9a-f]+)-([0-9a-f]+) : (.+?)\s*$", _quiet(host, "/proc/iomem") or "", re.M)
-    return tuple((int(last, 16) - int(first, 16) + 1, name) for first, last, name in rows)
+    rows = re.findall(r"^[ \t]*([0-9a-f]{1,16})-([0-9a-f]{1,16}) : (\S.*)", _quiet(host, "/proc/iomem") or "", re.M)
+    return tuple((int(last, 16) - int(first, 16) + 1, name.rstrip()) for first, last, name in rows)
 
 
 def _memory(host: Host) -> Optional[int]:
@@ -116,8 +117,8 @@ def _running_release(host: Host) -> Optional[str]:
             if match:
                 return match[1]
     # "BOOT_IMAGE=(hd0,gpt2)/vmlinuz-5.14.0-503.el9.x86_64 root=…"
-    image = re.search(r"BOOT_IMAGE=\S*?vmlinu[xz]-([^\s/]+)", _quiet(host, "/proc/cmdline") or "")
-    return image[1] if image else None
+    words = (_quiet(host, "/proc/cmdline") or "").split()
+    return next((grub_release(word) for word in words if word.startswith("BOOT_IMAGE=")), None)
 
 
 def _installed_release(host: Host) -> Optional[str]:
@@ -170,7 +171,7 @@ def _pretty(os_release: str) -> str:
 
 def _by_kernel(release: str) -> Distribution:
     """The distribution whose kernel this is, for a tree without an os-release; CentOS where that says nothing."""
-    tag = re.search(r"\.(el|fc)(\d+)", release)
+    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
     if tag:
         return Distribution("fedora" if tag[1] == "fc" else "centos", "el", int(tag[2]))
     if re.search(r"-(amd64|arm64|powerpc64le|s390x)$", release):

@@ -23,7 +23,7 @@ _KERNEL = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>
 _RESCUE = re.compile(r"rescue|recovery mode", re.I)
 # GRUB_CMDLINE_LINUX="rd.lvm.lv=centos/root quiet"
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<more>\+?)=(?P<value>.*)")
-_LONGEST = 64 << 10  # characters of one value: A="$A$A" forty times over must not eat the memory
+_LONGEST = 8 << 10  # characters of one value: A="$A$A" forty times over must not eat the memory
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
 
 
@@ -66,7 +66,7 @@ def environment(text: str) -> Dict[str, str]:
 
 def kernelopts(text: str) -> Optional[str]:
     """The fallback for el8's $kernelopts that grub2-mkconfig writes into grub.cfg."""
-    found = re.findall(r'^\s*set kernelopts="([^"\n]*)"', text, re.M)
+    found = re.findall(r'^[ \t]*set kernelopts="([^"\n]*)"', text, re.M)
     return found[-1] if found else None
 
 
@@ -78,7 +78,7 @@ def settings(texts: Sequence[str]) -> Dict[str, str]:
             match = _ASSIGNMENT.match(line)
             if not match:
                 continue
-            value = _expand(_unquoted(match["value"]), found)
+            value = _expand(_unquoted(match["value"][:_LONGEST]), found)
             found[match["name"]] = found.get(match["name"], "") + value if match["more"] else value
     return found
 
@@ -108,9 +108,8 @@ def release(kernel: str) -> Optional[str]:
 
 def newest_first(release_: Optional[str]) -> Tuple[Tuple[int, str], ...]:
     """A key that sorts releases as rpm does, near enough: numbers by value, letters before numbers."""
-    return tuple(
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.findall(r"\d+|[A-Za-z]+", release_ or "")
-    )
+    parts = re.findall(r"\d+|[A-Za-z]+", release_ or "")
+    return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _expand(value: str, variables: Dict[str, str]) -> str:

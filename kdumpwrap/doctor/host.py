@@ -4,11 +4,13 @@ Symbolic links are followed inside the root alone: a link of an image that says 
 """
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-LIMIT = 8 << 20  # bytes; grub.cfg has some KiB, installed-rpms some 100
+LIMIT = 1 << 20  # bytes; grub.cfg has some KiB, installed-rpms some 100
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _LINKS = 40  # as the kernel allows
 
 
@@ -29,10 +31,10 @@ class Host:
         self._texts: Dict[str, Optional[str]] = {}
         self.report = not self.live and self.is_dir("/sos_commands")  # an sosreport: some files, some commands' output
 
-    def text(self, path: str) -> Optional[str]:
-        """What the regular file ``path`` says, at most 8 MiB of it; None when there is none. Raises Denied."""
+    def text(self, path: str, limit: int = LIMIT) -> Optional[str]:
+        """What the regular file ``path`` says, at most ``limit`` bytes; None when there is none. Raises Denied."""
         if path not in self._texts:
-            self._texts[path] = self._read(path)
+            self._texts[path] = self._read(path, limit)
         return self._texts[path]
 
     def word(self, path: str) -> Optional[str]:
@@ -43,7 +45,7 @@ class Host:
     def number(self, path: str) -> Optional[int]:
         """The number in a file of /proc or /sys; None when there is none."""
         word = self.word(path)
-        return int(word) if word and word.lstrip("-").isdecimal() else None
+        return int(word) if word and _NUMBER.fullmatch(word) else None
 
     def names(self, directory: str) -> Tuple[str, ...]:
         """What the directory holds, sorted; empty when there is none. Raises Denied."""
@@ -128,7 +130,7 @@ class Host:
         except OSError:
             return None
 
-    def _read(self, path: str) -> Optional[str]:
+    def _read(self, path: str, limit: int) -> Optional[str]:
         real = self.locate(path)
         if real is None:
             return None
@@ -138,7 +140,7 @@ class Host:
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return None
-                return file.read(LIMIT).decode("utf-8", "backslashreplace")
+                return file.read(limit).decode("utf-8", "backslashreplace")
         except PermissionError:
             raise Denied(path) from None
         except OSError:

@@ -34,7 +34,7 @@ def packages(host: Host) -> Optional[Dict[str, Tuple[str, ...]]]:
     if text is not None:
         # "ii  kdump-tools  1:1.8.1  amd64  scripts and tools …", the name perhaps with its architecture
         return _by_name(re.findall(r"^.i +([^\s:]+)(?::\w+)? +(\S+)", text, re.M))
-    text = None if host.live else host.text("/var/lib/dpkg/status")
+    text = None if host.live else host.text("/var/lib/dpkg/status", 32 << 20)
     if text is not None:
         return _dpkg_status(text)
     return None
@@ -42,9 +42,8 @@ def packages(host: Host) -> Optional[Dict[str, Tuple[str, ...]]]:
 
 def _rpms(text: str) -> Dict[str, Tuple[str, ...]]:
     """``kexec-tools-2.0.15-51.el7.x86_64    Thu Jan  4 10:00:00 2024``: one package a line."""
-    pattern = re.compile(r"(?P<name>\S+)-(?P<version>[^\s-]+-[^\s-]+)\.\w+(?:\s|$)")
-    matches = (pattern.match(line[:1000]) for line in text.splitlines())
-    return _by_name((match["name"], match["version"]) for match in matches if match)
+    stems = (line.partition(" ")[0].rpartition(".")[0].rsplit("-", 2) for line in text.splitlines())
+    return _by_name((stem[0], f"{stem[1]}-{stem[2]}") for stem in stems if len(stem) == 3)
 
 
 def _dpkg_status(text: str) -> Dict[str, Tuple[str, ...]]:
@@ -58,7 +57,7 @@ def _dpkg_status(text: str) -> Dict[str, Tuple[str, ...]]:
 
 
 def _by_name(rows: Iterable[Tuple[str, str]]) -> Dict[str, Tuple[str, ...]]:
-    found: Dict[str, Tuple[str, ...]] = {}
+    found: Dict[str, List[str]] = {}
     for name, version in rows:
-        found[name] = (*found.get(name, ()), version)
-    return found
+        found.setdefault(name, []).append(version)
+    return {name: tuple(versions) for name, versions in found.items()}

@@ -28,7 +28,7 @@ def asked(facts: Facts) -> Iterator[Check]:
         return
     if not facts.running and facts.boot.next is None and facts.boot.settings is None:
         if facts.boot.denied:
-            yield Check(name, "unknown", f"{facts.boot.denied} cannot be read", fixes.LOOK_AGAIN)
+            yield Check(name, "unknown", f"{facts.boot.denied} cannot be read", fixes.look_again(facts))
         else:
             yield Check(name, "unknown", "neither /proc/cmdline nor a boot loader's configuration here")
         return
@@ -71,8 +71,10 @@ def reserved(facts: Facts) -> Iterator[Check]:
         yield Check(name, "ok", f"{human(listed)} by /proc/iomem", evidence=("/proc/iomem",))
     elif size is None:
         yield Check(name, "unknown", f"no {_SIZE} here")
-    elif size == 0:
-        seen = f"{_SIZE} is 0: the kernel found no room for {bootloader.shown(facts.parameters)}"
+    elif size < _LEAST:
+        asked_for = bootloader.shown(facts.parameters)
+        why = "too little for any kernel" if size else f"the kernel found no room for {asked_for}"
+        seen = f"{_SIZE} is {size}: {why}"
         yield Check(name, "fail", seen, _other_value(facts), after=("crashkernel", "bootloader"), evidence=(_SIZE,))
     elif ranges and not listed and facts.arch != "ppc64le":  # which does not list it
         seen = f"{human(size)} by {_SIZE}, but /proc/iomem has no Crash kernel"

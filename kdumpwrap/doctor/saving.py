@@ -116,7 +116,7 @@ def estimate(facts: Facts) -> Iterator[Check]:
     recommended = crashkernel.size_of(sizes.get("Recommended", ""))
     if reserved is None or recommended is None:
         if os.geteuid() != 0:
-            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.LOOK_AGAIN)
+            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again(facts))
         return  # an older kdumpctl, which does not know the word
     seen = f"{human(reserved)} reserved, {human(recommended)} recommended by kdumpctl estimate"
     if reserved >= recommended:
@@ -146,7 +146,7 @@ def _df(text: str, directory: str) -> Optional[int]:
     """The column Available (1K-blocks) of the file system that holds ``directory``."""
     best, room = "", None
     # "/dev/mapper/rhel-root  73364480 5193640 68170840   8% /"
-    for available, mountpoint in re.findall(r"\s(\d+)\s+\d+%\s+(/\S*)$", text, re.M):
+    for available, mountpoint in re.findall(r"[ \t](\d{1,18})[ \t]+\d{1,3}%[ \t]+(/\S*)$", text, re.M):
         inside = directory == mountpoint or directory.startswith(mountpoint.rstrip("/") + "/")
         if inside and len(mountpoint) > len(best):
             best, room = mountpoint, int(available) * K

@@ -136,7 +136,7 @@ def _active(facts: Facts, unit: str) -> Optional[str]:
         return answer if answer in ("active", "failed", "inactive", "activating") else None
     # "  kdump.service      loaded active exited Crash recovery kernel arming"
     listing = facts.host.text("/sos_commands/systemd/systemctl_list-units") or ""
-    match = re.search(rf"^\W*{re.escape(unit)}\s+loaded\s+(\w+)", listing, re.M)
+    match = re.search(rf"^[^\w\n]*{re.escape(unit)}\s+loaded\s+(\w+)", listing, re.M)
     return match[1] if match else None
 
 

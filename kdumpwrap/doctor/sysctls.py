@@ -10,7 +10,7 @@ from kdumpwrap.model import Check, Step
 
 _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 # "kernel.panic_on_oops = 1", "-kernel/sysrq=16"
-_SETTING = re.compile(r"^[ \t]*-?[ \t]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d+)[ \t]*$", re.M)
+_SETTING = re.compile(r"^[ \t-]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d{1,18})[ \t]*$", re.M)
 
 # trouble that is logged by default and can be made to panic; no default is a fault
 _TROUBLE = {

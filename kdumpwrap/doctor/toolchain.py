@@ -58,7 +58,7 @@ def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
 
 def own(facts: Facts, release: str) -> bool:
     """Whether ``release`` is a kernel of this very distribution: its tools are made for it."""
-    tag = re.search(r"\.(el|fc)(\d+)", release)
+    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
     if facts.distribution.family == "el":
         if tag is None:
             return False
@@ -116,7 +116,7 @@ def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> O
         if not _dwarf5(release) or not _older(version, _DWARF5):
             return None
         return f"cannot read the DWARF 5 of {release} (every line is ??:0)", _newer_binutils(facts)
-    kernel = re.match(r"(\d+)\.(\d+)", release)
+    kernel = re.match(r"(\d{1,4})\.(\d{1,4})", release)
     for since, least, why in _NEEDS.get(name, ()):
         if kernel and (int(kernel[1]), int(kernel[2])) >= since and _older(version, least):
             steps = fixes.by_hand(f"Install {name} {least} or later: {release} needs it for {why}")
@@ -126,10 +126,10 @@ def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> O
 
 def _dwarf5(release: str) -> bool:
     """el9 and Fedora 34 (gcc 11) compile it so; others where the compiler decides, from about 5.18 on."""
-    tag = re.search(r"\.(el|fc)(\d+)", release)
+    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
     if tag:
         return int(tag[2]) >= (9 if tag[1] == "el" else 34)
-    version = re.match(r"(\d+)\.(\d+)", release)
+    version = re.match(r"(\d{1,4})\.(\d{1,4})", release)
     return version is not None and (int(version[1]), int(version[2])) >= (5, 18)
 
 
