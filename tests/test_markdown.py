@@ -117,6 +117,13 @@ def test_no_text_becomes_markup(text: str) -> None:
     assert [tag for tag, _ in page.elements].count("h2") == [tag for tag, _ in plain.elements].count("h2")
 
 
+@pytest.mark.parametrize("value", ["a", "a`b", "`", "``a`` <b>x</b>", "a ``` b `c` <i>", "<script>`</script>"])
+def test_a_code_span_holds_what_it_was_given(value: str) -> None:
+    page = shown(f"before {markdown.code(value)} after")
+    assert [tag for tag, _ in page.elements] == ["p", "code"]
+    assert page.words == f"before {value} after"
+
+
 def test_from_the_command_line(run_cli: RunCli) -> None:
     done = run_cli("analyze", "--example", "--markdown")
     assert done.status == 3  # the module of the example has no debuginfo

@@ -67,7 +67,7 @@ def _sentences(report: Report) -> Iterator[str]:
         yield from _stack_used_up(report)
     again = recursion(report)
     if again is not None:
-        yield f"{again[0].upper()}{again[1:]}: an endless recursion uses up the stack."
+        yield f"{again}: an endless recursion uses up the stack."
 
 
 def _kasan(report: Report) -> Iterator[str]:

@@ -1,0 +1,416 @@
+"""The sentences that say why: the right register, the right address, the right cause, and on what they rest."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import pytest
+from conftest import Lab, RunCli
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdumpwrap import explain
+from kdumpwrap.explain import poison
+from kdumpwrap.model import Frame, Instruction, Location, Report, Source
+from kdumpwrap.parse import oops, operand
+
+IP = Frame("f", 0x20, 0x100, exact=True)
+
+
+def rows(*texts: str, fault: int = -1, start: int = 0x1000) -> Tuple[Instruction, ...]:
+    """Instructions of four bytes each; ``fault`` is the place of the marked one."""
+    place = fault % len(texts)
+    return tuple(
+        Instruction(start + 4 * n, b"\x90" * 4, text, "net/f.c", 100 + n, fault=n == place)
+        for n, text in enumerate(texts)
+    )
+
+
+def report(*texts: str, kind: str = "page-fault", arch: str = "x86_64", fault: int = -1, **more: Any) -> Report:
+    registers = tuple((name, value) for name, value in more.pop("registers", {}).items())
+    shown = rows(*texts, fault=fault) if texts else ()
+    more.setdefault("ip", IP)
+    return Report(kind, more.pop("headline", "BUG"), 1, arch=arch, registers=registers, disassembly=shown, **more)
+
+
+def told(*texts: str, **more: Any) -> str:
+    return "\n".join(explain.explain(report(*texts, **more)))
+
+
+# ---------------------------------------------------------------- what a pointer says
+
+
+@pytest.mark.parametrize(
+    ("value", "arch", "kind", "words", "offset"),
+    [
+        (0, "x86_64", "null", "NULL", 0),
+        (0x18, "x86_64", "null", "NULL", 0x18),
+        (0x4000, "x86_64", "small", "small number", 0),
+        (0xFFFFFFFFFFFFFFF4, "x86_64", "error", "-ENOMEM", 0),
+        (0xFFFFFFFFFFFFFFFE, "aarch64", "error", "-ENOENT", 0),
+        (0xDEAD000000000100, "x86_64", "poison", "LIST_POISON1", 0),
+        (0xDEAD0000000000E8, "x86_64", "poison", "LIST_POISON1", -0x18),
+        (0xDEAD000000000122, "x86_64", "poison", "LIST_POISON2", 0),
+        (0xDEAD000000000200, "x86_64", "poison", "LIST_POISON2", 0),
+        (0x5DEADBEEF0000100, "ppc64le", "poison", "LIST_POISON1", 0),
+        (0x6B6B6B6B6B6B6B6B, "x86_64", "poison", "POISON_FREE", 0),
+        (0x6B6B6B6B6B6B6C2B, "x86_64", "poison", "POISON_FREE", 0xC0),
+        (0x006B6B6B6B6B6B7B, "aarch64", "poison", "POISON_FREE", 0x10),
+        (0x5A5A5A5A5A5A5A5A, "x86_64", "poison", "POISON_INUSE", 0),
+        (0xBBBBBBBBBBBBBBBB, "x86_64", "poison", "redzone", 0),
+        (0xCCCCCCCCCCCCCCCC, "x86_64", "poison", "redzone", 0),
+        (0xAAAAAAAAAAAAAAAA, "x86_64", "poison", "PAGE_POISON", 0),
+        (0x09F911029D74E35B, "x86_64", "poison", "RED_INACTIVE", 0),
+        (0xFFFFFFFFFFFF4111, "x86_64", "poison", "STACKLEAK_POISON", 0),
+        (0xDFFFFC0000000003, "x86_64", "shadow", "KASAN's shadow of 0x18", 0),
+        (0x6C6C2F6E69622F2E, "x86_64", "ascii", "'./bin/ll'", 0),
+        (0x2E2F62696E2F6C6C, "s390x", "ascii", "'./bin/ll'", 0),
+        (0x0000DEAD00000000, "x86_64", "non-canonical", "non-canonical", 0),
+        (0x00007F0012345678, "x86_64", "user", "user space", 0),
+    ],
+)
+def test_what_a_value_means(value: int, arch: str, kind: str, words: str, offset: int) -> None:
+    found = poison.meaning(value, arch)
+    assert found is not None
+    assert (found.kind, found.offset) == (kind, offset)
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("value", "arch"),
+    [
+        (0xFFFF888012345678, "x86_64"),
+        (0xFFFFFFFFC0A12345, "x86_64"),
+        (0xFF11000012345678, "x86_64"),  # five levels of page tables
+        (0xFFFF000012345678, "aarch64"),
+        (0xC000000012345678, "ppc64le"),
+        (0x0000000012345678, "s390x"),  # the kernel has an address space of its own
+    ],
+)
+def test_a_pointer_of_the_kernel_means_nothing(value: int, arch: str) -> None:
+    assert poison.meaning(value, arch) is None
+
+
+@given(value=st.integers(0, (1 << 64) - 1), arch=st.sampled_from(["x86_64", "aarch64", "ppc64le", "s390x", None]))
+def test_any_value_has_a_meaning_or_none(value: int, arch: Optional[str]) -> None:
+    found = poison.meaning(value, arch)
+    assert found is None or found.text
+
+
+# ---------------------------------------------------------------- instructions taken apart
+
+
+@pytest.mark.parametrize(
+    ("arch", "text", "access", "size", "base", "displacement"),
+    [
+        ("x86_64", "addq $0x1,0x10(%rax)", "read-write", 8, "rax", 0x10),
+        ("x86_64", "mov 0x10(%rdi),%rax", "read", 8, "rdi", 0x10),
+        ("x86_64", "mov %eax,-0x8(%r12)", "write", 4, "r12", -8),
+        ("x86_64", "movzbl 0xb(%r8),%ecx", "read", 1, "r08", 0xB),
+        ("x86_64", "movslq 0x4(%rsi),%rdx", "read", 4, "rsi", 4),
+        ("x86_64", "cmpl $0x0,0x10(%r9)", "read", 4, "r09", 0x10),
+        ("x86_64", "lock cmpxchg %rdx,(%rdi)", "read-write", 8, "rdi", 0),
+        ("x86_64", "sete 0x4(%rax)", "write", 1, "rax", 4),
+        ("x86_64", "call *0x18(%rax)", "read", 8, "rax", 0x18),
+        ("x86_64", "rep stos %al,%es:(%rdi)", "write", 1, "rdi", 0),
+        ("aarch64", "ldr x0, [x1, #24]", "read", 8, "x1", 24),
+        ("aarch64", "stp x29, x30, [sp, #-32]!", "write", 16, "sp", -32),
+        ("aarch64", "ldxr x2, [x4]", "read", 8, "x4", 0),
+        ("aarch64", "strh w1, [x3, #4]", "write", 2, "x3", 4),
+        ("aarch64", "ldadd x1, x2, [x3]", "read-write", 8, "x3", 0),
+        ("ppc64le", "ld r9,24(r31)", "read", 8, "r31", 24),
+        ("ppc64le", "stw r0,-4(r1)", "write", 4, "r1", -4),
+        ("s390x", "oi 31(%r2),1", "read-write", 1, "r2", 31),
+        ("s390x", "lg %r2,16(%r2)", "read", 8, "r2", 16),
+        ("s390x", "mvc 0(8,%r1),0(%r2)", "write", 8, "r1", 0),
+    ],
+)
+def test_memory_operands(arch: str, text: str, access: str, size: int, base: str, displacement: int) -> None:
+    memory = operand.parse(text, arch).memory[0]
+    assert (memory.access, memory.size, memory.base, memory.displacement) == (access, size, base, displacement)
+
+
+@pytest.mark.parametrize(
+    "text", ["lea 0x8(%rax),%rbx", "nopl 0x0(%rax,%rax,1)", "ud2", "jne 10 <f+0x10>", "xor %eax,%eax"]
+)
+def test_what_touches_no_memory(text: str) -> None:
+    assert operand.parse(text, "x86_64").memory == ()
+
+
+@given(text=st.text(max_size=80), arch=st.sampled_from(["x86_64", "i386", "aarch64", "ppc64le", "s390x", "arm", None]))
+def test_no_text_raises(text: str, arch: Optional[str]) -> None:
+    operand.parse(text, arch)
+
+
+# ---------------------------------------------------------------- accesses
+
+
+def test_a_member_of_null() -> None:
+    text = told("mov 0x10(%rdi),%rax", registers={"rdi": 0}, fault_address=0x10, kind="null-pointer", access="read")
+    assert "mov 0x10(%rdi),%rax reads 8 bytes at 0x10 (rdi 0x0 + 0x10), the address in CR2" in text
+    assert "rdi is NULL" in text
+    assert "NULL + 0x10" in text
+
+
+def test_the_effective_address_is_checked_against_the_log() -> None:
+    text = told("add %rdx,0x18(%rax)", registers={"rax": 0xFFFFAB6EB1645678}, fault_address=0xFFFFAB6EB1645690)
+    assert "0xffffab6eb1645690 (rax 0xffffab6eb1645678 + 0x18), the address in CR2" in text
+    other = told("add %rdx,0x18(%rax)", registers={"rax": 0xFFFFAB6EB1645678}, fault_address=0xFFFF888000000000)
+    assert "do not agree" in other
+
+
+def test_index_and_scale() -> None:
+    text = told("mov (%rdi,%rax,8),%rcx", registers={"rdi": 0xDEAD00000000, "rax": 0x7C}, fault_address=0xDEAD000003E0)
+    assert "0xdead000003e0 (rdi 0xdead00000000 + rax 0x7c * 8)" in text
+    assert "non-canonical" in text
+
+
+def test_a_freed_object() -> None:
+    text = told("mov 0x18(%rbx),%rax", registers={"rbx": 0x6B6B6B6B6B6B6B6B}, kind="general-protection")
+    assert "rbx holds 0x6b6b6b6b6b6b6b6b: POISON_FREE" in text
+    assert "0x18 bytes into it" in text
+
+
+def test_an_error_that_was_taken_for_a_pointer() -> None:
+    text = told("cmp %rsi,0x58(%rdx)", registers={"rdx": (1 << 64) - 2}, fault_address=0x56, kind="null-pointer")
+    assert "ERR_PTR(-2), -ENOENT" in text
+    assert "0x58 bytes into it" in text
+
+
+def test_an_emulated_cpu_is_told_from_a_real_one() -> None:
+    common = {"registers": {"rax": 0xFFFF888000000000}, "fault_address": 0xFFFF888000000000, "error_code": 0}
+    text = told("addq $0x1,(%rax)", access="read", **common)
+    assert "says a read, though the instruction also writes" in text
+    assert "emulated" in text
+    assert "emulated" not in told("mov (%rax),%rbx", access="read", **common)
+    differing = told("mov %rbx,(%rax)", access="read", **common)
+    assert "says a read; the instruction is a write" in differing
+
+
+def test_rights_that_the_error_code_names() -> None:
+    common = {"registers": {"rax": 0xFFFFFFFF82000000}, "fault_address": 0xFFFFFFFF82000000}
+    assert "may not be written" in told("mov %rbx,(%rax)", access="write", error_code=3, **common)
+    assert "reserved bit" in told("mov (%rax),%rbx", access="read", error_code=9, **common)
+
+
+def test_the_guard_page_under_the_stack() -> None:
+    text = told("call *%rax", kind="stack-overflow", registers={"rax": 1, "rsp": 0xFFFFAD5F441DC000})
+    assert "writes 8 bytes at 0xffffad5f441dbff8" in text
+    assert "guard page" in text
+
+
+def test_a_jump_to_null_names_the_caller() -> None:
+    above = Frame("send4", 0xF2, 0x1B0, "xxxwan", locations=(Location("send4", "xxxwan.c", 107),))
+    text = told(ip=Frame(None, runtime=0, exact=True), trace=(above,), kind="null-pointer", access="execute")
+    assert "0x0: NULL" in text
+    assert "send4 [xxxwan] (xxxwan.c:107)" in text
+
+
+def test_a_jump_to_freed_memory() -> None:
+    text = told(ip=Frame(None, runtime=0x6B6B6B6B6B6B6B6B, exact=True), kind="general-protection")
+    assert "POISON_FREE" in text
+
+
+def test_a_register_that_an_msr_is_named_by() -> None:
+    assert "0x1b" in told("wrmsr", kind="general-protection", registers={"rcx": 0x1B})
+
+
+# ---------------------------------------------------------------- where it came from
+
+
+def test_a_per_cpu_pointer_without_its_offset() -> None:
+    text = told(
+        "mov 0x510(%r12),%rax",
+        "add %gs:0x7e772065(%rip),%rax",
+        "add %rdx,0x18(%rax)",
+        registers={"rax": 0xFFFFAB6EB1645678, "r12": 0xFFFF8B6E82904000, "gs": 0xFFFF8B6E9F300000},
+        fault_address=0xFFFFAB6EB1645690,
+    )
+    assert "per-CPU pointer is 0x200012345678" in text
+    assert "loaded from 0x510(%r12) at 0xffff8b6e82904510" in text
+    assert "net/f.c:100" in text
+
+
+def test_an_argument_is_the_callers() -> None:
+    above = Frame("caller", 0x10, 0x20, locations=(Location("caller", "net/g.c", 7),))
+    text = told(
+        "push %rbx",
+        "mov %rdi,%rbx",
+        "mov 0x10(%rbx),%rax",
+        ip=Frame("f", 8, 0x40, exact=True),
+        registers={"rbx": 0, "rdi": 5},
+        fault_address=0x10,
+        trace=(above,),
+    )
+    assert "copied from rdi" in text
+    assert "first argument of the function (rdi): it was passed by caller (net/g.c:7)" in text
+
+
+def test_what_a_call_returned() -> None:
+    text = told("call 2000 <lookup>", "mov 0x8(%rax),%rdx", registers={"rax": 0}, fault_address=8)
+    assert "rax is what <lookup> returned" in text or "rax is what lookup returned" in text
+
+
+def test_a_join_of_two_ways_ends_the_search() -> None:
+    body = ("mov 0x8(%rdi),%rax", "jmp 100c <f+0xc>", "xor %eax,%eax", "mov 0x8(%rax),%rdx")
+    shown = report(*body, registers={"rax": 0}, fault_address=8)
+    assert not any("loaded" in one or "set to 0" in one for one in explain.explain(shown))
+
+
+# ---------------------------------------------------------------- traps, divisions, loops
+
+
+def test_a_bug_shows_its_condition() -> None:
+    source = Source("net/f.c", Path("/x/net/f.c"), 226, ("\tl->credits--;", "\tBUG_ON(l->credits < 0);"), 227)
+    text = told(
+        "test %esi,%esi",
+        "jns 1010 <f+0x10>",
+        "ud2",
+        kind="bug",
+        headline="kernel BUG at net/f.c:227!",
+        registers={"rsi": 0xFFFFFFFF},
+        source=source,
+    )
+    assert "net/f.c:227: BUG_ON(l->credits < 0);" in text
+    assert "jns after test %esi,%esi with esi 0xffffffff (-1) did not branch away" in text
+
+
+def test_the_kernels_own_word_on_a_list() -> None:
+    said = "list_del corruption, ffff8f175ffa9180->next is LIST_POISON1 (dead000000000100)"
+    text = told("ud2", kind="bug", headline="kernel BUG at lib/list_debug.c:53!", message=said)
+    assert said in text
+    assert "LIST_POISON1 (0xdead000000000100)" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "registers", "words"),
+    [
+        ("div %ecx", {"rcx": 0}, "ecx, which is 0"),
+        ("divq 0x8(%rdi)", {"rdi": 0xFFFF888000000000, "rdx": 0}, "The divisor is 0"),
+        ("idiv %r8d", {"r08": 0x100000000}, "r8d, which is 0"),
+        ("div %rcx", {"rcx": 2}, "does not fit"),
+    ],
+)
+def test_divisions(text: str, registers: Dict[str, int], words: str) -> None:
+    assert words in told(text, kind="divide-error", registers=registers)
+
+
+def test_the_loop_in_which_a_cpu_was_sampled() -> None:
+    text = told(
+        "pause",
+        "mov 0x8(%rdi),%eax",
+        "test %eax,%eax",
+        "je 1000 <f>",
+        "ret",
+        kind="soft-lockup",
+        fault=1,
+        registers={"rdi": 1},
+    )
+    assert "loop that calls nothing of 4 instructions" in text
+    assert "0x8(%rdi)" in text
+    assert "loop" not in told("mov 0x8(%rdi),%eax", "ret", kind="soft-lockup", fault=0)
+
+
+def test_a_crash_that_was_asked_for() -> None:
+    assert "It is no bug" in told(
+        kind="panic", headline="Kernel panic - not syncing: sysrq triggered crash", comm="sh", pid=1
+    )
+
+
+def test_a_stack_canary() -> None:
+    text = told(
+        kind="panic", headline="Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x1"
+    )
+    assert "canary" in text
+
+
+# ---------------------------------------------------------------- recursion
+
+
+def frames(*names: str) -> List[Frame]:
+    return [Frame(name.lstrip("?"), 0x10, 0x40, certain=not name.startswith("?")) for name in names]
+
+
+def test_repeats_are_folded() -> None:
+    trace = frames("top", *["walk"] * 30, "main")
+    assert explain.folded(trace) == (explain.Run(1, 31, 1, 30),)
+    ring = frames("a", "b", "?x", "a", "b", "a", "b", "a", "b", "end")
+    (run,) = explain.folded(ring)
+    assert (run.first, run.stop, run.times) == (0, 9, 4)
+    assert explain.folded(frames("a", "b", "c", "a", "b")) == ()
+
+
+def test_endless_recursion_is_told() -> None:
+    text = told(kind="double-fault", trace=tuple(frames(*["walk"] * 12, "main")))
+    assert "walk calls itself: 12 frames" in text
+    assert "endless recursion" in text
+
+
+@given(names=st.lists(st.sampled_from(["a", "b", "?c", "d"]), max_size=60))
+def test_runs_do_not_overlap(names: Sequence[str]) -> None:
+    runs = explain.folded(frames(*names))
+    assert all(one.stop <= other.first for one, other in zip(runs, runs[1:]))
+    assert all(run.times >= 3 and run.first < run.stop <= len(names) for run in runs)
+
+
+# ---------------------------------------------------------------- logs
+
+
+SCISSORS = b"""[    1.000000] list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)
+[    1.000100] ------------[ cut here ]------------
+[    1.000200] kernel BUG at lib/list_debug.c:53!
+[    1.000300] invalid opcode: 0000 [#1] SMP
+[    1.000400] RIP: 0010:f+0x5c/0x6f
+"""
+
+
+def test_what_was_said_before_the_scissors_is_kept() -> None:
+    (found,) = oops.parse([SCISSORS]).reports
+    assert found.message == "list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)"
+
+
+def test_a_line_of_no_account_before_the_scissors_is_not() -> None:
+    (found,) = oops.parse([SCISSORS.replace(b"list_del corruption, ffff8f17->next", b"xxxwan: setting off,")]).reports
+    assert found.message is None
+
+
+# ---------------------------------------------------------------- the crashes of the lab
+
+
+EXPECTED = {
+    "iptunnel": ("0x18(%rax)", "the address in CR2", "per-CPU pointer is 0x200012345678", "emulated"),
+    "sysrq": ("SysRq c", "no bug"),
+    "null_deref": ("rdi is NULL", "NULL + 0x10", "reads 8 bytes at 0x10", "the address in CR2"),
+    "bug_on": ("BUG_ON(l->credits < 0)", "xxxwan.c:{FAULT:bug_on}"),
+    "list_del": ("list_del corruption", "LIST_POISON1 (0xdead000000000100)"),
+    "divide": ("div %ecx divides by ecx, which is 0",),
+    "softlockup": ("sampled at", "loop", "xxxwan.c:{FAULT:softlockup}"),
+    "warn_then_oops": ("writes 4 bytes at 0xfee1deb5", "rax holds 0xfee1deb5", "the address in CR2"),
+    "distmod": ("rdi holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "first argument of the function"),
+}
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", sorted(EXPECTED))
+def test_every_crash_of_the_lab_is_explained(lab: Lab, run_cli: RunCli, case: str) -> None:
+    text = "\n".join(explained(lab, run_cli, case))
+    for words in EXPECTED[case]:
+        for mark, line in lab.marks.items():
+            words = words.replace(f"{{{mark}}}", str(line))
+        assert words in text
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [("iptunnel", "per-CPU pointer is 0x200012345678"), ("null_deref", "x0 is NULL: the address is NULL + 0x10")],
+)
+def test_aarch64_too(lab_arm64: Lab, run_cli: RunCli, case: str, words: str) -> None:
+    assert words in "\n".join(explained(lab_arm64, run_cli, case))
+
+
+def explained(lab: Lab, run_cli: RunCli, case: str) -> List[str]:
+    where = ["--root", str(lab.root), "--module-dir", str(lab.module_dir), "--source-dir", str(lab.source.parent)]
+    done = json.loads(run_cli("analyze", "--json", *where, lab.crashes[case]).stdout)
+    sentences: List[str] = done["reports"][done["fatal"]]["explanation"]
+    return sentences
