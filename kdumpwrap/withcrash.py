@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model import Analysis, Frame, Problem, subject
+from kdumpwrap.model import Analysis, Frame, Problem, Report, subject
 from kdumpwrap.objects import Place, lookup, part
 from kdumpwrap.packages import install
 from kdumpwrap.parse import crash as parse
@@ -50,9 +50,7 @@ def learn(
             commands
         )
     said = {answer.command: answer for answer in outcome.answers}
-    tasks, unresolved = _located(
-        _backtraces(said), analysis, report.ip if report else None, places, target.vmcore.parent
-    )
+    tasks, unresolved = _located(_backtraces(said), analysis, report, places, target.vmcore.parent)
     panic = tasks[0] if tasks and said[_PANIC].complete else None
     system = parse.system(said[_SYSTEM].output) if said[_SYSTEM].complete else None
     facts = VmcoreFacts(
@@ -115,7 +113,7 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
 
 
 def _located(
-    tasks: Tuple[Backtrace, ...], analysis: Analysis, ip: Optional[Frame], places: Places, beside: Path
+    tasks: Tuple[Backtrace, ...], analysis: Analysis, report: Optional[Report], places: Places, beside: Path
 ) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
     """The backtraces with kdumpwrap's own lines: inline chains, and of a caller the line of the call."""
     frames = {row.frame for task in tasks for row in task.frames}
@@ -126,7 +124,7 @@ def _located(
         slide = analysis.kernel.kaslr_offset
         if slide is None:
             slide = _slide(symbolizer.place(frame) for frame in frames)
-        placed = {frame: _exact(_placed(frame, slide, symbolizer), ip) for frame in frames}
+        placed = {frame: _judged(_placed(frame, slide, symbolizer), report) for frame in frames}
         wanted = {Place(part(one), lookup(one)) for one in placed.values() if one.address is not None}
         located = symbolizer.locate(wanted)
         problems = symbolizer.problems(())
@@ -153,20 +151,22 @@ def _placed(frame: Frame, slide: Optional[int], symbolizer: Symbolizer) -> Frame
     return replace(placed, symbol=function.name, offset=frame.runtime - slide - function.address, size=function.size)
 
 
-def _exact(frame: Frame, ip: Optional[Frame]) -> Frame:
-    """``frame``, no return address where the log has its instruction pointer: crash misses an interrupt's frame."""
-    if (
-        ip is None
-        or ip.address is None
-        or (frame.module, frame.section, frame.address)
-        != (
-            ip.module,
-            ip.section,
-            ip.address,
-        )
-    ):
+def _judged(frame: Frame, report: Optional[Report]) -> Frame:
+    """``frame`` with what the log knows better about the same place.
+
+    No return address where the log has its instruction pointer: crash misses the registers of an interrupt. And not
+    certain where the log has nothing but ``? frame``: crash shows what it finds on the stack.
+    """
+    if report is None or frame.address is None:
         return frame
-    return replace(frame, exact=True)
+    if report.ip is not None and _where(frame) == _where(report.ip):
+        return replace(frame, exact=True)
+    known = [one.certain for one in report.trace if _where(one) == _where(frame)]
+    return replace(frame, certain=not known or any(known))
+
+
+def _where(frame: Frame) -> Tuple[Optional[str], Optional[str], Optional[int]]:
+    return frame.module, frame.section, frame.address
 
 
 def _slide(placed: Iterable[Frame]) -> Optional[int]:

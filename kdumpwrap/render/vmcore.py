@@ -23,7 +23,10 @@ def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
         ]
     if facts.panic_task is not None:
         title = "Backtrace of the panic task"
-        lines += ["", f"{style.bold}{title}{style.reset} (innermost first; crash: = its line, where it differs)"]
+        lines += [
+            "",
+            f"{style.bold}{title}{style.reset} (innermost first; ? = stale by the log; crash: = its line, if another)",
+        ]
         lines += _backtrace(facts.panic_task, style)
     for task in facts.other_cpus:
         where = f"CPU {task.cpu}" if task.cpu is not None else "Another CPU"
@@ -141,7 +144,8 @@ def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
             lines.append((row, label, f"  {clean(inner.function)} (inlined)", place(inner)))
             label = ""
         shown = place(one.locations[-1]) if one.locations else ""
-        lines.append((row, label, name(one), f"{shown}{_word(row, bool(shown), style)}"))
+        title = f"{'' if one.certain else '? '}{name(one)}"
+        lines.append((row, label, title, f"{shown}{_word(row, bool(shown), style)}"))
     width = min(_WIDTH, max((len(line[2]) for line in lines), default=0))
     for known, label, text_, where in lines:
         if known is None:
