@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from types import MappingProxyType
 from typing import Dict, Iterable, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 
 import pytest
+
+# a shell that starts us in the background has SIGINT ignored, in us and in every program that the tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"
