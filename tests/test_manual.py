@@ -73,7 +73,8 @@ def test_every_command_is_told_as_it_is_called(helps: Dict[str, str]) -> None:
     for name, arguments in told.items():
         usage = re.search(rf"Usage: .* {name} \[OPTIONS\](.*)", helps[name])
         assert usage
-        assert arguments == usage[1].strip(), name
+        called = re.sub(r"\{(\S+)\}", r"\1", usage[1].strip())  # typer 0.28 writes what is required as {EXPR}
+        assert arguments == called, name
 
 
 def test_every_option_is_told_with_what_it_takes(helps: Dict[str, str]) -> None:
