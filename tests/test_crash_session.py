@@ -375,6 +375,7 @@ def test_a_command_that_never_ends_is_interrupted_and_the_others_answered(fake: 
     fake.program(answer=forever)
     rows, result = fake.answers("repeat 1", "log", options=("--timeout", "2"))
     assert [row["complete"] for row in rows] == [False, True]
+    assert fake.starts == [""]  # it came back, nothing had to be killed
     assert str(rows[0]["output"]).startswith("1\n")
     assert result.status == 3
     assert "crash did not answer within 2 s (time limit)" in result.stderr
