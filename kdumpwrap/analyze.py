@@ -82,6 +82,9 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
     symbolizer.load(frames, crashes[0][1].arch, _strangers(distinct))
     started = [_start(one, symbolizer) for one in distinct]
+    symbolizer.foresee(place for case in started for place in _places(case, symbolizer))
+    from kdumpwrap import explain, signature  # noqa: F401 (used below; they load while objdump and addr2line work)
+
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
     answers = {case.log: _answer(case, located, symbolizer) for case in cases}

@@ -89,8 +89,6 @@ def _each(
     ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
 ) -> NoReturn:
     """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
-    from kdumpwrap.render import vmcore
-
     statuses = []
     targets: List[Optional[str]] = [*crashes] if crashes else [None]
     for target in targets:
@@ -104,31 +102,39 @@ def _each(
         whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
         if html is not None:
             whole &= _page(analysis, html)
-        if html == "-":
-            pass
-        elif markdown:
-            from kdumpwrap import commands
-            from kdumpwrap.render import markdown as markdown_renderer
-            from kdumpwrap.tools import run
-
-            output.out(markdown_renderer.render(analysis, commands.pasteable(run.history())))
-        elif json:
-            from kdumpwrap.render import json as renderer
-
-            output.out(renderer.render(analysis, vmcore.as_json(facts) if facts is not None else None))
-        elif raw:
-            from kdumpwrap.render import raw as raw_renderer
-
-            output.out(raw_renderer.render(analysis, all_reports=all_reports))
-            output.out(vmcore.raw(facts) if facts is not None else "")
-        elif analysis.reports:
-            from kdumpwrap.render import text
-
-            output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
-            output.out("\n" + vmcore.text(facts, output.style()) if facts is not None else "")
+        if html != "-":
+            _show(analysis, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
         statuses.append(FAILED if not analysis.reports else DONE if whole else PARTLY)
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
+
+
+def _show(
+    analysis: "Analysis", facts: "Optional[VmcoreFacts]", *, raw: bool, json: bool, markdown: bool, all_reports: bool
+) -> None:
+    """Print ``analysis`` in the format asked for, and what crash added to it."""
+    if facts is not None:
+        from kdumpwrap.render import vmcore
+    if markdown:
+        from kdumpwrap import commands
+        from kdumpwrap.render import markdown as markdown_renderer
+        from kdumpwrap.tools import run
+
+        output.out(markdown_renderer.render(analysis, commands.pasteable(run.history())))
+    elif json:
+        from kdumpwrap.render import json as renderer
+
+        output.out(renderer.render(analysis, None if facts is None else vmcore.as_json(facts)))
+    elif raw:
+        from kdumpwrap.render import raw as raw_renderer
+
+        output.out(raw_renderer.render(analysis, all_reports=all_reports))
+        output.out("" if facts is None else vmcore.raw(facts))
+    elif analysis.reports:
+        from kdumpwrap.render import text
+
+        output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
+        output.out("" if facts is None else "\n" + vmcore.text(facts, output.style()))
 
 
 def _page(analysis: "Analysis", html: str) -> bool:

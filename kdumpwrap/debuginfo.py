@@ -102,10 +102,8 @@ def modules(
         if not wanted or real in seen:
             continue
         seen.add(real)
-        for path in sorted(_files(directory, deep=directory != beside), key=_unpacked_first):
-            match = _MODULE.fullmatch(path.name)
-            name = wanted.get(_folded(match["name"])) if match else None
-            if name is not None and path.is_file():
+        for name, path in sorted(_called(wanted, directory, deep=directory != beside), key=_unpacked_first):
+            if path.is_file():
                 found[name].append(path)
     return {name: tuple(paths) for name, paths in found.items()}
 
@@ -175,12 +173,17 @@ def _folded(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _unpacked_first(path: Path) -> Tuple[bool, str]:
-    return is_compressed(path), str(path)
+def _unpacked_first(found: Tuple[str, Path]) -> Tuple[bool, str]:
+    return is_compressed(found[1]), str(found[1])
 
 
-def _files(directory: Path, *, deep: bool) -> Iterator[Path]:
+def _called(wanted: Dict[str, str], directory: Path, *, deep: bool) -> Iterator[Tuple[str, Path]]:
+    """Each file below ``directory`` that may be a module of ``wanted`` (names by their folded form), with its name."""
     for top, directories, names in os.walk(directory):
         if not deep:
             directories.clear()
-        yield from (Path(top, name) for name in names if ".ko" in name)
+        for name in names:
+            match = _MODULE.fullmatch(name) if ".ko" in name else None
+            module = wanted.get(_folded(match["name"])) if match else None
+            if module is not None:
+                yield module, Path(top, name)

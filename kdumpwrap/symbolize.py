@@ -68,6 +68,7 @@ class Symbolizer:
         self._opening: Optional[Future[Vmlinux]] = None
         self._opened = False
         self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
+        self._foreseen: Sequence[int] = ()  # addresses that it has got already
         self._compiled: Optional[Future[Optional[str]]] = None
 
     def __enter__(self) -> "Symbolizer":
@@ -184,6 +185,13 @@ class Symbolizer:
             return frame
         return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
 
+    def foresee(self, places: Iterable[Place]) -> None:
+        """Have the addr2line that waits begin with ``places``: ``locate`` will ask for them, and for more."""
+        if self._waiting is not None:
+            addresses = {place.address for place in places if place.part.module is None}
+            self._foreseen = sorted(addresses)[:_CHUNK]
+            self._waiting.feed(binutils.asked(self._foreseen))
+
     def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
         """The locations of ``places``, by one addr2line for each object (and section of a module).
 
@@ -203,11 +211,17 @@ class Symbolizer:
         found = self.objects[part.module]
         if found.lines is None:
             return
+        told: Set[int] = set()
+        if part.module is None:
+            told, self._foreseen = set(self._foreseen), ()
+            addresses = sorted(addresses, key=lambda address: address not in told)  # so that these are the first chunk
         for start in range(0, len(addresses), _CHUNK):
             waiting = None
             if part.module is None:
                 waiting, self._waiting = self._waiting, None
             chunk = addresses[start : start + _CHUNK]
+            if waiting is not None:
+                chunk = [address for address in chunk if address not in told]
             ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
             chains = self.keep(part.module, ask) or {}
             self._located.update((Place(part, address), chain) for address, chain in chains.items())

@@ -24,7 +24,7 @@ class Headline(NamedTuple):
     facts: Dict[str, str]  # what the pattern's groups found
 
 
-@lru_cache(maxsize=64)  # a line is asked for when it is looked for, joined and read
+@lru_cache(maxsize=1024)  # a line is asked for when it is looked for, joined and read, and many logs of a bug share it
 def parse(text: str) -> Optional[Headline]:
     """The headline in ``text``, a line of the log without its prefix; None when it is another line."""
     if not _WORDS.search(text):

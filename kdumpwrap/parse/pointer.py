@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple, Optional
 
 from kdumpwrap.model import Frame
 from kdumpwrap.parse import trace
+
+_SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
 
 # RIP: 0010:[<ffffffff810ad2c0>]  [<ffffffff810ad2c0>] source_load+0x10/0x50     RIP: 0010:0x0     RIP: e030:f+0x1/0x2
 _X86 = re.compile(r"(?P<name>[RE]IP): (?P<segment>[0-9a-f]{4}):\s*(?P<place>.*)$")
@@ -41,6 +44,7 @@ class Pointer(NamedTuple):
     repeats: bool = False  # a trailer that says once more what the head said
 
 
+@lru_cache(maxsize=_SHARED)
 def parse(text: str) -> Optional[Pointer]:
     """The instruction pointer (or link register) in ``text``; None when it is another line."""
     match = _X86.match(text)

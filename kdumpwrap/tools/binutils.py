@@ -131,8 +131,13 @@ def start_locations(tools: Toolset, elf_file: Path, warm: Optional[int]) -> Star
 
     Asked for the address ``warm``, it has loaded the debug information (0.3 s of a vmlinux) when the addresses come.
     """
-    first = b"" if warm is None else f"{warm:#x}\n".encode()
-    return Started([tools.addr2line, "-a", "-i", "-f", "-e", str(elf_file)], first)
+    first = () if warm is None else (warm,)
+    return Started([tools.addr2line, "-a", "-i", "-f", "-e", str(elf_file)], asked(first))
+
+
+def asked(addresses: Iterable[int]) -> bytes:
+    """``addresses`` as addr2line reads them from its standard input."""
+    return "".join(f"{address:#x}\n" for address in addresses).encode()
 
 
 def version(tool: str) -> Optional[str]:
@@ -154,17 +159,18 @@ def locations(
 ) -> Dict[int, Tuple[Location, ...]]:
     """Function, file and line of each address, inlined callers included, by one addr2line.
 
-    ``section`` is needed for a module: its sections all start at 0. ``started`` is an addr2line that already waits.
-    An address without an answer is left out.
+    ``section`` is needed for a module: its sections all start at 0. ``started`` is an addr2line that already waits;
+    what it was fed before is answered too. An address without an answer is left out.
     """
-    asked = "".join(f"{address:#x}\n" for address in addresses).encode()
+    text = asked(addresses)
     if started is not None:
         argv: Sequence[str] = started.argv
-        output = started.finish(asked)
+        output = started.finish(text)
+        text = started.fed
     else:
         argv = [tools.addr2line, "-a", "-i", "-f", *(("-j", section) if section else ()), "-e", str(elf_file)]
-        output = run(argv, stdin=asked)
-    if asked and not output.stdout.startswith(b"0x"):
+        output = run(argv, stdin=text)
+    if text and not output.stdout.startswith(b"0x"):
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known", output.stderr.partition("\n")[0])
     return addr2line.parse(output.text)
 

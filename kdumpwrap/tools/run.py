@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 
@@ -53,13 +53,15 @@ def run(
     with contextlib.ExitStack() as files:
         try:
             fed = files.enter_context(source.open("rb")) if source else None
-            caught = files.enter_context(sink.open("xb")) if sink else subprocess.PIPE
+            # not a pipe: nm fills one 1200 times over, each time until we have woken up
+            caught: BinaryIO = sink.open("xb") if sink else os.fdopen(os.memfd_create("stdout"), "w+b")
+            files.enter_context(caught)
         except OSError as error:
             raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
         try:
             done = subprocess.run(
                 list(argv),
-                input=None if fed else stdin,
+                input=None if fed is not None else stdin,
                 stdin=fed,
                 stdout=caught,
                 stderr=subprocess.PIPE,
@@ -73,16 +75,21 @@ def run(
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise _late(argv, timeout) from None
-    return _checked(argv, done.returncode, done.stdout or b"", done.stderr, start, ok)
+        stdout = b""
+        if not sink:
+            caught.seek(0)
+            stdout = caught.read()
+    return _checked(argv, done.returncode, stdout, done.stderr, start, ok)
 
 
 class Started:
     """A program that was started before all that it shall read is known: what it loads meanwhile costs no time."""
 
     def __init__(self, argv: Sequence[str], first: bytes = b"", *, package: str = "") -> None:
-        """Start ``argv`` and feed it ``first`` (a few bytes). Raises ToolMissing or ToolFailed."""
+        """Start ``argv`` and feed it ``first`` (see ``feed``). Raises ToolMissing or ToolFailed."""
         self.argv = tuple(argv)
-        self._noted, self._first = note(argv), first
+        self._noted = note(argv)
+        self.fed = b""  # what the program was given to read
         self._start = time.monotonic()
         try:
             self._process = subprocess.Popen(
@@ -92,14 +99,20 @@ class Started:
             raise missing(argv[0], package) from None
         except OSError as error:
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
+        self.feed(first)
+
+    def feed(self, text: bytes) -> None:
+        """Give the program a part of what it shall read: a few kilobytes, which a pipe takes without waiting."""
+        self.fed += text
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended already: finish() will tell how
-                os.write(self._process.stdin.fileno(), first)  # past the buffer, which would try once more at close()
+                os.write(self._process.stdin.fileno(), text)  # past the buffer, which would try once more at close()
 
     def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
         """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
         timeout = _limit(timeout)
-        _fed(self._noted, self._first + rest)
+        self.fed += rest
+        _fed(self._noted, self.fed)
         try:
             stdout, stderr = self._process.communicate(rest, timeout)
         except subprocess.TimeoutExpired:
