@@ -8,8 +8,6 @@ from typing import NamedTuple, Optional
 from kdumpwrap.model import Frame
 from kdumpwrap.parse import trace
 
-_SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
-
 # RIP: 0010:[<ffffffff810ad2c0>]  [<ffffffff810ad2c0>] source_load+0x10/0x50     RIP: 0010:0x0     RIP: e030:f+0x1/0x2
 _X86 = re.compile(r"(?P<name>[RE]IP): (?P<segment>[0-9a-f]{4}):\s*(?P<place>.*)$")
 # EIP: [<f8d2a0c1>] wan_next+0x11/0x30 [xxxwan] SS:ESP 0068:f6d19f30     (i386, the trailer)
@@ -44,7 +42,7 @@ class Pointer(NamedTuple):
     repeats: bool = False  # a trailer that says once more what the head said
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=trace.SHARED)
 def parse(text: str) -> Optional[Pointer]:
     """The instruction pointer (or link register) in ``text``; None when it is another line."""
     match = _X86.match(text)

@@ -7,7 +7,7 @@ from typing import List, Optional, Tuple
 
 from kdumpwrap.model import Frame
 
-_SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
+SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
 
 # f+0x1/0x2 [mod], with CONFIG_STACKTRACE_BUILD_ID [mod 1f0c…]
 _CODE = (
@@ -56,7 +56,7 @@ def symbol(text: str) -> Optional[Frame]:
     return _frame(match) if match else None
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=SHARED)
 def parse(text: str, context: Optional[str] = None) -> Optional[Frame]:
     """The frame in ``text`` (a line, its markers taken off by `markers`); None when it is no frame."""
     text = text.strip()
@@ -94,7 +94,7 @@ def arm(text: str) -> Optional[Frame]:
     return replace(symbol(match["code"]) or Frame(None), runtime=None if runtime is None else address(runtime))
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=SHARED)
 def markers(text: str) -> Tuple[Tuple[str, ...], str]:
     """The markers at the start of a trace line ("IRQ", "/IRQ", "EOI"), and what follows them."""
     found: List[str] = []
@@ -108,7 +108,7 @@ def markers(text: str) -> Tuple[Tuple[str, ...], str]:
     return tuple(found), text
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=SHARED)
 def interrupted(text: str) -> Optional[Tuple[Optional[Frame]]]:
     """The kernel code in powerpc's "--- interrupt: 700 at f+0x1/0x2", ``(None,)`` for a user's; None: another line."""
     match = _POWER_INTERRUPT.match(text)
