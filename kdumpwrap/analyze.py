@@ -5,16 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import crashdir, crashfile, packages
+from kdumpwrap import crashdir, packages
+from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.excerpt import source
 from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, Signature, subject
-from kdumpwrap.objects import Place, lookup, part
 from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.symbolize.excerpt import source
+from kdumpwrap.symbolize.objects import Place, lookup, part
 
 if TYPE_CHECKING:
-    from kdumpwrap.evidence import Evidence, Window
+    from kdumpwrap.symbolize.evidence import Evidence, Window
 
 # The parser and the judgement are imported where they are used: while they load, nm and addr2line are at work.
 
@@ -27,7 +28,7 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
     crash = crashdir.find(target, places.root)
 
     def build_id() -> Optional[str]:
-        from kdumpwrap import vmcorelog
+        from kdumpwrap.vmcore import vmcorelog
 
         asked = places.debuginfod is not None
         return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
@@ -56,14 +57,14 @@ def read(crash: Crash, places: Places) -> Log:
     from kdumpwrap.parse import oops
 
     if crash.dmesg is None:
-        from kdumpwrap import vmcorelog
+        from kdumpwrap.vmcore import vmcorelog
 
         return vmcorelog.read(crash.vmcore or crash.path, places)
     log = oops.parse(crashfile.blocks(crash.dmesg))
     if not crashdir.is_incomplete(crash.dmesg):
         return log
     if not log.reports and crash.vmcore is not None:
-        from kdumpwrap import vmcorelog
+        from kdumpwrap.vmcore import vmcorelog
 
         with suppress(KdumpwrapError):
             return vmcorelog.read(crash.vmcore, places)
@@ -75,7 +76,7 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
 
     What crashes of one bug have in common is asked once for all of them.
     """
-    from kdumpwrap.shape import shape
+    from kdumpwrap.culprit.shape import shape
 
     shapes = [shape(log) for _, log in crashes]
     distinct = tuple(dict.fromkeys(shapes))
@@ -83,7 +84,8 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     symbolizer.load(frames, crashes[0][1].arch, _strangers(distinct))
     started = [_start(one, symbolizer) for one in distinct]
     symbolizer.foresee(place for case in started for place in _places(case, symbolizer))
-    from kdumpwrap import explain, signature  # noqa: F401 (used below; they load while objdump and addr2line work)
+    from kdumpwrap import explain  # noqa: F401 (used below; they load while objdump and addr2line work)
+    from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
 
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
@@ -94,7 +96,7 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
 
 def _strangers(logs: Sequence[Log]) -> Dict[str, bool]:
     """Of each module that a log lists, whether it is flagged as out of tree."""
-    from kdumpwrap.callchain import strangers
+    from kdumpwrap.culprit.callchain import strangers
 
     reports = [report for log in logs for report in log.reports]
     foreign = frozenset(name for report in reports for name in strangers(report))
@@ -124,8 +126,8 @@ class _Answer(NamedTuple):
 
 def _start(log: Log, symbolizer: Symbolizer) -> _Case:
     """Base + offset for every frame; objdump sets out for the function that is shown."""
-    from kdumpwrap import evidence
-    from kdumpwrap.placed import placed
+    from kdumpwrap.symbolize import evidence
+    from kdumpwrap.symbolize.placed import placed
 
     reports = tuple(placed(report, symbolizer) for report in log.reports)
     index = subject(reports, log.fatal)
@@ -134,7 +136,7 @@ def _start(log: Log, symbolizer: Symbolizer) -> _Case:
 
 def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
     """The instructions are there: the code bytes are compared with them."""
-    from kdumpwrap import evidence
+    from kdumpwrap.symbolize import evidence
 
     index = subject(case.reports, case.log.fatal)
     if index is None:
@@ -172,7 +174,7 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
 
 def _analysis(crash: Crash, log: Log, answer: _Answer) -> Analysis:
     """The answer as it stands for one crash: with its own registers and times, and what these explain."""
-    from kdumpwrap.shape import restored
+    from kdumpwrap.culprit.shape import restored
 
     kernel, problems = answer.kernel, (*log.problems, *answer.problems)
     if log.build_id is not None:
@@ -202,7 +204,7 @@ def _finished(
 
 def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Report:
     """``report`` with file and line for each frame that the object has in the size of the log."""
-    from kdumpwrap.placed import with_candidates
+    from kdumpwrap.symbolize.placed import with_candidates
 
     def lines(frame: Frame) -> Frame:
         if frame.candidates:
@@ -228,7 +230,7 @@ def _explained(report: Report) -> Report:
 
 
 def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Signature]:
-    from kdumpwrap import signature
+    from kdumpwrap.culprit import signature
 
     index = subject(reports, fatal)
     return signature.signature(reports[index]) if index is not None else None
@@ -236,7 +238,7 @@ def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Sign
 
 def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
     """Every address of a case that wants a line."""
-    from kdumpwrap.placed import candidates
+    from kdumpwrap.symbolize.placed import candidates
 
     for report in case.reports:
         for frame in _frames(report):

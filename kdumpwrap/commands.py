@@ -5,8 +5,8 @@ from pathlib import PurePath
 from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.model import Analysis, Frame
-from kdumpwrap.objects import lookup
 from kdumpwrap.render.summary import chosen
+from kdumpwrap.symbolize.objects import lookup
 
 # "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked: gone when the page is read
 _PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?=/)")

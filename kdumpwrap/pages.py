@@ -7,8 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Deque, Dict, Iterator, List, Sequence, Tuple
 
-from kdumpwrap import crashfile
 from kdumpwrap.commands import concerning, pasteable
+from kdumpwrap.crashdir import crashfile
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Problem, Report, Signature
 from kdumpwrap.render import html, summary

@@ -14,10 +14,11 @@ import pexpect
 import pytest
 from conftest import Lab, Result, RunCli, environment
 
-from kdumpwrap import analyze, withcrash
+from kdumpwrap import analyze
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model import Frame, Report, subject
 from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.vmcore import withcrash
 
 pytestmark = [
     pytest.mark.lab,

@@ -11,7 +11,8 @@ import pytest
 from conftest import RunCli
 from crashtree import unprivileged
 
-from kdumpwrap import crashdir, crashname, kdumpconf
+from kdumpwrap import crashdir
+from kdumpwrap.crashdir import crashname, kdumpconf
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 
 LOG = "[    0.000000] Linux version 5.14.0-503.el9.x86_64 (mockbuild@x) #1\n[    9.000000] BUG: kernel NULL pointer\n"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import culprit, machinery
+from kdumpwrap import culprit
+from kdumpwrap.culprit import machinery
 from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
 from kdumpwrap.parse import oops
 

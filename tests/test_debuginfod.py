@@ -14,9 +14,9 @@ from typing import Iterator, List, NamedTuple
 import pytest
 from conftest import Lab, RunCli, ToolDir
 
-from kdumpwrap import debuginfod
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolMissing
+from kdumpwrap.tools import debuginfod
 
 SOURCE = "int answer(int question) { return question / 6; }\n"
 ABSENT = "00" * 20

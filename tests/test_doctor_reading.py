@@ -15,7 +15,7 @@ from doctor_runs import as_nobody, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import kdumpconf
+from kdumpwrap.crashdir import kdumpconf
 from kdumpwrap.doctor import directives, examine, grub, inventory
 from kdumpwrap.doctor.host import Host
 from kdumpwrap.errors import KdumpwrapError

@@ -12,9 +12,9 @@ from typing import Dict, Iterator, List, Set, Tuple
 import pytest
 from conftest import RunCli, environment
 
-from kdumpwrap import __version__, debuginfod
+from kdumpwrap import __version__
 from kdumpwrap.model import KINDS
-from kdumpwrap.tools import run
+from kdumpwrap.tools import debuginfod, run
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "share/man/man1/kdumpwrap.1"

@@ -12,10 +12,10 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import pytest
 from conftest import Lab
 
-from kdumpwrap import namesakes
 from kdumpwrap.model import Code, Frame, Instruction, Symbol
-from kdumpwrap.namesakes import Range
 from kdumpwrap.parse import objdump
+from kdumpwrap.symbolize import namesakes
+from kdumpwrap.symbolize.namesakes import Range
 
 # Two functions "show" of one size, the bodies alike but for a constant; a and b call one each, c calls through a
 # pointer, d jumps to the second one. 16 bytes each.

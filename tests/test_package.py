@@ -186,7 +186,7 @@ def test_the_wheel_holds_manual_completions_and_the_worked_example(dist: Dist) -
     names = set(zipfile.ZipFile(dist.wheel).namelist())
     data = f"kdumpwrap-{__version__}.data/data/share"
     assert {f"{data}/{file.relative_to(SHARE)}" for file in SHARE.rglob("*") if file.is_file()} <= names
-    tracked = run(["git", "ls-files", "kdumpwrap"]).split() if (TOP / ".git").exists() else ["kdumpwrap/cli.py"]
+    tracked = run(["git", "ls-files", "kdumpwrap"]).split() if (TOP / ".git").exists() else ["kdumpwrap/cli/__init__.py"]
     assert set(tracked) <= names
     assert any(name.endswith("vmcore-dmesg.txt") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -205,7 +205,7 @@ def test_the_rpm_holds_its_files_and_no_others(rpm: Path) -> None:
     listed = set(run([tool("rpm"), "-qlp", rpm]).split())
     inside = "/usr/lib/python3.9/site-packages/kdumpwrap"
     package = {file for file in listed if file.startswith(f"{inside}/") or file == inside}
-    assert f"{inside}/cli.py" in package
+    assert f"{inside}/cli/__init__.py" in package
     assert f"{inside}/render/html/style.css" in package
     rest = {re.sub(r"^/usr/share/(?:doc|licenses)/[^/]*/?|\.gz$", "", file) for file in listed - package} - {""}
     assert rest == RPM_FILES

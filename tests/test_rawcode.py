@@ -10,10 +10,10 @@ from conftest import Lab, ToolDir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdumpwrap import rawcode
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.model import Code, Frame, Instruction
 from kdumpwrap.parse import objdump
+from kdumpwrap.symbolize import rawcode
 
 # bytes of iptunnel_xmit+0x1d9 to +0x219 of Debian's 6.1.0-47 and of a module's function, as their logs print them
 IPTUNNEL = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import signature
+from kdumpwrap.culprit import signature
 from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
 from kdumpwrap.parse import oops
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import Lab, RunCli, ToolDir
 
 from kdumpwrap.debuginfo import Places, by_build_id
-from kdumpwrap.maker import maker
+from kdumpwrap.symbolize.maker import maker
 
 pytestmark = pytest.mark.lab
 

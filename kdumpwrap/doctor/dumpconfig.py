@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Tuple
 
-from kdumpwrap import kdumpconf, packages
+from kdumpwrap import packages
+from kdumpwrap.crashdir import kdumpconf
 from kdumpwrap.doctor import defaults, directives, fixes, grub, inventory
 from kdumpwrap.doctor.directives import ROOT, Directives, Target
 from kdumpwrap.doctor.facts import Facts

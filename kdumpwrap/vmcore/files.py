@@ -5,7 +5,8 @@ import struct
 from pathlib import Path
 from typing import Collection, List, NamedTuple, Optional, Tuple
 
-from kdumpwrap import crashdir, crashfile, debuginfo
+from kdumpwrap import crashdir, debuginfo
+from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.model import Crash

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Tuple
 
-from kdumpwrap import dispatch, machinery, symbolname
+from kdumpwrap.culprit import dispatch, machinery
 from kdumpwrap.model import Frame, Report
+from kdumpwrap.parse import symbolname
 
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
 

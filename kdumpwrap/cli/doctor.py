@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from kdumpwrap import options, output
+from kdumpwrap.cli import options, output
 from kdumpwrap.errors import UsageError
 
 READY, CANNOT_TELL, NOT_READY = 0, 1, 3

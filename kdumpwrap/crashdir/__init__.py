@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
-from kdumpwrap import crashfile, crashname, kdumpconf
+from kdumpwrap.crashdir import crashfile, crashname, kdumpconf
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.model import Crash, Entry
 

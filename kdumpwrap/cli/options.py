@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 import typer
 
-from kdumpwrap import output
+from kdumpwrap.cli import output
 from kdumpwrap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def places(
 
     client = None
     if debuginfod:
-        from kdumpwrap.debuginfod import servers, timeout
+        from kdumpwrap.tools.debuginfod import servers, timeout
 
         client = Debuginfod(servers(root), timeout(), output.teller())
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)

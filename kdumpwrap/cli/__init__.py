@@ -12,9 +12,10 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from kdumpwrap import __version__, cli_analyze, cli_batch, cli_crash, cli_doctor, cli_lookup, options, output
+from kdumpwrap import __version__
+from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY, USAGE
 from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.output import DONE, FAILED, PARTLY, USAGE
 
 app = typer.Typer(
     name="kdumpwrap",
@@ -72,7 +73,8 @@ def list_command(
     root: Path = options.ROOT,
 ) -> None:
     """Every crash on this host, newest last."""
-    from kdumpwrap import crashdir, kdumpconf
+    from kdumpwrap import crashdir
+    from kdumpwrap.crashdir import kdumpconf
     from kdumpwrap.render import crashes as renderer
 
     options.one_format(raw, json)
@@ -90,12 +92,12 @@ def list_command(
 
 
 # in the order of the manual workflow
-app.command()(cli_doctor.doctor)
+app.command()(doctor.doctor)
 app.command("list")(list_command)
-app.command()(cli_analyze.dmesg)
-app.command()(cli_lookup.resolve)
-app.command()(cli_lookup.disasm)
-app.command()(cli_analyze.analyze)
-app.command()(cli_batch.batch)
-app.command()(cli_batch.merge)
-app.command()(cli_crash.crash)
+app.command()(analyze.dmesg)
+app.command()(lookup.resolve)
+app.command()(lookup.disasm)
+app.command()(analyze.analyze)
+app.command()(batch.batch)
+app.command()(batch.merge)
+app.command()(crash.crash)

@@ -10,8 +10,10 @@ import re
 from dataclasses import replace
 from typing import Iterator, List, Sequence
 
-from kdumpwrap import callchain, culprit, dispatch, symbolname
+from kdumpwrap import culprit
+from kdumpwrap.culprit import callchain, dispatch
 from kdumpwrap.model import Frame, Report, Signature
+from kdumpwrap.parse import symbolname
 
 # functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
 DEPTH = 3

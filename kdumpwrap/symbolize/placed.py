@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap import namesakes
 from kdumpwrap.model import Frame, Instruction, Location, Report, Symbol
-from kdumpwrap.objects import Part, Place
-from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.symbolize import Symbolizer, namesakes
+from kdumpwrap.symbolize.objects import Part, Place
 
 
 def placed(report: Report, symbolizer: Symbolizer) -> Report:

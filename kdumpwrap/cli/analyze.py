@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
 
 import typer
 
-from kdumpwrap import options, output
+from kdumpwrap.cli import options, output
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.output import DONE, FAILED, PARTLY
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
@@ -156,7 +156,7 @@ def _page(analysis: "Analysis", html: str) -> bool:
 
 def _ask(analysis: "Analysis", places: "Places") -> "Optional[VmcoreFacts]":
     """What crash adds to ``analysis``; None, and a word, when it cannot be asked."""
-    from kdumpwrap import withcrash
+    from kdumpwrap.vmcore import withcrash
 
     try:
         return withcrash.learn(analysis, places)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import crashfile, debuginfo, packages
+from kdumpwrap import debuginfo, packages
+from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.maker import Maker
 from kdumpwrap.model import Frame, Problem, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.symbolize.maker import Maker
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
 from kdumpwrap.tools.modules import open_module
@@ -113,7 +114,7 @@ def open_vmlinux(
 
 def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
     """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
-    from kdumpwrap import debuginfod
+    from kdumpwrap.tools import debuginfod
 
     if client is None:
         raise absent
@@ -192,7 +193,7 @@ def _by_build_id(
         return tuple(files), ()
     if build_id is None:
         return (), ("debuginfod needs a build id, which neither the log nor an installed module tells",)
-    from kdumpwrap import debuginfod
+    from kdumpwrap.tools import debuginfod
 
     refused: List[str] = []
     wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 import typer
 
-from kdumpwrap import options, output
+from kdumpwrap.cli import options, output
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def batch(
     """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
     from kdumpwrap import batch as many
     from kdumpwrap import crashdir
-    from kdumpwrap.tally import Tally
+    from kdumpwrap.batch.tally import Tally
 
     options.one_format(raw, json)
     output.show_commands(verbose)

@@ -4,11 +4,13 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import callchain, codecheck, culprit, rawcode, symbolname
-from kdumpwrap.excerpt import excerpt, lined, marked
+from kdumpwrap import codecheck, culprit
+from kdumpwrap.culprit import callchain
 from kdumpwrap.model import Frame, Instruction, Location, Report
-from kdumpwrap.objects import Place, lookup, part
-from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.parse import symbolname
+from kdumpwrap.symbolize import Symbolizer, rawcode
+from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
+from kdumpwrap.symbolize.objects import Place, lookup, part
 from kdumpwrap.tools import binutils
 
 _LONGEST = 16  # bytes: more than any instruction has

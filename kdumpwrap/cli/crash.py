@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, NoReturn, Optional, 
 
 import typer
 
-from kdumpwrap import options, output
-from kdumpwrap.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli import options, output
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
@@ -39,8 +39,8 @@ def crash(
     verbose: bool = options.VERBOSE,
 ) -> None:
     """Ask crash(8) about a vmcore; without -c, a session on the terminal, or the commands on standard input."""
-    from kdumpwrap import crashcmd
     from kdumpwrap.render import crash as renderer
+    from kdumpwrap.vmcore import crashcmd
 
     options.one_format(raw, json)
     output.show_commands(verbose)
@@ -62,7 +62,7 @@ def crash(
 
 
 def _session(target: Optional[str], places: "Places", rung: Optional[str], timeout: float) -> NoReturn:
-    from kdumpwrap import crashcmd
+    from kdumpwrap.vmcore import crashcmd
 
     with _progress() as progress:
         done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout, progress=progress)

@@ -20,7 +20,8 @@ from typing import (
     Union,
 )
 
-from kdumpwrap import analyze, crashdir, saved, workers
+from kdumpwrap import analyze, crashdir
+from kdumpwrap.batch import saved, workers
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Entry, Log, Problem

@@ -7,7 +7,8 @@ them call back in dispatch.py.
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import callchain, dispatch, machinery, where
+from kdumpwrap import where
+from kdumpwrap.culprit import callchain, dispatch, machinery
 from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
 
 SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked

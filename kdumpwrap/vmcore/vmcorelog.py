@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from kdumpwrap import crashdir, crashfile, debuginfo
+from kdumpwrap import crashdir, debuginfo
+from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model import Crash, Log, Problem

@@ -13,14 +13,15 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
-from kdumpwrap import debuginfo, objects, packages
+from kdumpwrap import debuginfo, packages
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.maker import maker
 from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
-from kdumpwrap.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.alternatives import Site
+from kdumpwrap.symbolize import objects
+from kdumpwrap.symbolize.maker import maker
+from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import Started
 

@@ -5,8 +5,8 @@ from typing import List, Optional
 
 import typer
 
-from kdumpwrap import options, output
-from kdumpwrap.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli import options, output
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 
 
 def resolve(
