@@ -74,10 +74,11 @@ def batch(
     with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
         try:
             for done in outcomes:
-                one = tally.add(done)
-                output.out(_line(done, one, raw=raw, json=json))
-                if site and one and done.analysis:
-                    site.add(done.analysis)
+                with output.uninterrupted():  # or a crash is counted as done and never printed
+                    one = tally.add(done)
+                    output.out(_line(done, one, raw=raw, json=json))
+                    if site and one and done.analysis:
+                        site.add(done.analysis)
                 advance()
         except KeyboardInterrupt:
             interrupted = True

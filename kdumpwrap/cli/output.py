@@ -1,8 +1,10 @@
 """Standard output and standard error: the only place where kdumpwrap writes, and where -v is switched on."""
 
 import os
+import signal
 import sys
-from typing import TYPE_CHECKING, Callable, Iterable, Optional
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional
 
 from kdumpwrap.errors import KdumpwrapError
 
@@ -27,6 +29,19 @@ def out(rendered: str) -> None:
     except OSError as failure:
         give_up()
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C inside is heard at the end, as KeyboardInterrupt: what was begun is said whole."""
+    heard: List[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def give_up() -> None:
