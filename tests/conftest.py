@@ -71,6 +71,16 @@ class RunCli:
         )
 
 
+# Linux lets a program begin with the peak of the process that started it, and a worker of pytest may be a big one:
+# started through this, ru_maxrss is the program's own. The last line of stderr is it, the tools' included, in KiB.
+MEASURED = (
+    sys.executable,
+    "-c",
+    "import resource, subprocess, sys; status = subprocess.call(sys.argv[1:]); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(status)",
+)
+
+
 def environment(changes: Optional[Mapping[str, Optional[str]]] = None) -> Dict[str, str]:
     """A user's environment: nothing set that steers kdumpwrap, its package importable from any directory."""
     steers = ("NM", "OBJDUMP", "ADDR2LINE", "CRASH", "CROSS_COMPILE", "NO_COLOR", "FORCE_COLOR")

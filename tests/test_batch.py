@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Set, Tuple
 
 import pytest
-from conftest import Lab, Result, RunCli, environment
+from conftest import MEASURED, Lab, Result, RunCli, environment
 from crashtree import Kernels, grow, kernels, logs
 
 from kdumpwrap import crashdir, groups
@@ -21,7 +21,7 @@ from kdumpwrap.render import batch
 
 pytestmark = pytest.mark.lab
 
-MEASURED = """
+PEAKS = """
 import atexit, resource, sys
 from kdumpwrap.cli import main
 who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
@@ -242,12 +242,12 @@ def test_memory_is_bounded(server: Server) -> None:
         """Of Python, and of the largest tool; in MiB."""
         where = ["--root", str(server.kernels.root), "--module-dir", str(server.lab.module_dir), str(target)]
         done = subprocess.run(
-            [sys.executable, "-c", MEASURED, command, "--json", *where],
+            [*MEASURED, sys.executable, "-c", PEAKS, command, "--json", *where],
             capture_output=True,
             env=environment(),
             check=True,
         )
-        ours, tools = done.stderr.split()[-2:]
+        ours, tools = done.stderr.splitlines()[-2].split()
         return int(ours) >> 10, int(tools) >> 10
 
     some = [name for name, case in server.cases.items() if case in ("iptunnel", "sysrq")]

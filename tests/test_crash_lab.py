@@ -64,7 +64,7 @@ def whole(run_cli: RunCli, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_crash_and_the_log_tell_the_same(lab: Lab, case: str) -> None:
+def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -> None:
     places = Places(lab.root, None, (lab.module_dir,), ())
     analysis = analyze.analyze(str(lab.crashes[case]), places)
     report = analysis.reports[subject(analysis.reports, analysis.fatal) or 0]
@@ -86,19 +86,19 @@ def test_crash_and_the_log_tell_the_same(lab: Lab, case: str) -> None:
     # a frame at the border of two stacks stands in both of them
     again = [place(frame) for frame in frames if place(frame) in map(place, common)]
     assert list(dict.fromkeys(again)) == list(dict.fromkeys(map(place, common)))
+    # every frame that crash prints is there; frames that it loses (8.0.2 guesses the size of a frame, and may take a
+    # stale address for the caller) are said, and are none that it printed
+    printed = ask(run_cli, lab, lab.crashes[case], ["bt"], "--module-dir", str(lab.module_dir)).outputs["bt"]
+    assert len(re.findall(r"^ *#\d+ |\[exception RIP: (?!unknown)", printed, re.M)) == len(frames)
     # above the first common one the log shows its way to dump_stack(), crash its own into the capture kernel
-    missing = logged[logged.index(common[0]) :][len(common) :]
+    lost = [frame for frame in logged[logged.index(common[0]) :] if frame not in common]
+    assert not [frame for frame in lost if f" {frame.symbol} at " in printed]
+    assert len(common) >= 3
     if case == "iptunnel":
-        # crash 8.0.2 loses the task's frames below its interrupt; what it lost is said
         assert all(frame in common for frame in logged if frame.context == "IRQ")
-        (difference,) = facts.differences
-        assert difference.what == "call trace"
-        assert [words.partition("+")[0] for words in difference.log.split(", ")] == [
-            frame.symbol for frame in logged if frame not in common
-        ]
-    else:
-        assert not missing
-        assert facts.differences == ()
+    assert [(one.what, [word.partition("+")[0] for word in one.log.split(", ")]) for one in facts.differences] == (
+        [("call trace", [frame.symbol for frame in lost])] if lost else []
+    )
 
     doubtful = {place(frame) for frame in report.trace if not frame.certain} - set(map(place, logged))
     assert all(frame.certain != (place(frame) in doubtful) for frame in frames)

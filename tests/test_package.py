@@ -172,7 +172,10 @@ def _works(python: Path) -> bool:
 
 @pytest.fixture(params=["3.9", "newest"])
 def python(request: pytest.FixtureRequest) -> Path:
-    return pythons().get(request.param) or missing(f"Python {request.param}")
+    found = pythons().get(request.param)
+    if found is None:
+        pytest.skip(f"needs Python {request.param}, which Debian 12 does not have")
+    return found
 
 
 # ---------------------------------------------------------------- what they hold
@@ -267,8 +270,8 @@ def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tm
 
 
 def test_the_wheel_works_where_nothing_else_is(dist: Dist, python: Path, tmp_path: Path) -> None:
-    run([python, "-m", "venv", "--without-pip", tmp_path / "venv"])
-    pip(python, "--python", tmp_path / "venv/bin/python", "install", "-q", dist.wheel)
+    run([python, "-m", "venv", tmp_path / "venv"])
+    pip(tmp_path / "venv/bin/python", "install", "-q", dist.wheel)
     works([tmp_path / "venv/bin/kdumpwrap"], None, tmp_path)
     manual = tmp_path / "venv/share/man/man1/kdumpwrap.1"
     assert manual.read_text() == (SHARE / "man/man1/kdumpwrap.1").read_text()
@@ -276,7 +279,8 @@ def test_the_wheel_works_where_nothing_else_is(dist: Dist, python: Path, tmp_pat
 
 def test_the_sdist_works_with_the_oldest_libraries(dist: Dist, oldest: Path, python: Path, tmp_path: Path) -> None:
     place = tmp_path / "installed"
-    pip(python, "install", "-q", "--no-deps", "--target", place, dist.sdist)
+    run([python, "-m", "venv", tmp_path / "pip"])  # a distribution's Python may come without pip
+    pip(tmp_path / "pip/bin/python", "install", "-q", "--no-deps", "--target", place, dist.sdist)
     works([python, "-s", place / "bin/kdumpwrap"], {"PYTHONPATH": f"{place}{os.pathsep}{oldest}"}, tmp_path)
 
 

@@ -37,10 +37,10 @@ def _code(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
     ip = report.ip
     if ip is not None and ip.symbol is not None and exact and not any(_same(ip, frame) for frame in exact):
         yield Difference("instruction pointer", _name(ip), ", ".join(map(_name, exact)))
-    certain = [frame for frame in report.trace if frame.certain]
+    certain = [*([ip] if ip is not None else []), *(frame for frame in report.trace if frame.certain)]
     common = [any(_same(one, frame) for frame in frames) for one in certain]
     if True in common:
-        # what the log has above is the way to its own dump_stack()
+        # what the log has above the first is the way to its own dump_stack()
         outer = range(common.index(True), len(certain))
         missing = [_name(certain[number]) for number in outer if not common[number]]
         if missing:
