@@ -164,8 +164,8 @@ class Lab:
     @property
     def second_vmlinux(self) -> Path:
         """The vmlinux of another build: its directory is named after the release."""
-        found = sorted(self.path.glob("other/*/vmlinux"))
-        return found[0] if found else without_lab(f"{self.path}/other is empty (scripts/crashlab --second-kernel)")
+        found = sorted(self.path.glob("second/root/usr/lib/debug/lib/modules/*/vmlinux"))
+        return found[0] if found else without_lab(f"{self.path}/second is empty (scripts/crashlab --second-kernel)")
 
 
 def lab_path() -> Path:

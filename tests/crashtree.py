@@ -1,10 +1,9 @@
-"""A crash server's tree made from the lab's real logs: other hosts, times, processes, addresses, releases, same bugs.
+"""A crash server's tree made from the real logs of two kernels: other hosts, times, processes, addresses, same bugs.
 
 Used by the tests of batch and by scripts/bench, which runs ``crashtree.py LAB COUNT OUT``.
 """
 
 import fcntl
-import mmap
 import os
 import random
 import re
@@ -12,7 +11,7 @@ import shutil
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence
 
 SIZE = 140_000  # bytes of log, as the host of the manual workflow had
 
@@ -42,44 +41,35 @@ _CHATTER = (
 
 
 class Kernels(NamedTuple):
-    """A tree like a CentOS host's with two kernels of the same code."""
+    """A tree like a CentOS host's with two kernels, and the lab of each."""
 
     root: Path
-    releases: Sequence[str]  # that of the lab's crashes first
+    labs: Sequence[Path]  # each with the crashes of its kernel, the same cases
+    releases: Sequence[str]
 
 
 def kernels(lab: Path) -> Kernels:
-    """The lab's kernel and, in LAB/twin, a copy under another release: in its banner too, as a kernel has it."""
-    release = (lab / "release").read_text().strip()
-    other = re.sub(r"\d(?=-)", lambda digit: str((int(digit[0]) + 1) % 10), release, count=1)
-    twin = lab / "twin"
-    twin.mkdir(exist_ok=True)
-    with (twin / ".lock").open("w") as lock:
+    """The lab's kernel and that of LAB/second as one tree, LAB/both: with the vendor's modules and their debuginfo."""
+    labs = (lab, lab / "second")
+    both = lab / "both"
+    both.mkdir(exist_ok=True)
+    with (both / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run side by side want it once
-        for modules in ("usr/lib/debug/lib/modules", "lib/modules"):
-            (twin / modules / other).mkdir(parents=True, exist_ok=True)
-            if not (twin / modules / release).exists():
-                (twin / modules / release).symlink_to(lab / "root" / modules / release)
-            for file in sorted((twin / modules / release).rglob("ip_tunnel.ko*")):
-                copy = twin / modules / other / file.relative_to(twin / modules / release)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
-        vmlinux = twin / "usr/lib/debug/lib/modules" / release / "vmlinux"
-        copy = vmlinux.parent.parent / other / "vmlinux"
-        if not copy.exists() or copy.stat().st_mtime < vmlinux.stat().st_mtime:
-            _renamed(vmlinux, copy, release.encode(), other.encode())
-    return Kernels(twin, (release, other))
+        for one in labs:
+            for modules in ("usr/lib/debug/lib/modules", "lib/modules"):
+                source, copy = (root / modules / _release(one) for root in (one / "root", both))
+                key = one / "module/xxxwan.debug.ko"
+                linked = copy / "extra/xxxwan.ko.debug"
+                if not (linked.exists() and linked.samefile(key)):
+                    shutil.rmtree(copy, ignore_errors=True)
+                    shutil.copytree(source, copy, copy_function=os.link, symlinks=True)
+                    linked.parent.mkdir(exist_ok=True)
+                    os.link(key, linked)
+    return Kernels(both, labs, tuple(map(_release, labs)))
 
 
-def _renamed(file: Path, copy: Path, name: bytes, other: bytes) -> None:
-    partial = copy.with_suffix(".partial")
-    shutil.copyfile(file, partial)
-    with partial.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as data:
-        at = data.find(name)
-        while at >= 0:
-            data[at : at + len(name)] = other
-            at = data.find(name, at)
-    partial.rename(copy)
+def _release(lab: Path) -> str:
+    return (lab / "release").read_text().strip()
 
 
 def logs(lab: Path) -> Dict[str, Path]:
@@ -89,42 +79,27 @@ def logs(lab: Path) -> Dict[str, Path]:
 
 
 def grow(
-    root: Path,
-    logs: Mapping[str, Path],
-    count: int,
-    releases: Sequence[str],
-    *,
-    hosts: int = 100,
-    size: int = SIZE,
-    seed: int = 1,
+    root: Path, labs: Sequence[Path], count: int, *, hosts: int = 100, size: int = SIZE, seed: int = 1
 ) -> Dict[str, str]:
     """``count`` crash directories in ``root``, each with a vmcore-dmesg.txt; the case of each directory's name.
 
-    The cases of ``logs`` come in turn, each on the ``releases`` in turn; the logs are of the first of these.
+    The cases come in turn, each from the ``labs`` in turn.
     """
     random.seed(seed)
     root.mkdir(parents=True, exist_ok=True)
-    bases = [(case, _Base(path.read_text("utf-8", "replace"), size)) for case, path in logs.items()]
+    bases = [{case: _Base(log.read_text("utf-8", "replace"), size) for case, log in logs(lab).items()} for lab in labs]
+    cases = list(bases[0])
     made: Dict[str, str] = {}
     when = datetime(2024, 1, 1)
     for number in range(count):
-        case, base = bases[number % len(bases)]
-        release = releases[number // len(bases) % len(releases)]
+        case, base = cases[number % len(cases)], bases[number // len(cases) % len(labs)]
         when += timedelta(seconds=random.randint(1, 600))
         host = number % hosts
         name = f"10.{host // 256}.{host % 256}.7-{when:%Y-%m-%d-%H:%M:%S}"
         (root / name).mkdir()
-        (root / name / "vmcore-dmesg.txt").write_text(base.another(releases[0], release))
+        (root / name / "vmcore-dmesg.txt").write_text(base[case].another())
         made[name] = case
     return made
-
-
-def unprivileged() -> Tuple[str, ...]:
-    """What to put before a command so that file modes count for it, even when root runs the tests."""
-    if os.geteuid() != 0:
-        return ()
-    powers = "-dac_override,-dac_read_search"
-    return ("setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}", "--")
 
 
 class _Base:
@@ -144,7 +119,7 @@ class _Base:
             missing -= len(line)
         self._boot = boot + "".join(lines)
 
-    def another(self, release: str, other: str) -> str:
+    def another(self) -> str:
         """The same bug at another time, in another process, on a host where KASLR chose otherwise."""
         later, pid = random.randrange(100_000), random.randrange(300, 99_999)
         image, data, module = (random.randrange(1, 60) << shift for shift in (21, 30, 12))
@@ -153,7 +128,7 @@ class _Base:
         text = _PID.sub(lambda found: str(pid) if int(found[0]) > 1 else found[0], text)
         for addresses, slide in ((_TEXT, image), (_DATA, data), (_MODULE, module)):
             text = addresses.sub(lambda found, slide=slide: _moved(found[0], slide), text)  # type: ignore[misc]
-        return (self._boot + text).replace(release, other)
+        return self._boot + text
 
 
 def _moved(address: str, slide: int) -> str:
@@ -162,4 +137,4 @@ def _moved(address: str, slide: int) -> str:
 
 if __name__ == "__main__":
     LAB, COUNT, OUT = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    grow(OUT, logs(LAB), COUNT, kernels(LAB).releases)
+    grow(OUT, kernels(LAB).labs, COUNT)

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Set, Tuple
 
 import pytest
 from conftest import MEASURED, Lab, Result, RunCli, environment
-from crashtree import Kernels, grow, kernels, logs
+from crashtree import Kernels, grow, kernels
 
 from kdumpwrap import crashdir, groups
 from kdumpwrap.parse import ndjson
@@ -48,14 +48,14 @@ class Server(NamedTuple):
     lab: Lab
 
     def batch(self, run_cli: RunCli, *options: str) -> Result:
-        return run_cli("batch", "--root", self.kernels.root, "--module-dir", self.lab.module_dir, *options, self.path)
+        return run_cli("batch", "--root", self.kernels.root, *options, self.path)
 
 
 @pytest.fixture(scope="module")
 def server(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Server:
     path = tmp_path_factory.mktemp("server") / "crash"
     two = kernels(lab.path)
-    return Server(path, grow(path, logs(lab.path), COUNT, two.releases, hosts=50, size=SMALL), two, lab)
+    return Server(path, grow(path, two.labs, COUNT, hosts=50, size=SMALL), two, lab)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_row_for_each_crash_oldest_first(server: Server, rows: List[List[str]]
 def test_each_answer_is_that_of_analyze_byte_for_byte(server: Server, lines: List[str], run_cli: RunCli) -> None:
     batched = {json.loads(line)["crash"]["path"]: line for line in lines}
     chosen = [*list(batched)[:5], *list(batched)[-5:]]  # of either kernel, of nine bugs
-    where = ("--root", server.kernels.root, "--module-dir", server.lab.module_dir)
+    where = ("--root", server.kernels.root)
     analyzed = run_cli("analyze", "--json", *where, *chosen).stdout.splitlines()
     assert analyzed == [batched[path] for path in chosen]
 
@@ -169,7 +169,7 @@ def test_the_tools_are_asked_once_for_a_kernel_and_not_for_a_crash(
     server: Server, run_cli: RunCli, tmp_path: Path
 ) -> None:
     few = tmp_path / "few"  # each bug once on each kernel
-    grow(few, logs(server.lab.path), 18, server.kernels.releases, size=SMALL)
+    grow(few, server.kernels.labs, 18, size=SMALL)
     smaller = server._replace(path=few).batch(run_cli, "-v")
     larger = server.batch(run_cli, "-v")
     assert Counter(commands(larger.stderr)) == Counter(commands(smaller.stderr))
@@ -218,7 +218,7 @@ def test_nothing_that_fits_is_said(server: Server, run_cli: RunCli, tmp_path: Pa
 
 def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(server: Server, tmp_path: Path) -> None:
     many, out = tmp_path / "many", tmp_path / "out"
-    count = len(grow(many, logs(server.lab.path), 900, server.kernels.releases, size=SMALL))
+    count = len(grow(many, server.kernels.labs, 900, size=SMALL))
     argv = [sys.executable, "-m", "kdumpwrap", "batch", "--raw", "--root", str(tmp_path), str(many)]
     with out.open("wb") as file:
         process = subprocess.Popen(
@@ -240,7 +240,7 @@ def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(server: Server, tmp_p
 def test_memory_is_bounded(server: Server) -> None:
     def peak(command: str, target: Path) -> Tuple[int, int]:
         """Of Python, and of the largest tool; in MiB."""
-        where = ["--root", str(server.kernels.root), "--module-dir", str(server.lab.module_dir), str(target)]
+        where = ["--root", str(server.kernels.root), str(target)]
         done = subprocess.run(
             [*MEASURED, sys.executable, "-c", PEAKS, command, "--json", *where],
             capture_output=True,
@@ -259,7 +259,7 @@ def test_memory_is_bounded(server: Server) -> None:
 
 def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> None:
     few = tmp_path / "few"
-    grow(few, logs(server.lab.path), 9, server.kernels.releases, size=SMALL)
+    grow(few, server.kernels.labs, 9, size=SMALL)
     command = f"{sys.executable} -m kdumpwrap batch --root {tmp_path} {few}"
     shown = subprocess.run(
         ["script", "-qec", f"{command} >{tmp_path}/out", "/dev/null"],

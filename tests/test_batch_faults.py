@@ -8,7 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 import pytest
 from conftest import Lab, Result, RunCli, ToolDir
-from crashtree import grow, logs, unprivileged
+from crashtree import grow
 
 from kdumpwrap import analyze, crashdir
 from kdumpwrap import batch as many
@@ -38,7 +38,7 @@ def when(name: str) -> str:
 @pytest.fixture(scope="module")
 def grown(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grown") / "crash"
-    grow(path, logs(lab.path), COUNT, [lab.release], size=SMALL)
+    grow(path, [lab.path], COUNT, size=SMALL)
     return path
 
 
@@ -64,11 +64,11 @@ def named(result: Result) -> List[str]:
     return [line[len("kdumpwrap: ") :] for line in lines if "no debuginfo for" not in line]
 
 
-def test_unreadable_directories_and_logs(tree: Tree, run_cli: RunCli) -> None:
+def test_unreadable_directories_and_logs(tree: Tree, run_cli: RunCli, powerless: Sequence[str]) -> None:
     closed, log = tree.crash(10), tree.crash(20) / "vmcore-dmesg.txt"
     closed.chmod(0)
     log.chmod(0)
-    result = batch(run_cli, tree, "--raw", prefix=unprivileged())
+    result = batch(run_cli, tree, "--raw", prefix=powerless)
     closed.chmod(0o700)
     assert result.status == 3
     assert done(result) == set(tree.names) - {tree.names[10], tree.names[20]}

@@ -5,11 +5,10 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import pytest
 from conftest import RunCli
-from crashtree import unprivileged
 
 from kdumpwrap import crashdir
 from kdumpwrap.crashdir import crashname, kdumpconf
@@ -181,11 +180,11 @@ def test_a_fifo_in_the_place_of_the_log_is_listed_and_not_waited_for(tmp_path: P
     assert crashdir.release(entry.crash) is None
 
 
-def test_unreadable_directories_are_named(tmp_path: Path, run_cli: RunCli) -> None:
+def test_unreadable_directories_are_named(tmp_path: Path, run_cli: RunCli, powerless: Sequence[str]) -> None:
     put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
     closed = put(tmp_path / "127.0.0.1-2023-12-21-10:51:07", "vmcore-dmesg.txt")
     closed.chmod(0)
-    listed = run_cli("list", "--raw", tmp_path, prefix=unprivileged())
+    listed = run_cli("list", "--raw", tmp_path, prefix=powerless)
     closed.chmod(0o700)
     assert listed.status == 3, listed.stderr
     assert len(listed.stdout.splitlines()) == 1

@@ -6,8 +6,8 @@ from typing import Callable, Dict, Tuple
 
 import pytest
 
+from kdumpwrap.tools.memory import ADDRESS_SPACE, RESIDENT, Limit, available, unused
 from kdumpwrap.vmcore import memory
-from kdumpwrap.vmcore.memory import ADDRESS_SPACE, RESIDENT, Limit
 
 MB = 1 << 20
 VMLINUX = 587_352_384  # bytes, of the measurements
@@ -30,16 +30,16 @@ def host(path: Path, files: Dict[str, str]) -> Tuple[Path, Path, Path]:
 
 def test_memory_of_the_machine_counts_swap(tmp_path: Path) -> None:
     text = "MemTotal:        2048000 kB\nMemAvailable:     409600 kB\nSwapTotal: 1 kB\nSwapFree:         102400 kB\n"
-    found = memory.available(*host(tmp_path, {"meminfo": text}), rlimits())
+    found = available(*host(tmp_path, {"meminfo": text}), rlimits())
     assert found == (Limit(500 * MB, "free memory and swap", RESIDENT),)
 
 
 def test_a_kernel_without_memavailable_limits_nothing(tmp_path: Path) -> None:
-    assert memory.available(*host(tmp_path, {"meminfo": "MemFree: 12 kB\n"}), rlimits()) == ()
+    assert available(*host(tmp_path, {"meminfo": "MemFree: 12 kB\n"}), rlimits()) == ()
 
 
 def test_ulimits(tmp_path: Path) -> None:
-    found = memory.available(*host(tmp_path, {}), rlimits(AS=300 * MB, DATA=200 * MB))
+    found = available(*host(tmp_path, {}), rlimits(AS=300 * MB, DATA=200 * MB))
     assert found == (Limit(300 * MB, "ulimit -v", ADDRESS_SPACE), Limit(200 * MB, "ulimit -d", RESIDENT))
 
 
@@ -55,11 +55,24 @@ def test_cgroup_v2_what_is_left_of_the_tightest_above_us(tmp_path: Path) -> None
         "sys/user.slice/session.scope/memory.high": f"{900 * MB}\n",
         "sys/user.slice/session.scope/memory.current": f"{100 * MB}\n",
     }
-    found = memory.available(*host(tmp_path, files), rlimits())
+    found = available(*host(tmp_path, files), rlimits())
     assert found == (
         Limit(400 * MB, "cgroup memory.max", RESIDENT),  # the cache of files is given back when needed
         Limit(800 * MB, "cgroup memory.high", RESIDENT),
     )
+
+
+def test_what_can_be_taken_without_swapping(tmp_path: Path) -> None:
+    text = "MemTotal:        2048000 kB\nMemAvailable:     409600 kB\nSwapFree:         1024000 kB\n"
+    assert unused(*host(tmp_path, {"meminfo": text})) == 400 * MB
+    group = {
+        "cgroup": "0::/small\n",
+        "sys/cgroup.controllers": "memory\n",
+        "sys/small/memory.max": f"{300 * MB}\n",
+        "sys/small/memory.current": f"{MB}\n",
+    }
+    assert unused(*host(tmp_path, group)) == 299 * MB
+    assert unused(tmp_path / "none", tmp_path / "none", tmp_path / "none") > 1 << 40
 
 
 def test_cgroup_v1_beside_an_empty_v2(tmp_path: Path) -> None:
@@ -72,7 +85,7 @@ def test_cgroup_v1_beside_an_empty_v2(tmp_path: Path) -> None:
         "sys/memory/memory.usage_in_bytes": "1\n",
         "sys/unified/cgroup.controllers": "\n",
     }
-    found = memory.available(*host(tmp_path, files), rlimits())
+    found = available(*host(tmp_path, files), rlimits())
     assert found == (Limit(312 * MB, "cgroup memory.limit_in_bytes", RESIDENT),)
 
 
@@ -83,7 +96,7 @@ def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path: Path) -> Non
         "sys/memory.max": f"{256 * MB}\n",
         "sys/memory.current": f"{300 * MB}\n",
     }
-    found = memory.available(*host(tmp_path, files), rlimits())
+    found = available(*host(tmp_path, files), rlimits())
     assert found == (Limit(0, "cgroup memory.max", RESIDENT),)  # over the limit already: nothing, not less
 
 
@@ -92,7 +105,7 @@ def test_what_no_kernel_writes_limits_nothing(tmp_path: Path, text: str) -> None
     files = {"cgroup": "0::/\n", "sys/cgroup.controllers": "memory\n", "sys/memory.current": "1\n"}
     paths = host(tmp_path, files)
     (tmp_path / "sys/memory.max").write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert memory.available(*paths, rlimits()) == ()
+    assert available(*paths, rlimits()) == ()
 
 
 @pytest.mark.parametrize(("megabytes", "hopeless"), [(300, True), (400, True), (450, True), (500, False), (600, False)])

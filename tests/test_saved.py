@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 import pytest
 from conftest import Result, RunCli, environment
-from crashtree import unprivileged
 
 from kdumpwrap import __version__, example
 
@@ -186,9 +185,11 @@ def test_nothing_is_saved_through_a_linked_directory(host: Host, save: Callable[
     assert result.stdout.startswith("1 bug in 3 crashes")
 
 
-def test_a_directory_that_cannot_be_written_to(host: Host, save: Callable[..., Result]) -> None:
+def test_a_directory_that_cannot_be_written_to(
+    host: Host, save: Callable[..., Result], powerless: Sequence[str]
+) -> None:
     host.crashes[0].chmod(0o555)
-    result = save(host, "--raw", prefix=unprivileged())
+    result = save(host, "--raw", prefix=powerless)
     host.crashes[0].chmod(0o755)
     assert result.status == 3
     assert len(result.stdout.splitlines()) == 3

@@ -13,6 +13,7 @@ from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.doctor.host import Denied
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.model import Check, Entry, Step
+from kdumpwrap.tools.memory import RESIDENT, Limit, available
 from kdumpwrap.vmcore import memory
 
 _SIDE = "analysis"
@@ -176,11 +177,11 @@ def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     found = [path for path in (_vmlinux(facts, release) for release in kernels(facts, crashes)) if path]
     size = max((path.stat().st_size for path in found), default=0)
     if facts.host.live:
-        limits = memory.available()
+        limits = available()
     else:
         there = fact.meminfo(facts.host)
         room = there.get("MemAvailable", 0) + there.get("SwapFree", 0)
-        limits = (memory.Limit(room, "free memory and swap", memory.RESIDENT),) if room else ()
+        limits = (Limit(room, "free memory and swap", RESIDENT),) if room else ()
     if not size or not limits:
         return
     short = memory.lacking(size, limits)

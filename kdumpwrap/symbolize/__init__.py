@@ -22,7 +22,7 @@ from kdumpwrap.parse.alternatives import Site
 from kdumpwrap.symbolize import objects
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
-from kdumpwrap.tools import binutils
+from kdumpwrap.tools import binutils, memory
 from kdumpwrap.tools.run import Started
 
 _T = TypeVar("_T")
@@ -61,7 +61,7 @@ class Symbolizer:
         self._asked: Set[Place] = set()
         self._located: Dict[Place, Tuple[Location, ...]] = {}
         self._lock = threading.Lock()
-        self._tight = memory_available() < _TIGHT
+        self._tight = memory.unused() < _TIGHT
         self._pool = ThreadPoolExecutor(max_workers=1 if self._tight else 4)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
@@ -304,15 +304,6 @@ class Symbolizer:
     def _problem(self, key: Optional[str], problem: Problem) -> None:
         with self._lock:
             self._problems.setdefault(key, []).append(problem)
-
-
-def memory_available() -> int:
-    """MemAvailable of /proc/meminfo in bytes; a large number where that cannot be read."""
-    try:
-        text = Path("/proc/meminfo").read_text("ascii", "replace")
-        return int(text.partition("MemAvailable:")[2].split()[0]) << 10
-    except (OSError, ValueError, IndexError):
-        return 1 << 40
 
 
 def _fits(symbol: Symbol, frame: Frame) -> bool:

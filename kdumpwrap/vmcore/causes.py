@@ -9,9 +9,10 @@ from kdumpwrap.model import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools import crash_program
+from kdumpwrap.tools.memory import ADDRESS_SPACE, RESIDENT, Limit
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
-from kdumpwrap.vmcore.memory import FULL, MINIMAL, Limit
+from kdumpwrap.vmcore.memory import FULL, MINIMAL
 
 _BLOCK = 1 << 20
 
@@ -109,10 +110,10 @@ def wanted(release: Optional[str]) -> Optional[str]:
 
 def _memory(size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
-    kind = limit.kind if limit else memory.RESIDENT
+    kind = limit.kind if limit else RESIDENT
     need = FULL[kind].work * size
     have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
-    what = "address space" if kind == memory.ADDRESS_SPACE else "memory"
+    what = "address space" if kind == ADDRESS_SPACE else "memory"
     least = MINIMAL[kind].work * size
     message = (
         f"not enough memory for crash: with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(need)} of "

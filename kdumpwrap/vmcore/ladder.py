@@ -12,11 +12,11 @@ from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.crash import CrashDied, CrashSession, End, plain_path
+from kdumpwrap.tools.memory import Limit, available
 from kdumpwrap.vmcore import causes, deaths, memory
 from kdumpwrap.vmcore.answers import Answers, incomplete
 from kdumpwrap.vmcore.causes import WORDS
 from kdumpwrap.vmcore.files import ModuleFile, Subject
-from kdumpwrap.vmcore.memory import Limit
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, reached, rung
 from kdumpwrap.vmcore.workplace import Workplace
 from kdumpwrap.vmcore_facts import Answer
@@ -58,7 +58,7 @@ class Ladder:
         limits: Optional[Tuple[Limit, ...]] = None,
         progress: Callable[[str], object] = lambda words: None,
     ) -> None:
-        """``modules`` finds the debug information of modules by name; ``limits`` are those of memory.available().
+        """``modules`` finds the debug information of modules by name; ``limits`` are those of tools.memory.available().
 
         ``progress`` gets a few words whenever something that takes seconds begins.
         """
@@ -71,7 +71,7 @@ class Ladder:
         self.vmlinux = plain_path(subject.vmlinux, place.own)
         self.vmcore = plain_path(subject.vmcore, place.own)
         self.size = subject.vmlinux.stat().st_size
-        self.limits = memory.available() if limits is None else limits
+        self.limits = available() if limits is None else limits
         self._tight = memory.tight(self.size, self.limits) is not None
         self._failures: List[Failure] = []
         self._refused: Dict[str, str] = {}  # modules that crash did not take, with its words
