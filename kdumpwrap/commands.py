@@ -8,10 +8,11 @@ from kdumpwrap.model import Analysis, Frame
 from kdumpwrap.render.summary import chosen
 from kdumpwrap.symbolize.objects import lookup
 
-# "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked: gone when the page is read
-_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?=/)")
+# "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked, "/tmp/kdumpwrap-crash-a1b2c3d4/own/": gone when the page is
+# read
+_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?:/own)?(?=/)")
 # "printf '%s\n' 0xffffffff818a7103 0x35 | addr2line -a -i -f -e /usr/lib/debug/…/vmlinux"
-_FED = re.compile(r"(?P<head>printf '%s\\n' )(?P<words>[^|']*)(?P<tail> \| .*)")
+_FED = re.compile(r"(?P<head>printf '%s\\n' )(?P<words>0x[0-9a-fx ]*)(?P<tail> \| .*)")
 # "objdump -d --start-address=0x30 --stop-address=0x50 …"
 _WINDOW = re.compile(r" -d .*--start-address=(?P<start>0x[0-9a-f]+) --stop-address=(?P<stop>0x[0-9a-f]+)")
 
@@ -19,9 +20,23 @@ _Wanted = Dict[Optional[str], Set[int]]  # by module, None for the vmlinux: the 
 
 
 def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
-    """``commands`` as they can be run again: private directories that are gone by now have another in their place."""
-    again = [_PRIVATE.sub("$T", command) for command in commands]
-    return ("T=$(mktemp -d)", *again) if again != [*commands] else tuple(commands)
+    """``commands`` as they can be run again: private directories that are gone by now have another in their place.
+
+    What was run twice stands there once.
+    """
+    again = [*map(_elsewhere, commands)]
+    first = ("T=$(mktemp -d)",) if again != [*commands] else ()
+    return (*first, *dict.fromkeys(again))
+
+
+def _elsewhere(command: str) -> str:
+    """``command`` with ``$T`` for a private directory, also where that stands in single quotes."""
+
+    def other(match: "re.Match[str]") -> str:
+        quoted = command.count("'", 0, match.start()) % 2
+        return "'\"$T\"'" if quoted else "$T"
+
+    return _PRIVATE.sub(other, command)
 
 
 def concerning(analysis: Analysis, history: Sequence[str]) -> Tuple[str, ...]:

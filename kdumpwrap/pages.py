@@ -5,13 +5,14 @@ import stat
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Deque, Dict, Iterator, List, Sequence, Tuple
+from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.commands import concerning, pasteable
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Problem, Report, Signature
 from kdumpwrap.render import html, summary
+from kdumpwrap.vmcore_facts import VmcoreFacts
 
 BEFORE, AFTER = 12, 4  # lines of the log shown round a report
 MOST = 400  # lines shown at all; a longer report loses its middle
@@ -20,9 +21,9 @@ _TAIL = 60  # of these at the end
 LogLines = Tuple[Tuple[int, str], ...]
 
 
-def crash(analysis: Analysis, commands: Sequence[str] = ()) -> str:
+def crash(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[VmcoreFacts] = None) -> str:
     """The page of one crash, the log round its report read again from the file that it came from."""
-    return html.page(analysis, log(analysis), pasteable(commands))
+    return html.page(analysis, log(analysis, facts), pasteable(commands), facts=facts)
 
 
 class Site:
@@ -74,9 +75,15 @@ def _told(analysis: Analysis) -> Tuple[bool, int, str]:
     return bool(report and report.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
-def log(analysis: Analysis) -> LogLines:
-    """The lines round the report that the page is about, numbered from 1; none where the log cannot be read again."""
+def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> LogLines:
+    """The lines round the report that the page is about, numbered from 1; none where the log cannot be read again.
+
+    Of a vmcore that has no log beside it, crash's answer to ``log`` serves, if there is one.
+    """
     report, path = summary.chosen(analysis), analysis.crash.dmesg
+    if report is not None and path is None and facts is not None and facts.log is not None:
+        found = _around(report, iter([facts.log.encode("utf-8", "replace")]))
+        return found if any(number == report.line and report.headline in text for number, text in found) else ()
     if report is None or path is None or path == "-":
         return ()
     try:

@@ -192,7 +192,7 @@ def test_a_page_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
 
 def test_a_log_without_a_report_has_a_page_that_says_so() -> None:
     analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", "type this"),))
-    assert "No report of a crash in /x no report here type this" in page(analysis).words
+    assert "No report of a crash in /x What is missing no report here type this" in page(analysis).words
 
 
 def test_a_crash_that_brought_nothing_down() -> None:

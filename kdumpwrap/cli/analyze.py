@@ -101,7 +101,7 @@ def _each(
         facts = ask(analysis) if ask is not None else None
         whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
         if html is not None:
-            whole &= _page(analysis, html)
+            whole &= _page(analysis, facts, html)
         if html != "-":
             _show(analysis, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
@@ -120,7 +120,7 @@ def _show(
         from kdumpwrap.render import markdown as markdown_renderer
         from kdumpwrap.tools import run
 
-        output.out(markdown_renderer.render(analysis, commands.pasteable(run.history())))
+        output.out(markdown_renderer.render(analysis, commands.pasteable(run.history()), facts))
     elif json:
         from kdumpwrap.render import json as renderer
 
@@ -137,12 +137,12 @@ def _show(
         output.out("" if facts is None else "\n" + vmcore.text(facts, output.style()))
 
 
-def _page(analysis: "Analysis", html: str) -> bool:
+def _page(analysis: "Analysis", facts: "Optional[VmcoreFacts]", html: str) -> bool:
     """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
     from kdumpwrap import pages
     from kdumpwrap.tools import run
 
-    page = pages.crash(analysis, run.history())
+    page = pages.crash(analysis, run.history(), facts)
     if html == "-":
         output.out(page)
         return True

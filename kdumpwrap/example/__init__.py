@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Optional
 
+from kdumpwrap.tools.run import note
+
 _unpacked: Optional["tempfile.TemporaryDirectory[str]"] = None  # removed when the interpreter ends
 
 
@@ -20,6 +22,7 @@ def root() -> Path:
     if _unpacked is None:
         _unpacked = tempfile.TemporaryDirectory(prefix="kdumpwrap-example-")
         archive = next(parent for parent in here.parents if parent.is_file())
+        note(["python3", "-m", "zipfile", "-e", str(archive), f"{_unpacked.name}/"])
         inside = f"{here.relative_to(archive)}/"
         with zipfile.ZipFile(archive) as file:
             file.extractall(_unpacked.name, [name for name in file.namelist() if name.startswith(inside)])

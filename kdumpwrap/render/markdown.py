@@ -4,34 +4,44 @@ import re
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.model import Analysis, Frame, Location, Problem, Report
-from kdumpwrap.render import summary
+from kdumpwrap.render import summary, vmcore
 from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import clean, name, place
+from kdumpwrap.vmcore_facts import Backtrace, VmcoreFacts
 from kdumpwrap.where import telling
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut
 _COMMAND = 1000  # of a command: a cut one cannot be pasted
 _FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS = 12, 3, 1, 5, 3
+_LEAST = 5  # frames of the trace that facts of the vmcore do not drive out
+_TASK = 4  # frames by which a task on a CPU is told
 
 # what Markdown, the HTML that may stand in it, or a forge (@name, #12) could take for markup
 _MARKUP = re.compile(r"([\\`*\[\]<|~&@#]|(?<!\w)_|_(?!\w))")
 _START = re.compile(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
 
 
-def render(analysis: Analysis, commands: Sequence[str] = ()) -> str:
-    """The answer, the evidence in short, how sure it is, and as many of the ``commands`` run as there is room for."""
+def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[VmcoreFacts] = None) -> str:
+    """The answer, the evidence in short, how sure it is, and as many of the ``commands`` run as there is room for.
+
+    ``facts`` is what only the vmcore knows, where crash(8) was asked.
+    """
     report = summary.chosen(analysis)
+    problems = (*analysis.problems, *(facts.problems if facts is not None else ()))
+    known = [*_vmcore(facts)] if facts is not None else []
     if report is None:
-        lines = [f"## No report of a crash in {code(analysis.crash.path)}", "", *_problems(analysis.problems)]
-        return _joined(lines)
+        lines = [f"## No report of a crash in {code(analysis.crash.path)}", "", *_problems(problems)]
+        return _joined([*lines, *_section(known, LINES)])
     lines = [f"## {words(summary.title(report))}", "", words(summary.sentence(analysis, report)), ""]
     lines += _facts(analysis, report)
     lines += ["", *(f"* {words(one)}" for one in report.explanation[:_SENTENCES])] if report.explanation else []
     listing = _listing(report)
-    tail = [*_sure(analysis, report), *_problems(analysis.problems)]
-    lines += _trace(report, min(_FRAMES, LINES - len(lines) - len(listing) - len(tail) - 8))
-    lines += [*listing, "", *tail]
+    tail = [*_sure(analysis, report), *_problems(problems)]
+    room = LINES - len(lines) - len(listing) - len(tail) - 8
+    section = _section(known, room - _LEAST)
+    lines += _trace(report, min(_FRAMES, room - len(section)))
+    lines += [*listing, *section, "", *tail]
     room = LINES - len(lines) - 5
     if commands and room > 0:
         lines += ["", "Found with:", "", *_block(commands[-room:], _COMMAND)]
@@ -106,6 +116,36 @@ def _listing(report: Report) -> List[str]:
             row = report.disassembly[index]
             lines.append(f"{'=>' if index == fault else '  '} {row.address:x}  {clean(row.text)}")
     return ["", *_block(lines)] if lines else []
+
+
+def _section(known: Sequence[str], room: int) -> List[str]:
+    """What the vmcore knows, the first of it where there is no room for all."""
+    return ["", "From the vmcore:", "", *known[: max(room - 3, 3)]] if known else []
+
+
+def _vmcore(facts: VmcoreFacts) -> Iterator[str]:
+    """A line for each fact, what is likeliest to matter first."""
+    for one in facts.differences:
+        yield f"* log and crash differ, {words(one.what)}: log {code(one.log) or '-'}, crash {code(one.crash) or '-'}"
+    told = [*vmcore.in_words(facts)]
+    yield from (_said(*one) for one in told if one[0] in ("address", "blocked"))
+    if facts.panic_task is not None:
+        yield _on_cpu("panic task", facts.panic_task)
+    yield from (_said(*one) for one in told if one[0] not in ("address", "blocked", "task"))
+    for task in facts.other_cpus:
+        yield _on_cpu(f"CPU {task.cpu}" if task.cpu is not None else "another CPU", task)
+
+
+def _said(label: str, text: str) -> str:
+    return f"* {label}: {code(text)}"
+
+
+def _on_cpu(label: str, task: Backtrace) -> str:
+    """The task, and the innermost of what it did: from the exception on, where there was one."""
+    frames = [row.frame for row in task.frames if row.frame.certain]
+    start = next((number for number, frame in enumerate(frames) if frame.exact), 0)
+    chain = " < ".join(name(frame) for frame in frames[start : start + _TASK])
+    return f"* {label}: {code(f'{task.comm}, pid {task.pid}')}{f' in {code(chain)}' if chain else ''}"
 
 
 def _sure(analysis: Analysis, report: Report) -> Iterator[str]:

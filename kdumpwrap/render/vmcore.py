@@ -13,7 +13,8 @@ _WIDTH = 56
 
 def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
     """The section that follows the log's report."""
-    lines = [f"{style.bold}From the vmcore{style.reset} (crash, {facts.rung})", *_facts(facts)]
+    lines = [f"{style.bold}From the vmcore{style.reset} (crash, {facts.rung})"]
+    lines += [f"   {label:9} {words}" for label, words in in_words(facts)]
     for difference in facts.differences:
         lines += [
             "",
@@ -76,13 +77,14 @@ def raw(facts: VmcoreFacts) -> str:
 # ---------------------------------------------------------------- for people
 
 
-def _facts(facts: VmcoreFacts) -> Iterator[str]:
+def in_words(facts: VmcoreFacts) -> Iterator[Tuple[str, str]]:
+    """What there is beside backtraces, a label and a line each: ("memory", "total 309.8 MB, free 279 MB (90%)")."""
     if facts.system is not None:
         yield from _system(facts.system)
     if facts.panic_task is not None:
         task = facts.panic_task
         cpu = f", cpu {task.cpu}" if task.cpu is not None else ""
-        yield _fact("task", f"{clean(task.comm)}, pid {task.pid}{cpu}, task_struct {task.task:#x}")
+        yield ("task", f"{clean(task.comm)}, pid {task.pid}{cpu}, task_struct {task.task:#x}")
     sizes = {row.name: row for row in facts.memory}
     words = [
         f"{label} {clean(sizes[key].size)}" + (f" ({sizes[key].percentage}%)" if sizes[key].percentage else "")
@@ -92,18 +94,18 @@ def _facts(facts: VmcoreFacts) -> Iterator[str]:
     if sizes.get("TOTAL SWAP") and sizes["TOTAL SWAP"].pages:
         words.append(f"swap {clean(sizes['TOTAL SWAP'].size)}, {sizes['SWAP USED'].percentage or 0}% of it used")
     if words:
-        yield _fact("memory", ", ".join(words))
+        yield ("memory", ", ".join(words))
     if facts.modules:
-        yield _fact("tainting", ", ".join(f"{clean(one.name)} ({clean(one.flags)})" for one in facts.modules))
+        yield ("tainting", ", ".join(f"{clean(one.name)} ({clean(one.flags)})" for one in facts.modules))
     if facts.slab is not None:
-        yield _fact("address", _in_slab(facts.slab))
+        yield ("address", _in_slab(facts.slab))
     for blocked in facts.blocked:
-        yield _fact("blocked", _blocked(blocked))
+        yield ("blocked", _blocked(blocked))
     if facts.log is not None:
-        yield _fact("log", f"{facts.log.count(chr(10))} lines: kdumpwrap crash CRASH -c log")
+        yield ("log", f"{facts.log.count(chr(10))} lines: kdumpwrap crash CRASH -c log")
 
 
-def _system(system: System) -> Iterator[str]:
+def _system(system: System) -> Iterator[Tuple[str, str]]:
     words = [
         clean(system.nodename),
         f"up {clean(system.uptime)}" if system.uptime else "",
@@ -112,9 +114,9 @@ def _system(system: System) -> Iterator[str]:
         f"{system.tasks} tasks" if system.tasks is not None else "",
         clean(system.date),
     ]
-    yield _fact("system", ", ".join(word for word in words if word))
+    yield ("system", ", ".join(word for word in words if word))
     if system.panic:
-        yield _fact("panic", clean(system.panic))
+        yield ("panic", clean(system.panic))
 
 
 def _in_slab(slab: SlabObject) -> str:
@@ -157,17 +159,18 @@ def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
 
 
 def _word(row: BacktraceFrame, known: bool, style: Style) -> str:
-    """What crash says about the line, unless it is in the inline chain anyway."""
+    said = own_word(row)
+    return f"{style.reset}{'  ' if known else ''}{style.faint}crash: {said}" if said else ""
+
+
+def own_word(row: BacktraceFrame) -> str:
+    """What crash says about the line, ``net/core/dev.c:6697``; empty where the inline chain has it anyway."""
     if row.file is None:
         return ""
     said = short(row.file), row.line
     if any(one.file is not None and (short(one.file), one.line) == said for one in row.frame.locations):
         return ""
-    return f"{style.reset}{'  ' if known else ''}{style.faint}crash: {clean(said[0])}:{row.line}"
-
-
-def _fact(label: str, words: str) -> str:
-    return f"   {label:9} {words}"
+    return f"{clean(said[0])}:{row.line}"
 
 
 # ---------------------------------------------------------------- for programs

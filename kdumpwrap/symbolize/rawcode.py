@@ -8,7 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.errors import ToolFailed
 from kdumpwrap.model import Code, Frame, Instruction
 from kdumpwrap.parse import objdump as parser
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import run, wrote
 
 _TIMEOUT = 20.0  # seconds; objdump needs 3 ms for 64 bytes
 _REACH = 4096  # bytes decoded on either side of the trap: "code_bytes=" on the kernel's command line goes to 8192
@@ -168,6 +168,7 @@ def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruct
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
         path = Path(directory, "code")
         path.write_bytes(blob)
+        wrote(path, blob)
         argv = [objdump, "-D", "-z", "-b", "binary", *machine.options, str(path)]
         output = run(argv, timeout=_TIMEOUT, package="binutils")
     rows = parser.parse(output.text, little_endian_words="-EB" not in machine.options)

@@ -91,7 +91,10 @@ class CrashSession:
         """
         # -s: no banner, no pager. Both files are named: with one, crash opens the memory of the running kernel
         argv = [executable(tool), "-s", "--no_crashrc", *options, *map(str, files)]
-        run.note(argv)
+        self._noted = run.note(argv)
+        self._command = self._noted[0]
+        self._asked: List[str] = []
+        self._noted[0] += "" if interactive else " </dev/null"
         rows, columns = _window() if interactive else (24, 80)
         try:
             self._child: pexpect.spawn[bytes] = pexpect.spawn(
@@ -130,6 +133,8 @@ class CrashSession:
         prompt would prove nothing, since any log may hold one. What takes longer than ``timeout`` seconds is
         interrupted as Ctrl-C does, and killed when that does not help.
         """
+        self._asked.append(command)
+        self._noted[0] = run.fed(self._command, self._asked)
         start = time.monotonic()
         self._type(command)
         sentinel = self._sentinel()

@@ -1,5 +1,6 @@
 """The one place where a process is started and waited for (crash(8), which wants a terminal, has its own)."""
 
+import base64
 import contextlib
 import os
 import shlex
@@ -172,9 +173,19 @@ def note(argv: Sequence[str], source: Optional[Path] = None, sink: Optional[Path
 
 
 def _fed(entry: List[str], stdin: bytes) -> None:
-    """Have the history say what a command was fed with: ``printf '%s\\n' 0x1 0x2 | addr2line …``."""
+    """Have the history say what a command was fed with."""
     if stdin and stdin.isascii():
-        entry[0] = f"printf '%s\\n' {shlex.join(stdin.decode().splitlines())} | {entry[0]}"
+        entry[0] = fed(entry[0], stdin.decode().splitlines())
+
+
+def fed(command: str, lines: Sequence[str]) -> str:
+    """``printf '%s\\n' 0x1 0x2 | addr2line …``."""
+    return f"printf '%s\\n' {shlex.join(lines)} | {command}"
+
+
+def wrote(path: Path, data: bytes) -> None:
+    """Have the history say how to make a file of ours that a command reads."""
+    _history.append([f"echo {base64.b64encode(data).decode()} | base64 -d >{shlex.quote(str(path))}"])
 
 
 def watch(watcher: Callable[[str], object]) -> None:

@@ -1,7 +1,9 @@
 """Where crash and the log tell one crash differently (pure)."""
 
+from itertools import dropwhile
 from typing import Iterator, List, Optional, Set, Tuple
 
+from kdumpwrap.culprit import callchain
 from kdumpwrap.model import Analysis, Frame, Report
 from kdumpwrap.vmcore_facts import Difference, VmcoreFacts
 
@@ -37,10 +39,11 @@ def _code(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
     ip = report.ip
     if ip is not None and ip.symbol is not None and exact and not any(_same(ip, frame) for frame in exact):
         yield Difference("instruction pointer", _name(ip), ", ".join(map(_name, exact)))
-    certain = [*([ip] if ip is not None else []), *(frame for frame in report.trace if frame.certain)]
+    # a trace may begin with the log's way to its own dump_stack(), which crash does not see
+    trace = dropwhile(callchain.reports, (frame for frame in report.trace if frame.certain))
+    certain = [*([ip] if ip is not None else []), *trace]
     common = [any(_same(one, frame) for frame in frames) for one in certain]
     if True in common:
-        # what the log has above the first is the way to its own dump_stack()
         outer = range(common.index(True), len(certain))
         missing = [_name(certain[number]) for number in outer if not common[number]]
         if missing:

@@ -1,13 +1,14 @@
 """The page of one crash: the answer first, the evidence under it."""
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.explain.traps import asked_for
 from kdumpwrap.model import Analysis, Location, Report
 from kdumpwrap.render import summary
-from kdumpwrap.render.html import code, evidence, frames
+from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
 from kdumpwrap.render.summary import where
+from kdumpwrap.vmcore_facts import VmcoreFacts
 
 CASES = 2000  # crashes of one bug that its page lists
 
@@ -26,55 +27,57 @@ def page(
     log: evidence.LogLines = (),
     commands: Sequence[str] = (),
     cases: Sequence[Case] = (),
+    facts: Optional[VmcoreFacts] = None,
 ) -> str:
     """One crash as a whole HTML document.
 
     ``log``: the lines of the log round the report; ``commands``: those that were run; ``cases``: in a batch, every
-    crash that is this bug, the page's own among them.
+    crash that is this bug, the page's own among them; ``facts``: what only the vmcore knows.
     """
     report = summary.chosen(analysis)
+    problems = evidence.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
     if report is None:
-        body = f"<main>{_nothing(analysis)}</main>"
-        return document(f"{analysis.crash.path}: no report", body, "page.js")
+        return document(f"{analysis.crash.path}: no report", _nothing(analysis, facts, problems, commands), "page.js")
     sections = [
         ("why", "Why", _why(report)),
         ("trace", "The way there", frames.trace(report) if report.ip or report.trace else ""),
         ("code", "Source and instructions", code.code(report)),
         ("registers", "Registers", code.registers(report)),
-        ("log", "The log", evidence.log(report, log, analysis.crash.dmesg or "")),
+        ("log", "The log", evidence.log(report, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
+        ("vmcore", "The vmcore", vmcore.section(facts, report) if facts is not None else ""),
         ("crash", "The crash", _facts(analysis, report)),
         ("reports", "All reports in this log", _reports(analysis)),
         ("same", "The same bug", _cases(cases)),
         ("sure", "How sure is this", evidence.sure(analysis, report)),
         ("commands", "How it was found", evidence.commands(commands)),
-        ("missing", "What is missing", evidence.problems(analysis)),
+        ("missing", "What is missing", problems),
     ]
     filled = [section for section in sections if section[2]]
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in filled)
-    body = "".join(_section(*section, report=report) for section in filled)
+    body = "".join(_section(*section, _tools(section[0], report, facts)) for section in filled)
     head = f'{_header(analysis, report)}<nav aria-label="Sections">{links}</nav>'
     return document(summary.title(report), f"{head}<main>{body}</main>", "page.js")
 
 
-def _section(anchor: str, title: str, content: str, report: Report) -> str:
-    aside = ""
-    if anchor == "trace":
-        aside = _trace_tools(report)
-    elif anchor == "code" and report.disassembly:
-        aside = '<div class="tools" hidden><button type="button" id="bytes" aria-pressed="false">Bytes</button></div>'
-    elif anchor == "commands":
+def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, str]] = ()) -> str:
+    if anchor == "commands":
         content = f'<p class="note">Every command that was run, in order, to paste in a shell.</p>{content}'
+    buttons = "".join(f'<button type="button" id="{one}" aria-pressed="false">{words}</button>' for one, words in tools)
+    aside = f'<div class="tools" hidden>{buttons}</div>' if buttons else ""
     return f'<section id="{anchor}"><header><h2>{title}</h2>{aside}</header>{content}</section>'
 
 
-def _trace_tools(report: Report) -> str:
+def _tools(anchor: str, report: Report, facts: Optional[VmcoreFacts]) -> Iterator[Tuple[str, str]]:
+    """The buttons of a section: what page.js knows them by, and what stands on them."""
     every = (*((report.ip,) if report.ip else ()), *report.trace)
-    buttons = []
-    if any(len(frame.locations) > 1 for frame in every):
-        buttons.append('<button type="button" id="unfold" aria-pressed="false">Unfold inlined</button>')
-    if any(not frame.certain for frame in every):
-        buttons.append('<button type="button" id="unsure" aria-pressed="false">Hide uncertain</button>')
-    return f'<div class="tools" hidden>{"".join(buttons)}</div>' if buttons else ""
+    if anchor == "trace" and any(len(frame.locations) > 1 for frame in every):
+        yield "unfold", "Unfold inlined"
+    if anchor == "trace" and any(not frame.certain for frame in every):
+        yield "unsure", "Hide uncertain"
+    if anchor == "code" and report.disassembly:
+        yield "bytes", "Bytes"
+    if anchor == "vmcore" and facts is not None and vmcore.folds(facts):
+        yield "unfold-vmcore", "Unfold inlined"
 
 
 def _header(analysis: Analysis, report: Report) -> str:
@@ -234,8 +237,15 @@ def _cases(cases: Sequence[Case]) -> str:
     return f'<p><a href="index.html">All bugs</a></p><details><summary>{many}</summary>{table}{more}</details>'
 
 
-def _nothing(analysis: Analysis) -> str:
-    return f"<h1>No report of a crash in {esc(analysis.crash.path)}</h1>{evidence.problems(analysis)}"
+def _nothing(analysis: Analysis, facts: Optional[VmcoreFacts], problems: str, commands: Sequence[str]) -> str:
+    """The page of a log that holds no report; the vmcore may know more."""
+    head = f'<header class="top"><h1>No report of a crash in {esc(analysis.crash.path)}</h1></header>'
+    sections = [
+        ("missing", "What is missing", problems),
+        ("vmcore", "The vmcore", vmcore.section(facts, None) if facts is not None else ""),
+        ("commands", "How it was found", evidence.commands(commands)),
+    ]
+    return f"{head}<main>{''.join(_section(*section) for section in sections if section[2])}</main>"
 
 
 def _lines(lines: Sequence[str]) -> str:

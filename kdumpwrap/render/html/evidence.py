@@ -2,12 +2,12 @@
 
 from typing import Sequence, Tuple
 
-from kdumpwrap.model import Analysis, Report
+from kdumpwrap.model import Analysis, Problem, Report
 from kdumpwrap.render import summary
 from kdumpwrap.render.html.document import esc, pill
 
 LONGEST = 500  # characters of a log line, and
-COMMAND = 4000  # of a command: addr2line is asked for thousands of addresses at once in a batch
+COMMAND = 100_000  # of a command, which nobody can paste when it is cut: 5,000 addresses for addr2line
 
 LogLines = Sequence[Tuple[int, str]]  # number in the file, from 1, and the line as it stands there
 
@@ -59,10 +59,9 @@ def commands(run: Sequence[str]) -> str:
     return f'<ol class="commands">{"".join(rows)}</ol>'
 
 
-def problems(analysis: Analysis) -> str:
+def problems(found: Sequence[Problem]) -> str:
     """What could not be done, with what to type."""
     items = "".join(
-        f"<li>{esc(one.message)}{f'<br><code>{esc(one.hint)}</code>' if one.hint else ''}</li>"
-        for one in analysis.problems
+        f"<li>{esc(one.message)}{f'<br><code>{esc(one.hint)}</code>' if one.hint else ''}</li>" for one in found
     )
     return f'<ul class="problems">{items}</ul>' if items else ""

@@ -1,7 +1,7 @@
 """The way to the crash: frames in bands of their context, inlined callers folded, leftovers greyed."""
 
 from itertools import groupby
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model import Frame, Location, Report
@@ -24,21 +24,20 @@ _CONTEXTS = {
 class Row(NamedTuple):
     """A frame with the number that the log's order gives it, and what is left out behind it."""
 
-    label: str
+    label: str  # "ip", or its number
     frame: Frame
     note: str = ""
+    said: str = ""  # the line that crash(8) has for it, where that is another
 
 
 def trace(report: Report) -> str:
     """The section's content: the instruction pointer, then the bands."""
-    rows = _rows(report)
-    shown = rows[:MOST]
-    parts: List[str] = []
-    for context, band in groupby(shown, key=lambda row: None if row.label == "ip" else row.frame.context or ""):
-        parts.append(_band(context, list(band), report))
-    if len(rows) > len(shown):
-        parts.append(f'<p class="note">{len(rows) - len(shown)} more frames are not shown.</p>')
-    return "".join(parts)
+    return _banded(_rows(report), report, lambda row: None if row.label == "ip" else row.frame.context or "")
+
+
+def backtrace(rows: Sequence[Row], report: Report) -> str:
+    """Frames as crash(8) found them: an exception's instruction pointer stands in the midst of its band."""
+    return _banded(rows, report, lambda row: row.frame.context or "")
 
 
 def name(frame: Frame) -> str:
@@ -58,6 +57,14 @@ def tag(report: Report, module: Optional[str]) -> str:
     if out_of_tree(report, module):
         return f' <span class="tag vendor" title="not of the kernel&#x27;s own tree">{esc(module)} · out of tree</span>'
     return f' <span class="tag">{esc(module)}</span>'
+
+
+def _banded(rows: Sequence[Row], report: Report, context: Callable[[Row], Optional[str]]) -> str:
+    shown = rows[:MOST]
+    parts = [_band(name, list(band), report) for name, band in groupby(shown, key=context)]
+    if len(rows) > len(shown):
+        parts.append(f'<p class="note">{len(rows) - len(shown)} more frames are not shown.</p>')
+    return "".join(parts)
 
 
 def _rows(report: Report) -> List[Row]:
@@ -90,13 +97,15 @@ def _frame(row: Row, report: Report) -> str:
     frame = row.frame
     chain = frame.locations
     kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(report, frame.module) else "")
+    kind += " pointer" if row.label == "ip" else ""
     label = "IP" if row.label == "ip" else f"#{row.label}"
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
     note = f'<p class="note again">{row.note}</p>' if row.note else ""
     inlined = f' <span class="tag fold">{len(chain) - 1} inlined</span>' if len(chain) > 1 else ""
+    said = f' <span class="faint said">crash: <code>{path(row.said)}</code></span>' if row.said else ""
     head = (
         f'<span class="no">{label}</span><span class="fn">{doubt}<code>{name(frame)}</code>'
-        f'{tag(report, frame.module)}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}</span>'
+        f'{tag(report, frame.module)}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}{said}</span>'
     )
     if len(chain) < 2:
         return f'<li class="{kind}"><div class="row">{head}</div>{note}</li>'

@@ -16,6 +16,9 @@ function toggle(id, act) {
 toggle("unfold", (on) => {
   for (const one of all("#trace details")) one.open = on;
 });
+toggle("unfold-vmcore", (on) => {
+  for (const one of all("#vmcore .frame > details")) one.open = on;
+});
 toggle("unsure", (on) => document.getElementById("trace").classList.toggle("sure-only", on));
 toggle("bytes", (on) => document.getElementById("code").classList.toggle("with-bytes", on));
 
