@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
@@ -255,6 +256,7 @@ def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]")
     return fitting[0][1] if fitting else None
 
 
+@lru_cache(maxsize=4096)  # ten thousand directories hold the same few names
 def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
     return next((rank for rank, form in enumerate(names) if form.fullmatch(name)), None)
 
