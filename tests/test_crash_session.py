@@ -236,6 +236,16 @@ def test_a_path_that_crash_would_read_as_something_else_is_linked(fake: Fake, tm
     assert not set("@|; ") & set(fake.log.read_text().split(" --no_crashrc ")[1].strip().replace(" ", "", 1))
 
 
+def test_links_to_two_files_of_one_name_are_two(fake: Fake, tmp_path: Path) -> None:
+    fake.program(answer="say(' '.join(os.path.realpath(a) for a in args[-2:]) + '\\n')")
+    fake.vmlinux = fake.vmlinux.rename(tmp_path / "a;b")
+    vmcore = tmp_path / "x y" / "a;b"
+    vmcore.parent.mkdir()
+    (fake.crash / "vmcore").rename(vmcore)
+    fake.crash = vmcore
+    assert fake.run("--raw", "-c", "x").stdout == f"{fake.vmlinux} {vmcore}\n"
+
+
 # ---------------------------------------------------------------- the ladder
 
 DIES = {

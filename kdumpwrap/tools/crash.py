@@ -7,8 +7,6 @@ of its input all give 1, often without a word, so whoever ends a session looks a
 import contextlib
 import fcntl
 import os
-import re
-import resource
 import secrets
 import signal
 import struct
@@ -17,15 +15,14 @@ import termios
 import time
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Dict, List, NamedTuple, Optional, Sequence, TextIO, Tuple, Type
+from typing import List, NamedTuple, Optional, Sequence, TextIO, Tuple, Type
 
 import pexpect
 
-from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.tools import run
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.tools import crash_child, run
 from kdumpwrap.tools.crash_program import executable
 
-LINE = 1500  # bytes: "crash: input line exceeds maximum of 1500 bytes"
 _PROMPT = b"crash> "
 _ASKED = b"(y or n) "  # gdb, on a terminal: "Quit this debugging session? (y or n) "
 _GDB_FAILED = b"A problem internal to GDB has been detected"
@@ -34,9 +31,6 @@ _INTERRUPTED = 5.0  # seconds for crash to come back after Ctrl-C
 _GRACE = 10.0  # seconds for a prompt after an answer, and to go after quit
 _POLL = 0.5
 _TAIL = 4096  # bytes in which gdb's message stands before its question
-
-# a path that crash takes as a path: "FILE@ADDRESS" is raw memory to it, and | > ; reach a shell in its commands
-_PLAIN_PATH = re.compile(r"/[\w/.:+,=~%-]*", re.ASCII)
 
 
 class Reply(NamedTuple):
@@ -101,15 +95,16 @@ class CrashSession:
                 argv[0],
                 argv[1:],
                 cwd=str(current),
-                env=_environment(None if interactive else home),
+                env=crash_child.environment(None if interactive else home),
                 maxread=_READ,
                 timeout=None,
                 dimensions=(rows, columns),
-                preexec_fn=_prepare if interactive else _prepare_mute,
+                preexec_fn=crash_child.prepare if interactive else crash_child.prepare_mute,
             )
         except pexpect.ExceptionPexpect as error:
             raise KdumpwrapError(f"{tool} cannot be started: {str(error).splitlines()[0]}") from None
         self._child.delaybeforesend = None
+        self._child.ptyproc.delayafterclose = 0  # type: ignore[attr-defined] # whatever is closed has ended before
         self._token = secrets.randbits(62) | 1
         self._end: Optional[End] = None
         self._unread = b""  # what came after the mark that was waited for
@@ -134,7 +129,7 @@ class CrashSession:
         interrupted as Ctrl-C does, and killed when that does not help.
         """
         self._asked.append(command)
-        self._noted[0] = run.fed(self._command, self._asked)
+        self._noted[0] = run.fed(self._command, [*self._asked, "quit"])
         start = time.monotonic()
         self._type(command)
         sentinel = self._sentinel()
@@ -265,59 +260,6 @@ class CrashSession:
 
 class _Expired(CrashDied):
     """The time limit is over, crash is still there."""
-
-
-def check(command: str) -> str:
-    """``command`` without blanks round it. Raises UsageError when crash cannot be given it as one line."""
-    command = command.strip()
-    if not command.isascii() or not command.isprintable():
-        raise UsageError(f"{command!r}: a crash command is one line of plain ASCII")
-    if len(command) >= LINE:
-        raise UsageError(f"{command[:40]}…: longer than {LINE} bytes, which crash does not take")
-    return command
-
-
-def plain_path(path: Path, directory: Path) -> Path:
-    """``path``, or a link to it in ``directory`` where crash would read its characters as something else."""
-    path = path.absolute()
-    if _PLAIN_PATH.fullmatch(str(path)):
-        return path
-    link = directory / re.sub(r"[^\w.-]", "_", path.name, flags=re.ASCII)
-    if not link.is_symlink():
-        link.symlink_to(path)
-    return link
-
-
-# ---------------------------------------------------------------- in the child, before crash starts
-
-
-def _prepare() -> None:
-    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel takes crash and nobody else."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(descriptor, b"1000")
-        os.close(descriptor)
-    except OSError:
-        pass
-
-
-def _prepare_mute() -> None:
-    """A terminal that echoes nothing and leaves each byte as it is: readline follows the terminal in this."""
-    _prepare()
-    mode = termios.tcgetattr(0)
-    mode[1] &= ~termios.OPOST
-    mode[3] &= ~termios.ECHO
-    termios.tcsetattr(0, termios.TCSANOW, mode)
-
-
-def _environment(home: Optional[Path]) -> Dict[str, str]:
-    env = run.environment()
-    if home is None:
-        env["TERM"] = os.environ.get("TERM", "dumb")
-    else:
-        env["HOME"] = str(home)  # no ~/.gdbinit, ~/.inputrc: the same answers for everybody
-    return env
 
 
 # ---------------------------------------------------------------- bytes and sizes

@@ -8,7 +8,7 @@ from kdumpwrap import crashdir
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model import Problem
-from kdumpwrap.tools.crash import check
+from kdumpwrap.tools.crash_input import check
 from kdumpwrap.vmcore import files
 from kdumpwrap.vmcore.ladder import TIMEOUT, HandOver, Ladder, Outcome
 from kdumpwrap.vmcore.rungs import rung as rung_called
@@ -65,7 +65,10 @@ def _ladder(
     target: Optional[str], places: Places, rung: Optional[str], timeout: float, progress: Callable[[str], object]
 ) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
-    subject = files.subject(crashdir.find(target, places.root), places)
+    crash = crashdir.find(target, places.root)
+    subject = files.subject(crash, places)
     with workplace() as place:
-        modules = files.ModuleFiles(subject.release, places, subject.vmcore.parent, place.own)
-        yield Ladder(subject, place, modules=modules.find, forced=forced, timeout=timeout, progress=progress)
+        modules = files.ModuleFiles(
+            subject.release, places, subject.vmcore.parent, place.own, lambda: files.linked_in(crash)
+        )
+        yield Ladder(subject, place, modules, forced=forced, timeout=timeout, progress=progress)

@@ -3,18 +3,20 @@
 import os
 import struct
 from pathlib import Path
-from typing import Collection, List, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import crashdir, debuginfo
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.model import Crash
+from kdumpwrap.parse import header
 from kdumpwrap.tools import binutils, crash_program
 from kdumpwrap.tools.modules import open_module
 
 _PACKED = {".gz": "gzip -dk", ".bz2": "bzip2 -dk", ".xz": "xz -dk", ".lz4": "lz4 -dk", ".zst": "zstd -dk"}
 _ET_CORE = 4
+_END_OF_LOG = 1 << 18  # bytes in which the last report stands
 
 
 class Subject(NamedTuple):
@@ -58,7 +60,16 @@ def subject(crash: Crash, places: Places) -> Subject:
 class ModuleFiles:
     """Finds the debug information of modules; what had to be unpacked lies in ``directory``."""
 
-    def __init__(self, release: Optional[str], places: Places, beside: Optional[Path], directory: Path) -> None:
+    def __init__(
+        self,
+        release: Optional[str],
+        places: Places,
+        beside: Optional[Path],
+        directory: Path,
+        expected: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """``expected`` gives the names that crash will most likely ask for, as far as they are known without it."""
+        self.expected = expected
         self._release = release
         self._places = places
         self._beside = beside
@@ -83,6 +94,18 @@ class ModuleFiles:
         return not debuginfo.is_compressed(path) or any(
             directory in path.parents for directory in self._places.module_dirs
         )
+
+
+def linked_in(crash: Crash) -> Tuple[str, ...]:
+    """The modules that the end of the log beside a vmcore names: a good guess, no more."""
+    try:
+        end = crashfile.tail(crash.dmesg, _END_OF_LOG) if crash.dmesg else b""
+    except KdumpwrapError:
+        return ()
+    # [  129.011] Modules linked in: xt_nat(OE) dm_mod ipr(+) [last unloaded: amifldrv_mod]
+    _, mark, rest = end.rpartition(b"Modules linked in:")
+    listed = header.modules((mark + rest.partition(b"\n")[0]).decode("ascii", "replace")) if mark else None
+    return tuple(module.name for module in listed or ())
 
 
 def _look(vmcore: str) -> None:

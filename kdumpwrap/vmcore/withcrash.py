@@ -45,10 +45,9 @@ def learn(
     commands += [slab] if slab else []
     commands += [_LOG] if analysis.crash.dmesg is None else []
     with workplace() as place:
-        modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own)
-        outcome = Ladder(target, place, modules=modules.find, forced=forced, timeout=timeout, progress=progress).ask(
-            commands
-        )
+        names = [module.name for module in report.modules] if report is not None else []
+        modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own, lambda: names)
+        outcome = Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
     said = {answer.command: answer for answer in outcome.answers}
     tasks, unresolved = _located(_backtraces(said), analysis, report, places, target.vmcore.parent)
     panic = tasks[0] if tasks and said[_PANIC].complete else None

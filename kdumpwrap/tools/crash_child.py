@@ -1,0 +1,39 @@
+"""The process that becomes crash(8): what is set in it before crash starts."""
+
+import os
+import resource
+import termios
+from pathlib import Path
+from typing import Dict, Optional
+
+from kdumpwrap.tools import run
+
+
+def prepare() -> None:
+    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel takes crash and nobody else."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(descriptor, b"1000")
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
+def prepare_mute() -> None:
+    """A terminal that echoes nothing and leaves each byte as it is: readline follows the terminal in this."""
+    prepare()
+    mode = termios.tcgetattr(0)
+    mode[1] &= ~termios.OPOST
+    mode[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, mode)
+
+
+def environment(home: Optional[Path]) -> Dict[str, str]:
+    """The environment of crash with the private directory ``home``; None: with the user's own, and terminal."""
+    env = run.environment()
+    if home is None:
+        env["TERM"] = os.environ.get("TERM", "dumb")
+    else:
+        env["HOME"] = str(home)  # no ~/.gdbinit, ~/.inputrc: the same answers for everybody
+    return env

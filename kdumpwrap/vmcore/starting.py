@@ -1,0 +1,165 @@
+"""crash(8) brought to its prompt on one rung: with the right vmlinux, with the modules' lines, or with the cause."""
+
+from contextlib import contextmanager
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+
+from kdumpwrap.parse import crash as parse
+from kdumpwrap.parse import crash_failure
+from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.tools.crash import CrashDied, CrashSession
+from kdumpwrap.tools.crash_input import plain_path
+from kdumpwrap.vmcore import causes, deaths
+from kdumpwrap.vmcore.files import ModuleFile, ModuleFiles, Subject
+from kdumpwrap.vmcore.rungs import LEAST, PLAIN, Rung
+from kdumpwrap.vmcore.trouble import Trouble
+from kdumpwrap.vmcore.workplace import Workplace
+
+
+class NotStarted(Exception):
+    """crash never came to a prompt that is worth anything."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.kind)
+        self.failure = failure
+
+
+class Starter:
+    """Starts crash on one dump, as often as it takes."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        place: Workplace,
+        modules: ModuleFiles,
+        trouble: Trouble,
+        *,
+        forced: bool,
+        timeout: float,
+        progress: Callable[[str], object],
+    ) -> None:
+        """``forced``: there is no lower rung to go to, so a silent end is looked into at once."""
+        self._subject = subject
+        self._place = place
+        self._modules: Optional[ModuleFiles] = modules
+        self._trouble = trouble
+        self._forced = forced
+        self._timeout = timeout
+        self._progress = progress
+        self._vmlinux = plain_path(subject.vmlinux, place.own)
+        self._vmcore = plain_path(subject.vmcore, place.own)
+
+    @contextmanager
+    def started(self, rung: Rung) -> Iterator[CrashSession]:
+        """crash at its prompt, to be asked; it is gone afterwards. Raises NotStarted."""
+        self._progress(f"crash is starting ({rung.name})")
+        with self._crash(rung.options) as session:
+            try:
+                self._look_ahead(rung)
+                broken = crash_failure.incomplete(session.start(self._timeout).output)
+                if broken is not None and self._trouble.damage is None:
+                    self._trouble.failures.append(broken)
+                if rung is LEAST and not self._matches(session):
+                    raise NotStarted(Failure(crash_failure.MISMATCH))
+            except CrashDied as died:
+                raise NotStarted(self._why(rung, died)) from None
+            if rung is not PLAIN or self._load(session):
+                yield session
+                return
+        with self.started(rung) as session:
+            yield session
+
+    @contextmanager
+    def at_terminal(self, rung: Rung) -> Iterator[Tuple[CrashSession, str]]:
+        """crash to be handed over to the user's terminal, and what it said at its start. Raises NotStarted."""
+        if rung is LEAST:  # whether it is the right vmlinux shows only by asking
+            with self.started(rung):
+                pass
+        names, setup = self._place.own / "names", self._place.own / "setup"
+        setup.write_text(f"mod > {names}\n")
+        options = (*rung.options, "-i", str(setup)) if rung is PLAIN else rung.options
+        self._progress(f"crash is starting ({rung.name})")
+        with self._crash(options, interactive=True) as session:
+            try:
+                self._look_ahead(rung)
+                greeting = session.start(self._timeout).output
+                if rung is PLAIN and self._modules is not None and names.exists():
+                    modules = self._modules.find(parse.module_names(names.read_text("utf-8", "replace")))
+                    setup.write_text("".join(f"{self._loading(module)}\n" for module in modules))
+                    session.feed(setup, self._timeout)
+            except CrashDied as died:
+                raise NotStarted(self._why(rung, died)) from None
+            self._progress("")
+            yield session, greeting
+
+    def _crash(self, options: Sequence[str], *, interactive: bool = False) -> CrashSession:
+        tool, files = self._subject.tool, (self._vmlinux, self._vmcore)
+        return CrashSession(tool, options, files, self._place.current, self._place.own, interactive=interactive)
+
+    # ------------------------------------------------------------ modules
+
+    def _look_ahead(self, rung: Rung) -> None:
+        """Look for the modules that crash will most likely name, while it reads the vmlinux."""
+        if rung is PLAIN and self._modules is not None and not self._trouble.tight:
+            self._modules.find(self._modules.expected())
+
+    def _load(self, session: CrashSession) -> bool:
+        """Load the modules' debug information. False: crash did not survive it, and must start without."""
+        if self._modules is None:
+            return True
+        try:
+            for module in self._modules.find(self._loaded(session)):
+                reply = session.ask(self._loading(module), self._timeout)
+                if module.name not in parse.module_names(reply.output):
+                    self._trouble.refused[module.name] = reply.output.strip().partition("\n")[0]
+        except CrashDied:
+            self._modules = None
+            self._trouble.refused["the modules"] = "crash died of it"
+            return False
+        return True
+
+    def _loaded(self, session: CrashSession) -> List[str]:
+        """The modules in the dump; where memory is short, only those that are not the kernel's own."""
+        if self._trouble.tight:
+            return [module.name for module in parse.modules(session.ask("mod -t", self._timeout).output)]
+        return [*parse.module_names(session.ask("mod", self._timeout).output)]
+
+    def _loading(self, module: ModuleFile) -> str:
+        return f"mod -s {module.name} {plain_path(module.path, self._place.own)}"
+
+    # ------------------------------------------------------------ the right vmlinux
+
+    def _matches(self, session: CrashSession) -> bool:
+        """Whether the vmlinux is that of the dump, which ``--minimal`` does not look at.
+
+        The dump's linux_banner, read where this vmlinux has it, must stand in the vmlinux as it is: both may well have
+        the same address for it, but not the same text.
+        """
+        banner = parse.memory_text(session.ask("rd -a linux_banner", self._timeout).output)
+        if banner.startswith("Linux version "):
+            return causes.holds(self._subject.vmlinux, banner.encode())
+        release = self._subject.release  # of the dump's header, as the page is missing
+        return release is None or causes.holds(self._subject.vmlinux, f"Linux version {release} ".encode())
+
+    # ------------------------------------------------------------ why not
+
+    def _why(self, rung: Rung, died: CrashDied) -> Failure:
+        failure = deaths.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
+        if failure.kind != crash_failure.SILENT:
+            return failure
+        if self._trouble.damage is not None:
+            return self._trouble.damage
+        if self._trouble.tight and rung is not LEAST and not self._forced:
+            return Failure(crash_failure.MEMORY)
+        failure = self._probe(rung)
+        silent = failure.kind == crash_failure.SILENT
+        return Failure(crash_failure.MEMORY) if silent and self._trouble.tight else failure
+
+    def _probe(self, rung: Rung) -> Failure:
+        """What crash says at ``-d1`` about an end that it was silent about."""
+        with self._crash((*rung.options, "-d1")) as session:
+            try:
+                session.start(self._timeout)
+            except CrashDied as died:
+                found = crash_failure.starting(died.text, str(self._vmlinux))
+                return found if found.kind != crash_failure.OTHER else Failure(crash_failure.SILENT)
+        return Failure(crash_failure.SILENT)
