@@ -33,10 +33,17 @@ def _elsewhere(command: str) -> str:
     """``command`` with ``$T`` for a private directory, also where that stands in single quotes."""
 
     def other(match: "re.Match[str]") -> str:
-        quoted = command.count("'", 0, match.start()) % 2
-        return "'\"$T\"'" if quoted else "$T"
+        return "'\"$T\"'" if _in_single_quotes(command[: match.start()]) else "$T"
 
     return _PRIVATE.sub(other, command)
+
+
+def _in_single_quotes(begun: str) -> bool:
+    """Whether a shell that has read ``begun`` waits for a single quote. What shlex.quote wrote has no backslashes."""
+    quote = ""
+    for mark in re.findall("[\"']", begun):
+        quote = mark if not quote else "" if mark == quote else quote
+    return quote == "'"
 
 
 def concerning(analysis: Analysis, history: Sequence[str]) -> Tuple[str, ...]:

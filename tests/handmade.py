@@ -21,6 +21,16 @@ from kdumpwrap.model import (
     Suspect,
     TaintFlag,
 )
+from kdumpwrap.vmcore_facts import (
+    Backtrace,
+    BacktraceFrame,
+    BlockedTask,
+    Difference,
+    MemoryRow,
+    SlabObject,
+    System,
+    VmcoreFacts,
+)
 
 TUNNELS, XMIT, LOCAL = "include/net/ip_tunnels.h", "net/ipv4/ip_tunnel_core.c", "arch/x86/include/asm/local.h"
 VENDOR = "/home/vendor/xxxwan/xxxwan.c"
@@ -172,3 +182,40 @@ COMMANDS = (
 def with_report(**changes: Any) -> Analysis:
     """ANALYSIS, its fatal report changed."""
     return replace(ANALYSIS, reports=(ANALYSIS.reports[0], replace(REPORT, **changes)))
+
+
+IDLE = Backtrace(
+    0,
+    0xFFFF8F1080A48000,
+    0,
+    "swapper/0",
+    (
+        BacktraceFrame(0, frame("crash_nmi_callback", 0x3C, 0x50, ("halt", LOCAL, 178), context="NMI")),
+        BacktraceFrame(1, frame("default_idle", 0xB, 0x10, ("default_idle", "arch/x86/kernel/process.c", 741))),
+    ),
+    ("WARNING: possibly bogus exception frame",),
+)
+FACTS = VmcoreFacts(
+    "plain",
+    System(2, "Mon Feb  5 10:51:08 UTC 2024", "00:00:06", "0.08, 0.02", 97, "wan-gw1", "5.14.0", panic="Oops: 0000"),
+    Backtrace(
+        122,
+        0xFFFF8F1082641800,
+        1,
+        "ping",
+        (
+            BacktraceFrame(6, frame("asm_exc_page_fault", 0x22, 0x30, context="IRQ")),
+            BacktraceFrame(6, replace(IP, context="IRQ")),
+            BacktraceFrame(7, TRACE[0], VENDOR, 91),
+            BacktraceFrame(8, replace(TRACE[2], context=None)),
+            BacktraceFrame(9, replace(TRACE[3], context=None)),
+        ),
+    ),
+    (IDLE, *(replace(IDLE, cpu=cpu, task=cpu, comm=f"swapper/{cpu}") for cpu in (2, 3))),
+    (MemoryRow("TOTAL MEM", 79301, "309.8 MB", None), MemoryRow("FREE", 71413, "279 MB", 90)),
+    tuple(BlockedTask(700 + number, number, 0, f"jbd2/sda{number}-8", "UN", 900.5 - number) for number in range(8)),
+    SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),
+    (LoadedModule("xxxwan", "OE"),),
+    differences=(Difference("call trace", "__dev_queue_xmit+0x2ff", "not in its backtrace"),),
+    problems=(Problem("crash found only 3 tasks", "a newer crash"),),
+)

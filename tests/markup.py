@@ -1,9 +1,14 @@
 """Reading back what a renderer wrote as HTML, and text that tries to become markup."""
 
+import re
+import subprocess
 from dataclasses import fields, is_dataclass, replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
+
+from conftest import environment
 
 HOSTILE = "<script>alert(1)</script>\"onload='x' \x1b[31mred\x07 \u202eevil\u2066 &lt; </style></title>]]>"
 
@@ -52,3 +57,14 @@ def poisoned(value: Any) -> Any:
         parts = [poisoned(one) for one in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
+
+
+def pasted(page: Path, shell: str = "bash") -> str:
+    """What the commands of ``page`` print, pasted into a shell one after the other; each must succeed."""
+    listed = re.search(r'<ol class="commands">(.*?)</ol>', page.read_text(), re.S)
+    assert listed
+    listing = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
+    script = "".join(f"{command}\nstatus=$?; [ $status = 0 ] || exit $status\n" for command in listing)
+    done = subprocess.run([shell], input=script, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, f"{listing}\n{done.stderr}"
+    return done.stdout

@@ -6,16 +6,15 @@ import re
 import subprocess
 from dataclasses import replace
 from datetime import datetime
-from html import unescape
 from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple
 
 import pytest
-from conftest import RunCli, environment
-from handmade import ANALYSIS, COMMANDS, LOG, REPORT, TRACE, with_report
+from conftest import Lab, RunCli
+from handmade import ANALYSIS, COMMANDS, FACTS, LOG, REPORT, TRACE, VENDOR, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markup import HOSTILE, Page, poisoned
+from markup import HOSTILE, Page, pasted, poisoned
 
 from kdumpwrap import commands, example, pages
 from kdumpwrap.errors import KdumpwrapError
@@ -24,6 +23,7 @@ from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
 from kdumpwrap.render.summary import out_of_tree, statements
+from kdumpwrap.vmcore_facts import VmcoreFacts
 
 EXAMPLE_CRASH = example.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
@@ -199,6 +199,73 @@ def test_a_crash_that_brought_nothing_down() -> None:
     assert "No report in this log brought the kernel down" in page(replace(ANALYSIS, fatal=None)).words
 
 
+# ---------------------------------------------------------------- what only the vmcore knows
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The log and crash do not agree call trace the log __dev_queue_xmit+0x2ff crash not in its backtrace",
+        "System wan-gw1, up 00:00:06, load 0.08, 0.02, 2 cpus, 97 tasks, Mon Feb 5 10:51:08 UTC 2024",
+        "Panic Oops: 0000",
+        "Panic task ping, pid 122, cpu 1, task_struct 0xffff8f1082641800",
+        "Memory total 309.8 MB, free 279 MB (90%) all of kmem -i What Pages Size Share TOTAL MEM 79301 309.8 MB",
+        "Tainting xxxwan (OE)",
+        "lies 0x8 into an object of skbuff_head_cache (232 bytes at 0xffff8b6e98d8e100, allocated)",
+        "Blocked jbd2/sda0-8, pid 700, uninterruptible for 900 s",
+        "3 more jbd2/sda5-8, pid 705",
+        "Backtrace of the panic task ping, pid 122, CPU 1 IRQ",
+        f"#7send4+0x7d/0xc0 xxxwan · out of tree{VENDOR}:90 crash: {VENDOR}:91",
+        "TASK on the task's own stack #8nf_hook_slow",
+        "The other CPUs CPUs 0, 2–3 swapper/0, pid 0 and 2 more NMI",
+        "WARNING: possibly bogus exception frame",
+        "As crash(8) told, started as plain",
+        "crash found only 3 tasks a newer crash",
+    ],
+)
+def test_a_page_says_what_only_the_vmcore_knows(words: str) -> None:
+    assert words in Page(html.page(ANALYSIS, LOG, COMMANDS, facts=FACTS)).words
+
+
+def test_the_cpus_are_folded_and_so_are_inlined_callers() -> None:
+    text = html.page(ANALYSIS, facts=FACTS).partition('<section id="vmcore">')[2].partition("</section>")[0]
+    found = Page(text)
+    folds = [attrs for tag, attrs in found.elements if tag == "details"]
+    assert sum("open" in attrs for attrs in folds) == 1  # the instruction pointer's
+    assert [attrs.get("class") for attrs in folds].count("cpu") == 1
+    assert found.classed("pointer") == 1
+    assert found.classed("unsure") == 1
+    assert found.classed("vendor") == 2  # the frame and its tag
+
+
+def test_a_page_does_without_what_crash_could_not_say() -> None:
+    for facts in (VmcoreFacts("minimal"), replace(FACTS, panic_task=None, system=None, slab=None, other_cpus=())):
+        assert "None" not in Page(html.page(ANALYSIS, facts=facts)).words
+    assert 'id="vmcore"' not in html.page(ANALYSIS)
+
+
+def test_a_log_without_a_report_has_what_the_vmcore_knows() -> None:
+    found = Page(html.page(Analysis(Crash("/x"), ANALYSIS.kernel), facts=FACTS))
+    assert "Panic task ping, pid 122" in found.words
+    assert found.classed("vendor") == 2
+
+
+def test_a_thousand_cpus_and_tasks_stay_readable() -> None:
+    tasks = tuple(replace(FACTS.other_cpus[0], cpu=cpu) for cpu in range(1000))
+    blocked = tuple(FACTS.blocked[0]._replace(pid=pid) for pid in range(5000))
+    text = html.page(ANALYSIS, facts=replace(FACTS, other_cpus=tasks, blocked=blocked))
+    assert "CPUs 0–999 swapper/0, pid 0 and 999 more" in Page(text).words
+    assert len(text) < 100_000
+
+
+def test_a_vmcore_without_a_log_beside_it_shows_the_log_that_crash_had() -> None:
+    analysis = replace(with_report(line=2, last_line=3), crash=Crash("/c", vmcore="/c/vmcore"))
+    log = f"[1.0] before\n[2.0] {REPORT.headline}\n[2.1] RIP\n"
+    assert pages.log(analysis, replace(FACTS, log=log))[1] == (2, f"[2.0] {REPORT.headline}")
+    assert pages.log(analysis, replace(FACTS, log="another\nlog\n")) == ()
+    assert pages.log(analysis, FACTS) == ()
+
+
 # ---------------------------------------------------------------- what must not get in
 
 
@@ -230,12 +297,13 @@ def test_a_page_asks_for_nothing() -> None:
 
 
 def test_hostile_text_everywhere_stays_text() -> None:
-    clean_page, found = page(), page(poisoned(ANALYSIS))
+    clean_page = Page(html.page(ANALYSIS, LOG, COMMANDS, facts=FACTS))
+    found = Page(html.page(poisoned(ANALYSIS), LOG, COMMANDS, facts=poisoned(FACTS)))
     assert {tag for tag, _ in found.elements} <= {tag for tag, _ in clean_page.elements}
     names = {name for _, attrs in clean_page.elements for name in attrs}
     assert {name for _, attrs in found.elements for name in attrs} <= names
     assert not [name for name in names if name.startswith("on")]
-    assert found.words.count("<script>alert(1)</script>") > 30
+    assert found.words.count("<script>alert(1)</script>") > 60
     assert "\\x1b[31mred\\x07 \\u202eevil\\u2066" in found.words
 
 
@@ -422,6 +490,11 @@ def test_commands_can_be_pasted_after_private_directories_are_gone() -> None:
         "nm $T/x-1.ko",
     )
     assert commands.pasteable(run[:1]) == run[:1]
+    assert commands.pasteable([*run[:1]] * 2) == run[:1]
+    assert commands.pasteable(("printf '%s\\n' 'mod -s x /tmp/kdumpwrap-crash-ab12_x9z/own/x-1.ko' | crash",)) == (
+        "T=$(mktemp -d)",
+        """printf '%s\\n' 'mod -s x '"$T"'/x-1.ko' | crash""",
+    )
 
 
 def test_of_a_batch_the_commands_that_concern_a_crash_are_shown() -> None:
@@ -472,19 +545,43 @@ def test_a_line_of_megabytes_is_cut(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- from the command line
 
 
-def test_the_commands_of_a_page_run_in_a_shell_and_lead_to_the_line(run_cli: RunCli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_the_commands_of_a_page_run_in_a_shell_and_lead_to_the_line(
+    run_cli: RunCli, tmp_path: Path, shell: str
+) -> None:
     file = tmp_path / "page.html"
     done = run_cli("analyze", "--example", "--html", file)
     assert done.status == 3  # the module of the example has no debuginfo
     assert "include/net/ip_tunnels.h:462" in done.stdout
-    listed = re.search(r'<ol class="commands">(.*?)</ol>', file.read_text(), re.S)
-    assert listed
-    listing = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
-    assert len(listing) > 3
-    script = "set -e\n" + "\n".join(listing)
-    shell = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False, env=environment())
-    assert shell.returncode == 0, shell.stderr
-    assert "include/net/ip_tunnels.h:462" in shell.stdout
+    assert "include/net/ip_tunnels.h:462" in pasted(file, shell)
+
+
+def test_the_commands_make_again_what_was_removed(run_cli: RunCli, tmp_path: Path) -> None:
+    """Without debuginfo the log's code bytes are taken apart: they lay in a file of ours."""
+    file = tmp_path / "page.html"
+    done = run_cli("analyze", EXAMPLE_CRASH / "vmcore-dmesg.txt", "--root", tmp_path, "--html", file)
+    assert done.status == 3, done.stderr
+    assert "base64 -d" in file.read_text()
+    assert re.search(r"addq +\$0x1,0x10\(%rax\)", pasted(file))
+
+
+@pytest.mark.lab
+def test_the_commands_of_real_crashes_run_in_a_shell(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
+    """With the vendor's module compressed, so that it has to be unpacked, and crash asked."""
+    modules = tmp_path / "vendor's modules"
+    modules.mkdir()
+    with (modules / "xxxwan.ko.xz").open("wb") as packed:
+        subprocess.run(["xz", "-1c", lab.module_dir / "xxxwan.debug.ko"], stdout=packed, check=True)
+    file = tmp_path / "page.html"
+    for case, options in (("null_deref", ("--with-crash",)), ("divide", ()), ("softlockup", ())):
+        done = run_cli(
+            "analyze", lab.crashes[case], "--root", lab.root, "--module-dir", modules, *options, "--html", file
+        )
+        assert done.status in (0, 3), done.stderr
+        said = pasted(file)
+        assert f"/xxxwan.c:{lab.marks[f'FAULT:{case}']}" in said
+        assert ("BACKTRACE" in said or "#0 [" in said) == bool(options)
+        assert not options or re.search(r"wan_write\+0x\w+ at \w+ \[xxxwan\]\n +\S+/xxxwan.c: \d+", said)
 
 
 def test_a_page_on_standard_output_stands_alone(run_cli: RunCli) -> None:

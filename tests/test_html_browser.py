@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 from conftest import Lab, RunCli
-from handmade import ANALYSIS, COMMANDS, LOG
+from handmade import ANALYSIS, COMMANDS, FACTS, LOG
 from markup import HOSTILE, poisoned
 
 from kdumpwrap import pages
@@ -137,6 +137,14 @@ def page(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def vmcore(tmp_path: Path) -> Path:
+    """With what only the vmcore knows."""
+    file = tmp_path / "vmcore.html"
+    file.write_text(html.page(ANALYSIS, LOG, COMMANDS, facts=FACTS))
+    return file
+
+
+@pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Two bugs: ten crashes on two hosts and two kernels, and three on one."""
     made = pages.Site(str(tmp_path), "/var/crash")
@@ -156,7 +164,7 @@ def site(tmp_path: Path) -> Path:
 # ---------------------------------------------------------------- every page
 
 
-@pytest.mark.parametrize("kind", ["page", "site"])
+@pytest.mark.parametrize("kind", ["page", "site", "vmcore"])
 def test_nothing_is_asked_for_and_nothing_is_complained_of(
     browser: Browser, kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -168,7 +176,7 @@ def test_nothing_is_asked_for_and_nothing_is_complained_of(
 
 
 @pytest.mark.parametrize("width", [DESK, TELEPHONE])
-@pytest.mark.parametrize("kind", ["page", "site"])
+@pytest.mark.parametrize("kind", ["page", "site", "vmcore"])
 def test_the_page_is_as_wide_as_the_screen(
     browser: Browser, kind: str, width: int, request: pytest.FixtureRequest
 ) -> None:
@@ -184,7 +192,7 @@ def test_the_page_is_as_wide_as_the_screen(
 
 @pytest.mark.parametrize("paper", [False, True], ids=["screen", "paper"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("kind", ["page", "site"])
+@pytest.mark.parametrize("kind", ["page", "site", "vmcore"])
 def test_every_text_can_be_read(
     browser: Browser, kind: str, dark: bool, paper: bool, request: pytest.FixtureRequest
 ) -> None:
@@ -209,13 +217,13 @@ def test_light_and_dark_differ(browser: Browser, page: Path) -> None:
 
 def test_hostile_text_is_shown_as_text(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "hostile.html"
-    file.write_text(html.page(poisoned(ANALYSIS), [(1, HOSTILE)], [HOSTILE]))
+    file.write_text(html.page(poisoned(ANALYSIS), [(1, HOSTILE)], [HOSTILE], facts=poisoned(FACTS)))
     browser.open(file)
     browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
     assert browser.requests() == [file.as_uri()]
     assert browser.complaints() == []
     text = browser.text()
-    assert text.count("<script>alert(1)</script>\"onload='x' \\x1b[31mred\\x07 \\u202eevil\\u2066") > 30
+    assert text.count("<script>alert(1)</script>\"onload='x' \\x1b[31mred\\x07 \\u202eevil\\u2066") > 60
     assert browser.run("return document.querySelectorAll('script').length") == 1
     names = browser.run("return [...document.querySelectorAll('*')].flatMap((one) => one.getAttributeNames())")
     assert not [name for name in names if name.startswith("on")]
@@ -268,6 +276,22 @@ def test_folding_and_hiding(browser: Browser, page: Path) -> None:
     assert browser.count(".bytes") == 0
     browser.click("#bytes")
     assert browser.count(".bytes") == 6
+
+
+def test_what_the_vmcore_knows_is_folded_too(browser: Browser, vmcore: Path) -> None:
+    browser.open(vmcore)
+    assert browser.count("#vmcore .chain li") == 2  # those of the instruction pointer
+    assert browser.count("#vmcore .frame") == 5
+    browser.click("#unfold-vmcore")
+    assert browser.count("#vmcore .chain li") == 3
+    assert browser.count(".cpu .frame") == 0
+    browser.click(".cpu summary")
+    assert browser.count(".cpu .frame") == 2
+    assert browser.count("#vmcore .memory") == 0
+    browser.paper()
+    assert browser.count("#vmcore .memory tbody tr") == 2
+    fault = "return getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
+    assert browser.run(fault, "#vmcore .pointer") != browser.run(fault, "#vmcore .frame:not(.pointer)")
 
 
 def test_source_and_instructions_stand_side_by_side_and_one_under_the_other_on_a_telephone(
@@ -428,6 +452,33 @@ def test_each_real_crash_is_shown_with_its_marked_line(browser: Browser, lab: La
             assert str(line) in marked.split()[1], case
             assert f"FAULT:{case}" in marked
             assert browser.count(".disassembly .fault") == 1
+
+
+@pytest.mark.lab
+def test_what_crash_said_of_a_real_crash_is_shown(browser: Browser, lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
+    if shutil.which("crash") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("crash is not installed (scripts/packages install tests)", pytrace=False)
+        pytest.skip("needs crash")
+    file = tmp_path / "page.html"
+    options = ("--root", lab.root, "--module-dir", lab.module_dir, "--source-dir", lab.source.parent)
+    done = run_cli("analyze", lab.crashes["null_deref"], *options, "--with-crash", "--html", file)
+    assert done.status in (0, 3), done.stderr
+    line = lab.marks["FAULT:null_deref"]
+    for width, dark in ((DESK, False), (DESK, True), (TELEPHONE, False)):
+        browser.open(file, width, dark)
+        assert browser.count("#vmcore .pointer") == 1
+        assert f"xxxwan.c:{line}" in browser.text("#vmcore .pointer")
+        assert "wan_next_seq" in browser.text("#vmcore .pointer")
+        assert browser.count("#vmcore .frame.vendor") >= 3
+        assert browser.count(".cpu .frame") == 0
+        browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert browser.count(".cpu .frame") > 3
+        assert "wan-gw1" in browser.text("#vmcore")
+        assert browser.run("return document.documentElement.scrollWidth") == width
+        assert [one for one in browser.run(CONTRAST) if one[0] < 4.5 and one[1] < 24] == []
+        assert browser.requests() == [file.as_uri()]
+        assert browser.complaints() == []
 
 
 @pytest.mark.lab

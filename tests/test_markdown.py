@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 import pytest
 from conftest import Lab, RunCli
-from handmade import ANALYSIS, COMMANDS, REPORT, TRACE, with_report
+from handmade import ANALYSIS, COMMANDS, FACTS, REPORT, TRACE, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -46,6 +46,33 @@ def test_it_says_what_the_page_says(words: str) -> None:
     assert words in shown(markdown.render(ANALYSIS, COMMANDS)).words
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "log and crash differ, call trace: log __dev_queue_xmit+0x2ff, crash not in its backtrace",
+        "address: the fault's lies 0x8 into an object of skbuff_head_cache",
+        "blocked: jbd2/sda0-8, pid 700, uninterruptible for 900 s",
+        "panic task: ping, pid 122 in iptunnel_xmit+0x203/0x240 < send4+0x7d/0xc0 [xxxwan] < nf_hook_slow+0x41/0xc0",
+        "memory: total 309.8 MB, free 279 MB (90%)",
+        "missing: crash found only 3 tasks: a newer crash",
+    ],
+)
+def test_it_says_what_the_vmcore_knows(words: str) -> None:
+    facts = replace(FACTS, blocked=FACTS.blocked[:1], other_cpus=())
+    assert words in shown(markdown.render(with_report(disassembly=(), explanation=()), COMMANDS, facts)).words
+
+
+def test_the_vmcore_leaves_room_for_the_trace() -> None:
+    facts = replace(FACTS, blocked=FACTS.blocked * 50, other_cpus=FACTS.other_cpus * 50)
+    text = markdown.render(replace(with_report(trace=TRACE * 3), problems=()), COMMANDS, facts)
+    assert text.count("\n") <= 60
+    assert "facts more" in text
+    assert text.count("[xxxwan] <IRQ>") >= 2
+    assert "certain: The kernel is" in text
+    assert "Panic" not in markdown.render(Analysis(Crash("/x"), ANALYSIS.kernel), (), facts).partition("\n")[0]
+    assert markdown.render(Analysis(Crash("/x"), ANALYSIS.kernel), (), facts).count("\n") <= 60
+
+
 def test_frames_that_may_be_leftovers_are_left_out() -> None:
     assert "ip_sublist_rcv" not in markdown.render(ANALYSIS)
 
@@ -60,12 +87,12 @@ def test_sixty_lines_are_enough_for_anything() -> None:
         ),
         problems=(Problem("m", "h"),) * 300,
     )
-    text = markdown.render(crowded, COMMANDS * 300)
+    text = markdown.render(crowded, COMMANDS * 300, replace(FACTS, blocked=FACTS.blocked * 50))
     assert text.count("\n") <= 60
     assert len(text) < 20_000
     assert "certain: It stopped at" in text
     assert text.count("```") % 2 == 0
-    assert "297 things more" in text
+    assert "298 things more" in text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +117,7 @@ def test_a_log_without_a_report() -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    text = markdown.render(poisoned(ANALYSIS), [HOSTILE])
+    text = markdown.render(poisoned(ANALYSIS), [HOSTILE], poisoned(FACTS))
     tags = {tag for tag, _ in shown(text).elements}
     assert tags <= {"h2", "p", "ul", "li", "code", "pre"}
     assert "<script>alert(1)</script>" in shown(text).words

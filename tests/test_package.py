@@ -13,6 +13,7 @@ from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Opti
 
 import pytest
 from conftest import environment
+from markup import pasted
 
 from kdumpwrap import __version__
 
@@ -254,6 +255,7 @@ def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tm
     page = (tmp_path / "page.html").read_text()
     assert "ip_tunnels.h:462</code></strong>" in page
     assert "<style>:root" in page
+    assert "include/net/ip_tunnels.h:462" in pasted(tmp_path / "page.html")
     crash = tmp_path / "crash/127.0.0.1-2023-12-20-10:51:07"
     crash.mkdir(parents=True)
     shutil.copy(TOP / "kdumpwrap/example/root/var/crash/127.0.0.1-2023-12-20-10:51:07/vmcore-dmesg.txt", crash)

@@ -120,7 +120,11 @@ def _listing(report: Report) -> List[str]:
 
 def _section(known: Sequence[str], room: int) -> List[str]:
     """What the vmcore knows, the first of it where there is no room for all."""
-    return ["", "From the vmcore:", "", *known[: max(room - 3, 3)]] if known else []
+    if not known:
+        return []
+    shown = known[: max(room - 4, 3)]
+    more = [f"* {len(known) - len(shown)} facts more"] if len(known) > len(shown) else []
+    return ["", "From the vmcore:", "", *shown, *more]
 
 
 def _vmcore(facts: VmcoreFacts) -> Iterator[str]:
@@ -144,7 +148,7 @@ def _on_cpu(label: str, task: Backtrace) -> str:
     """The task, and the innermost of what it did: from the exception on, where there was one."""
     frames = [row.frame for row in task.frames if row.frame.certain]
     start = next((number for number, frame in enumerate(frames) if frame.exact), 0)
-    chain = " < ".join(name(frame) for frame in frames[start : start + _TASK])
+    chain = " < ".join([*dict.fromkeys(map(name, frames[start:]))][:_TASK])
     return f"* {label}: {code(f'{task.comm}, pid {task.pid}')}{f' in {code(chain)}' if chain else ''}"
 
 
