@@ -83,7 +83,7 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
     symbolizer.load(frames, crashes[0][1].arch, _strangers(distinct))
     started = [_start(one, symbolizer) for one in distinct]
-    symbolizer.foresee(place for case in started for place in _places(case, symbolizer))
+    symbolizer.foresee(_places(case, symbolizer) for case in started)
     from kdumpwrap import explain  # noqa: F401 (used below; they load while objdump and addr2line work)
     from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
 

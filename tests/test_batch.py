@@ -180,7 +180,7 @@ def test_the_tools_are_asked_once_for_a_kernel_and_not_for_a_crash(
             sum(count for command, count in asked.items() if command.startswith("nm") and str(vmlinux) in command) == 1
         )
         lines = sum(n for command, n in asked.items() if command.startswith("addr2line") and str(vmlinux) in command)
-        assert lines == 1
+        assert lines == 2  # in turns of one crash's size, so that memory stays bounded
 
 
 def test_the_answer_is_the_same_however_many_read(server: Server, lines: List[str], run_cli: RunCli) -> None:
@@ -250,11 +250,14 @@ def test_memory_is_bounded(server: Server) -> None:
         ours, tools = done.stderr.splitlines()[-2].split()
         return int(ours) >> 10, int(tools) >> 10
 
-    some = [name for name, case in server.cases.items() if case in ("iptunnel", "sysrq")]
-    alone = [peak("analyze", server.path / name)[1] for name in some[:2]]
+    # the crash with the longest trace, on either kernel
+    some = [name for name, case in server.cases.items() if case == "iptunnel"]
+    releases = {crashdir.release(crashdir.find(str(server.path / name))): name for name in some}
+    alone = [peak("analyze", server.path / name)[1] for name in releases.values()]
     python, tool = peak("batch", server.path)
     assert python < 200
-    assert tool < 1.2 * max(alone)
+    assert len(alone) == 2
+    assert tool < 1.03 * max(alone)
 
 
 def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> None:

@@ -1,23 +1,24 @@
 """The same work for many items, spread over processes, the results in the items' order.
 
-Each process takes every n-th item and sends what it made of it down a pipe of its own. There is no queue: a process
-that is ahead waits for its pipe, and one whose parent is gone, killed or not, cannot write any more and ends.
+Each process takes every n-th item and sends what it made of it down a pipe of its own. A thread empties the pipe, so
+that the processes go on while their parent waits for the tools; one that is far ahead waits for its pipe, and one whose
+parent is gone, killed or not, cannot write any more and ends.
 """
 
 import contextlib
-import fcntl
 import multiprocessing
 import pickle
 import signal
 from multiprocessing.connection import Connection
-from typing import Callable, Generator, List, Sequence, TypeVar
+from queue import Empty, Queue
+from threading import Thread
+from typing import Callable, Generator, List, Optional, Sequence, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 WORTH = 32  # items: for fewer, a process would cost more than it saves
-_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of linux/fcntl.h; the module fcntl has it since Python 3.10
-_AHEAD = 1 << 20  # bytes of results that wait in a pipe; the most that is allowed to those who are not root
+_AHEAD = 200  # results of a process that wait, of some 20 KB each
 
 
 def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> Generator[_Result, None, None]:
@@ -32,27 +33,58 @@ def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) ->
     fork = multiprocessing.get_context("fork")
     readers: List[Connection] = []
     processes = []
+    for number in range(jobs):
+        reader, writer = fork.Pipe(duplex=False)
+        readers.append(reader)
+        process = fork.Process(target=_serve, args=(work, items[number::jobs], writer, tuple(readers)), daemon=True)
+        process.start()
+        processes.append(process)
+        writer.close()
+    arrived = [_Arrived(reader) for reader in readers]  # threads, so after the last fork
     try:
-        for number in range(jobs):
-            reader, writer = fork.Pipe(duplex=False)
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(writer.fileno(), _SET_PIPE_SIZE, _AHEAD)
-            readers.append(reader)
-            process = fork.Process(target=_serve, args=(work, items[number::jobs], writer, tuple(readers)), daemon=True)
-            process.start()
-            processes.append(process)
-            writer.close()
         for index in range(len(items)):
-            try:
-                yield pickle.loads(readers[index % jobs].recv_bytes())  # noqa: S301 from our own child
-            except EOFError:  # it was killed, by whoever is short of memory
-                yield work(items[index])
+            result = arrived[index % jobs].next()
+            # none: the process was killed, by whoever is short of memory
+            yield work(items[index]) if result is None else pickle.loads(result)  # noqa: S301 from our own child
     finally:
-        for reader in readers:
-            reader.close()
         for process in processes:
             process.terminate()
             process.join()
+        for one in arrived:
+            one.close()
+
+
+class _Arrived:
+    """What came down a pipe and was not asked for yet."""
+
+    def __init__(self, reader: Connection) -> None:
+        self._reader = reader
+        self._waiting: Queue[Optional[bytes]] = Queue(_AHEAD)
+        self._over = False
+        self._thread = Thread(target=self._fetch, daemon=True)
+        self._thread.start()
+
+    def next(self) -> Optional[bytes]:
+        """What comes next; None, now and for ever, when nothing more will come."""
+        if not self._over:
+            found = self._waiting.get()
+            if found is not None:
+                return found
+            self._over = True
+        return None
+
+    def close(self) -> None:
+        """To be called when nothing writes to the pipe any more."""
+        while self._thread.is_alive():
+            with contextlib.suppress(Empty):
+                self._waiting.get(timeout=0.01)
+        self._reader.close()
+
+    def _fetch(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._waiting.put(self._reader.recv_bytes())
+        self._waiting.put(None)
 
 
 def _serve(

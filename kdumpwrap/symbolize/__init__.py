@@ -19,7 +19,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.alternatives import Site
-from kdumpwrap.symbolize import objects
+from kdumpwrap.symbolize import objects, turns
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.tools import binutils, memory
@@ -27,7 +27,6 @@ from kdumpwrap.tools.run import Started
 
 _T = TypeVar("_T")
 
-_CHUNK = 100  # addresses for one addr2line: of a 600 MB vmlinux 1 takes 210 MB, 100 take 300, 2000 over 1000
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
 
@@ -70,6 +69,7 @@ class Symbolizer:
         self._opened = False
         self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
         self._foreseen: Sequence[int] = ()  # addresses that it has got already
+        self._most = turns.MOST  # pages that one crash asks about
         self._compiled: Optional[Future[Optional[str]]] = None
 
     def __enter__(self) -> "Symbolizer":
@@ -186,11 +186,12 @@ class Symbolizer:
             return frame
         return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
 
-    def foresee(self, places: Iterable[Place]) -> None:
-        """Have the addr2line that waits begin with ``places``: ``locate`` will ask for them, and for more."""
+    def foresee(self, crashes: Iterable[Iterable[Place]]) -> None:
+        """Have the addr2line that waits begin with the places of ``crashes``: ``locate`` will ask for them and more."""
         if self._waiting is not None:
-            addresses = {place.address for place in places if place.part.module is None}
-            self._foreseen = sorted(addresses)[:_CHUNK]
+            asked = [{place.address for place in places if place.part.module is None} for places in crashes]
+            self._most = min(turns.MOST, max(map(turns.pages, asked)))
+            self._foreseen = next(turns.turns(sorted(set().union(*asked)), self._most), ())
             self._waiting.feed(binutils.asked(self._foreseen))
 
     def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
@@ -215,14 +216,14 @@ class Symbolizer:
         told: Set[int] = set()
         if part.module is None:
             told, self._foreseen = set(self._foreseen), ()
-            addresses = sorted(addresses, key=lambda address: address not in told)  # so that these are the first chunk
-        for start in range(0, len(addresses), _CHUNK):
+            near = {turns.page(address) for address in told}
+            # what was told comes first, then what lies near it: together the first turn
+            addresses = sorted(addresses, key=lambda address: (address not in told, turns.page(address) not in near))
+        for turn in turns.turns(addresses, self._most):
             waiting = None
             if part.module is None:
                 waiting, self._waiting = self._waiting, None
-            chunk = addresses[start : start + _CHUNK]
-            if waiting is not None:
-                chunk = [address for address in chunk if address not in told]
+            chunk = turn if waiting is None else [address for address in turn if address not in told]
             ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
             chains = self.keep(part.module, ask) or {}
             self._located.update((Place(part, address), chain) for address, chain in chains.items())
