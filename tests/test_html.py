@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple, Union
 
 import pytest
 from conftest import Lab, RunCli
@@ -635,7 +635,7 @@ def test_the_pages_of_real_crashes_are_small_and_cost_little(lab: Lab, run_cli: 
     two, site = kernels(lab.path), tmp_path / "site"
     grow(tmp_path / "crash", two.labs, 360, size=30_000)
 
-    def seconds(*options: object) -> float:
+    def seconds(*options: Union[str, Path]) -> float:
         before = os.times()
         assert run_cli("batch", "--root", two.root, *options, tmp_path / "crash").status == 0
         after = os.times()

@@ -412,6 +412,16 @@ def test_the_timeline_is_coloured_by_bug(browser: Browser, site: Path) -> None:
     assert swatches == list(dict.fromkeys(fills))
 
 
+@pytest.mark.parametrize("width", [DESK, TELEPHONE])
+def test_the_dates_stand_under_the_ends_of_the_timeline(browser: Browser, site: Path, width: int) -> None:
+    browser.open(site, width)
+    ends = browser.run(
+        "return ['.lane svg', '.dates'].map((css) => document.querySelector(css).getBoundingClientRect())"
+        ".map((box) => [Math.round(box.left), Math.round(box.right)])"
+    )
+    assert ends[0] == ends[1]
+
+
 def test_from_the_index_to_a_bug_and_back(browser: Browser, site: Path) -> None:
     browser.open(site)
     browser.click(".bugs .bug a")
