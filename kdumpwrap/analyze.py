@@ -12,6 +12,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, Signature, subject
 from kdumpwrap.symbolize import Symbolizer
 from kdumpwrap.symbolize.excerpt import source
+from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
 
 if TYPE_CHECKING:
@@ -76,12 +77,13 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
 
     What crashes of one bug have in common is asked once for all of them.
     """
+    from kdumpwrap.culprit.callchain import origins
     from kdumpwrap.culprit.shape import shape
 
     shapes = [shape(log) for _, log in crashes]
     distinct = tuple(dict.fromkeys(shapes))
     frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
-    symbolizer.load(frames, crashes[0][1].arch, _strangers(distinct))
+    symbolizer.load(frames, crashes[0][1].arch, {k: v for one in distinct for k, v in origins(one).items()})
     started = [_start(one, symbolizer) for one in distinct]
     symbolizer.foresee(_places(case, symbolizer) for case in started)
     from kdumpwrap import explain  # noqa: F401 (used below; they load while objdump and addr2line work)
@@ -94,15 +96,6 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
         yield _analysis(crash, log, answers[one])
 
 
-def _strangers(logs: Sequence[Log]) -> Dict[str, bool]:
-    """Of each module that a log lists, whether it is flagged as out of tree."""
-    from kdumpwrap.culprit.callchain import strangers
-
-    reports = [report for log in logs for report in log.reports]
-    foreign = frozenset(name for report in reports for name in strangers(report))
-    return {module.name: module.name in foreign for report in reports for module in report.modules}
-
-
 # ---------------------------------------------------------------- the steps
 
 
@@ -111,6 +104,7 @@ class _Case(NamedTuple):
 
     log: Log
     reports: Tuple[Report, ...]
+    failures: Failures  # what could not be done for this log, and may well be done for others
     window: "Optional[Window]" = None
     evidence: "Optional[Evidence]" = None
 
@@ -129,9 +123,10 @@ def _start(log: Log, symbolizer: Symbolizer) -> _Case:
     from kdumpwrap.symbolize import evidence
     from kdumpwrap.symbolize.placed import placed
 
-    reports = tuple(placed(report, symbolizer) for report in log.reports)
+    failures = Failures()
+    reports = tuple(placed(report, symbolizer, failures) for report in log.reports)
     index = subject(reports, log.fatal)
-    return _Case(log, reports, None if index is None else evidence.start(reports[index], symbolizer))
+    return _Case(log, reports, failures, None if index is None else evidence.start(reports[index], symbolizer))
 
 
 def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
@@ -141,7 +136,8 @@ def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
     index = subject(case.reports, case.log.fatal)
     if index is None:
         return case
-    return case._replace(evidence=evidence.gather(case.reports[index], case.window, symbolizer, case.log.arch))
+    found = evidence.gather(case.reports[index], case.window, symbolizer, case.log.arch, case.failures)
+    return case._replace(evidence=found)
 
 
 def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> _Answer:
@@ -151,9 +147,9 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
     reports = list(case.reports)
     slide = log.kernel_offset
     if index is not None and case.evidence is not None:
-        found = case.evidence
-        reports[index], slide = found.report, found.slide
-        reports[index] = replace(reports[index], disassembly=found.lined(located))
+        evidence = case.evidence
+        reports[index], slide = evidence.report, evidence.slide
+        reports[index] = replace(reports[index], disassembly=evidence.lined(located))
     reports = [_located(report, located, symbolizer) for report in reports]
     if index is not None and case.evidence is not None and case.evidence.frame is not None:
         chain = located.get(_place(case.evidence.frame), ())
@@ -167,7 +163,9 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
         _slide(reports) if slide is None else slide,
     )
     # without a report nothing is missing for its sake
-    problems = symbolizer.problems(frame for report in reports for frame in _frames(report)) if reports else ()
+    frames = tuple(frame for report in reports for frame in _frames(report))
+    found = (*symbolizer.problems(frames), *case.failures.of(f.module for f in frames if f.module)) if reports else ()
+    problems = tuple(dict.fromkeys(found))
     blamed = tuple(_blamed(report) for report in reports)
     return _Answer(kernel, blamed, _signature(blamed, log.fatal), problems)
 

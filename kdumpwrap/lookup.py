@@ -81,7 +81,7 @@ def disassemble(
             raise KdumpwrapError(problems[0].message, problems[0].hint)
         where = part(placed)
         job = symbolizer.disassemble(where, *symbolizer.extent(function))
-        rows = marked(symbolizer.keep(placed.module, job.result) or (), lookup(placed))
+        rows = marked(symbolizer.failures.keep(placed.module, job.result) or (), lookup(placed))
         shown = rows if whole else excerpt(rows)
         lines = symbolizer.locate([_place(placed), *(Place(where, row.address) for row in shown)])
         placed = replace(placed, locations=lines.get(_place(placed), ()))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Set, Tuple
 
 import pytest
-from conftest import MEASURED, Lab, Result, RunCli, environment
+from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 from crashtree import Kernels, grow, kernels
 
 from kdumpwrap import crashdir, groups
@@ -137,6 +138,43 @@ def test_each_answer_is_that_of_analyze_byte_for_byte(server: Server, lines: Lis
     where = ("--root", server.kernels.root)
     analyzed = run_cli("analyze", "--json", *where, *chosen).stdout.splitlines()
     assert analyzed == [batched[path] for path in chosen]
+
+
+def test_also_where_objdump_fails_for_one_of_them(
+    server: Server, run_cli: RunCli, tmp_path: Path, tool_dir: ToolDir
+) -> None:
+    """What is missing of one crash is not said of the others of its kernel."""
+    few = tmp_path / "few"
+    cases = grow(few, server.kernels.labs[:1], 9, size=SMALL)
+    where = ("--root", server.kernels.root)
+    (unlucky,) = (few / name for name, case in cases.items() if case == "list_del")
+    shown = run_cli("analyze", "-v", *where, unlucky).stderr
+    start = re.findall(r"^\+ .*objdump -d.* (--start-address=\S+)", shown, re.M)[0]
+    objdump = shutil.which("objdump")
+    tool_dir.fake("objdump", f'case "$*" in *{start}*) echo no >&2; exit 1;; esac\nexec {objdump} "$@"')
+    batched = run_cli("batch", "--json", *where, few, env=tool_dir.first)
+    analyzed = run_cli("analyze", "--json", *where, *map(str, sorted(few.iterdir())), env=tool_dir.first)
+    assert sorted(batched.stdout.splitlines()) == sorted(analyzed.stdout.splitlines())
+    failed = [line for line in batched.stdout.splitlines() if json.loads(line)["problems"]]
+    assert [json.loads(line)["crash"]["path"] for line in failed] == [str(unlucky)]
+
+
+def test_also_where_a_list_of_modules_is_cut_off(server: Server, run_cli: RunCli, tmp_path: Path) -> None:
+    """Whose a module is, is known by the log's own list alone."""
+    few, root = tmp_path / "few", tmp_path / "root"
+    cases = grow(few, server.kernels.labs[:1], 18, size=SMALL)
+    cut, whole = (few / name for name, case in cases.items() if case == "distmod")
+    log = cut / "vmcore-dmesg.txt"
+    text, count = re.subn(r"(Modules linked in: .*?) ip_tunnel .*", r"\1", log.read_text())
+    assert count
+    log.write_text(text)
+    batched = run_cli("batch", "--json", "--root", root, few)
+    analyzed = run_cli("analyze", "--json", "--root", root, *map(str, sorted(few.iterdir())))
+    assert sorted(batched.stdout.splitlines()) == sorted(analyzed.stdout.splitlines())
+    answers = [json.loads(line) for line in batched.stdout.splitlines()]
+    hints = {answer["crash"]["path"]: [one["hint"] for one in answer["problems"]] for answer in answers}
+    assert len(hints[str(whole)]) == len(hints[str(cut)])
+    assert hints[str(whole)] != hints[str(cut)]
 
 
 def test_also_where_the_debuginfo_is_missing(server: Server, run_cli: RunCli, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from typing import (
 
 from kdumpwrap import analyze, crashdir
 from kdumpwrap.batch import saved, workers
+from kdumpwrap.culprit import callchain
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Entry, Log, Problem
@@ -149,16 +150,28 @@ class _Kernels:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._open: OrderedDict[object, Symbolizer] = OrderedDict()
+        self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
 
     def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
-        """That for the kernel of ``one``: its release, machine, and builds of modules where the log tells."""
+        """That for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
+
+        Logs that contradict each other, as one whose list of modules is cut off does, get one each: what they miss has
+        other words.
+        """
         if isinstance(one, Done):
             return None
-        frames = (frame for report in one.log.reports for frame in (report.ip, *report.trace) if frame)
+        frames = [frame for report in one.log.reports for frame in (report.ip, *report.trace) if frame]
         builds: FrozenSet[object] = frozenset(
             (frame.module, frame.module_build_id) for frame in frames if frame.module_build_id
         )
-        key = (one.log.release, one.log.arch, one.beside, builds)
+        told = callchain.origins(one.log)
+        origins = {frame.module: told.get(frame.module) for frame in frames if frame.module}
+        for number in itertools.count():
+            key = (one.log.release, one.log.arch, one.beside, builds, number)
+            known = self._origins.setdefault(key, {})
+            if all(known.get(module, origin) == origin for module, origin in origins.items()):
+                known.update(origins)
+                break
         if key not in self._open:
             self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
             if len(self._open) == 1:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
-from kdumpwrap.model import Frame, Report
+from kdumpwrap.model import Frame, Log, Report
 from kdumpwrap.parse import symbolname
 
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
@@ -80,6 +80,14 @@ def strangers(report: Report) -> FrozenSet[str]:
     They have a flag O; P (proprietary) and el6's U (not signed by the vendor) mean the same: el6 knows no O.
     """
     return frozenset(module.name for module in report.modules if set(module.flags) & set("OPU"))
+
+
+def origins(log: Log) -> Dict[str, bool]:
+    """Of each module on a trace that is in the log's list of modules too: whether it is flagged as out of tree."""
+    listed = {module.name for report in log.reports for module in report.modules}
+    foreign = {name for report in log.reports for name in strangers(report)}
+    frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
+    return {frame.module: frame.module in foreign for frame in frames if frame.module in listed and frame.module}
 
 
 def reports(frame: Frame) -> bool:

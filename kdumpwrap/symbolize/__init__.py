@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
+from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type
 
 from kdumpwrap import debuginfo, packages
 from kdumpwrap.debuginfo import Places
@@ -20,12 +20,11 @@ from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.alternatives import Site
 from kdumpwrap.symbolize import objects, turns
+from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.tools import binutils, memory
 from kdumpwrap.tools.run import Started
-
-_T = TypeVar("_T")
 
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
@@ -34,7 +33,7 @@ _LAST = 4096  # bytes to disassemble of a function whose end is not known
 class Symbolizer:
     """Everything that is asked about one kernel: ``load`` the frames in question, ``place`` and ``locate`` them.
 
-    What cannot be done is kept as a problem of the object it concerns, and never raised. To be used in a ``with``.
+    What cannot be done with an object is kept in ``failures``, and never raised. To be used in a ``with``.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Symbolizer:
         self._beside = beside
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
-        self._problems: Dict[Optional[str], List[Problem]] = {}
+        self.failures = Failures()  # of the objects: they concern every crash
         self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
         self._asked: Set[Place] = set()
         self._located: Dict[Place, Tuple[Location, ...]] = {}
@@ -123,7 +122,7 @@ class Symbolizer:
         modules = {name: build_id for name, build_id in modules.items() if name not in self._modules}
         self._names |= names
         self._modules |= set(modules)
-        if names:
+        if names or (modules and self.release is not None):
             self.start()
         found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside) if modules else {}
         jobs = [
@@ -135,9 +134,9 @@ class Symbolizer:
             known.functions.update(nm.parse(known.nm, names))
         elif self._opening is not None and not self._opened:
             opening, self._opened = self._opening, True
-            self.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
+            self.failures.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
         for name, job in jobs:
-            self.keep(name, job.result)
+            self.failures.keep(name, job.result)
 
     def _load_vmlinux(self, opened: Vmlinux, names: Set[str], arch: Optional[str]) -> None:
         self._waiting = opened.waiting
@@ -145,7 +144,7 @@ class Symbolizer:
         self.vmlinux = opened.path
         if found.lines is None:
             wanted = packages.debuginfo(self.release) if self.release else ""
-            self._problem(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
+            self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:
             self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
@@ -161,7 +160,7 @@ class Symbolizer:
             made_by=lambda: maker(name, paths, self.release, self.places.root, self._strangers.get(name)),
         )
         for problem in problems:
-            self._problem(name, problem)
+            self.failures.add(name, problem)
 
     def symbols(self, frame: Frame) -> Tuple[Symbol, ...]:
         """The functions that have the name of ``frame``; of its size, where any has it."""
@@ -225,12 +224,12 @@ class Symbolizer:
                 waiting, self._waiting = self._waiting, None
             chunk = turn if waiting is None else [address for address in turn if address not in told]
             ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
-            chains = self.keep(part.module, ask) or {}
+            chains = self.failures.keep(part.module, ask) or {}
             self._located.update((Place(part, address), chain) for address, chain in chains.items())
             if not any(place.line for chain in chains.values() for place in chain):
                 reason = objects.blind(found)
                 if reason is not None:
-                    self._problem(part.module, reason)
+                    self.failures.add(part.module, reason)
 
     # ------------------------------------------------------------ instructions
 
@@ -268,43 +267,29 @@ class Symbolizer:
         return binutils.instructions(found.tools, path, start, stop, where.section)
 
     def alternatives(self, where: Part) -> Tuple[Site, ...]:
-        """Where the kernel swaps instructions when it starts."""
+        """Where the kernel swaps instructions when it starts. Raises KdumpwrapError."""
         found = self.objects[where.module]
         path, tools = found.code, found.tools
         if path is None:
             return ()
-        return self.keep(where.module, lambda: binutils.alternatives(tools, path, where.section)) or ()
+        return binutils.alternatives(tools, path, where.section)
 
     # ------------------------------------------------------------ what went wrong
-
-    def keep(self, key: Optional[str], job: Callable[[], _T]) -> Optional[_T]:
-        """The result of ``job``; None, and a problem of the object ``key``, when a file or a tool failed."""
-        try:
-            return job()
-        except KdumpwrapError as error:
-            self._problem(key, Problem(error.message, error.hint))
-            return None
 
     def problems(self, frames: Iterable[Frame]) -> Tuple[Problem, ...]:
         """What could not be done for ``frames``, each thing once: the vmlinux first, then their modules."""
         if self._compiled is not None:
-            compiled, self._compiled = self.keep(None, self._compiled.result), None
+            compiled, self._compiled = self.failures.keep(None, self._compiled.result), None
             if compiled is not None and compiled != self.release:
                 message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
-                self._problem(None, Problem(message, packages.debuginfo(self.release or "")))
+                self.failures.add(None, Problem(message, packages.debuginfo(self.release or "")))
         frames = tuple(frames)
-        found = list(self._problems.get(None, ()))
-        for name in sorted({frame.module for frame in frames if frame.module is not None}):
-            found += sorted(self._problems.get(name, ()))
+        found = list(self.failures.of(frame.module for frame in frames if frame.module is not None))
         misfits = sorted({frame.symbol for frame in frames if frame.symbol and not self.fits(frame)})
         if misfits:
             message = f"{len(misfits)} functions have another size here than in the crash, {misfits[0]} among them"
             found.append(Problem(f"{message}: not the build that crashed", packages.debuginfo(self.release or "")))
         return tuple(dict.fromkeys(found))
-
-    def _problem(self, key: Optional[str], problem: Problem) -> None:
-        with self._lock:
-            self._problems.setdefault(key, []).append(problem)
 
 
 def _fits(symbol: Symbol, frame: Frame) -> bool:

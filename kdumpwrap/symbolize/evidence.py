@@ -10,6 +10,7 @@ from kdumpwrap.model import Frame, Instruction, Location, Report
 from kdumpwrap.parse import symbolname
 from kdumpwrap.symbolize import Symbolizer, rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
+from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
 from kdumpwrap.tools import binutils
 
@@ -82,13 +83,18 @@ def _named(report: Report, symbolizer: Symbolizer) -> Report:
     return replace(report, trace=tuple(map(named, report.trace)))
 
 
-def gather(report: Report, window: Optional[Window], symbolizer: Symbolizer, arch: Optional[str]) -> Evidence:
-    """What the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line."""
+def gather(
+    report: Report, window: Optional[Window], symbolizer: Symbolizer, arch: Optional[str], failures: Failures
+) -> Evidence:
+    """What the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line.
+
+    What objdump could not do is added to ``failures``.
+    """
     slide = report.kernel_offset
     rows: Tuple[Instruction, ...] = ()
     if window is not None:
         frame = window.frame
-        found = symbolizer.keep(frame.module, window.job.result) or ()
+        found = failures.keep(frame.module, window.job.result) or ()
         if found and report.code is not None and frame is report.ip and frame.address is not None:
             checked = codecheck.compare(
                 report.code,
@@ -97,7 +103,7 @@ def gather(report: Report, window: Optional[Window], symbolizer: Symbolizer, arc
                 arch=arch,
                 entries=(window.start,),
                 slide=slide,
-                sites=lambda: symbolizer.alternatives(part(frame)),
+                sites=lambda: failures.keep(frame.module, lambda: symbolizer.alternatives(part(frame))) or (),
             )
             report, slide = replace(report, code=checked.code), checked.slide
         inside = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))
@@ -109,5 +115,5 @@ def gather(report: Report, window: Optional[Window], symbolizer: Symbolizer, arc
     if code is not None and ip is not None:
         machine = arch or "x86_64"
         objdump = binutils.toolset(machine).objdump
-        rows = excerpt(symbolizer.keep(None, lambda: rawcode.decode(code, machine, None, ip, objdump)) or ())
+        rows = excerpt(failures.keep(None, lambda: rawcode.decode(code, machine, None, ip, objdump)) or ())
     return Evidence(report, None, rows, slide)

@@ -5,11 +5,15 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.model import Frame, Instruction, Location, Report, Symbol
 from kdumpwrap.symbolize import Symbolizer, namesakes
+from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Part, Place
 
 
-def placed(report: Report, symbolizer: Symbolizer) -> Report:
-    """``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous."""
+def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Report:
+    """``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous.
+
+    What objdump could not do for it is added to ``failures``.
+    """
     frames = (*((report.ip,) if report.ip is not None else ()), *report.trace)
     code = report.code if report.ip is not None else None
 
@@ -17,7 +21,7 @@ def placed(report: Report, symbolizer: Symbolizer) -> Report:
         jobs = [
             (one.module, symbolizer.disassemble(Part(one.module, one.section), one.start, one.stop)) for one in ranges
         ]
-        return [symbolizer.keep(module, job.result) or () for module, job in jobs]
+        return [failures.keep(module, job.result) or () for module, job in jobs]
 
     def enclosing(frame: Frame, address: int) -> Optional[Symbol]:
         found = symbolizer.objects.get(frame.module)

@@ -1,0 +1,36 @@
+"""What could not be done on the way to an answer: kept and told beside the answer, never raised."""
+
+import threading
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, TypeVar
+
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Problem
+
+_T = TypeVar("_T")
+
+
+class Failures:
+    """Problems by the object they concern: None is the vmlinux, else a module's name."""
+
+    def __init__(self) -> None:
+        self._found: Dict[Optional[str], List[Problem]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, module: Optional[str], job: Callable[[], _T]) -> Optional[_T]:
+        """The result of ``job``; None, and a problem of the object ``module``, when a file or a tool failed."""
+        try:
+            return job()
+        except KdumpwrapError as error:
+            self.add(module, Problem(error.message, error.hint))
+            return None
+
+    def add(self, module: Optional[str], problem: Problem) -> None:
+        """One more; from any thread."""
+        with self._lock:
+            self._found.setdefault(module, []).append(problem)
+
+    def of(self, modules: Iterable[str]) -> Iterator[Problem]:
+        """Those of the vmlinux, then those of ``modules``, by name."""
+        yield from self._found.get(None, ())
+        for name in sorted(set(modules)):
+            yield from sorted(self._found.get(name, ()))
