@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -138,15 +139,47 @@ def test_a_crafted_object_does_no_harm(value: Dict[str, Any]) -> None:
         groups.row(found)
 
 
-def test_gnu_parallel(tmp_path: Path, run_cli: RunCli, tool_dir: ToolDir) -> None:
+def readme(first: str, last: str) -> str:
+    """The README's lines from one that begins so to one that ends so."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    found = re.search(rf"^{first}.*?{last}$", text, re.M | re.S)
+    assert found is not None
+    return found[0]
+
+
+def test_gnu_parallel(tmp_path: Path, tool_dir: ToolDir) -> None:
     """The README's recipe, with this host in the place of all others."""
     if shutil.which("parallel") is None:
         pytest.skip("needs GNU parallel")
     tool_dir.fake("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@"')
-    recipe = "parallel --nonall --tag -S : kdumpwrap batch --json | kdumpwrap merge -"
+    recipe = re.sub("(?<=--sshlogin )[^ ]+", ":", readme(r"\$ parallel", "merge -")[2:])
     env = environment({**tool_dir.first, "KDUMPWRAP_ROOT": str(example.root()), "HOME": str(tmp_path)})
     done = subprocess.run(["bash", "-c", recipe], capture_output=True, text=True, env=env, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     lines: List[str] = done.stdout.splitlines()
     assert lines[0] == "1 bug in 1 crash of 1 host and 1 kernel"
     assert f"hosts     {os.uname().nodename}" in done.stdout
+
+
+def test_ansible(tmp_path: Path, tool_dir: ToolDir, run_cli: RunCli) -> None:
+    """The README's playbook: three hosts, one of which has not crashed, in the place of its own."""
+    playbook = Path(sys.executable).parent / "ansible-playbook"
+    if not playbook.exists():
+        pytest.skip("needs ansible-core")
+    tool_dir.fake("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@"')
+    for host in ("web1", "web2"):
+        shutil.copytree(example.root(), tmp_path / host)
+    (tmp_path / "db1/var/crash").mkdir(parents=True)
+    (tmp_path / "fleet").mkdir()
+    hosts = f"  gather_facts: false\n  environment: {{KDUMPWRAP_ROOT: '{tmp_path}/{{{{ inventory_hostname }}}}'}}\n"
+    (tmp_path / "play.yml").write_text(readme("- hosts", "localhost").replace("  tasks:", hosts + "  tasks:"))
+    here = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+    (tmp_path / "hosts").write_text("".join(f"{host} {here}\n" for host in ("web1", "web2", "db1")))
+    env = environment({**tool_dir.first, "HOME": str(tmp_path), "ANSIBLE_LOCALHOST_WARNING": "0", "LC_ALL": "C.UTF-8"})
+    argv = [str(playbook), "-i", "hosts", "play.yml"]
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=tmp_path, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(file.name for file in (tmp_path / "fleet").iterdir()) == ["web1.ndjson", "web2.ndjson"]
+    merged = run_cli("merge", *sorted((tmp_path / "fleet").iterdir()))
+    assert merged.stdout.splitlines()[0] == "1 bug in 2 crashes of 2 hosts and 1 kernel"
+    assert re.search(r"hosts +web1 \(1\), web2 \(1\)$", merged.stdout, re.M), merged.stdout
