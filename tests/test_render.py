@@ -171,6 +171,14 @@ def test_json_of_an_empty_report_has_the_same_keys() -> None:
     assert json.loads(json_renderer.render(Analysis(Crash("-"), Kernel())))["reports"] == []
 
 
+def test_a_headline_that_the_log_lacks() -> None:
+    """A log that is cut off above it: unknown is null, and a person is told so."""
+    cut = Analysis(Crash("-"), Kernel(), (Report("page-fault", "", 1),), 0)
+    assert json.loads(json_renderer.render(cut))["reports"][0]["headline"] is None
+    assert "headline\t\n" in raw.render(cut)
+    assert text.render(cut).startswith("(page-fault: its headline is not in the log)\n")
+
+
 def test_text_says_where_and_whom() -> None:
     shown = text.render(WHOLE)
     assert "iptunnel_xmit+0x17d/0x1c0 → include/net/ip_tunnels.h:462" in shown

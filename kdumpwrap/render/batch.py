@@ -98,7 +98,7 @@ def _object(group: Group) -> str:
             "kernels": _counts(group.releases),
             "hosts": _counts(group.hosts),
             "kind": newest.kind,
-            "headline": newest.headline,
+            "headline": newest.headline or None,
             "symbol": newest.symbol,
             "offset": json_renderer.address(newest.offset),
             "file": newest.file,

@@ -78,7 +78,7 @@ def problems(found: Sequence[Problem]) -> List[Json]:
 def _report(report: Report) -> Dict[str, Json]:
     return {
         "kind": report.kind,
-        "headline": report.headline,
+        "headline": report.headline or None,
         "panic": report.panic,
         "line": report.line,
         "time": report.time,

@@ -63,7 +63,7 @@ def words(value: str) -> str:
 
 def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
     crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
-    yield f"* headline: {code(report.headline)}"
+    yield f"* headline: {code(summary.headline(report))}"
     if report.message and report.message not in report.headline:
         yield f"* before it: {code(report.message)}"
     if report.panic and report.panic not in report.headline:

@@ -50,6 +50,11 @@ def chosen(analysis: Analysis) -> Optional[Report]:
     return None if index is None else analysis.reports[index]
 
 
+def headline(report: Report) -> str:
+    """The kernel's own, or that the log lacks it."""
+    return report.headline or f"({report.kind}: its headline is not in the log)"
+
+
 def title(report: Report) -> str:
     """``Page fault in iptunnel_xmit``."""
     kind = TITLES.get(report.kind, "Oops")

@@ -5,6 +5,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model import Analysis, Frame, Instruction, Listing, Location, Report, Source, subject
+from kdumpwrap.render import summary
 from kdumpwrap.where import short, telling
 
 # control characters, and those that turn the direction of what stands behind them
@@ -114,7 +115,7 @@ def place(location: Optional[Location]) -> str:
 
 
 def _report(analysis: Analysis, index: int, report: Report, style: Style) -> List[str]:
-    lines = [f"{style.alarm}{clean(report.headline)}{style.reset}"]
+    lines = [f"{style.alarm}{clean(summary.headline(report))}{style.reset}"]
     if report.panic and report.panic not in report.headline:
         lines.append(f"{style.alarm}{clean(report.panic)}{style.reset}")
     lines.append("")

@@ -87,7 +87,7 @@ def _header(analysis: Analysis, report: Report) -> str:
     cards = "".join(f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, report))
     return (
         f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
-        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(report.headline)}</p>{more}'
+        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(summary.headline(report))}</p>{more}'
         f'<p class="lede">{path(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
     )
 
