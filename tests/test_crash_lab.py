@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import pexpect
 import pytest
@@ -27,6 +28,7 @@ pytestmark = [
 
 CASES = "iptunnel sysrq null_deref bug_on list_del divide softlockup warn_then_oops distmod".split()
 COMMANDS = ("bt", "log")
+CGROUP_LIMITS = ("memory.limit_in_bytes", "memory.max")
 
 
 class Answered(NamedTuple):
@@ -137,6 +139,30 @@ def test_analyze_with_crash(run_cli: RunCli, lab: Lab) -> None:
     assert "/nowhere/crash is not installed" in missing.stderr
 
 
+def test_what_only_the_vmcore_knows(lab: Lab, whole: Dict[str, str], tmp_path: Path) -> None:
+    """The log where there was none beside the vmcore, and what the fault's address lies in: here, in the task."""
+    vmcore = tmp_path / "vmcore"
+    shutil.copyfile(lab.crashes["iptunnel"] / "vmcore", vmcore)
+    places = Places(lab.root, None, (lab.module_dir,), ())
+    analysis = analyze.analyze(str(vmcore), places)
+    header = re.match(r"PID: \d+ +TASK: (?P<task>[0-9a-f]+)", whole["bt"])
+    assert header
+    task, number = int(header["task"], 16), subject(analysis.reports, analysis.fatal) or 0
+    reports = list(analysis.reports)
+    reports[number] = replace(reports[number], fault_address=task + 24)
+    facts = withcrash.learn(replace(analysis, reports=tuple(reports)), places)
+    assert facts.log == whole["log"]
+    assert facts.slab is not None
+    assert (facts.slab.cache, facts.slab.start, facts.slab.offset, facts.slab.allocated) == (
+        "task_struct",
+        task,
+        24,
+        True,
+    )
+    assert facts.panic_task is not None
+    assert facts.panic_task.task == task
+
+
 def certain(report: Report) -> List[Frame]:
     return [frame for frame in ([report.ip] if report.ip else []) + list(report.trace) if frame.certain]
 
@@ -155,6 +181,23 @@ def test_modules_lines_are_there_when_their_files_are(run_cli: RunCli, lab: Lab)
     found = ask(run_cli, lab, lab.crashes["null_deref"], ["bt -l", "mod"], "--module-dir", str(lab.module_dir))
     assert re.search(r"xxxwan\.c: \d+$", found.outputs["bt -l"], re.M)
     assert re.search(r"^[0-9a-f]+  xxxwan .*xxxwan\.debug\.ko *$", found.outputs["mod"], re.M)
+
+
+@pytest.mark.parametrize("name", [".crashrc", ".gdbinit"])
+def test_commands_lying_in_the_current_directory_are_not_run(
+    run_cli: RunCli, lab: Lab, tmp_path: Path, name: str
+) -> None:
+    vmcore, trace = lab.crashes["iptunnel"] / "vmcore", tmp_path / "trace"
+    (tmp_path / name).write_text(f"{'!' if name == '.crashrc' else 'shell '}touch {trace}\n")
+    env = {**os.environ, "HOME": str(tmp_path)}
+    argv = ["crash", "-s", "--minimal", str(lab.vmlinux), str(vmcore)]
+    subprocess.run(argv, cwd=tmp_path, env=env, input=b"quit\n", capture_output=True, check=True, timeout=120)
+    assert trace.exists()  # crash itself runs them
+    trace.unlink()
+    args = ("crash", vmcore, "--root", lab.root, "--rung", "minimal", "--raw", "-c", "eval 7")
+    result = run_cli(*args, cwd=tmp_path, env={"HOME": str(tmp_path)})
+    assert (result.status, result.stdout.split()[:2]) == (0, ["hexadecimal:", "7"])
+    assert not trace.exists()
 
 
 def test_a_session_at_the_terminal(lab: Lab) -> None:
@@ -220,6 +263,63 @@ def test_under_a_limit_of_memory(
     assert f"{(mebibytes << 20) / 1e6:.0f} MB are there (ulimit -v)" in first
     if mebibytes in (450, 500):
         assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
+
+
+def test_a_backtrace_without_the_frames_in_modules_is_not_whole(run_cli: RunCli, lab: Lab) -> None:
+    """crash --no_modules leaves them out without a word."""
+    commands = ("bt", "log", "kmem -i", "sym iptunnel_xmit", "sym wan_next_seq", "rd ffffffffc0629512", "mod -t")
+    plain, reduced, least = (
+        ask(run_cli, lab, lab.crashes["null_deref"], commands, "--rung", rung)
+        for rung in ("plain", "reduced", "minimal")
+    )
+    assert "[xxxwan]" in plain.outputs["bt"]
+    assert "[xxxwan]" not in reduced.outputs["bt"]
+    assert all(plain.complete.values())
+    for found, lacking in ((reduced, ("bt", "sym wan_next_seq", "mod -t")), (least, (*commands[4:], "bt", "kmem -i"))):
+        assert {command for command in commands if not found.complete[command]} == set(lacking)
+        same = [command for command in commands if command not in lacking]
+        assert [found.outputs[command] for command in same] == [plain.outputs[command] for command in same]
+        assert "truncated" not in found.result.stderr
+        assert found.result.status == 3
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A memory cgroup of our own, of version 1 or 2."""
+    mounted = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+    group = next((path for path in mounted if (path / "memory.stat").exists()), mounted[1]) / f"kdumpwrap-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"needs a memory cgroup that may be written to: {error}")
+    try:
+        if not any((group / name).exists() for name in CGROUP_LIMITS):
+            pytest.skip("needs a cgroup with the memory controller")
+        yield group
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.parametrize(("mebibytes", "answered"), [(200, ""), (300, "log"), (400, "log"), (700, "bt log")])
+def test_in_a_cgroup_with_a_limit(
+    run_cli: RunCli, lab: Lab, whole: Dict[str, str], cgroup: Path, mebibytes: int, answered: str
+) -> None:
+    """The kernel kills crash when it takes more, with SIGKILL: it says nothing itself."""
+    limit = next(name for name in CGROUP_LIMITS if (cgroup / name).exists())
+    (cgroup / limit).write_text(str(mebibytes << 20))
+    prefix = ("sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(cgroup))
+    found = ask(run_cli, lab, lab.crashes["iptunnel"], COMMANDS, prefix=prefix)
+    assert [command for command in COMMANDS if found.complete[command]] == answered.split()
+    assert all(found.outputs[command] == whole[command] for command in COMMANDS if found.complete[command])
+    if answered == "bt log":
+        assert (found.result.status, found.result.stderr) == (0, "")
+        return
+    assert found.result.status == (3 if answered else 1)
+    first = found.result.stderr.splitlines()[0]
+    cause = "crash was killed (signal 9), most likely for its memory" if mebibytes == 400 else "not enough memory"
+    assert first.startswith(f"kdumpwrap: {cause}")
+    assert "with this vmlinux (587 MB) it takes about 529 MB of memory, 282 MB with --minimal; " in first
+    assert first.endswith(f" MB are there (cgroup {limit})")
 
 
 # ---------------------------------------------------------------- what is wrong with the files

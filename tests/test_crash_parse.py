@@ -151,6 +151,7 @@ def test_version_and_minimal_mode() -> None:
     assert crash.version("\ncrash 8.0.4-2.el9\nCopyright (C) 2002-2022  Red Hat, Inc.\n") == "8.0.4"
     assert crash.version("crash: no\n") is None
     assert crash.unavailable(recorded("minimal-bt"))
+    assert crash.unavailable("WARNING: the option '-T' is not available in minimal mode\n")
     assert not crash.unavailable(recorded("iptunnel-bt"))
 
 
@@ -209,6 +210,8 @@ def test_a_file_that_is_no_vmlinux_is_told_from_one_that_is_no_dump() -> None:
         ('log: page incomplete: kernel virtual address: ffffffff98c62560  type: "prb"\n', crash_failure.TRUNCATED),
         ("\nWARNING: cannot read prb_text_data_ring contents\n", crash_failure.TRUNCATED),
         ("PID: 1\nbt: cannot allocate any more memory!\n", crash_failure.MEMORY),
+        ("  TOTAL MEM    793kmem: cannot allocate any more memory!\n", crash_failure.MEMORY),
+        (' #1 [ffbt: read error: kernel virtual address: ffffffff98c62560  type: "x"\n', crash_failure.TRUNCATED),
         ("log: cannot determine length of symbol: log_end\n", crash_failure.TOO_OLD),
         ("[    3.1] sda: read error: sector 12\n", None),
         ("[    3.1] Out of memory: Killed process 7 (x)\nsda: read error: kernel\n", None),
@@ -254,7 +257,10 @@ def test_recorded_text_with_holes_in_it() -> None:
                 parser(text[: cut[0]] + chance.choice(["", "\0", "\n", "[", "\x1b[0m"]) + text[cut[1] :])
 
 
-@pytest.mark.parametrize("piece", [" ", "A", "#", "[", "1", 'PID: 1 TASK: a CPU: 0 COMMAND: "', "crash: ", "A ", "\t"])
+@pytest.mark.parametrize(
+    "piece",
+    [" ", "A", "#", "[", "1", 'PID: 1 TASK: a CPU: 0 COMMAND: "', "crash: ", "A ", "\t", "a-", "crash: read error: a "],
+)
 def test_a_line_of_a_megabyte_takes_linear_time(piece: str) -> None:
     start = time.process_time()
     for parser in PARSERS:

@@ -29,6 +29,7 @@ with open({log!r}, "a") as file:
 minimal = "--minimal" in args
 def say(text):
     sys.stdout.write(text); sys.stdout.flush()
+modules = {{"mod": "", "mod -t": ""}}
 {start}
 while True:
     say("crash> ")
@@ -40,8 +41,8 @@ while True:
         sys.exit(0)
     if command.startswith("eval 0x"):
         say("hexadecimal: %s  \\n    decimal: 7  \\n      octal: 7\\n     binary: 0111\\n" % command[7:])
-    elif command in ("mod", "mod -t"):
-        say("")
+    elif command in modules:
+        say(modules[command])
     elif command == "rd -a linux_banner":
         say("ffffffff82000000:  {banner}\\n")
     elif minimal and command.split()[0] not in ("log", "sym"):
@@ -153,7 +154,7 @@ def test_an_unknown_rung_is_wrong_usage(fake: Fake) -> None:
 
 def test_rung_forces_one(fake: Fake) -> None:
     fake.program()
-    result = fake.run("--rung", "reduced", "-c", "bt")
+    result = fake.run("--rung", "reduced", "-c", "sys")
     assert (result.status, fake.starts) == (0, ["--no_kmem_cache --no_modules"])
 
 
@@ -284,6 +285,43 @@ def test_what_kills_crash_is_asked_lower_and_the_rest_once_more(fake: Fake, how:
     assert [row["output"] for row in rows[::2]] == ["whole\n"] * 2
     assert result.status == 3
     assert "the answer to `bt -a` is cut off or not to be trusted" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rung", "command", "output", "whole"),
+    [
+        ("plain", "bt -a", "PID: 1\n", True),
+        ("reduced", "bt -a", "PID: 1\n", False),
+        ("zero-excluded", "foreach bt", "PID: 1\n", False),
+        ("reduced", "log", "x: symbol not found: y\n", True),
+        ("reduced", "kmem -i", "TOTAL MEM\n", True),
+        ("reduced", "kmem ffff888100000000", "CACHE\n", False),
+        ("reduced", "kmem", "?\n", False),
+        ("reduced", "dis schedule", "0xffffffff81000000 <schedule>\n", True),
+        ("reduced", "dis wan_next_seq", "symbol not found: wan_next_seq\n", False),
+        ("minimal", "sym ffffffffc0629512", "sym: invalid address: ffffffffc0629512\n", False),
+        ("minimal", "sym -l", "ffffffff81000000 (T) _text\n", False),
+        ("minimal", "sym linux_banner", "ffffffff82000000 (R) linux_banner\n", True),
+        ("plain", "rd 8", 'rd: seek error: kernel virtual address: 8  type: "64-bit KVADDR"\n', True),
+    ],
+)
+def test_an_answer_without_what_its_rung_lacks_is_not_whole(
+    fake: Fake, rung: str, command: str, output: str, whole: bool
+) -> None:
+    fake.program(answer=f"say({output!r})")
+    rows, result = fake.answers(command, options=("--rung", rung))
+    assert (rows[0]["complete"], rows[0]["output"], result.status) == (whole, output, 0 if whole else 3)
+    assert whole or f"the answer to `{command}` is " in result.stderr
+    assert "truncated" not in result.stderr
+
+
+def test_of_two_answers_that_are_not_whole_the_one_of_an_orderly_run_is_shown(fake: Fake) -> None:
+    answer = "say('cut')\nif '--no_modules' not in args: os.kill(os.getpid(), signal.SIGKILL)\nsay(' not at all\\n')"
+    fake.program(answer=answer)
+    rows, result = fake.answers("bt")
+    assert fake.starts == ["", "--no_kmem_cache --no_modules"]
+    assert (rows[0]["output"], rows[0]["complete"], result.status) == ("cut not at all\n", False, 3)
+    assert "the answer to `bt` is cut off or not to be trusted: crash knows nothing of modules" in result.stderr
 
 
 def test_answers_of_a_broken_run_are_not_whole_even_before_it_broke(fake: Fake) -> None:

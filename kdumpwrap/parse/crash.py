@@ -65,7 +65,8 @@ _TAINTED = re.compile(r"(?P<name>\w+)\s+(?P<flags>[A-Z]+)$")
 _LOADED = re.compile(r"[0-9a-f]{8,16}  (?P<name>\w+) +(?P<base>[0-9a-f]{8,16}) +(?P<size>\d+)\b")
 
 # crash: bt: command not available in minimal mode
-_UNAVAILABLE = re.compile(r"crash: \S+: command not available in minimal mode")
+# WARNING: the option '-T' is not available in minimal mode
+_UNAVAILABLE = re.compile(r"(?:crash: \S+: command|WARNING: the option '\S+' is) not available in minimal mode")
 
 
 def unavailable(text: str) -> bool:

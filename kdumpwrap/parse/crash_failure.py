@@ -32,8 +32,10 @@ class Failure(NamedTuple):
 
 # crash: cannot allocate any more memory!
 # utils.c:671: internal-error: virtual memory exhausted: can't allocate 163066556 bytes.
+# The first may stand in the middle of a line: crash goes to no new one for it.
 _MEMORY = re.compile(
-    r"^(?:[\w-]+: cannot allocate any more memory!|[\w./-]+:\d+: internal-error: virtual memory exhausted.*)", re.M
+    r"(?:\b[\w-]{1,32}: cannot allocate any more memory!|^[\w./-]+:\d+: internal-error: virtual memory exhausted.*)",
+    re.M,
 )
 # crash: cannot malloc memory for namelist: …
 _MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|FATAL ERROR: malloc failure.*)", re.M)
@@ -41,10 +43,12 @@ _MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|F
 # crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
 # WARNING: cannot read prb_text_data_ring contents
 _READ = re.compile(
-    r"^(?:[\w-]+: (?:read error|seek error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*"
-    r"|WARNING: cannot read \w+.*)",
+    r"\b[\w-]{1,32}: (?:read error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*|^WARNING: cannot read \w+.*",
     re.M,
 )
+# crash: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
+# No damage in an answer: crash was asked about an address that never was in the dump.
+_SEEK = re.compile(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 #          This dumpfile is incomplete.  This may cause the crash session
 _INCOMPLETE = re.compile(r"^ *This dumpfile is incomplete.*", re.M)
 # crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"
@@ -61,6 +65,7 @@ _STARTING = (
     (INCOMPLETE, _INCOMPLETE),
     # with read errors before it, "do not match!" is only what a damaged dump leads to
     (TRUNCATED, _READ),
+    (TRUNCATED, _SEEK),
     (EXCLUDED, _EXCLUDED),
     # crash: /usr/lib/debug/…/vmlinux and /var/crash/…/vmcore do not match!
     (MISMATCH, re.compile(r"^.* do not match!", re.M)),
@@ -74,7 +79,7 @@ _STARTING = (
 # words without which a pattern cannot fit: an answer may have 16 MB
 _SPOILING = (
     (MEMORY, _MEMORY, ("any more memory!", "memory exhausted")),
-    (TRUNCATED, _READ, ("read error: ", "seek error: ", "page incomplete: ", "WARNING: cannot read ")),
+    (TRUNCATED, _READ, ("read error: ", "page incomplete: ", "WARNING: cannot read ")),
     (TOO_OLD, _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
 )
 

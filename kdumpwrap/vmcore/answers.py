@@ -5,6 +5,8 @@ from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 from kdumpwrap.model import Problem
 from kdumpwrap.vmcore_facts import Answer
 
+_NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # what an answer is worth; lacking: crash said all that it knew there
+
 
 class Answers:
     """The best answer known to each command, by its number."""
@@ -12,6 +14,7 @@ class Answers:
     def __init__(self, commands: Sequence[str]) -> None:
         self.commands = tuple(commands)
         self._known: Dict[int, Answer] = {}
+        self._best: Dict[int, int] = {}  # their worth
 
     def keep(self, answers: Mapping[int, Answer], broken: str = "") -> None:
         """Take over ``answers`` where they are better than what is known.
@@ -21,9 +24,17 @@ class Answers:
         for number, answer in answers.items():
             if broken:
                 answer = answer._replace(complete=False, cause=answer.cause or broken)
-            known = self._known.get(number)
-            if known is None or (answer.complete and not known.complete) or (answer.output and not known.output):
-                self._known[number] = answer
+            worth, best = self._worth(answer, broken), self._best.get(number, -1)
+            if worth > best or worth == best == _LACKING:
+                self._known[number], self._best[number] = answer, worth
+
+    @staticmethod
+    def _worth(answer: Answer, broken: str) -> int:
+        if answer.complete:
+            return _WHOLE
+        if not answer.output or answer.unavailable:
+            return _NOTHING
+        return _CUT if broken else _LACKING
 
     def all(self, rung: str, cause: str) -> Tuple[Answer, ...]:
         """One for each command; where nothing is known, an empty one with this ``rung`` and ``cause``."""

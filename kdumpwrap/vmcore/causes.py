@@ -1,6 +1,7 @@
 """Why crash(8) could not answer, in a line for people, with what to type about it."""
 
 from pathlib import Path
+from signal import SIGKILL
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from kdumpwrap import packages
@@ -23,6 +24,7 @@ _SINCE = (
     ((5, 17), "8.0.1"),  # struct slab
 )
 _ZSTD_SINCE = "8.0.0"
+_MORE = "free memory or add swap"
 
 # of an answer that is not whole, in half a sentence
 WORDS: Dict[str, str] = {
@@ -51,8 +53,7 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
     if failure.kind == crash_failure.MEMORY:
         return _memory(size, limits)
     if failure.kind == crash_failure.KILLED:
-        hint = "the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'"
-        return Problem(f"crash was killed (signal {failure.words})", hint)
+        return _killed(failure, size, limits)
     if failure.kind == crash_failure.MISMATCH:
         of = f", which crashed with {release}" if release else ""
         return Problem(f"{vmlinux} is another kernel's vmlinux, not that of {vmcore}{of}", debuginfo)
@@ -110,17 +111,33 @@ def wanted(release: Optional[str]) -> Optional[str]:
 
 def _memory(size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
+    raised = f"ulimit -v {int(_need(size, limit)) >> 10}" if limit and limit.name == "ulimit -v" else _MORE
+    hint = f"{raised}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither"
+    return Problem(f"not enough memory for crash: {_takes(size, limit)}", hint)
+
+
+def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
+    limit = memory.tight(size, tuple(limits))
+    killed = f"crash was killed (signal {failure.words})"
+    hint = "the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'"
+    if limit is None or failure.words != str(int(SIGKILL)):
+        return Problem(killed, hint)
+    return Problem(f"{killed}, most likely for its memory: {_takes(size, limit)}", f"{_MORE}; {hint}")
+
+
+def _takes(size: int, limit: Optional[Limit]) -> str:
     kind = limit.kind if limit else RESIDENT
-    need = FULL[kind].work * size
-    have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
     what = "address space" if kind == ADDRESS_SPACE else "memory"
-    least = MINIMAL[kind].work * size
-    message = (
-        f"not enough memory for crash: with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(need)} of "
-        f"{what}, {_megabytes(least)} with --minimal{have}"
+    have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
+    return (
+        f"with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(_need(size, limit))} of {what}, "
+        f"{_megabytes(MINIMAL[kind].work * size)} with --minimal{have}"
     )
-    raised = f"ulimit -v {int(need) >> 10}" if limit and limit.name == "ulimit -v" else "free memory or add swap"
-    return Problem(message, f"{raised}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither")
+
+
+def _need(size: int, limit: Optional[Limit]) -> float:
+    """Bytes."""
+    return FULL[limit.kind if limit else RESIDENT].work * size
 
 
 def _too_old(failure: Failure, subject: Subject) -> Problem:

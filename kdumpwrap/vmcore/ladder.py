@@ -16,6 +16,7 @@ from kdumpwrap.vmcore import deaths
 from kdumpwrap.vmcore.answers import Answers, incomplete
 from kdumpwrap.vmcore.causes import WORDS
 from kdumpwrap.vmcore.files import ModuleFiles, Subject
+from kdumpwrap.vmcore.lacking import lacks
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, rung
 from kdumpwrap.vmcore.starting import NotStarted, Starter
 from kdumpwrap.vmcore.trouble import Trouble
@@ -157,6 +158,7 @@ class Ladder:
             flaw = Failure(crash_failure.EXPIRED) if reply.expired else crash_failure.answering(reply.output)
             unavailable = flaw is None and parse.unavailable(reply.output)
             cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
+            cause = cause or lacks(current, command, reply.output) or ""
             if flaw is not None and flaw.kind == crash_failure.MEMORY:
                 spoiled = flaw
                 lost.append(index)
