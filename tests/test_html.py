@@ -20,12 +20,21 @@ from markup import HOSTILE, Page, pasted, poisoned
 
 from kdumpwrap import commands, example, pages
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem, Signature
+from kdumpwrap.model import Analysis, Crash, Frame, Instruction, LoadedModule, Problem, Signature
 from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
 from kdumpwrap.render.summary import out_of_tree, statements
-from kdumpwrap.vmcore_facts import VmcoreFacts
+from kdumpwrap.vmcore_facts import (
+    Backtrace,
+    BacktraceFrame,
+    BlockedTask,
+    Difference,
+    MemoryRow,
+    SlabObject,
+    System,
+    VmcoreFacts,
+)
 
 EXAMPLE_CRASH = example.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
@@ -300,7 +309,9 @@ def test_a_page_asks_for_nothing() -> None:
 
 def test_hostile_text_everywhere_stays_text() -> None:
     clean_page = Page(html.page(ANALYSIS, LOG, COMMANDS, facts=FACTS))
-    found = Page(html.page(poisoned(ANALYSIS), LOG, COMMANDS, facts=poisoned(FACTS)))
+    text = html.page(poisoned(ANALYSIS), poisoned(LOG), poisoned(COMMANDS), facts=poisoned(FACTS))
+    found = Page(text)
+    assert [text.lower().count(tag) for tag in ("<script", "</script", "<style", "</style", "</title")] == [1] * 5
     assert {tag for tag, _ in found.elements} <= {tag for tag, _ in clean_page.elements}
     names = {name for _, attrs in clean_page.elements for name in attrs}
     assert {name for _, attrs in found.elements for name in attrs} <= names
@@ -323,7 +334,7 @@ def test_hostile_text_in_an_index_stays_text() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(text=st.text(alphabet=st.characters(), max_size=60))
+@given(text=st.text(alphabet=st.characters(), max_size=60) | st.sampled_from([HOSTILE, "<script>", "<b", "&lt;"]))
 def test_no_text_breaks_out(text: str) -> None:
     analysis = with_report(
         headline=text,
@@ -332,8 +343,22 @@ def test_no_text_breaks_out(text: str) -> None:
         trace=(Frame(text, 1, 2, module=text, context=text),),
         disassembly=(Instruction(1, b"\0", text, text, 1, True, text),),
     )
-    written = html.page(analysis, [(1, text)], [text])
-    assert {tag for tag, _ in Page(written).elements} <= {tag for tag, _ in page().elements}
+    facts = VmcoreFacts(
+        text,
+        replace(FACTS.system or System(), nodename=text, panic=text),
+        Backtrace(1, 2, 3, text, (BacktraceFrame(0, Frame(text, 1, module=text, context=text), text, 2),), (text,)),
+        (Backtrace(0, 1, 2, text),),
+        (MemoryRow(text, 1, text, None), MemoryRow("TOTAL MEM", 1, text, 1)),
+        (BlockedTask(1, 2, 3, text, text, 4.0),),
+        SlabObject(text, 1, 2, 3, True),
+        (LoadedModule(text, text),),
+        differences=(Difference(text, text, text),),
+        problems=(Problem(text, text),),
+    )
+    written = html.page(analysis, [(1, text)], [text], facts=facts)
+    assert written.count("<script") == 1
+    clean_page = Page(html.page(ANALYSIS, LOG, COMMANDS, facts=FACTS))
+    assert {tag for tag, _ in Page(written).elements} <= {tag for tag, _ in clean_page.elements}
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)
     written.encode()  # no lone surrogate
 

@@ -117,11 +117,14 @@ def test_a_log_without_a_report() -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    text = markdown.render(poisoned(ANALYSIS), [HOSTILE], poisoned(FACTS))
-    tags = {tag for tag, _ in shown(text).elements}
-    assert tags <= {"h2", "p", "ul", "li", "code", "pre"}
-    assert "<script>alert(1)</script>" in shown(text).words
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    short = with_report(disassembly=(), explanation=(), source=None)  # room for all that the vmcore knows
+    for analysis, facts in ((ANALYSIS, FACTS), (short, FACTS), (short, replace(FACTS, blocked=(), differences=()))):
+        text = markdown.render(poisoned(analysis), [HOSTILE], poisoned(facts))
+        tags = {tag for tag, _ in shown(text).elements}
+        assert tags <= {"h2", "p", "ul", "li", "code", "pre"}
+        assert "<script>alert(1)</script>" in shown(text).words
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    assert "panic task: " in text
 
 
 @settings(max_examples=100, deadline=None)
