@@ -9,6 +9,7 @@ from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.commands import concerning, pasteable
 from kdumpwrap.crashdir import crashfile
+from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Problem, Report, Signature
 from kdumpwrap.render import html, summary
@@ -21,9 +22,17 @@ _TAIL = 60  # of these at the end
 LogLines = Tuple[Tuple[int, str], ...]
 
 
-def crash(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[VmcoreFacts] = None) -> str:
-    """The page of one crash, the log round its report read again from the file that it came from."""
-    return html.page(analysis, log(analysis, facts), pasteable(commands), facts=facts)
+def crash(
+    analysis: Analysis,
+    commands: Sequence[str] = (),
+    facts: Optional[VmcoreFacts] = None,
+    places: Optional[Places] = None,
+) -> str:
+    """The page of one crash, the log round its report read again from the file that it came from.
+
+    With ``places`` also from a vmcore that has no log beside it.
+    """
+    return html.page(analysis, log(analysis, facts, places), pasteable(commands), facts=facts)
 
 
 class Site:
@@ -75,7 +84,7 @@ def _told(analysis: Analysis) -> Tuple[bool, int, str]:
     return bool(report and report.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
-def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> LogLines:
+def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optional[Places] = None) -> LogLines:
     """The lines round the report that the page is about, numbered from 1; none where the log cannot be read again.
 
     Of a vmcore that has no log beside it, crash's answer to ``log`` serves, if there is one.
@@ -83,13 +92,26 @@ def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> LogLines:
     report, path = summary.chosen(analysis), analysis.crash.dmesg
     if report is not None and path is None and facts is not None and facts.log is not None:
         found = _around(report, iter([facts.log.encode("utf-8", "replace")]))
-        return found if any(number == report.line and report.headline in text for number, text in found) else ()
+        if any(number == report.line and report.headline in text for number, text in found):
+            return found
+    if report is not None and path is None and places is not None and analysis.crash.vmcore is not None:
+        return _of_vmcore(report, analysis.crash.vmcore, places)
     if report is None or path is None or path == "-":
         return ()
     try:
         return _around(report, crashfile.blocks(path))
     except KdumpwrapError:
         return ()  # it was there a moment ago; the page does without
+
+
+def _of_vmcore(report: Report, vmcore: str, places: Places) -> LogLines:
+    from kdumpwrap.vmcore import vmcorelog
+
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
+        try:
+            return _around(report, crashfile.blocks(str(vmcorelog.extract(vmcore, places, Path(directory)).log)))
+        except KdumpwrapError:
+            return ()
 
 
 def write(path: str, page: str) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import datetime
@@ -652,6 +653,20 @@ def test_a_batch_writes_its_pages(run_cli: RunCli, tmp_path: Path) -> None:
     assert "Directory " + str(tmp_path / "crash/10.0.0.2-2024-01-02-10:51:07") in found.words
     assert "2 crashes are this bug" in found.words
     assert "objdump -d --start-address=0xffffffff81898c00" in found.words
+
+
+@pytest.mark.lab
+def test_the_page_of_a_vmcore_alone_has_its_log(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
+    if shutil.which("makedumpfile") is None:
+        pytest.skip("needs makedumpfile")
+    (tmp_path / "crash").mkdir()
+    (tmp_path / "crash/vmcore").symlink_to(lab.crashes["null_deref"] / "vmcore")
+    file = tmp_path / "page.html"
+    done = run_cli("analyze", tmp_path / "crash", "--root", lab.root, "--module-dir", lab.module_dir, "--html", file)
+    assert done.status == 0, done.stderr
+    found = Page(file.read_text())
+    assert re.search(r"lines \d+ to \d+ of \S+/crash/vmcore .* BUG: kernel NULL pointer dereference", found.words)
+    assert f"/xxxwan.c:{lab.marks['FAULT:null_deref']}" in pasted(file)
 
 
 @pytest.mark.lab

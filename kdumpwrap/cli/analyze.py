@@ -73,6 +73,7 @@ def analyze(
         json=json,
         markdown=markdown,
         html=html,
+        places=places,
         all_reports=all_reports,
     )
 
@@ -86,6 +87,7 @@ def _each(
     all_reports: bool,
     markdown: bool = False,
     html: Optional[str] = None,
+    places: "Optional[Places]" = None,
     ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
 ) -> NoReturn:
     """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
@@ -101,7 +103,7 @@ def _each(
         facts = ask(analysis) if ask is not None else None
         whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
         if html is not None:
-            whole &= _page(analysis, facts, html)
+            whole &= _page(analysis, facts, places, html)
         if html != "-":
             _show(analysis, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
@@ -137,12 +139,13 @@ def _show(
         output.out("" if facts is None else "\n" + vmcore.text(facts, output.style()))
 
 
-def _page(analysis: "Analysis", facts: "Optional[VmcoreFacts]", html: str) -> bool:
+def _page(analysis: "Analysis", facts: "Optional[VmcoreFacts]", places: "Optional[Places]", html: str) -> bool:
     """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
     from kdumpwrap import pages
     from kdumpwrap.tools import run
 
-    page = pages.crash(analysis, run.history(), facts)
+    history = run.history()
+    page = pages.crash(analysis, history, facts, places)
     if html == "-":
         output.out(page)
         return True

@@ -14,7 +14,7 @@ from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model import Crash, Log, Problem
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import note, run
 
 _FLATTENED = b"makedumpfile\0"
 _DUMPS = (_FLATTENED, b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
@@ -113,6 +113,7 @@ def _dump(vmcore: str, directory: Path) -> Path:
             head = crashfile.head(str(dump), 16)
             break
     else:
+        note(["ln", "-sf", str(Path(vmcore).absolute()), str(dump)])
         dump.symlink_to(Path(vmcore).absolute())  # the tools read more than a name out of some names
     if not head.startswith(_DUMPS):
         raise KdumpwrapError(f"{vmcore}: not a vmcore", "one begins with KDUMP, DISKDUMP, makedumpfile or ELF")
