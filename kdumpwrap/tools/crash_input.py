@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from kdumpwrap.errors import UsageError
+from kdumpwrap.tools.run import note
 
 LINE = 1500  # bytes: "crash: input line exceeds maximum of 1500 bytes"
 
@@ -32,6 +33,7 @@ def plain_path(path: Path, directory: Path) -> Path:
         link = directory / (f"{number}-{name}" if number else name)
         if not link.is_symlink():
             link.symlink_to(path)
+            note(["ln", "-sf", str(path), str(link)])
         if link.resolve() == path.resolve():
             break
     return link
