@@ -254,7 +254,10 @@ def test_nothing_that_fits_is_said(server: Server, run_cli: RunCli, tmp_path: Pa
 # ---------------------------------------------------------------- on the way
 
 
-def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(
+    number: signal.Signals, server: Server, tmp_path: Path
+) -> None:
     many, out = tmp_path / "many", tmp_path / "out"
     count = len(grow(many, server.kernels.labs, 900, size=SMALL))
     argv = [sys.executable, "-m", "kdumpwrap", "batch", "--raw", "--root", str(tmp_path), str(many)]
@@ -265,10 +268,10 @@ def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(server: Server, tmp_p
         while not out.stat().st_size and process.poll() is None:
             time.sleep(0.01)
         assert process.poll() is None  # rows come while there is work left
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        os.killpg(process.pid, number)  # as a terminal and systemd do: the workers get it too
         _, said = process.communicate(timeout=60)
     rows = out.read_text().splitlines()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert 0 < len(rows) < count
     assert all(row.count("\t") == 8 for row in rows)
     assert f"interrupted: {count - len(rows)} of {count} crashes are left" in said

@@ -511,17 +511,23 @@ def test_a_session_whose_crash_breaks_down_ends_with_3(fake: Fake) -> None:
         assert user.exitstatus == 3
 
 
-def test_ctrl_c_while_answers_are_awaited_takes_crash_with_it(fake: Fake) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_us_takes_crash_with_it_and_leaves_nothing(
+    fake: Fake, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Ctrl-C, systemd's stop, the end of an ssh session."""
     fake.program(answer=f"open({str(fake.path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(1000)")
     args = [sys.executable, "-m", "kdumpwrap", "crash", str(fake.crash), "--vmlinux", str(fake.vmlinux), "-c", "x"]
-    with subprocess.Popen(
-        args, env=environment(fake.tools.first), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-    ) as it:
+    (tmp_path / "private").mkdir()
+    env = environment({**fake.tools.first, "TMPDIR": str(tmp_path / "private")})
+    with subprocess.Popen(args, env=env, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as it:
         for _ in range(200):
             if (fake.path / "pid").exists() and (fake.path / "pid").read_text():
                 break
             time.sleep(0.1)
-        it.send_signal(signal.SIGINT)
+        assert list((tmp_path / "private").iterdir())
+        it.send_signal(number)
         _, stderr = it.communicate(timeout=20)
-    assert (it.returncode, b"Traceback" in stderr) == (130, False)
+    assert (it.returncode, b"Traceback" in stderr) == (128 + number, False)
+    assert not list((tmp_path / "private").iterdir())
     assert not Path(f"/proc/{(fake.path / 'pid').read_text()}").exists()

@@ -90,9 +90,9 @@ class _Arrived:
 def _serve(
     work: Callable[[_Item], _Result], items: Sequence[_Item], writer: Connection, readers: Sequence[Connection]
 ) -> None:
-    for reader in readers:  # or the pipe would outlive the parent
-        reader.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # the parent ends us, and SIGTERM may come so
+        for reader in readers:  # or the pipe would outlive the parent
+            reader.close()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
         for item in items:
             writer.send_bytes(pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kdumpwrap.model import Problem
     from kdumpwrap.pages import Site
 
-DONE, FAILED, PARTLY, INTERRUPTED = 0, 1, 3, 130
+DONE, FAILED, PARTLY = 0, 1, 3
 
 _AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -70,7 +70,7 @@ def batch(
     outcomes = many.outcomes(
         crashes, places, selection, jobs=jobs or _processors(), save_below=top if save else None, reuse=not html
     )
-    interrupted = False
+    interrupted: Optional[KeyboardInterrupt] = None
     with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
         try:
             for done in outcomes:
@@ -80,8 +80,8 @@ def batch(
                     if site and one and done.analysis:
                         site.add(done.analysis)
                 advance()
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as signal:
+            interrupted = signal
     if not (raw or json):
         from kdumpwrap.render import batch as renderer
 
@@ -90,7 +90,7 @@ def batch(
     output.problems(tally.problems())
     if interrupted:
         output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
-        raise typer.Exit(INTERRUPTED)
+        raise interrupted
     raise typer.Exit((DONE if tally.whole and written else PARTLY) if tally.told else FAILED)
 
 
