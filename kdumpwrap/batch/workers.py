@@ -96,3 +96,5 @@ def _serve(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
         for item in items:
             writer.send_bytes(pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # we are on our way out: once is enough
+        signal.signal(number, signal.SIG_IGN)
