@@ -78,3 +78,26 @@ def test_a_report_far_down_a_log_is_the_same(name: str) -> None:
     alone, far = oops.parse([data]), oops.parse(blocks(BOOT * 20 + data, 1 << 16))
     moved = [(report.line + 40000, report.kind, report.trace) for report in alone.reports]
     assert [(report.line, report.kind, report.trace) for report in far.reports] == moved
+
+
+BANNER = b"[    0.000000] Linux version 5.14.0-503.el9.x86_64 (mockbuild@x) (gcc) #1 SMP\n"
+
+
+def everything(data: bytes) -> List[bytes]:
+    """What is looked at with care, whatever triggers it."""
+    return [line.data for line in scan.lines([data], lambda _: True)]
+
+
+def test_what_a_boot_prints_is_passed_over() -> None:
+    """No report begins there, and one that was being printed ended with the reboot."""
+    assert everything(BANNER + BOOT) == [BANNER.rstrip()]
+    found = everything(BANNER + BOOT + WARNING + b"[    2.1] f+0x1/0x2\n" + BANNER + BOOT)
+    assert found[-3:] == [WARNING.rstrip(), b"[    2.1] f+0x1/0x2", BANNER.rstrip()]
+    assert len(everything(BOOT)) == scan.HEAD
+
+
+def test_words_that_only_damaged_logs_need() -> None:
+    """A log as kdump saves it has each headline whole; one that went through hands may have lost its beginning."""
+    lost = b"[   99.000000] Oops: general protection\n"
+    assert lost.rstrip() in everything(BOOT + lost)
+    assert lost.rstrip() not in everything(BANNER + BOOT + lost)

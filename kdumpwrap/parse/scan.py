@@ -22,7 +22,8 @@ _WORDS = (
     b"new suspected memory",
     b"Linux version ",
 )
-# These stand alone only where mails, web pages or scissors have been at work, so in short logs.
+# These stand alone only where mails, web pages or scissors have been at work: in short logs, and in none that begins
+# with the kernel's first line, as those that kdump saves do.
 _MORE_WORDS = (
     b"Oops",
     b"general protection",
@@ -47,6 +48,9 @@ _REPORT = re.compile(
     rb"\+0x[0-9a-f]{1,8}/0x|: [0-9a-f]{16}|all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: \d|linked in:|end trace|ainted|"
     rb"BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
 )
+# what a kernel says first: no report goes on behind it, and none begins with what a boot prints next
+_BANNER = re.compile(rb"(?:^|[\]>:] ?)Linux version \d")
+_FIRST = re.compile(rb"\[ {4}0\.000000\] Linux version \d")
 # Panic#1 Part3: what pstore writes before each of its blocks
 PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
 
@@ -76,15 +80,17 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
     offset = 0  # of the piece in the log
     quiet = QUIET - HEAD  # lines since the last sign of a report; QUIET: outside of any
     passed: List[Line] = []  # the last lines passed over, at most BEFORE
+    handed_on = True  # by people and their programs, which cut and wrap
     blocks_of_pstore = False  # then all lines count: a report may go on in a later block
     for piece in _pieces(blocks):
         data, position, end = piece
         hits: List[int] = []
         searched = False
+        handed_on = handed_on and not (offset == 0 and _FIRST.match(data, position))
         while position < end:
             if quiet >= QUIET:
                 if not searched:
-                    hits, searched = _hits(piece, position, offset < _SHORT), True
+                    hits, searched = _hits(piece, position, handed_on and offset < _SHORT), True
                 start = _next(piece, position, hits, wanted)
                 near = _before(data, position, start)
                 number += data.count(b"\n", position, near)
@@ -103,7 +109,10 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
             stop = end if stop < 0 else stop
             row = data[position : min(stop, position + LONGEST)]
             blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(row)))
-            quiet = 0 if blocks_of_pstore or _REPORT.search(row) else quiet + 1
+            if blocks_of_pstore or _REPORT.search(row):
+                quiet = 0
+            else:
+                quiet = QUIET if _BANNER.search(row) else quiet + 1
             yield Line(number, row, number > told + 1)
             told = number
             number += 1
@@ -139,11 +148,11 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[_Piece]:
         yield _Piece(joined, 0, len(joined))
 
 
-def _hits(piece: _Piece, position: int, short: bool) -> List[int]:
+def _hits(piece: _Piece, position: int, more: bool) -> List[int]:
     """Where trigger words stand from ``position`` on, at most one of each a line; backwards: the next one is last."""
     data, _, end = piece
     found: List[int] = []
-    for word in _WORDS + _MORE_WORDS if short else _WORDS:
+    for word in _WORDS + _MORE_WORDS if more else _WORDS:
         at = data.find(word, position, end)
         while at >= 0:
             found.append(at)
