@@ -31,7 +31,7 @@ from kdumpwrap.symbolize import Symbolizer
 
 # Crashes whose questions are put to the tools together. Few at first, so that the first answers come soon; then more,
 # since an addr2line costs half a second; and never so many that memory would count.
-_FIRST, _MOST = 250, 1000
+_FIRST, _MOST = 100, 1000
 _KERNELS = 8  # whose symbols are kept: 5 MB each
 
 
@@ -174,8 +174,8 @@ class _Kernels:
                 break
         if key not in self._open:
             self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
-            if len(self._open) == 1:
-                self._open[key].start()  # at work while the other logs are read; alone, for it takes 300 MB
+            if len(self._open) <= 2:  # at work while other logs are read; one addr2line alone, for it takes 300 MB
+                self._open[key].start(eager=len(self._open) == 1)
         self._open.move_to_end(key)
         return self._open[key]
 

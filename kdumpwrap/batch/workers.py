@@ -7,6 +7,7 @@ parent is gone, killed or not, cannot write any more and ends.
 
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 WORTH = 32  # items: for fewer, a process would cost more than it saves
-_AHEAD = 200  # results of a process that wait, of some 20 KB each
+_AHEAD = 1000  # results of a process that wait, of some 3 KB each: more than are read while the tools are asked
 
 
 def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> Generator[_Result, None, None]:
@@ -94,6 +95,7 @@ def _serve(
         for reader in readers:  # or the pipe would outlive the parent
             reader.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+        os.nice(5)  # the tools go before: they work one after the other, and all wait for them
         for item in items:
             writer.send_bytes(pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL))
     for number in (signal.SIGTERM, signal.SIGHUP):  # we are on our way out: once is enough

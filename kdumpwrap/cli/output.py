@@ -33,15 +33,17 @@ def out(rendered: str) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C inside is heard at the end, as KeyboardInterrupt: what was begun is said whole."""
+    """Ctrl-C inside, or another signal that ends us, is heard at the end: what was begun is said whole."""
     heard: List[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if heard:
-        raise KeyboardInterrupt
+        signal.raise_signal(heard[0])
 
 
 def give_up() -> None:

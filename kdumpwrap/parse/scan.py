@@ -109,10 +109,8 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
             stop = end if stop < 0 else stop
             row = data[position : min(stop, position + LONGEST)]
             blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(row)))
-            if blocks_of_pstore or _REPORT.search(row):
-                quiet = 0
-            else:
-                quiet = QUIET if _BANNER.search(row) else quiet + 1
+            sign = blocks_of_pstore or _REPORT.search(row)
+            quiet = 0 if sign else QUIET if _BANNER.search(row) else quiet + 1
             yield Line(number, row, number > told + 1)
             told = number
             number += 1

@@ -67,6 +67,7 @@ class Symbolizer:
         self._opening: Optional[Future[Vmlinux]] = None
         self._opened = False
         self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
+        self._begun: Optional[Started] = None  # the same one, asked or not
         self._foreseen: Sequence[int] = ()  # addresses that it has got already
         self._most = turns.MOST  # pages that one crash asks about
         self._compiled: Optional[Future[Optional[str]]] = None
@@ -83,22 +84,22 @@ class Symbolizer:
         """Stop what still runs and remove what was unpacked."""
         self._pool.shutdown(cancel_futures=True)
         if self._opening is not None and not self._opening.cancelled() and self._opening.exception() is None:
-            waiting = self._opening.result().waiting
-            if waiting is not None:
-                waiting.stop()
+            begun = self._begun or self._opening.result().waiting
+            if begun is not None:
+                begun.stop()
         self._directory.cleanup()
 
     # ------------------------------------------------------------ symbols
 
-    def start(self) -> None:
-        """Start nm and addr2line on the vmlinux: they need half a second, in which a log can be read."""
+    def start(self, *, eager: bool = True) -> None:
+        """Start nm and, if ``eager``, addr2line on the vmlinux: half a second, in which a log can be read."""
         if self._opening is None:
             self._opening = self._pool.submit(
                 objects.open_vmlinux,
                 self.release,
                 self.places,
                 self._beside,
-                eager=not self._tight,
+                eager=eager and not self._tight,
                 build_id=self._build_id,
             )
 
@@ -139,7 +140,7 @@ class Symbolizer:
             self.failures.keep(name, job.result)
 
     def _load_vmlinux(self, opened: Vmlinux, names: Set[str], arch: Optional[str]) -> None:
-        self._waiting = opened.waiting
+        self._waiting = self._begun = opened.waiting
         self.objects[None] = found = objects.vmlinux(opened, names, arch)
         self.vmlinux = opened.path
         if found.lines is None:
@@ -148,6 +149,8 @@ class Symbolizer:
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:
             self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
+        if self._waiting is None and opened.elf.has_lines and not self._tight:  # else it begins when it is asked
+            self._waiting = self._begun = binutils.start_locations(found.tools, opened.path, opened.elf.text)
 
     def _load_module(self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str]) -> None:
         self.objects[name], problems = objects.module(
@@ -187,9 +190,9 @@ class Symbolizer:
 
     def foresee(self, crashes: Iterable[Iterable[Place]]) -> None:
         """Have the addr2line that waits begin with the places of ``crashes``: ``locate`` will ask for them and more."""
+        asked = [{place.address for place in places if place.part.module is None} for places in crashes]
+        self._most = min(turns.MOST, max(map(turns.pages, asked)))
         if self._waiting is not None:
-            asked = [{place.address for place in places if place.part.module is None} for places in crashes]
-            self._most = min(turns.MOST, max(map(turns.pages, asked)))
             self._foreseen = next(turns.turns(sorted(set().union(*asked)), self._most), ())
             self._waiting.feed(binutils.asked(self._foreseen))
 
