@@ -65,6 +65,27 @@ def test_no_line_makes_a_part_of_it_raise(text: str) -> None:
     dmesg.parse(1, text.encode())
 
 
+STAMPS = [
+    b"",
+    b"[    1.0",
+    b"[    1.000000] ",
+    b"[    1.000000] [   T12] ",
+    b"[12345.678901][ C0] ",
+    b"<4>[    1.000000] ",
+]
+stamped = st.builds(
+    lambda stamp, text: stamp + text,
+    st.sampled_from(STAMPS),
+    st.one_of(any_line, st.text("[] 01.<>&\\\t\r\x1b:kernelT").map(str.encode)),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(stamped)
+def test_the_way_for_plain_lines_is_only_shorter(line: bytes) -> None:
+    assert dmesg.parse(7, line) == dmesg._careful(7, line[: dmesg.MAX_LINE])
+
+
 # each the beginning of a line that keeps some pattern busy, and what is repeated behind it
 HOSTILE = {
     "headlines": (b"", b"[    1.000000] BUG: unable to handle kernel paging request at ffffffffffffffff\n"),

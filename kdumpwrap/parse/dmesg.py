@@ -49,6 +49,10 @@ class _Prefix(NamedTuple):
 
 
 _NO_PREFIX = _Prefix(0, None, None, False, False, False)
+# Most lines by far: one stamp, and text in which nothing was lost, escaped or coloured.
+# [ 1823.280261]  send4+0xf2/0x1b0 [XxxWan]
+_PLAIN = re.compile(rb"\[ {0,8}(\d{1,9}\.\d{6})\] ([\t -%'-\[\]-~]*)\Z")
+_ONE_MORE = re.compile(rb"\[ {0,12}[TC\d]|.Modules linked in:|kernel:")
 _BEGIN = re.compile(r"\s*[\[<>|]")  # how a prefix begins that has neither colon nor semicolon
 
 
@@ -58,6 +62,14 @@ def parse(number: int, raw: bytes) -> List[LogLine]:
     None at all for what another program than the kernel said. Never raises.
     """
     raw = raw[:MAX_LINE]
+    plain = _PLAIN.match(raw)
+    if plain and not plain[2].startswith(b"<") and not _ONE_MORE.search(plain[2]):
+        return [LogLine(number, float(plain[1]), None, plain[2].decode("ascii"), True, len(raw))]
+    return _careful(number, raw)
+
+
+def _careful(number: int, raw: bytes) -> List[LogLine]:
+    """What ``parse`` says of any line."""
     width = len(raw)
     if b"\\x" in raw:
         raw = _ESCAPE.sub(lambda m: bytes([int(m[0][2:], 16)]), raw)
