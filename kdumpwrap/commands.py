@@ -24,9 +24,10 @@ def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
 
     What was run twice stands there once.
     """
-    again = [*map(_elsewhere, commands)]
-    first = ("T=$(mktemp -d)",) if again != [*commands] else ()
-    return (*first, *dict.fromkeys(again))
+    once = [*dict.fromkeys(commands)]
+    again = [*map(_elsewhere, once)]
+    first = ("T=$(mktemp -d)",) if again != once else ()
+    return (*first, *again)
 
 
 def _elsewhere(command: str) -> str:

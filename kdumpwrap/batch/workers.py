@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from queue import Empty, Queue
 from threading import Thread
 from typing import Callable, Generator, List, Optional, Sequence, TypeVar
@@ -33,26 +34,44 @@ def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) ->
         return
     fork = multiprocessing.get_context("fork")
     readers: List[Connection] = []
-    processes = []
-    for number in range(jobs):
-        reader, writer = fork.Pipe(duplex=False)
-        readers.append(reader)
-        process = fork.Process(target=_serve, args=(work, items[number::jobs], writer, tuple(readers)), daemon=True)
-        process.start()
-        processes.append(process)
-        writer.close()
-    arrived = [_Arrived(reader) for reader in readers]  # threads, so after the last fork
+    processes: List[ForkProcess] = []
+    arrived: List[_Arrived] = []
     try:
+        try:
+            for number in range(jobs):
+                reader, writer = fork.Pipe(duplex=False)
+                readers.append(reader)
+                mine = items[number::jobs]
+                process = fork.Process(target=_serve, args=(work, mine, writer, tuple(readers)), daemon=True)
+                process.start()
+                processes.append(process)
+                writer.close()
+        except OSError:  # too few descriptors, or no more processes allowed
+            _stop(processes)
+            yield from map(work, items)
+            return
+        arrived += map(_Arrived, readers)  # threads, so after the last fork
         for index in range(len(items)):
             result = arrived[index % jobs].next()
             # none: the process was killed, by whoever is short of memory
             yield work(items[index]) if result is None else pickle.loads(result)  # noqa: S301 from our own child
     finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+        _stop(processes)
         for one in arrived:
             one.close()
+        for reader in readers:
+            reader.close()
+
+
+def _stop(processes: Sequence[ForkProcess]) -> None:
+    """End them; one that has not heard, or waits for its pipe with the signal ignored, by force."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(1)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 class _Arrived:
@@ -79,7 +98,6 @@ class _Arrived:
         while self._thread.is_alive():
             with contextlib.suppress(Empty):
                 self._waiting.get(timeout=0.01)
-        self._reader.close()
 
     def _fetch(self) -> None:
         with contextlib.suppress(EOFError, OSError):

@@ -68,7 +68,10 @@ _heard = 0  # the signal that ends us
 def _interrupt(number: int, _: object) -> NoReturn:
     """End as Ctrl-C does: tools are stopped, temporary directories removed, and what a batch has done is printed."""
     global _heard  # noqa: PLW0603 (a signal's handler has no other way to tell)
+    from kdumpwrap.tools import run
+
     _heard = number
+    run.stop_all()
     raise KeyboardInterrupt
 
 

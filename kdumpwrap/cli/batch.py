@@ -180,6 +180,14 @@ def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
         return
 
     columns = (TextColumn("crashes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=total)
+
+    def advance() -> None:
+        bar.start()  # a thread, so not before the processes that read logs are forked
+        bar.advance(task)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()

@@ -33,10 +33,18 @@ def out(rendered: str) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C inside, or another signal that ends us, is heard at the end: what was begun is said whole."""
+    """Ctrl-C inside, or another signal that ends us, is heard at the end: what was begun is said whole.
+
+    The second one is heard at once: nobody may be reading what is said.
+    """
     heard: List[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in numbers}
+
+    def hear(number: int, _: object) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -11,8 +11,7 @@ _WORDS = (
     b"INFO:",  # hung tasks, RCU stalls, old lockdep
     b"Kernel panic - not syncing",
     b"PANIC",  # double fault, SPL
-    b"[#1]",  # every first die(): "Oops: 0000 [#1] SMP"
-    b": 0000 [",  # and the later ones of x86
+    b"[#",  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: 0000000002000000 [#2]"
     b" to handle ",  # Unable to handle kernel …, Insufficient stack space to handle exception
     b"LOCKUP",
     b"UBSAN: ",
@@ -20,6 +19,9 @@ _WORDS = (
     b"stack overflow",
     b"unchecked MSR",
     b"new suspected memory",
+    b"unreferenced object",
+    b"Slab corruption",
+    b"SError Interrupt",
     b"Linux version ",
 )
 # These stand alone only where mails, web pages or scissors have been at work: in short logs, and in none that begins
@@ -28,12 +30,11 @@ _MORE_WORDS = (
     b"Oops",
     b"general protection",
     b"Machine check",
+    b": 0000 [",
     b"SError",
     b"Bad mode in",
     b"VERIFY",
     b"LustreError",
-    b"Slab corruption",
-    b"unreferenced object",
     b"Unhandled fault:",
 )
 _SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for

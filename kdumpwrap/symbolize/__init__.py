@@ -204,10 +204,10 @@ class Symbolizer:
         asked: Dict[Part, Set[int]] = {}
         for place in set(places) - self._asked:
             asked.setdefault(place.part, set()).add(place.address)
-            self._asked.add(place)
         jobs = [self._pool.submit(self._ask, part, sorted(addresses)) for part, addresses in asked.items()]
         for job in jobs:
             job.result()
+        self._asked.update(Place(part, address) for part, addresses in asked.items() for address in addresses)
         return self._located
 
     def _ask(self, part: Part, addresses: Sequence[int]) -> None:
@@ -216,12 +216,13 @@ class Symbolizer:
         if found.lines is None:
             return
         told: Set[int] = set()
+        most = turns.MOST if part.module is not None else self._most
         if part.module is None:
             told, self._foreseen = set(self._foreseen), ()
             near = {turns.page(address) for address in told}
             # what was told comes first, then what lies near it: together the first turn
             addresses = sorted(addresses, key=lambda address: (address not in told, turns.page(address) not in near))
-        for turn in turns.turns(addresses, self._most):
+        for turn in turns.turns(addresses, most):
             waiting = None
             if part.module is None:
                 waiting, self._waiting = self._waiting, None

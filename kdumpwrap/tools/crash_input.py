@@ -29,8 +29,8 @@ def plain_path(path: Path, directory: Path) -> Path:
     if _PLAIN_PATH.fullmatch(str(path)):
         return path
     name = re.sub(r"[^\w.-]", "_", path.name, flags=re.ASCII)
-    for number in itertools.count():  # vmlinux and vmcore of one name are two files
-        link = directory / (f"{number}-{name}" if number else name)
+    for number in itertools.count():  # vmlinux and vmcore of one name are two files, and none is one of ours
+        link = directory / f"{number}-{name}"
         if not link.is_symlink():
             link.symlink_to(path)
             note(["ln", "-sf", str(path), str(link)])

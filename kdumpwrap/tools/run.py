@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import time
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 
@@ -16,6 +16,7 @@ TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 
 _history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
+_running: Set["subprocess.Popen[bytes]"] = set()
 _watchers: List[Callable[[str], object]] = []
 
 
@@ -60,27 +61,39 @@ def run(
         except OSError as error:
             raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 list(argv),
-                input=None if fed is not None else stdin,
-                stdin=fed,
+                stdin=subprocess.PIPE if fed is None else fed,
                 stdout=caught,
                 stderr=subprocess.PIPE,
-                timeout=timeout,
                 env=environment(),
-                check=False,
             )
         except (FileNotFoundError, NotADirectoryError):
             raise missing(argv[0], package) from None
         except OSError as error:
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise _late(argv, timeout) from None
+        with process:
+            _running.add(process)
+            try:
+                _, stderr = process.communicate(None if fed is not None else stdin, timeout)
+            except subprocess.TimeoutExpired:
+                raise _late(argv, timeout) from None
+            finally:
+                _running.discard(process)
+                if process.returncode is None:
+                    process.kill()
+                    process.wait()
         stdout = b""
         if not sink:
             caught.seek(0)
             stdout = caught.read()
-    return _checked(argv, done.returncode, stdout, done.stderr, start, ok)
+    return _checked(argv, process.returncode, stdout, stderr, start, ok)
+
+
+def stop_all() -> None:
+    """End every program that ``run`` waits for: whoever waits has to end, too."""
+    for process in tuple(_running):
+        process.kill()
 
 
 class Started:
