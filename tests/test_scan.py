@@ -96,6 +96,20 @@ def test_what_a_boot_prints_is_passed_over() -> None:
     assert len(everything(BOOT)) == scan.HEAD
 
 
+@pytest.mark.parametrize(
+    "headline",
+    [
+        b"Slab corruption (Not tainted): size-64 start=ffff880037a5b000, len=64",
+        b"unreferenced object 0xffff8880051ae000 (size 64):",
+        b"Internal error: Oops - undefined instruction: 0000000002000000 [#2] SMP",
+        b"SError Interrupt on CPU0, code 0x00000000be000011 -- SError",
+    ],
+)
+def test_whole_logs_lose_nothing(headline: bytes) -> None:
+    line = b"[   99.000000] " + headline
+    assert line in everything(BANNER + BOOT + line + b"\n" + BOOT)
+
+
 def test_words_that_only_damaged_logs_need() -> None:
     """A log as kdump saves it has each headline whole; one that went through hands may have lost its beginning."""
     lost = b"[   99.000000] Oops: general protection\n"

@@ -1,0 +1,50 @@
+"""Work spread over processes: it ends when it is told to, whatever its processes are doing."""
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ToolDir, environment
+
+from kdumpwrap.batch import workers
+
+CLOSED_EARLY = """
+from kdumpwrap.batch import workers
+found = workers.each(lambda number: "x" * 3000, range(20000), 2)
+print(len(next(found)))
+found.close()
+"""
+
+
+@pytest.mark.parametrize("before", ["", "trap '' TERM; "], ids=["", "SIGTERM ignored"])
+def test_closed_with_full_pipes(before: str) -> None:
+    argv = ["sh", "-c", f'{before}exec "$@"', "sh", sys.executable, "-c", CLOSED_EARLY]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3000\n", "")
+
+
+def test_too_few_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+    try:
+        assert list(workers.each(str, range(4000), 60)) == [*map(str, range(4000))]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_sigterm_does_not_wait_for_a_tool(tool_dir: ToolDir, tmp_path: Path) -> None:
+    nm = tool_dir.fake("nm", f"echo $$ >{tmp_path}/pid; exec sleep 100")
+    argv = [sys.executable, "-m", "kdumpwrap", "analyze", "--example"]
+    with subprocess.Popen(argv, env=environment({"NM": str(nm)}), stdout=subprocess.DEVNULL) as process:
+        for _ in range(300):
+            if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+                break
+            time.sleep(0.1)
+        start = time.monotonic()
+        process.terminate()
+        assert process.wait(60) == 143
+        assert time.monotonic() - start < 20
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
