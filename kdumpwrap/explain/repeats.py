@@ -28,6 +28,8 @@ def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
     with the frames round it.
     """
     certain = [(at, (f.symbol, f.offset, f.module)) for at, f in enumerate(trace) if f.certain and f.symbol]
+    if len(certain) - len({key for _, key in certain}) < _LEAST - 1:  # as in most traces
+        return ()
     runs: List[Run] = []
     at = 0
     while at < len(certain):
