@@ -1,26 +1,28 @@
 """The same work for many items, spread over processes, the results in the items' order.
 
-Each process takes every n-th item and sends what it made of it down a pipe of its own. A thread empties the pipe, so
-that the processes go on while their parent waits for the tools; one that is far ahead waits for its pipe, and one whose
-parent is gone, killed or not, cannot write any more and ends.
+Each process takes every n-th item and sends what it made of it down a pipe of its own, the first at once, then several
+together: what they share is sent once. The pipe is large, so that the processes go on while their parent waits for the
+tools; one that is far ahead waits for its pipe, and one whose parent is gone, killed or not, cannot write and ends.
 """
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import pickle
 import signal
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
-from queue import Empty, Queue
-from threading import Thread
-from typing import Callable, Generator, List, Optional, Sequence, TypeVar
+from typing import Any, Callable, Generator, Iterator, List, Sequence, Tuple, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 WORTH = 32  # items: for fewer, a process would cost more than it saves
-_AHEAD = 1000  # results of a process that wait, of some 3 KB each: more than are read while the tools are asked
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TOGETHER = 32  # results at most; a log's has some 3 KB, half of that when there are so many
+_AHEAD = 1 << 20  # bytes of results that may wait; the most that a user other than root is given
+_F_SETPIPE_SZ = 1031  # of <linux/fcntl.h>; Python 3.9 does not name it
 
 
 def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> Generator[_Result, None, None]:
@@ -32,35 +34,49 @@ def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) ->
     if jobs < 2:
         yield from map(work, items)
         return
-    fork = multiprocessing.get_context("fork")
     readers: List[Connection] = []
     processes: List[ForkProcess] = []
-    arrived: List[_Arrived] = []
     try:
-        try:
-            for number in range(jobs):
-                reader, writer = fork.Pipe(duplex=False)
-                readers.append(reader)
-                mine = items[number::jobs]
-                process = fork.Process(target=_serve, args=(work, mine, writer, tuple(readers)), daemon=True)
-                process.start()
-                processes.append(process)
-                writer.close()
-        except OSError:  # too few descriptors, or no more processes allowed
+        if not _start(work, items, jobs, readers, processes):
             _stop(processes)
             yield from map(work, items)
             return
-        arrived += map(_Arrived, readers)  # threads, so after the last fork
-        for index in range(len(items)):
-            result = arrived[index % jobs].next()
-            # none: the process was killed, by whoever is short of memory
-            yield work(items[index]) if result is None else pickle.loads(result)  # noqa: S301 from our own child
+        arriving = [_arriving(reader) for reader in readers]
+        for index, item in enumerate(items):
+            try:
+                yield next(arriving[index % jobs])
+            except StopIteration:  # the process was killed, by whoever is short of memory
+                yield work(item)
     finally:
         _stop(processes)
-        for one in arrived:
-            one.close()
         for reader in readers:
             reader.close()
+
+
+def _start(
+    work: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    jobs: int,
+    readers: List[Connection],
+    processes: List[ForkProcess],
+) -> bool:
+    """Start ``jobs`` processes, and add them and their pipes to the lists; False if not all of them can be had."""
+    fork = multiprocessing.get_context("fork")
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a process hears them once it is ready to end
+    try:
+        for number in range(jobs):
+            reader, writer = _pipe()
+            readers.append(reader)
+            mine = items[number::jobs]
+            process = fork.Process(target=_serve, args=(work, mine, writer, tuple(readers)), daemon=True)
+            process.start()
+            processes.append(process)
+            writer.close()
+    except OSError:  # too few descriptors, or no more processes allowed
+        return False
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    return True
 
 
 def _stop(processes: Sequence[ForkProcess]) -> None:
@@ -74,36 +90,19 @@ def _stop(processes: Sequence[ForkProcess]) -> None:
             process.join()
 
 
-class _Arrived:
-    """What came down a pipe and was not asked for yet."""
+def _pipe() -> Tuple[Connection, Connection]:
+    """A pipe's two ends, with room for a few hundred results."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    with contextlib.suppress(OSError):  # too many large ones: a pipe's usual 64 KB will do
+        fcntl.fcntl(writer.fileno(), _F_SETPIPE_SZ, _AHEAD)
+    return reader, writer
 
-    def __init__(self, reader: Connection) -> None:
-        self._reader = reader
-        self._waiting: Queue[Optional[bytes]] = Queue(_AHEAD)
-        self._over = False
-        self._thread = Thread(target=self._fetch, daemon=True)
-        self._thread.start()
 
-    def next(self) -> Optional[bytes]:
-        """What comes next; None, now and for ever, when nothing more will come."""
-        if not self._over:
-            found = self._waiting.get()
-            if found is not None:
-                return found
-            self._over = True
-        return None
-
-    def close(self) -> None:
-        """To be called when nothing writes to the pipe any more."""
-        while self._thread.is_alive():
-            with contextlib.suppress(Empty):
-                self._waiting.get(timeout=0.01)
-
-    def _fetch(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                self._waiting.put(self._reader.recv_bytes())
-        self._waiting.put(None)
+def _arriving(reader: Connection) -> Iterator[Any]:
+    """What comes down a pipe, until nothing more will come."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            yield from pickle.loads(reader.recv_bytes())  # noqa: S301 from our own child
 
 
 def _serve(
@@ -114,7 +113,12 @@ def _serve(
             reader.close()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
         os.nice(5)  # the tools go before: they work one after the other, and all wait for them
-        for item in items:
-            writer.send_bytes(pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL))
-    for number in (signal.SIGTERM, signal.SIGHUP):  # we are on our way out: once is enough
-        signal.signal(number, signal.SIG_IGN)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            sent, count = 0, 1
+            while sent < len(items):
+                results = [work(item) for item in items[sent : sent + count]]
+                writer.send_bytes(pickle.dumps(results, pickle.HIGHEST_PROTOCOL))
+                sent, count = sent + count, min(2 * count, _TOGETHER)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # we are on our way out: once is enough

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from kdumpwrap import __version__
-from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output
+from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output, signals
 from kdumpwrap.cli.output import DONE, FAILED, PARTLY, USAGE
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
@@ -41,13 +41,11 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has SIGHUP ignored
-            signal.signal(number, _interrupt)
+    signals.listen()
     try:
         status = app(prog_name="kdumpwrap", standalone_mode=False)
         # typer makes an exit with 130 of each KeyboardInterrupt
-        sys.exit(128 + _heard if _heard else status if isinstance(status, int) else DONE)
+        sys.exit(signals.status(status if isinstance(status, int) else DONE))
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
         sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
@@ -55,24 +53,11 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(128 + (_heard or signal.SIGINT))
+        sys.exit(signals.status(128 + signal.SIGINT))
     except BrokenPipeError:
         sys.exit(141)  # the reader has gone: no more can be said
     finally:
         gc.freeze()  # the interpreter's last look for cycles takes 25 ms
-
-
-_heard = 0  # the signal that ends us
-
-
-def _interrupt(number: int, _: object) -> NoReturn:
-    """End as Ctrl-C does: tools are stopped, temporary directories removed, and what a batch has done is printed."""
-    global _heard  # noqa: PLW0603 (a signal's handler has no other way to tell)
-    from kdumpwrap.tools import run
-
-    _heard = number
-    run.stop_all()
-    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 import typer
 
-from kdumpwrap.cli import options, output
+from kdumpwrap.cli import options, output, signals
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def batch(
     with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
         try:
             for done in outcomes:
-                with output.uninterrupted():  # or a crash is counted as done and never printed
+                with signals.uninterrupted():  # or a crash is counted as done and never printed
                     one = tally.add(done)
                     output.out(_line(done, one, raw=raw, json=json))
                     if site and one and done.analysis:
                         site.add(done.analysis)
                 advance()
-        except KeyboardInterrupt as signal:
-            interrupted = signal
+        except KeyboardInterrupt as ending:
+            interrupted = ending
     if not (raw or json):
         from kdumpwrap.render import batch as renderer
 

@@ -1,10 +1,8 @@
 """Standard output and standard error: the only place where kdumpwrap writes, and where -v is switched on."""
 
 import os
-import signal
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
 from kdumpwrap.errors import KdumpwrapError
 
@@ -29,29 +27,6 @@ def out(rendered: str) -> None:
     except OSError as failure:
         give_up()
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C inside, or another signal that ends us, is heard at the end: what was begun is said whole.
-
-    The second one is heard at once: nobody may be reading what is said.
-    """
-    heard: List[int] = []
-
-    def hear(number: int, _: object) -> None:
-        heard.append(number)
-        if len(heard) > 1:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if heard:
-        signal.raise_signal(heard[0])
 
 
 def give_up() -> None:
