@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import crashdir, debuginfo, packages
+from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.doctor.host import Denied
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.model import Check, Entry, Step
+from kdumpwrap.model import Entry
 from kdumpwrap.tools.memory import RESIDENT, Limit, available
 from kdumpwrap.vmcore import memory
 

@@ -3,7 +3,7 @@
 from typing import Dict, List, Tuple
 
 from kdumpwrap import packages
-from kdumpwrap.model import PHASES, Check, Diagnosis, Step
+from kdumpwrap.diagnosis import PHASES, Check, Diagnosis, Step
 
 _HEAD = """\
 #!/bin/bash

@@ -4,10 +4,10 @@ import re
 from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap import packages
+from kdumpwrap.diagnosis import Check
 from kdumpwrap.doctor import fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
-from kdumpwrap.model import Check
 
 # programs that each family's package brings: one of each row has to be there
 _PROGRAMS = {

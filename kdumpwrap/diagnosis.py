@@ -1,0 +1,47 @@
+"""Whether a host is ready for its next crash: the values that doctor's looks become."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Tuple
+
+
+class Step(NamedTuple):
+    """One command of a fix."""
+
+    what: str  # in words: "Install kexec-tools"
+    command: str  # ready for a shell; "" when a person has to do it by hand
+    phase: str = "configure"  # one of PHASES
+    unless: str = ""  # a shell's condition under which nothing is left to do, for a command that may not run twice
+
+
+PHASES = ("install", "configure", "boot", "enable", "load", "reboot")  # the order in which steps are taken
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    ``status``: "ok"; "fail", a fault; "warn", something to know that stops nothing; "unknown", it could not be
+    told; "skip", a fault that is the mere consequence of the one in the check ``cause``.
+    """
+
+    name: str
+    status: str
+    seen: str
+    fix: Tuple[Step, ...] = ()
+    side: str = "capture"  # "capture": catching the next crash; "analysis": reading it
+    after: Tuple[str, ...] = ()  # checks whose fault would explain this one
+    cause: Optional[str] = None
+    evidence: Tuple[str, ...] = ()  # files and commands that said so
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What doctor says of one host."""
+
+    root: str
+    distribution: str  # "CentOS Linux 7 (Core)", as os-release says it
+    release: Optional[str]  # of the kernel that runs, or of the one that boots next
+    arch: Optional[str]
+    memory: Optional[int]  # bytes that the kernel counts when it reserves
+    ready: Optional[bool]  # None: it cannot be told
+    checks: Tuple[Check, ...] = ()
