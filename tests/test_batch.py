@@ -278,6 +278,28 @@ def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_cuts_no_line(unbuffered: str, server: Server, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "kdumpwrap", "batch", "--json", "--root", str(tmp_path), str(server.path)]
+    with subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment({"PYTHONUNBUFFERED": unbuffered}),
+    ) as process:
+        for _ in range(600):  # its reader is slow: it waits until it can write
+            if "pipe_write" in Path(f"/proc/{process.pid}/wchan").read_text():
+                break
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        time.sleep(0.2)
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert process.returncode == 143
+    assert 0 < len([json.loads(line) for line in lines]) < 100
+
+
 def test_memory_is_bounded(server: Server) -> None:
     def peak(command: str, target: Path) -> Tuple[int, int]:
         """Of Python, and of the largest tool; in MiB."""

@@ -5,7 +5,6 @@ import gc
 gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looking for cycles in it takes 10 ms
 
 # ruff: noqa: E402
-import os
 import signal
 import sys
 from pathlib import Path
@@ -35,12 +34,7 @@ _WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__na
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us (">&-")
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    output.prepare()
     signals.listen()
     try:
         status = app(prog_name="kdumpwrap", standalone_mode=False)

@@ -1,5 +1,6 @@
 """Standard output and standard error: the only place where kdumpwrap writes, and where -v is switched on."""
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Callable, Iterable, Optional
@@ -11,6 +12,18 @@ if TYPE_CHECKING:
     from kdumpwrap.render.text import Style
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
+
+
+def prepare() -> None:
+    """Make both streams fit to be written to, however we were started: any text can be written, all of it or none."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us (">&-")
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        elif isinstance(getattr(stream, "buffer", None), io.RawIOBase):  # python -u: a signal would cut what is written
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(stream.detach()), line_buffering=True))
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def out(rendered: str) -> None:
