@@ -28,7 +28,7 @@ try:
     del found
     time.sleep(20)
 except KeyboardInterrupt:
-    sys.exit(signals.status(0))
+    signals.leave(0)
 """
 WHILE_LOADING = """
 import signal, sys, types
@@ -39,7 +39,7 @@ sys.modules["kdumpwrap.tools.run"] = types.ModuleType("what stands there while i
 try:
     signal.raise_signal(signal.SIGTERM)
 except KeyboardInterrupt:
-    sys.exit(signals.status(0))
+    signals.leave(0)
 """
 BUG_IN_A_DESTRUCTOR = """
 from kdumpwrap.cli import signals
@@ -68,7 +68,29 @@ try:
     for found in workers.each(lambda number: next(pieces()), range(10**6), 2):
         pass
 except KeyboardInterrupt:
-    sys.exit(signals.status(0))
+    signals.leave(0)
+"""
+AT_TOOLS = """
+import sys
+from kdumpwrap.batch import workers
+from kdumpwrap.cli import signals
+from kdumpwrap.errors import ToolFailed
+from kdumpwrap.tools.run import run
+
+def tried(number):
+    for attempt in range(3):  # as another program does what the first one could not
+        try:
+            return run(["sleep", "1000"])
+        except ToolFailed:
+            pass
+
+signals.listen()
+try:
+    print("ready", flush=True)
+    for found in workers.each(tried, range(1000), 2):
+        pass
+except KeyboardInterrupt:
+    signals.leave(0)
 """
 
 
@@ -115,3 +137,27 @@ def test_processes_end_quietly_at_any_moment() -> None:
             os.killpg(process.pid, signal.SIGTERM)  # as systemd does: the processes that do the work get it too
             _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (143, "")
+
+
+def test_processes_start_no_tool_once_they_are_to_end() -> None:
+    argv = [sys.executable, "-c", AT_TOOLS]
+    with subprocess.Popen(
+        argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1)
+        start = time.monotonic()
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (143, "")
+    assert time.monotonic() - start < 15
+    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+
+
+def session(stat: Path) -> int:
+    """The session that a process belongs to, by its /proc/PID/stat: "4242 (comm) S parent group session …"."""
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[3])
+    except OSError:  # it has ended
+        return 0

@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import Any, Callable, Generator, Iterator, List, Sequence, Tuple, TypeVar
 
+from kdumpwrap.tools import run
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -108,17 +110,36 @@ def _arriving(reader: Connection) -> Iterator[Any]:
 def _serve(
     work: Callable[[_Item], _Result], items: Sequence[_Item], writer: Connection, readers: Sequence[Connection]
 ) -> None:
-    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # the parent ends us, and SIGTERM may come so
-        for reader in readers:  # or the pipe would outlive the parent
-            reader.close()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-        os.nice(5)  # the tools go before: they work one after the other, and all wait for them
-        try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-            sent, count = 0, 1
-            while sent < len(items):
-                results = [work(item) for item in items[sent : sent + count]]
-                writer.send_bytes(pickle.dumps(results, pickle.HIGHEST_PROTOCOL))
-                sent, count = sent + count, min(2 * count, _TOGETHER)
-        finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # we are on our way out: once is enough
+    for reader in readers:  # or the pipe would outlive the parent
+        reader.close()
+    sending = ending = False
+
+    def end(_number: int, _frame: object) -> None:
+        # no exception: it might be raised where Python can only print it
+        nonlocal ending
+        ending = True
+        run.stop_all()
+        if sending:  # and the pipe may be full for ever
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    os.nice(5)  # the tools go before: they work one after the other, and all wait for them
+    sent, count = 0, 1
+    with contextlib.suppress(BrokenPipeError):
+        while sent < len(items):
+            results: List[_Result] = []
+            for item in items[sent : sent + count]:
+                if ending:
+                    return
+                results.append(work(item))
+            message = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
+            sending = True
+            if ending:
+                return
+            writer.send_bytes(message)
+            sending = False
+            sent, count = sent + count, min(2 * count, _TOGETHER)

@@ -6,7 +6,6 @@ gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looki
 
 # ruff: noqa: E402
 import signal
-import sys
 from pathlib import Path
 from typing import Any, NoReturn, Optional
 
@@ -38,20 +37,19 @@ def main() -> NoReturn:
     signals.listen()
     try:
         status = app(prog_name="kdumpwrap", standalone_mode=False)
-        # typer makes an exit with 130 of each KeyboardInterrupt
-        sys.exit(signals.status(status if isinstance(status, int) else DONE))
+        status = status if isinstance(status, int) else DONE
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
-        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
+        status = USAGE if isinstance(error, UsageError) else FAILED
     except _WrongUsage as error:
         error.show()
-        sys.exit(error.exit_code)
+        status = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(signals.status(128 + signal.SIGINT))
+        status = 128 + signal.SIGINT
     except BrokenPipeError:
-        sys.exit(141)  # the reader has gone: no more can be said
-    finally:
-        gc.freeze()  # the interpreter's last look for cycles takes 25 ms
+        status = 141  # the reader has gone: no more can be said
+    gc.freeze()  # the interpreter's last look for cycles takes 25 ms
+    signals.leave(status)
 
 
 @app.callback(invoke_without_command=True)

@@ -4,17 +4,19 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import contextmanager
-from typing import Any, Iterator, List
+from types import FrameType
+from typing import Any, Iterator, List, NoReturn, Optional
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN = 0.01  # seconds
 _TOGETHER = 0.1  # seconds: what comes so soon after a signal is the same wish, sent to the group and to each of us
 
-_heard = 0  # the signal that ends us
-_deaf_until = 0.0  # by time.monotonic()
+
+class _State:
+    heard = 0  # the signal that ends us
+    deaf_until = 0.0  # by time.monotonic()
 
 
 def listen() -> None:
@@ -22,12 +24,23 @@ def listen() -> None:
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored, a shell's "&" SIGINT
             signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _raise)
     sys.unraisablehook = _unraisable
 
 
-def status(otherwise: int) -> int:
-    """The exit status: 128 and the number of the signal that ended us, ``otherwise`` if none did."""
-    return 128 + _heard if _heard else otherwise
+def leave(status: int) -> NoReturn:
+    """Exit with ``status``, or with 128 and the number of the signal that ends us."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if _State.heard:
+        # Python would wait for threads first, and one may wait for a lock that is held for ever: by what a signal
+        # interrupted between taking it and being able to give it back
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(128 + _State.heard)
+    sys.exit(status)
 
 
 @contextmanager
@@ -38,12 +51,14 @@ def uninterrupted() -> Iterator[None]:
     """
     heard: List[int] = []
 
-    def hear(number: int, _: object) -> None:
+    def hear(number: int, frame: Optional[FrameType]) -> None:
         heard.append(number)
         if len(heard) > 1:
-            _interrupt(number, None)
+            _interrupt(number, frame)
 
-    before = {number: signal.signal(number, hear) for number in _ENDING}
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        signal.signal(number, handler if handler == signal.SIG_IGN else hear)
     try:
         yield
     finally:
@@ -53,15 +68,23 @@ def uninterrupted() -> Iterator[None]:
         signal.raise_signal(heard[0])
 
 
-def _interrupt(number: int, _: object) -> None:
-    global _heard, _deaf_until
-    if time.monotonic() < _deaf_until:
+def _interrupt(number: int, frame: Optional[FrameType]) -> None:
+    if time.monotonic() < _State.deaf_until:
         return
-    _heard, _deaf_until = number, time.monotonic() + _TOGETHER
+    _State.heard, _State.deaf_until = number, time.monotonic() + _TOGETHER
     stop_all = getattr(sys.modules.get("kdumpwrap.tools.run"), "stop_all", None)
     if stop_all:  # else that is being loaded still, and no program runs
         stop_all()
-    raise KeyboardInterrupt
+    _raise(number, frame)
+
+
+def _raise(_: int, frame: Optional[FrameType]) -> None:
+    """Raise KeyboardInterrupt; a moment later, when ``frame`` is part of what Python does with things that are lost."""
+    while frame is not None and frame.f_code is not _unraisable.__code__:
+        frame = frame.f_back
+    if frame is None:
+        raise KeyboardInterrupt
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN)
 
 
 def _unraisable(unraisable: Any) -> None:
@@ -69,14 +92,7 @@ def _unraisable(unraisable: Any) -> None:
 
     There, nobody hears that we are to end; so it is said once more, a moment later.
     """
-    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+    else:
         sys.__unraisablehook__(unraisable)
-        return
-    with contextlib.suppress(RuntimeError):  # no more threads: the interpreter is ending already
-        threading.Timer(_AGAIN, _once_more).start()
-
-
-def _once_more() -> None:
-    global _deaf_until  # noqa: PLW0603 (as above)
-    _deaf_until = 0.0
-    os.kill(os.getpid(), _heard or signal.SIGINT)

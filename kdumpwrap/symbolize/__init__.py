@@ -4,6 +4,7 @@ Base + offset as in the manual workflow, but asked together: one nm, one addr2li
 whatever the number of frames, reports or crashes.
 """
 
+import contextlib
 import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,7 @@ from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.tools import binutils, memory
-from kdumpwrap.tools.run import Started
+from kdumpwrap.tools.run import Started, stopped
 
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
@@ -82,6 +83,11 @@ class Symbolizer:
 
     def close(self) -> None:
         """Stop what still runs and remove what was unpacked."""
+        if stopped():  # a thread may wait for what a signal left locked; it runs no program any more
+            self._pool.shutdown(wait=False)
+            with contextlib.suppress(OSError):  # it unpacks another module
+                self._directory.cleanup()
+            return
         self._pool.shutdown(cancel_futures=True)
         if self._opening is not None and not self._opening.cancelled() and self._opening.exception() is None:
             begun = self._begun or self._opening.result().waiting

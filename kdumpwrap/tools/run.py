@@ -17,6 +17,7 @@ _MESSAGE = 300  # characters of a tool's complaint that are passed on
 
 _history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
 _running: Set["subprocess.Popen[bytes]"] = set()
+_stopped = False
 _watchers: List[Callable[[str], object]] = []
 
 
@@ -74,6 +75,8 @@ def run(
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
         with process:
             _running.add(process)
+            if _stopped:  # and who called us may try another program
+                process.kill()
             try:
                 _, stderr = process.communicate(None if fed is not None else stdin, timeout)
             except subprocess.TimeoutExpired:
@@ -91,9 +94,16 @@ def run(
 
 
 def stop_all() -> None:
-    """End every program that ``run`` waits for: whoever waits has to end, too."""
+    """End every program that ``run`` waits for, and all that it will be told to start: whoever waits has to end."""
+    global _stopped  # noqa: PLW0603 (called by a signal's handler)
+    _stopped = True
     for process in tuple(_running):
         process.kill()
+
+
+def stopped() -> bool:
+    """Whether ``stop_all`` was called."""
+    return _stopped
 
 
 class Started:
@@ -113,6 +123,9 @@ class Started:
             raise missing(argv[0], package) from None
         except OSError as error:
             raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
+        _running.add(self._process)
+        if _stopped:
+            self._process.kill()
         self.feed(first)
 
     def feed(self, text: bytes) -> None:
@@ -132,10 +145,13 @@ class Started:
         except subprocess.TimeoutExpired:
             self.stop()
             raise _late(self.argv, timeout) from None
+        finally:
+            _running.discard(self._process)
         return _checked(self.argv, self._process.returncode, stdout, stderr, self._start, (0,))
 
     def stop(self) -> None:
         """End the program, if it still runs. What it left running may hold its pipes open: they are not waited for."""
+        _running.discard(self._process)
         if self._process.returncode is None:
             self._process.kill()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
