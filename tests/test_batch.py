@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import pytest
 from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
@@ -278,26 +278,59 @@ def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_signal_cuts_no_line(unbuffered: str, server: Server, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "kdumpwrap", "batch", "--json", "--root", str(tmp_path), str(server.path)]
-    with subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment({"PYTHONUNBUFFERED": unbuffered}),
-    ) as process:
-        for _ in range(600):  # its reader is slow: it waits until it can write
+@pytest.fixture
+def stalled(server: Server, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Starts a batch whose reader does not read, and comes back when it waits for that."""
+    begun: List[subprocess.Popen[bytes]] = []
+
+    def start(*before: str, env: Optional[Dict[str, str]] = None) -> "subprocess.Popen[bytes]":
+        argv = [*before, sys.executable, "-m", "kdumpwrap", "batch", "--json", "--root", str(tmp_path)]
+        argv.append(str(server.path))
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(env or {}))
+        begun.append(process)
+        for _ in range(600):
             if "pipe_write" in Path(f"/proc/{process.pid}/wchan").read_text():
                 break
             assert process.poll() is None
             time.sleep(0.05)
-        process.terminate()
-        time.sleep(0.2)
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines()
-    assert process.returncode == 143
+        return process
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGHUP]], ids=["one", "two at once"])
+def test_a_signal_cuts_no_line(
+    signals: List[signal.Signals], unbuffered: str, stalled: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    process = stalled(env={"PYTHONUNBUFFERED": unbuffered})
+    for number in signals:
+        process.send_signal(number)
+    time.sleep(0.2)
+    lines = process.communicate(timeout=60)[0].splitlines()
+    assert process.returncode in [128 + number for number in signals]  # the kernel hands over the lower one first
     assert 0 < len([json.loads(line) for line in lines]) < 100
+
+
+def test_a_signal_that_is_ignored_stays_so(server: Server, stalled: Callable[..., "subprocess.Popen[bytes]"]) -> None:
+    process = stalled("sh", "-c", 'trap "" HUP; exec "$@"', "sh")  # as nohup does
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+    lines = process.communicate(timeout=120)[0].splitlines()
+    assert len([json.loads(line) for line in lines]) == len(server.cases)
+    assert process.returncode in (0, 3)
+
+
+def test_who_insists_need_not_wait_for_the_reader(stalled: Callable[..., "subprocess.Popen[bytes]"]) -> None:
+    process = stalled()
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert process.wait(timeout=30) == 130
 
 
 def test_memory_is_bounded(server: Server) -> None:

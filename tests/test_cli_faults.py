@@ -401,6 +401,16 @@ def test_stdout_on_a_full_disk(host: Host, run_cli: RunCli) -> None:
     assert complaints(result)[-1].endswith("No space left on device")
 
 
+def test_help_on_a_full_disk(run_cli: RunCli) -> None:
+    result = run_cli("--help", prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert (result.status, result.stderr) == (1, "kdumpwrap: standard output: No space left on device\n")
+
+
+def test_a_complaint_on_a_full_disk(run_cli: RunCli) -> None:
+    assert run_cli("list", "--nope", prefix=["sh", "-c", 'exec "$@" 2>/dev/full', "sh"]).status == 2
+    assert run_cli("list", "/nowhere", prefix=["sh", "-c", 'exec "$@" 2>/dev/full', "sh"]).status == 1
+
+
 # ---------------------------------------------------------------- hostile names
 
 COMM = "red\x1b\x07\x9b1m [bold]\t[/x]"

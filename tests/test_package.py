@@ -399,3 +399,8 @@ class Zsh:
 def test_zsh_completes_at_the_first_tab(zsh: Zsh, typed: str, completed: str) -> None:
     zsh.child.send(f"{typed}\t")
     zsh.child.expect(re.escape(completed[len(typed.rsplit(maxsplit=1)[-1]) :]))
+
+
+@pytest.mark.parametrize("starts", ["pyproject.toml", "scripts/kdumpwrap.spec", "scripts/zipapp"])
+def test_every_way_to_start_begins_in_one_place(starts: str) -> None:
+    assert re.findall(r"kdumpwrap\.\w+(?=:main| import main)", (TOP / starts).read_text()) == ["kdumpwrap.__main__"]

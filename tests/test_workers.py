@@ -1,6 +1,8 @@
 """Work spread over processes: it ends when it is told to, whatever its processes are doing."""
 
+import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +35,17 @@ def test_too_few_descriptors() -> None:
         assert list(workers.each(str, range(4000), 60)) == [*map(str, range(4000))]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_that_is_killed_costs_no_result() -> None:
+    parent = os.getpid()
+
+    def work(number: int) -> int:
+        if number == 50 and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    assert list(workers.each(work, range(200), 2)) == [*range(200)]
 
 
 def test_sigterm_does_not_wait_for_a_tool(tool_dir: ToolDir, tmp_path: Path) -> None:

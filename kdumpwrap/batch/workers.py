@@ -22,8 +22,9 @@ _Result = TypeVar("_Result")
 
 WORTH = 32  # items: for fewer, a process would cost more than it saves
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_TOGETHER = 32  # results at most; a log's has some 3 KB, half of that when there are so many
-_AHEAD = 1 << 20  # bytes of results that may wait; the most that a user other than root is given
+_AT_ONCE = 32  # results at most; a log's has some 3 KB, half of that when there are so many
+_AHEAD = 1 << 20  # bytes of results that may wait in a pipe; the most that a user other than root is given
+_ALL_AHEAD = 8 << 20  # and in all pipes, of the 64 MiB that a user has for them
 _F_SETPIPE_SZ = 1031  # of <linux/fcntl.h>; Python 3.9 does not name it
 
 
@@ -43,16 +44,22 @@ def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) ->
             _stop(processes)
             yield from map(work, items)
             return
-        arriving = [_arriving(reader) for reader in readers]
-        for index, item in enumerate(items):
-            try:
-                yield next(arriving[index % jobs])
-            except StopIteration:  # the process was killed, by whoever is short of memory
-                yield work(item)
+        yield from _results(work, items, readers)
     finally:
         _stop(processes)
         for reader in readers:
             reader.close()
+
+
+def _results(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], readers: Sequence[Connection]
+) -> Iterator[_Result]:
+    arriving = [_arriving(reader) for reader in readers]
+    for index, item in enumerate(items):
+        try:
+            yield next(arriving[index % len(readers)])
+        except StopIteration:  # the process was killed, by whoever is short of memory
+            yield work(item)
 
 
 def _start(
@@ -64,10 +71,11 @@ def _start(
 ) -> bool:
     """Start ``jobs`` processes, and add them and their pipes to the lists; False if not all of them can be had."""
     fork = multiprocessing.get_context("fork")
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a process hears them once it is ready to end
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a process hears them once it is ready to end
         for number in range(jobs):
-            reader, writer = _pipe()
+            reader, writer = _pipe(min(_AHEAD, _ALL_AHEAD // jobs))
             readers.append(reader)
             mine = items[number::jobs]
             process = fork.Process(target=_serve, args=(work, mine, writer, tuple(readers)), daemon=True)
@@ -77,7 +85,7 @@ def _start(
     except OSError:  # too few descriptors, or no more processes allowed
         return False
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return True
 
 
@@ -92,11 +100,11 @@ def _stop(processes: Sequence[ForkProcess]) -> None:
             process.join()
 
 
-def _pipe() -> Tuple[Connection, Connection]:
-    """A pipe's two ends, with room for a few hundred results."""
+def _pipe(room: int) -> Tuple[Connection, Connection]:
+    """A pipe's two ends, with ``room`` for so many bytes."""
     reader, writer = multiprocessing.Pipe(duplex=False)
-    with contextlib.suppress(OSError):  # too many large ones: a pipe's usual 64 KB will do
-        fcntl.fcntl(writer.fileno(), _F_SETPIPE_SZ, _AHEAD)
+    with contextlib.suppress(OSError):  # the user has too many: what a pipe has will do
+        fcntl.fcntl(writer.fileno(), _F_SETPIPE_SZ, room)
     return reader, writer
 
 
@@ -142,4 +150,4 @@ def _serve(
                 return
             writer.send_bytes(message)
             sending = False
-            sent, count = sent + count, min(2 * count, _TOGETHER)
+            sent, count = sent + count, min(2 * count, _AT_ONCE)

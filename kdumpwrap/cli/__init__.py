@@ -5,6 +5,8 @@ import gc
 gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looking for cycles in it takes 10 ms
 
 # ruff: noqa: E402
+import contextlib
+import errno
 import signal
 from pathlib import Path
 from typing import Any, NoReturn, Optional
@@ -13,7 +15,7 @@ import typer
 
 from kdumpwrap import __version__
 from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output, signals
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY, USAGE
+from kdumpwrap.cli.output import DONE, FAILED, GONE, PARTLY, USAGE
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
 app = typer.Typer(
@@ -33,23 +35,42 @@ _WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__na
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
-    output.prepare()
-    signals.listen()
+    status = 128 + signal.SIGINT
     try:
-        status = app(prog_name="kdumpwrap", standalone_mode=False)
-        status = status if isinstance(status, int) else DONE
-    except KdumpwrapError as error:
-        output.error(error.message, error.hint)
-        status = USAGE if isinstance(error, UsageError) else FAILED
-    except _WrongUsage as error:
-        error.show()
-        status = error.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        status = 128 + signal.SIGINT
-    except BrokenPipeError:
-        status = 141  # the reader has gone: no more can be said
+        signals.listen()
+        output.prepare()
+        status = _run()
+        if not signals.heard():  # else what could be written was, and its reader may read no more
+            status = output.finish(status)
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if not signals.heard():
+            raise  # a bug; else what a signal interrupted may have broken
     gc.freeze()  # the interpreter's last look for cycles takes 25 ms
     signals.leave(status)
+
+
+def _run() -> int:
+    """The exit status of the command line."""
+    try:
+        status = app(prog_name="kdumpwrap", standalone_mode=False)
+        return status if isinstance(status, int) else DONE
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return USAGE if isinstance(error, UsageError) else FAILED
+    except _WrongUsage as error:
+        with contextlib.suppress(OSError):
+            error.show()
+        return int(error.exit_code)
+    except typer.Abort:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return GONE
+    except OSError as failure:
+        if failure.filename is not None or failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise  # a bug; else typer could not write
+        return FAILED  # which output.finish() says
 
 
 @app.callback(invoke_without_command=True)

@@ -1,9 +1,10 @@
 """Standard output and standard error: the only place where kdumpwrap writes, and where -v is switched on."""
 
+import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Callable, Iterable, Optional
+from typing import TYPE_CHECKING, Callable, Iterable, Optional, TextIO
 
 from kdumpwrap.errors import KdumpwrapError
 
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
     from kdumpwrap.render.text import Style
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
+GONE = 141  # the reader has gone: no more can be said
 
 
 def prepare() -> None:
-    """Make both streams fit to be written to, however we were started: any text can be written, all of it or none."""
+    """Make both streams take any text, however we were started."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us (">&-")
@@ -42,9 +44,26 @@ def out(rendered: str) -> None:
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None
 
 
-def give_up() -> None:
+def finish(status: int) -> int:
+    """Bring out what typer has written; ``status``, unless that fails."""
+    try:
+        sys.stdout.flush()
+    except OSError as failure:
+        give_up()
+        if isinstance(failure, BrokenPipeError):
+            return GONE
+        error(f"standard output: {failure.strerror}")
+        status = status or FAILED
+    try:
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+    return status
+
+
+def give_up(stream: Optional[TextIO] = None) -> None:
     """Write no more: Python would try what is left once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 def problems(found: "Iterable[Problem]") -> None:
@@ -57,9 +76,10 @@ def error(message: str, hint: str = "") -> None:
     """``kdumpwrap: message``, and ``hint: …`` under it."""
     from kdumpwrap.render import text
 
-    sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
-    if hint:
-        sys.stderr.write(f"hint: {text.clean(hint)}\n")
+    with contextlib.suppress(OSError):  # a terminal that is gone, a full disk: there is nobody else to tell
+        sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
+        if hint:
+            sys.stderr.write(f"hint: {text.clean(hint)}\n")
 
 
 def teller() -> "Optional[Callable[[str], object]]":

@@ -1,6 +1,6 @@
 """Ctrl-C, a stop by systemd and the end of an ssh session: each ends us as KeyboardInterrupt does, all cleaned up."""
 
-import contextlib
+import atexit
 import os
 import signal
 import sys
@@ -28,17 +28,21 @@ def listen() -> None:
     sys.unraisablehook = _unraisable
 
 
+def heard() -> bool:
+    """Whether a signal ends us."""
+    return bool(_State.heard)
+
+
 def leave(status: int) -> NoReturn:
-    """Exit with ``status``, or with 128 and the number of the signal that ends us."""
+    """Exit with ``status``, or with 128 and the number of the signal that ends us; another one ends us at once."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if _State.heard:
-        # Python would wait for threads first, and one may wait for a lock that is held for ever: by what a signal
+        atexit._run_exitfuncs()  # removes temporary directories whose removal was interrupted
+        # Python would now wait for threads, and one may wait for a lock that is held for ever: by what a signal
         # interrupted between taking it and being able to give it back
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
         os._exit(128 + _State.heard)
     sys.exit(status)
 
@@ -49,12 +53,15 @@ def uninterrupted() -> Iterator[None]:
 
     The second one is heard at once: nobody may be reading what is said.
     """
-    heard: List[int] = []
+    held: List[int] = []
 
     def hear(number: int, frame: Optional[FrameType]) -> None:
-        heard.append(number)
-        if len(heard) > 1:
+        if time.monotonic() < _State.deaf_until:
+            return
+        if held:
             _interrupt(number, frame)
+        held.append(number)
+        _State.deaf_until = time.monotonic() + _TOGETHER
 
     before = {number: signal.getsignal(number) for number in _ENDING}
     for number, handler in before.items():
@@ -64,8 +71,9 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if heard:
-        signal.raise_signal(heard[0])
+    if held:
+        _State.deaf_until = 0.0
+        signal.raise_signal(held[0])
 
 
 def _interrupt(number: int, frame: Optional[FrameType]) -> None:

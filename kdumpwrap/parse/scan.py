@@ -149,7 +149,7 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[_Piece]:
 
 
 def _hits(piece: _Piece, position: int, more: bool) -> List[int]:
-    """Where trigger words stand from ``position`` on, at most one of each a line; backwards: the next one is last."""
+    """Where trigger words stand from ``position`` on, not all of a line's; backwards: the next one is last."""
     data, _, end = piece
     found: List[int] = []
     words = _WORDS + _MORE_WORDS if more else _WORDS
