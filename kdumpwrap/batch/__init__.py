@@ -28,6 +28,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model import Analysis, Crash, Entry, Log, Problem
 from kdumpwrap.parse import ndjson
 from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.tools import run
 
 # Crashes whose questions are put to the tools together. Few at first, so that the first answers come soon; then more,
 # since an addr2line costs half a second; and never so many that memory would count.
@@ -218,7 +219,7 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[D
 
 
 def _kept(done: Done, known: saved.Known, below: Path) -> Done:
-    if done.analysis is None or done.line is not None:
+    if done.analysis is None or done.line is not None or run.stopped():  # then tools may have been cut short
         return done
     try:
         saved.save(done.crash, done.analysis, known, below)

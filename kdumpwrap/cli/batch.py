@@ -74,6 +74,7 @@ def batch(
     with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
         try:
             for done in outcomes:
+                signals.check()  # or what tools that were cut short have said is taken for an answer
                 with signals.uninterrupted():  # or a crash is counted as done and never printed
                     one = tally.add(done)
                     output.out(_line(done, one, raw=raw, json=json))

@@ -33,6 +33,13 @@ def heard() -> bool:
     return bool(_State.heard)
 
 
+def check() -> None:
+    """Raise KeyboardInterrupt if a signal ends us: it may have been lost, and wait to be raised again."""
+    if _State.heard:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise KeyboardInterrupt
+
+
 def leave(status: int) -> NoReturn:
     """Exit with ``status``, or with 128 and the number of the signal that ends us; another one ends us at once."""
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
