@@ -338,6 +338,7 @@ def test_repeats_are_folded() -> None:
     (run,) = explain.folded(ring)
     assert (run.first, run.stop, run.times) == (0, 9, 4)
     assert explain.folded(frames("a", "b", "c", "a", "b")) == ()
+    assert explain.folded(frames("a", "b", "b", "b")) == (explain.Run(1, 4, 1, 3),)  # the least that is told
 
 
 def test_endless_recursion_is_told() -> None:

@@ -110,6 +110,13 @@ def test_whole_logs_lose_nothing(headline: bytes) -> None:
     assert line in everything(BANNER + BOOT + line + b"\n" + BOOT)
 
 
+@pytest.mark.parametrize("items", [0, 1, 5000], ids=["no #", "a rare #", "many of them"])
+def test_the_mark_of_die_is_found_among_others(items: int) -> None:
+    others = b"[   98.000000] bus #1 and [ #2\n" * items
+    line = b"[   99.000000] Internal error: undefined instruction: 0000000002000000 [#2] SMP"
+    assert line in everything(BANNER + BOOT + others + BOOT + line + b"\n" + BOOT)
+
+
 def test_words_that_only_damaged_logs_need() -> None:
     """A log as kdump saves it has each headline whole; one that went through hands may have lost its beginning."""
     lost = b"[   99.000000] Oops: general protection\n"

@@ -63,8 +63,6 @@ def uninterrupted() -> Iterator[None]:
     held: List[int] = []
 
     def hear(number: int, frame: Optional[FrameType]) -> None:
-        if time.monotonic() < _State.deaf_until:
-            return
         if held:
             _interrupt(number, frame)
         held.append(number)
