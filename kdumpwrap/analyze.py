@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import crashdir, packages
-from kdumpwrap.crashdir import crashfile
+from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import packages
 from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, Signature, subject
-from kdumpwrap.symbolize import Symbolizer
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
     from kdumpwrap.symbolize.evidence import Evidence, Window
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def analyze(target: Optional[str], places: Places) -> Analysis:
-    """All that can be told of the crash ``target`` (see crashdir.find).
+    """All that can be told of the crash ``target`` (see finder.find).
 
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
-    crash = crashdir.find(target, places.root)
+    crash = finder.find(target, places.root)
 
     def build_id() -> Optional[str]:
         from kdumpwrap.vmcore import vmcorelog
@@ -34,7 +34,7 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
         asked = places.debuginfod is not None
         return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
 
-    with Symbolizer(crashdir.release(crash), places, _beside(crash), build_id) as symbolizer:
+    with Symbolizer(finder.release(crash), places, _beside(crash), build_id) as symbolizer:
         if symbolizer.release is not None:
             symbolizer.start()  # nm and addr2line work while the log is being read
         log = read(crash, places)
@@ -46,7 +46,7 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
 
 def dmesg(target: Optional[str], places: Places) -> Analysis:
     """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
-    crash = crashdir.find(target, places.root)
+    crash = finder.find(target, places.root)
     log = read(crash, places)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
     reports = tuple(_explained(_blamed(report)) for report in log.reports)
@@ -55,14 +55,14 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
 
 def read(crash: Crash, places: Places) -> Log:
     """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore."""
-    from kdumpwrap.parse import oops
+    from kdumpwrap.log import reader
 
     if crash.dmesg is None:
         from kdumpwrap.vmcore import vmcorelog
 
         return vmcorelog.read(crash.vmcore or crash.path, places)
-    log = oops.parse(crashfile.blocks(crash.dmesg))
-    if not crashdir.is_incomplete(crash.dmesg):
+    log = reader.parse(crashfile.blocks(crash.dmesg))
+    if not finder.is_incomplete(crash.dmesg):
         return log
     if not log.reports and crash.vmcore is not None:
         from kdumpwrap.vmcore import vmcorelog
@@ -86,8 +86,8 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     symbolizer.load(frames, crashes[0][1].arch, {k: v for one in distinct for k, v in origins(one).items()})
     started = [_start(one, symbolizer) for one in distinct]
     symbolizer.foresee(_places(case, symbolizer) for case in started)
-    from kdumpwrap import explain  # noqa: F401 (used below; they load while objdump and addr2line work)
     from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
+    from kdumpwrap.explain import reasons  # noqa: F401 (used below; they load while objdump and addr2line work)
 
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
@@ -215,16 +215,16 @@ def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symboli
 
 def _blamed(report: Report) -> Report:
     """``report`` with whom to ask."""
-    from kdumpwrap import culprit
+    from kdumpwrap.culprit import blame
 
-    return replace(report, culprit=culprit.culprit(report), suspect=culprit.suspect(report))
+    return replace(report, culprit=blame.culprit(report), suspect=blame.suspect(report))
 
 
 def _explained(report: Report) -> Report:
     """``report`` with why it happened."""
-    from kdumpwrap import explain
+    from kdumpwrap.explain import reasons
 
-    return replace(report, explanation=explain.explain(report))
+    return replace(report, explanation=reasons.explain(report))
 
 
 def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Signature]:

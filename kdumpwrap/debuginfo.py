@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
-from kdumpwrap import packages
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import packages
 from kdumpwrap.model import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host

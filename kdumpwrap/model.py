@@ -238,7 +238,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Log:
-    """What `parse.oops.parse` makes of one log."""
+    """What `log.reader.parse` makes of one log."""
 
     reports: Tuple[Report, ...] = ()
     fatal: Optional[int] = None  # index of the report that brought the kernel down

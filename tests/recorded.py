@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
+from kdumpwrap.log import reader
 from kdumpwrap.model import Frame, Log, Report
-from kdumpwrap.parse import oops
 
 LOGS = Path(__file__).resolve().parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
@@ -27,7 +27,7 @@ def data(name: str) -> bytes:
 
 
 def parse(name: str) -> Log:
-    return oops.parse([data(name)])
+    return reader.parse([data(name)])
 
 
 # ---------------------------------------------------------------- the whole answer

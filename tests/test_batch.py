@@ -16,7 +16,8 @@ import pytest
 from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 from crashtree import Kernels, grow, kernels
 
-from kdumpwrap import crashdir, groups
+from kdumpwrap import groups
+from kdumpwrap.crashdir import finder
 from kdumpwrap.parse import ndjson
 from kdumpwrap.render import batch
 
@@ -108,7 +109,7 @@ def test_the_text_tells_of_each_bug_how_often_since_when_and_where(server: Serve
         case = server.cases[Path(newest).name]
         assert f"kernels   {first} (10), {second} (10)\n" in bug
         of_case = sorted(name for name, one in server.cases.items() if one == case)
-        times = sorted(crashdir.find(str(server.path / name)).time or "" for name in of_case)
+        times = sorted(finder.find(str(server.path / name)).time or "" for name in of_case)
         assert f"seen      {times[0]} to {times[-1]}\n".replace("T", " ") in bug
         if case in SITES:
             kind, site, place, suspect = SITES[case]
@@ -348,7 +349,7 @@ def test_memory_is_bounded(server: Server) -> None:
 
     # the crash with the longest trace, on either kernel
     some = [name for name, case in server.cases.items() if case == "iptunnel"]
-    releases = {crashdir.release(crashdir.find(str(server.path / name))): name for name in some}
+    releases = {finder.release(finder.find(str(server.path / name))): name for name in some}
     alone = [peak("analyze", server.path / name)[1] for name in releases.values()]
     python, tool = peak("batch", server.path)
     assert python < 200

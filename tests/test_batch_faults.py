@@ -10,11 +10,12 @@ import pytest
 from conftest import Lab, Result, RunCli, ToolDir
 from crashtree import grow
 
-from kdumpwrap import analyze, crashdir
-from kdumpwrap import batch as many
+from kdumpwrap import analyze
+from kdumpwrap.batch import engine as many
+from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model import Frame, Symbol
-from kdumpwrap.symbolize import Symbolizer
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 pytestmark = pytest.mark.lab
 
@@ -203,5 +204,5 @@ def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
 
 
 def batch_of(path: Path, places: Places) -> many._Read:
-    crash = crashdir.find(str(path))
+    crash = finder.find(str(path))
     return many._Read(crash, analyze.read(crash, places), None)

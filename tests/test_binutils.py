@@ -6,13 +6,13 @@ from typing import Callable
 
 import pytest
 
-from kdumpwrap import example
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
+from kdumpwrap.example import worked
 from kdumpwrap.parse import nm
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import run
 
-VMLINUX = example.root() / "usr/lib/debug/lib/modules/4.19.113-88.8bs.el7.x86_64/vmlinux"
+VMLINUX = worked.root() / "usr/lib/debug/lib/modules/4.19.113-88.8bs.el7.x86_64/vmlinux"
 TOOLS = binutils.Toolset("nm", "addr2line", "objdump", "readelf", "x86_64")
 
 

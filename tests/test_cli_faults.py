@@ -16,7 +16,7 @@ from typing import Dict, List, Optional, Sequence
 import pytest
 from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 
-from kdumpwrap import example
+from kdumpwrap.example import worked
 
 REAL_TOOLS = ("nm", "objdump", "addr2line", "readelf")
 QUICK = 20.0  # seconds: what a run may take in which a tool hangs for as long as it is let
@@ -39,7 +39,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    return Host(Path(shutil.copytree(example.root(), tmp_path / "host")))
+    return Host(Path(shutil.copytree(worked.root(), tmp_path / "host")))
 
 
 def complaints(result: Result) -> List[str]:

@@ -12,7 +12,7 @@ from conftest import Lab, RunCli, without_lab
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import codecheck
+from kdumpwrap.codecheck import check as codecheck
 from kdumpwrap.model import Code, Instruction, Relocation
 from kdumpwrap.parse import alternatives, objdump
 from kdumpwrap.parse.alternatives import Site

@@ -10,9 +10,9 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import crashdir
-from kdumpwrap.crashdir import crashname, kdumpconf
+from kdumpwrap.crashdir import crashname, finder
 from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.host import kdumpconf
 
 LOG = "[    0.000000] Linux version 5.14.0-503.el9.x86_64 (mockbuild@x) #1\n[    9.000000] BUG: kernel NULL pointer\n"
 
@@ -93,37 +93,37 @@ SHAPES: Dict[str, Tuple[List[str], Optional[str], Optional[str], Tuple[str, ...]
 def test_the_files_of_a_crash(shape: str, tmp_path: Path) -> None:
     names, dmesg, vmcore, incomplete = SHAPES[shape]
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", *names)
-    (entry,) = crashdir.entries(tmp_path)
+    (entry,) = finder.entries(tmp_path)
     assert entry.crash.path == str(path)
     assert entry.crash.dmesg == (f"{path}/{dmesg}" if dmesg else None)
     assert entry.crash.vmcore == (f"{path}/{vmcore}" if vmcore else None)
     assert entry.incomplete == incomplete
-    assert crashdir.find(str(path)) == entry.crash
+    assert finder.find(str(path)) == entry.crash
 
 
 def test_the_capture_kernels_log_is_never_the_crashs(tmp_path: Path, run_cli: RunCli) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "kexec-dmesg.log")
-    (entry,) = crashdir.entries(tmp_path)
+    (entry,) = finder.entries(tmp_path)
     assert (entry.crash.dmesg, entry.crash.vmcore) == (None, None)
     for target in (path, path / "kexec-dmesg.log"):
         with pytest.raises(NoCrash, match=r"saved neither|of the kernel that saved"):
-            crashdir.find(str(target))
+            finder.find(str(target))
     assert "nothing was saved" in run_cli("list", tmp_path).stdout
 
 
 def test_an_empty_log_is_none_where_there_is_a_vmcore(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore")
     (path / "vmcore-dmesg.txt").touch()
-    assert crashdir.find(str(path)).dmesg is None
+    assert finder.find(str(path)).dmesg is None
     (path / "vmcore").write_text("")
-    assert crashdir.find(str(path)).dmesg == f"{path}/vmcore-dmesg.txt"
+    assert finder.find(str(path)).dmesg == f"{path}/vmcore-dmesg.txt"
 
 
 def test_pstores_directories_one_in_the_other(tmp_path: Path) -> None:
     put(tmp_path / "1703069467/001", "dmesg.txt", "dmesg-efi-170306946700001")
     put(tmp_path / "1703069467/002", "dmesg.txt")
     put(tmp_path / "6800374983451541505", "dmesg.txt")
-    entries = crashdir.entries(tmp_path)
+    entries = finder.entries(tmp_path)
     assert [Path(entry.crash.path).name for entry in entries] == ["001", "002", "6800374983451541505"]
     assert entries[0].crash.time == crashname.clock(1703069467)
 
@@ -132,19 +132,19 @@ def test_a_servers_directory_for_each_host(tmp_path: Path) -> None:
     put(tmp_path / "web1/127.0.0.1-2023-12-21-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / "web2/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / "kdump-test-1/127.0.0.1-2023-12-19-10:51:07", "vmcore-dmesg.txt", "vmcore-creation.status")
-    paths = [Path(entry.crash.path).parent.name for entry in crashdir.entries(tmp_path)]
+    paths = [Path(entry.crash.path).parent.name for entry in finder.entries(tmp_path)]
     assert paths == ["kdump-test-1", "web2", "web1"]
 
 
 def test_a_directory_that_is_a_crash_itself(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
-    (entry,) = crashdir.entries(path)
+    (entry,) = finder.entries(path)
     assert entry.crash.path == str(path)
 
 
 def test_the_dmesg_beside_a_vmcore_is_its_log(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore", "vmcore-dmesg.txt")
-    crash = crashdir.find(str(path / "vmcore"))
+    crash = finder.find(str(path / "vmcore"))
     assert (crash.dmesg, crash.vmcore) == (f"{path}/vmcore-dmesg.txt", f"{path}/vmcore")
 
 
@@ -163,7 +163,7 @@ def test_links_loops_and_strange_names(tmp_path: Path, run_cli: RunCli) -> None:
     (tmp_path / "vmcore-dmesg.txt.bak").write_text(LOG)
     put(tmp_path / "a\nb\x1b[31m-2023-12-21-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / os.fsdecode(b"\xff\xfe-2023-12-22-10:51:07"), "vmcore-dmesg.txt")
-    found = crashdir.scan(tmp_path)
+    found = finder.scan(tmp_path)
     assert not found.unreadable
     assert len(found.entries) == 4  # the linked one once, under either name
     for option in ((), ("--raw",), ("--json",)):
@@ -176,8 +176,8 @@ def test_links_loops_and_strange_names(tmp_path: Path, run_cli: RunCli) -> None:
 def test_a_fifo_in_the_place_of_the_log_is_listed_and_not_waited_for(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore")
     os.mkfifo(path / "vmcore-dmesg.txt")
-    (entry,) = crashdir.entries(tmp_path)
-    assert crashdir.release(entry.crash) is None
+    (entry,) = finder.entries(tmp_path)
+    assert finder.release(entry.crash) is None
 
 
 def test_unreadable_directories_are_named(tmp_path: Path, run_cli: RunCli, powerless: Sequence[str]) -> None:
@@ -260,7 +260,7 @@ def test_listing_costs_little_more_than_ls(tmp_path: Path, run_cli: RunCli) -> N
 def test_path_of_kdump_conf(text: str, path: str, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/kdump.conf").write_text(text)
-    assert crashdir.default_path(tmp_path) == tmp_path / path.lstrip("/")
+    assert finder.default_path(tmp_path) == tmp_path / path.lstrip("/")
 
 
 def test_path_is_below_the_targets_mount_point(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_path_is_below_the_targets_mount_point(tmp_path: Path) -> None:
         "# a comment\n/dev/vda1 / xfs defaults 0 0\nUUID=0b1c-77 /mnt/dumps xfs defaults 0 0\n"
     )
     (tmp_path / "mnt/dumps/crash").mkdir(parents=True)
-    assert crashdir.default_path(tmp_path) == tmp_path / "mnt/dumps/crash"
+    assert finder.default_path(tmp_path) == tmp_path / "mnt/dumps/crash"
 
 
 @pytest.mark.parametrize(
@@ -307,6 +307,6 @@ def test_the_newest_crash_is_the_default(tmp_path: Path) -> None:
     put(tmp_path / "var/crash/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
     newest = put(tmp_path / "var/crash/127.0.0.1-2024-12-20-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / "var/crash/127.0.0.1-2025-12-20-10:51:07", "kexec-dmesg.log")  # of which nothing was saved
-    assert crashdir.find(None, tmp_path).path == str(newest)
+    assert finder.find(None, tmp_path).path == str(newest)
     with pytest.raises(KdumpwrapError, match="no such directory"):
-        crashdir.find(None, tmp_path / "etc")
+        finder.find(None, tmp_path / "etc")

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import culprit
-from kdumpwrap.culprit import machinery
+from kdumpwrap.culprit import blame, machinery
+from kdumpwrap.log import reader
 from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
-from kdumpwrap.parse import oops
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
 CPU = "CPU: 1 PID: 112 Comm: sh Kdump: loaded Tainted: G           OE      5.14.0-503.el9.x86_64 #1"
@@ -18,7 +17,7 @@ CPU = "CPU: 1 PID: 112 Comm: sh Kdump: loaded Tainted: G           OE      5.14.
 
 def read(*lines: str) -> Report:
     """The one report in ``lines``, each stamped as a kernel does."""
-    log = oops.parse(["".join(f"[  100.{i:06}] {line}\n" for i, line in enumerate(lines)).encode()])
+    log = reader.parse(["".join(f"[  100.{i:06}] {line}\n" for i, line in enumerate(lines)).encode()])
     assert len(log.reports) == 1, [report.headline for report in log.reports]
     return log.reports[0]
 
@@ -100,7 +99,7 @@ def panic(text: str, frames: str) -> Report:
 
 
 def blamed(report: Report) -> Optional[str]:
-    found = culprit.culprit(report)
+    found = blame.culprit(report)
     return found.symbol if found else None
 
 
@@ -169,7 +168,7 @@ def test_the_table_has_a_case_for_each_group() -> None:
 
 def test_the_instruction_pointer_comes_first() -> None:
     report = fault("iptunnel_xmit", "<IRQ> send4[wan] wan_hook[wan] nf_hook_slow ip_local_deliver </IRQ>")
-    found = culprit.culprit(report)
+    found = blame.culprit(report)
     assert found == ("iptunnel_xmit", None, None, None, "the instruction pointer")
 
 
@@ -188,7 +187,7 @@ def test_a_stale_frame_blames_nobody() -> None:
 
 
 def test_a_call_through_a_bad_pointer_is_its_callers() -> None:
-    found = culprit.culprit(fault("0x0", "call_timer_fn __run_timers.part.0 run_timer_softirq"))
+    found = blame.culprit(fault("0x0", "call_timer_fn __run_timers.part.0 run_timer_softirq"))
     assert found is not None
     assert (found.symbol, found.why) == ("call_timer_fn", "it called through a bad pointer (0x0)")
 
@@ -233,7 +232,7 @@ def test_behind_a_call_that_never_returns_the_log_names_the_wrong_function() -> 
     assert blamed(padded) == "__handle_sysrq"
     place = (Location("sysrq_handle_crash", "drivers/tty/sysrq.c", 155),)
     known = replace(report, trace=tuple(replace(f, locations=place) if f.offset == 0 else f for f in report.trace))
-    found = culprit.culprit(known)
+    found = blame.culprit(known)
     assert found == ("sysrq_handle_crash", None, "drivers/tty/sysrq.c", 155, "called panic()")
 
 
@@ -243,12 +242,12 @@ def test_a_headline_names_the_function_where_the_trace_is_cut_off() -> None:
 
 
 def test_nobody_is_blamed_without_a_name() -> None:
-    assert culprit.culprit(read("Kernel panic - not syncing: Attempted to kill init!", CPU)) is None
+    assert blame.culprit(read("Kernel panic - not syncing: Attempted to kill init!", CPU)) is None
 
 
 def test_a_machine_check_is_nobodys_fault_who_ran() -> None:
     report = fault("intel_idle", "cpuidle_enter_state do_idle cpu_startup_entry")
-    assert culprit.culprit(replace(report, kind="machine-check")) is None
+    assert blame.culprit(replace(report, kind="machine-check")) is None
 
 
 # ---------------------------------------------------------------- where it ends
@@ -379,12 +378,12 @@ def test_two_calls_of_one_function_are_no_recursion() -> None:
 
 def test_the_suspect_is_the_first_out_of_tree_module() -> None:
     report = fault("iptunnel_xmit", "<IRQ> ? stale[sunrpc] send4[wan] wan_hook[wan] nf_hook_slow")
-    assert culprit.suspect(report) == ("wan", "OE", "send4", None, None)
+    assert blame.suspect(report) == ("wan", "OE", "send4", None, None)
     place = (Location("local_add", "arch/x86/include/asm/local.h", 33), Location("send4", "wan.c", 111))
     known = replace(
         report, trace=tuple(replace(f, locations=place) if f.symbol == "send4" else f for f in report.trace)
     )
-    assert culprit.suspect(known) == ("wan", "OE", "send4", "wan.c", 111)
+    assert blame.suspect(known) == ("wan", "OE", "send4", "wan.c", 111)
 
 
 @pytest.mark.parametrize(
@@ -392,18 +391,18 @@ def test_the_suspect_is_the_first_out_of_tree_module() -> None:
 )
 def test_which_flags_make_a_suspect(flags: str, accused: bool) -> None:
     report = replace(fault("foo", "bar[wan]"), modules=(LoadedModule("wan", flags),))
-    assert (culprit.suspect(report) is not None) is accused
+    assert (blame.suspect(report) is not None) is accused
 
 
 def test_no_suspect_without_proof() -> None:
-    assert culprit.suspect(fault("foo", "send4[wan]", modules="")) is None  # tainted by whom?
-    assert culprit.suspect(fault("foo", "? send4[wan] vfs_write")) is None  # stale
+    assert blame.suspect(fault("foo", "send4[wan]", modules="")) is None  # tainted by whom?
+    assert blame.suspect(fault("foo", "? send4[wan] vfs_write")) is None  # stale
 
 
 def test_a_suspects_function_is_left_open_where_the_log_hides_it() -> None:
-    assert culprit.suspect(panic("x", "panic wan_list+0x0[wan] foo")) is None  # no module list
+    assert blame.suspect(panic("x", "panic wan_list+0x0[wan] foo")) is None  # no module list
     report = replace(panic("x", "panic wan_list+0x0[wan] foo"), modules=(LoadedModule("wan", "OE"),))
-    assert culprit.suspect(report) == ("wan", "OE", None, None, None)
+    assert blame.suspect(report) == ("wan", "OE", None, None, None)
 
 
 def test_the_file_is_that_of_the_telling_function() -> None:
@@ -415,7 +414,7 @@ def test_the_file_is_that_of_the_telling_function() -> None:
     )
     report = fault("iptunnel_xmit", "send4[wan]")
     assert report.ip is not None
-    found = culprit.culprit(replace(report, ip=replace(report.ip, locations=chain)))
+    found = blame.culprit(replace(report, ip=replace(report.ip, locations=chain)))
     assert found is not None
     assert found[:4] == ("iptunnel_xmit", None, "include/net/ip_tunnels.h", 526)
 
@@ -445,7 +444,7 @@ REPORTS = st.builds(
 
 @given(REPORTS)
 def test_no_report_is_too_strange(report: Report) -> None:
-    found = culprit.culprit(report)
+    found = blame.culprit(report)
     assert found is None or (found.symbol is not None and found.why)
-    accused = culprit.suspect(report)
+    accused = blame.suspect(report)
     assert accused is None or accused.module == "wan"

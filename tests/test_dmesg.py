@@ -4,8 +4,8 @@ from typing import List, Optional, Tuple
 
 import pytest
 
+from kdumpwrap.log import line as dmesg
 from kdumpwrap.model import LogLine
-from kdumpwrap.parse import dmesg
 
 PREFIXED: Tuple[Tuple[str, Optional[float], Optional[str], str], ...] = (
     ("[ 1823.251269] RIP: f", 1823.251269, None, "RIP: f"),

@@ -9,7 +9,7 @@ import pytest
 from conftest import RunCli, ToolDir
 from doctor_hosts import Tree
 
-from kdumpwrap.doctor import examine
+from kdumpwrap.doctor.examination import examine
 from kdumpwrap.render import doctor as renderer
 from kdumpwrap.render.text import COLOUR
 
@@ -173,8 +173,8 @@ def test_tools_too_old_for_the_kernels_that_crashed_here(
     from dataclasses import replace
 
     from kdumpwrap.doctor import facts, toolchain
-    from kdumpwrap.doctor.host import Host
-    from kdumpwrap.packages import Distribution
+    from kdumpwrap.host.packages import Distribution
+    from kdumpwrap.host.tree import Host
 
     tool_dir.fake(tool, f"cat <<'END'\n{prints}\nEND")
     known = replace(facts.read(Host(Path("/"))), distribution=Distribution("debian", "debian", 12))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kdumpwrap.doctor import crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import G, Kernel, M, reserve
-from kdumpwrap.packages import Distribution
+from kdumpwrap.host.packages import Distribution
 
 MEASURED = Path(__file__).parent / "data" / "doctor" / "crashkernel.tsv"
 MAINLINE = Kernel(auto=None, suffixes=True)

@@ -11,7 +11,7 @@ import pytest
 from doctor_fault import Fault
 
 from kdumpwrap.diagnosis import Diagnosis
-from kdumpwrap.doctor import examine
+from kdumpwrap.doctor.examination import examine
 from kdumpwrap.render import doctor as renderer
 
 FAULTS = (*doctor_faults_memory.FAULTS, *doctor_faults_service.FAULTS, *doctor_faults_analysis.FAULTS)

@@ -13,7 +13,8 @@ from doctor_fault import ALL, Fault
 from doctor_hosts import Tree
 from test_doctor_faults import FAULTS
 
-from kdumpwrap.doctor import examine, script
+from kdumpwrap.doctor import script
+from kdumpwrap.doctor.examination import examine
 
 
 def cases() -> Iterator[object]:

@@ -9,7 +9,7 @@ import pytest
 from doctor_hosts import NAMES, Tree
 
 from kdumpwrap.diagnosis import Diagnosis
-from kdumpwrap.doctor import examine
+from kdumpwrap.doctor.examination import examine
 
 M, G = 1 << 20, 1 << 30
 

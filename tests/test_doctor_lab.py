@@ -53,7 +53,7 @@ def test_what_is_not_in_the_tree_is_no_fault(lab: Lab, run_cli: RunCli) -> None:
 
 def test_memory_as_the_kernel_counts_it(lab: Lab) -> None:
     from kdumpwrap.doctor import facts as read
-    from kdumpwrap.doctor.host import Host
+    from kdumpwrap.host.tree import Host
 
     known = read.read(Host(facts(lab, "after")))
     assert known.release == lab.release

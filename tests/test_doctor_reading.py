@@ -15,10 +15,11 @@ from doctor_runs import as_nobody, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap.crashdir import kdumpconf
-from kdumpwrap.doctor import directives, examine, grub, inventory
-from kdumpwrap.doctor.host import Host
+from kdumpwrap.doctor import directives, grub, inventory
+from kdumpwrap.doctor.examination import examine
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import kdumpconf
+from kdumpwrap.host.tree import Host
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import List
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import example
+from kdumpwrap.example import worked
 
 RELEASE = "4.19.113-88.8bs.el7.x86_64"
-HERE = ("--root", str(example.root()), "--release", RELEASE)
+HERE = ("--root", str(worked.root()), "--release", RELEASE)
 
 
 def facts(rows: str, key: str) -> List[List[str]]:
@@ -96,7 +96,7 @@ def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
         made.append((tmp_path / name).read_bytes())
     assert made[0] == made[1]
     dump = ["objdump", "-d", "-l", "--section=.text", "--no-show-raw-insn"]
-    carried = example.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
+    carried = worked.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
     listings = [
         subprocess.run([*dump, str(path)], check=True, capture_output=True, text=True).stdout.splitlines()[4:]
         for path in (tmp_path / "one", carried)

@@ -9,10 +9,10 @@ from conftest import Lab, RunCli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap import explain
-from kdumpwrap.explain import poison
+from kdumpwrap.arch import operand
+from kdumpwrap.explain import poison, reasons
+from kdumpwrap.log import reader
 from kdumpwrap.model import Frame, Instruction, Location, Report, Source
-from kdumpwrap.parse import oops, operand
 
 IP = Frame("f", 0x20, 0x100, exact=True)
 
@@ -34,7 +34,7 @@ def report(*texts: str, kind: str = "page-fault", arch: str = "x86_64", fault: i
 
 
 def told(*texts: str, **more: Any) -> str:
-    return "\n".join(explain.explain(report(*texts, **more)))
+    return "\n".join(reasons.explain(report(*texts, **more)))
 
 
 # ---------------------------------------------------------------- what a pointer says
@@ -254,7 +254,7 @@ def test_what_a_call_returned() -> None:
 def test_a_join_of_two_ways_ends_the_search() -> None:
     body = ("mov 0x8(%rdi),%rax", "jmp 100c <f+0xc>", "xor %eax,%eax", "mov 0x8(%rax),%rdx")
     shown = report(*body, registers={"rax": 0}, fault_address=8)
-    assert not any("loaded" in one or "set to 0" in one for one in explain.explain(shown))
+    assert not any("loaded" in one or "set to 0" in one for one in reasons.explain(shown))
 
 
 # ---------------------------------------------------------------- traps, divisions, loops
@@ -333,12 +333,12 @@ def frames(*names: str) -> List[Frame]:
 
 def test_repeats_are_folded() -> None:
     trace = frames("top", *["walk"] * 30, "main")
-    assert explain.folded(trace) == (explain.Run(1, 31, 1, 30),)
+    assert reasons.folded(trace) == (reasons.Run(1, 31, 1, 30),)
     ring = frames("a", "b", "?x", "a", "b", "a", "b", "a", "b", "end")
-    (run,) = explain.folded(ring)
+    (run,) = reasons.folded(ring)
     assert (run.first, run.stop, run.times) == (0, 9, 4)
-    assert explain.folded(frames("a", "b", "c", "a", "b")) == ()
-    assert explain.folded(frames("a", "b", "b", "b")) == (explain.Run(1, 4, 1, 3),)  # the least that is told
+    assert reasons.folded(frames("a", "b", "c", "a", "b")) == ()
+    assert reasons.folded(frames("a", "b", "b", "b")) == (reasons.Run(1, 4, 1, 3),)  # the least that is told
 
 
 def test_endless_recursion_is_told() -> None:
@@ -349,7 +349,7 @@ def test_endless_recursion_is_told() -> None:
 
 @given(names=st.lists(st.sampled_from(["a", "b", "?c", "d"]), max_size=60))
 def test_runs_do_not_overlap(names: Sequence[str]) -> None:
-    runs = explain.folded(frames(*names))
+    runs = reasons.folded(frames(*names))
     assert all(one.stop <= other.first for one, other in zip(runs, runs[1:]))
     assert all(run.times >= 3 and run.first < run.stop <= len(names) for run in runs)
 
@@ -366,12 +366,12 @@ SCISSORS = b"""[    1.000000] list_del corruption, ffff8f17->next is LIST_POISON
 
 
 def test_what_was_said_before_the_scissors_is_kept() -> None:
-    (found,) = oops.parse([SCISSORS]).reports
+    (found,) = reader.parse([SCISSORS]).reports
     assert found.message == "list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)"
 
 
 def test_a_line_of_no_account_before_the_scissors_is_not() -> None:
-    (found,) = oops.parse([SCISSORS.replace(b"list_del corruption, ffff8f17->next", b"xxxwan: setting off,")]).reports
+    (found,) = reader.parse([SCISSORS.replace(b"list_del corruption, ffff8f17->next", b"xxxwan: setting off,")]).reports
     assert found.message is None
 
 

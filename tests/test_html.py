@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, pasted, poisoned
 
-from kdumpwrap import commands, example, pages
+from kdumpwrap import commands, pages
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.example import worked
 from kdumpwrap.model import Analysis, Crash, Frame, Instruction, LoadedModule, Problem, Signature
 from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
@@ -37,7 +38,7 @@ from kdumpwrap.vmcore_facts import (
     VmcoreFacts,
 )
 
-EXAMPLE_CRASH = example.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
+EXAMPLE_CRASH = worked.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
 
 def page(analysis: Analysis = ANALYSIS) -> Page:
@@ -644,7 +645,7 @@ def test_a_batch_writes_its_pages(run_cli: RunCli, tmp_path: Path) -> None:
         crash = tmp_path / f"crash/{host}-2024-01-0{host[-1]}-10:51:07"
         crash.mkdir(parents=True)
         (crash / "vmcore-dmesg.txt").write_bytes((EXAMPLE_CRASH / "vmcore-dmesg.txt").read_bytes())
-    done = run_cli("batch", tmp_path / "crash", "--root", example.root(), "--html", tmp_path / "site")
+    done = run_cli("batch", tmp_path / "crash", "--root", worked.root(), "--html", tmp_path / "site")
     assert done.status == 3  # the module of the example has no debuginfo
     index = (tmp_path / "site/index.html").read_text()
     assert "1 bug in 2 crashes 2 hosts, 1 kernel" in Page(index).words
@@ -691,7 +692,7 @@ def test_the_pages_of_real_crashes_are_small_and_cost_little(lab: Lab, run_cli: 
 def test_a_batch_is_printed_where_no_page_can_be_written(run_cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "index.html").mkdir()
     (tmp_path / "index.html/full").touch()
-    done = run_cli("batch", EXAMPLE_CRASH.parent, "--root", example.root(), "--html", tmp_path)
+    done = run_cli("batch", EXAMPLE_CRASH.parent, "--root", worked.root(), "--html", tmp_path)
     assert done.status == 3
     assert "iptunnel_xmit" in done.stdout
     assert f"kdumpwrap: {tmp_path}/index.html: Is a directory" in done.stderr

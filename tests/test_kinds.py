@@ -2,8 +2,8 @@
 
 import pytest
 
+from kdumpwrap.log import headline, kinds, reader
 from kdumpwrap.model import KINDS
-from kdumpwrap.parse import headline, kinds, oops
 
 
 @pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
@@ -16,7 +16,7 @@ def test_a_row_matches_its_example(shape: kinds.Shape) -> None:
 @pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
 def test_a_report_is_found_far_down_a_log(shape: kinds.Shape) -> None:
     before = b"".join(b"[    1.%06d] usb 1-1: new high-speed USB device\n" % i for i in range(3000))
-    log = oops.parse([before + b"[    2.000000] " + shape.example.encode() + b"\n"])
+    log = reader.parse([before + b"[    2.000000] " + shape.example.encode() + b"\n"])
     assert [(report.kind, report.headline, report.line) for report in log.reports] == [
         (shape.kind, shape.example, 3001)
     ]

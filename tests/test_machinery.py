@@ -8,7 +8,7 @@ from typing import Any, Iterable, Iterator, List, Tuple
 import pytest
 
 from kdumpwrap.culprit import dispatch, machinery
-from kdumpwrap.parse import symbolname
+from kdumpwrap.log import symbolname
 
 # the standard library's own parser of regular expressions moved in Python 3.11
 sre_parse: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")

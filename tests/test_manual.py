@@ -17,7 +17,7 @@ from kdumpwrap.model import KINDS
 from kdumpwrap.tools import debuginfod, run
 
 TOP = Path(__file__).resolve().parent.parent
-PAGE = TOP / "share/man/man1/kdumpwrap.1"
+PAGE = TOP / "scripts/share/man/man1/kdumpwrap.1"
 EVERYWHERE = {"--help"}  # of every command, told once
 
 

@@ -6,7 +6,7 @@ from typing import Callable, Dict, Tuple
 
 import pytest
 
-from kdumpwrap.tools.memory import ADDRESS_SPACE, RESIDENT, Limit, available, unused
+from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit, available, unused
 from kdumpwrap.vmcore import memory
 
 MB = 1 << 20

@@ -15,14 +15,15 @@ from conftest import RunCli, ToolDir, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdumpwrap import example, groups
+from kdumpwrap import groups
+from kdumpwrap.example import worked
 from kdumpwrap.parse import ndjson
 
 
 @pytest.fixture(scope="module")
 def line(run_cli: RunCli) -> str:
     """What batch --json says of the crash that the package carries."""
-    return run_cli("batch", "--json", "--root", example.root()).stdout
+    return run_cli("batch", "--json", "--root", worked.root()).stdout
 
 
 def crash(line: str, host: Optional[str], time: str, signature: Optional[str] = None, path: str = "") -> str:
@@ -117,7 +118,7 @@ def test_what_is_no_crash_is_named(line: str, tmp_path: Path, run_cli: RunCli) -
 
 
 def test_saved_answers_can_be_merged(tmp_path: Path, run_cli: RunCli) -> None:
-    shutil.copytree(example.root(), tmp_path / "host")
+    shutil.copytree(worked.root(), tmp_path / "host")
     run_cli("batch", "--save", "--root", tmp_path / "host")
     result = run_cli("merge", *(tmp_path / "host/var/crash").glob("*/kdumpwrap.json"))
     assert result.stdout.startswith("1 bug in 1 crash of 1 host")
@@ -153,7 +154,7 @@ def test_gnu_parallel(tmp_path: Path, tool_dir: ToolDir) -> None:
         pytest.skip("needs GNU parallel")
     tool_dir.fake("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@"')
     recipe = re.sub("(?<=--sshlogin )[^ ]+", ":", readme(r"\$ parallel", "merge -")[2:])
-    env = environment({**tool_dir.first, "KDUMPWRAP_ROOT": str(example.root()), "HOME": str(tmp_path)})
+    env = environment({**tool_dir.first, "KDUMPWRAP_ROOT": str(worked.root()), "HOME": str(tmp_path)})
     done = subprocess.run(["bash", "-c", recipe], capture_output=True, text=True, env=env, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     lines: List[str] = done.stdout.splitlines()
@@ -168,7 +169,7 @@ def test_ansible(tmp_path: Path, tool_dir: ToolDir, run_cli: RunCli) -> None:
         pytest.skip("needs ansible-core")
     tool_dir.fake("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@"')
     for host in ("web1", "web2"):
-        shutil.copytree(example.root(), tmp_path / host)
+        shutil.copytree(worked.root(), tmp_path / host)
     (tmp_path / "db1/var/crash").mkdir(parents=True)
     (tmp_path / "fleet").mkdir()
     hosts = f"  gather_facts: false\n  environment: {{KDUMPWRAP_ROOT: '{tmp_path}/{{{{ inventory_hostname }}}}'}}\n"

@@ -5,8 +5,8 @@ from typing import Dict, List, Optional, Tuple
 import pytest
 import recorded
 
+from kdumpwrap.log import reader
 from kdumpwrap.model import Frame, Log, Report
-from kdumpwrap.parse import oops
 
 # name: the kinds of its reports, and which of them brought the kernel down
 KINDS: Dict[str, Tuple[str, Optional[int]]] = {
@@ -97,7 +97,7 @@ def test_a_panic_about_something_else_is_a_report() -> None:
         b"[1.000001] invalid opcode: 0000 [#1] SMP\n"
         b"[9.000000] Kernel panic - not syncing: LBUG\n"
     )
-    log = oops.parse([text])
+    log = reader.parse([text])
     assert [report.kind for report in log.reports] == ["bug", "panic"]
     assert log.fatal == 1
 
@@ -110,7 +110,7 @@ def test_an_oops_of_init_becomes_the_panic_of_its_death() -> None:
         b"[1.000003] ---[ end trace 0000000000000000 ]---\n"
         b"[%s] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009\n"
     )
-    soon, late = oops.parse([text % b"1.100000"]), oops.parse([text % b"900.100000"])
+    soon, late = reader.parse([text % b"1.100000"]), reader.parse([text % b"900.100000"])
     assert [(report.kind, bool(report.panic)) for report in soon.reports] == [("null-pointer", True)]
     assert [report.kind for report in late.reports] == ["null-pointer", "panic"]
     assert late.fatal == 1
@@ -164,7 +164,7 @@ def test_powerpc_names_the_code_that_an_interrupt_hit() -> None:
         b"[c000000005cd36b0] [c000000000144264] h+0x94/0xa0\n--- interrupt: c01 at 0x100ceb70\n"
         b"NIP:  00000000100ceb70 LR: 00000000100ceb70 CTR: 0000000000000000\nNIP [00000000100ceb70] 0x100ceb70\n"
     )
-    (report,) = oops.parse([text]).reports
+    (report,) = reader.parse([text]).reports
     assert places(report) == ("program_check_common+0x184/0x190", "=f+0x2c/0x70", "h+0x94/0xa0")
     assert report.registers == ()
 
@@ -199,7 +199,7 @@ def test_code_of_what_was_interrupted_is_not_the_reports() -> None:
 
 def test_a_corrected_machine_check_is_a_report_only_where_nothing_else_is() -> None:
     corrected = recorded.data("mce-corrected")
-    log = oops.parse([corrected + recorded.data("el8-atomic-sleep")])
+    log = reader.parse([corrected + recorded.data("el8-atomic-sleep")])
     assert [report.kind for report in log.reports] == ["atomic-sleep", "atomic-sleep"]
 
 
@@ -224,7 +224,7 @@ def test_user_space_is_never_the_crash_site() -> None:
     assert dict(report.registers)["rax"] == 0xDEAD000000000100
     assert report.code is not None
     assert report.code.data[report.code.trap :][:4].hex() == "48895008"
-    alone = oops.parse([b"general protection fault: 0000 [#1] SMP\nRIP: 0033:0x47b7a0\nRSP: 002b:00007ffdb46442b8\n"])
+    alone = reader.parse([b"general protection fault: 0000 [#1] SMP\nRIP: 0033:0x47b7a0\nRSP: 002b:00007ffdb46442b8\n"])
     assert (alone.reports[0].ip, alone.reports[0].registers) == (None, ())
 
 
@@ -354,4 +354,4 @@ def test_lines_are_those_of_the_file() -> None:
 
 
 def test_no_bytes_no_reports() -> None:
-    assert oops.parse([]) == oops.parse([b""]) == Log()
+    assert reader.parse([]) == reader.parse([b""]) == Log()

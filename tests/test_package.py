@@ -18,7 +18,7 @@ from markup import pasted
 from kdumpwrap import __version__
 
 TOP = Path(__file__).resolve().parent.parent
-SHARE = TOP / "share"
+SHARE = TOP / "scripts/share"
 
 # what EPEL 9 has, or is promised to work: no rich and no Pygments among them
 OLDEST = ("typer==0.10.0", "click==8.1.8", "pexpect==4.8.0", "packaging==20.9")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kdumpwrap import packages
+from kdumpwrap.host import packages
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdumpwrap.log import body, header, headline, pointer, reader, registers, trace
+from kdumpwrap.log import line as dmesg
 from kdumpwrap.model import KINDS, Frame, Log
-from kdumpwrap.parse import dmesg, facts, header, headline, oops, pointer, registers, trace
 
 LINES: List[bytes] = sorted({line for name in recorded.NAMES for line in recorded.data(name).split(b"\n")})
 WORDS: List[bytes] = sorted({word for line in LINES for word in line.split()})
@@ -40,13 +41,13 @@ def check(log: Log) -> None:
 @settings(max_examples=400, deadline=None)
 @given(logs)
 def test_no_log_makes_it_raise(data: bytes) -> None:
-    check(oops.parse([data]))
+    check(reader.parse([data]))
 
 
 @settings(max_examples=100, deadline=None)
 @given(logs, st.integers(1, 300))
 def test_pieces_make_no_difference(data: bytes, size: int) -> None:
-    assert oops.parse([data[i : i + size] for i in range(0, len(data), size)]) == oops.parse([data])
+    assert reader.parse([data[i : i + size] for i in range(0, len(data), size)]) == reader.parse([data])
 
 
 @settings(max_examples=300, deadline=None)
@@ -60,7 +61,7 @@ def test_no_line_makes_a_part_of_it_raise(text: str) -> None:
     header.task(text)
     header.shown_task(text)
     header.modules(text)
-    facts.parse(text)
+    body.parse(text)
     registers.parse(text, 4)
     dmesg.parse(1, text.encode())
 
@@ -116,7 +117,7 @@ def seconds(data: bytes) -> float:
     best = float("inf")
     for _ in range(2):
         start = time.process_time()
-        oops.parse([data[i : i + (1 << 20)] for i in range(0, len(data), 1 << 20)])
+        reader.parse([data[i : i + (1 << 20)] for i in range(0, len(data), 1 << 20)])
         best = min(best, time.process_time() - start)
     return best
 

@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple
 import pytest
 from conftest import environment
 
-from kdumpwrap import example
+from kdumpwrap.example import worked
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text()
@@ -49,7 +49,7 @@ def place(tmp_path: Path) -> Dict[str, str]:
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m kdumpwrap "$@"\n')
     script.chmod(0o755)
     root = tmp_path / "root"
-    shutil.copytree(example.root(), root)
+    shutil.copytree(worked.root(), root)
     (crash,) = (root / "var/crash").iterdir()
     lately = datetime.now() - timedelta(days=1)
     log = crash.rename(crash.with_name(f"127.0.0.1-{lately:%Y-%m-%d-%H:%M:%S}")) / "vmcore-dmesg.txt"

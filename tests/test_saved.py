@@ -15,7 +15,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 import pytest
 from conftest import Result, RunCli, environment
 
-from kdumpwrap import __version__, example
+from kdumpwrap import __version__
+from kdumpwrap.example import worked
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
 
@@ -32,7 +33,7 @@ class Host(NamedTuple):
 
 
 def make(path: Path, count: int) -> Host:
-    shutil.copytree(example.root(), path)
+    shutil.copytree(worked.root(), path)
     (crash,) = (path / "var/crash").iterdir()
     crashes = []
     for number in range(count):

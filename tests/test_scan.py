@@ -5,7 +5,7 @@ from typing import Iterator, List
 import pytest
 import recorded
 
-from kdumpwrap.parse import oops, scan
+from kdumpwrap.log import prefilter, reader
 
 BOOT = b"".join(b"[    1.%06d] usb 1-1: new high-speed USB device number %d\n" % (i, i) for i in range(2000))
 WARNING = b"[    2.000000] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n"
@@ -16,49 +16,49 @@ def blocks(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def numbers(data: bytes, size: int = 1 << 20) -> List[int]:
-    return [line.number for line in scan.lines(blocks(data, size), lambda raw: b"WARNING:" in raw)]
+    return [line.number for line in prefilter.lines(blocks(data, size), lambda raw: b"WARNING:" in raw)]
 
 
 def test_quiet_lines_are_passed_over() -> None:
     found = numbers(BOOT + WARNING + BOOT)
-    assert found[: scan.HEAD] == list(range(1, scan.HEAD + 1))
-    assert found[scan.HEAD :] == list(range(2001 - scan.BEFORE, 2002 + scan.QUIET))
+    assert found[: prefilter.HEAD] == list(range(1, prefilter.HEAD + 1))
+    assert found[prefilter.HEAD :] == list(range(2001 - prefilter.BEFORE, 2002 + prefilter.QUIET))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
 def test_numbers_are_the_files_however_it_is_cut(size: int) -> None:
     data = (BOOT + WARNING) * (1 if size == 1 else 3)
     lines = data.split(b"\n")
-    found = list(scan.lines(blocks(data, size), lambda raw: b"WARNING:" in raw))
+    found = list(prefilter.lines(blocks(data, size), lambda raw: b"WARNING:" in raw))
     assert all(lines[line.number - 1] == line.data for line in found)
     assert [line.number for line in found if b"WARNING:" in line.data] == [2001, 4002, 6003][: data.count(WARNING)]
 
 
 def test_a_gap_is_told() -> None:
-    found = list(scan.lines([BOOT + WARNING + BOOT + WARNING], lambda raw: b"WARNING:" in raw))
+    found = list(prefilter.lines([BOOT + WARNING + BOOT + WARNING], lambda raw: b"WARNING:" in raw))
     assert len([line for line in found if line.gap]) == 2
     assert found[0].gap is False
 
 
 def test_a_trigger_that_is_no_headline_costs_nothing_more() -> None:
-    assert len(numbers(BOOT + b"BUG in the manual\n" + BOOT)) == scan.HEAD
+    assert len(numbers(BOOT + b"BUG in the manual\n" + BOOT)) == prefilter.HEAD
 
 
 def test_a_long_report_is_read_to_its_end() -> None:
     frames = b"".join(b"[    2.%06d]  f%d+0x1/0x2\n[    2.000000] noise\n" % (i, i) for i in range(400))
-    (report,) = oops.parse([BOOT + WARNING + b"[    2.000000] Call Trace:\n" + frames + BOOT]).reports
+    (report,) = reader.parse([BOOT + WARNING + b"[    2.000000] Call Trace:\n" + frames + BOOT]).reports
     assert len(report.trace) == 400
 
 
 def test_a_line_without_an_end_is_not_collected() -> None:
-    pieces = list(scan._pieces(b"x" * (1 << 20) for _ in range(20)))
-    assert sum(len(piece.data) for piece in pieces) <= scan.LONGEST
-    (line,) = scan.lines((b"x" * (1 << 20) for _ in range(20)), lambda raw: True)
+    pieces = list(prefilter._pieces(b"x" * (1 << 20) for _ in range(20)))
+    assert sum(len(piece.data) for piece in pieces) <= prefilter.LONGEST
+    (line,) = prefilter.lines((b"x" * (1 << 20) for _ in range(20)), lambda raw: True)
     assert line.number == 1
 
 
 def test_the_line_behind_a_line_without_an_end_is_read() -> None:
-    (report,) = oops.parse(blocks(b"x" * 3_000_000 + b"\n" + WARNING, 1 << 20)).reports
+    (report,) = reader.parse(blocks(b"x" * 3_000_000 + b"\n" + WARNING, 1 << 20)).reports
     assert report.line == 2
 
 
@@ -67,7 +67,7 @@ def test_pstores_blocks_are_read_whole() -> None:
     data = b"Panic#1 Part1\n" + b"<4>[    3.000000] Kernel panic - not syncing: Fatal exception\n" + quiet
     data += b"Panic#1 Part2\n" + quiet
     data += b"<1>[    2.000000] BUG: kernel NULL pointer dereference, address: 0000000000000018\n"
-    (report,) = oops.parse([data]).reports
+    (report,) = reader.parse([data]).reports
     assert (report.kind, report.panic) == ("null-pointer", "Fatal exception")
 
 
@@ -75,7 +75,7 @@ def test_pstores_blocks_are_read_whole() -> None:
 @pytest.mark.parametrize("name", sorted({*recorded.NAMES} - {"cut-at-both-ends", "el7-head-cut-off", "pstore-blocks"}))
 def test_a_report_far_down_a_log_is_the_same(name: str) -> None:
     data = recorded.data(name)
-    alone, far = oops.parse([data]), oops.parse(blocks(BOOT * 20 + data, 1 << 16))
+    alone, far = reader.parse([data]), reader.parse(blocks(BOOT * 20 + data, 1 << 16))
     moved = [(report.line + 40000, report.kind, report.trace) for report in alone.reports]
     assert [(report.line, report.kind, report.trace) for report in far.reports] == moved
 
@@ -85,7 +85,7 @@ BANNER = b"[    0.000000] Linux version 5.14.0-503.el9.x86_64 (mockbuild@x) (gcc
 
 def everything(data: bytes) -> List[bytes]:
     """What is looked at with care, whatever triggers it."""
-    return [line.data for line in scan.lines([data], lambda _: True)]
+    return [line.data for line in prefilter.lines([data], lambda _: True)]
 
 
 def test_what_a_boot_prints_is_passed_over() -> None:
@@ -93,7 +93,7 @@ def test_what_a_boot_prints_is_passed_over() -> None:
     assert everything(BANNER + BOOT) == [BANNER.rstrip()]
     found = everything(BANNER + BOOT + WARNING + b"[    2.1] f+0x1/0x2\n" + BANNER + BOOT)
     assert found[-3:] == [WARNING.rstrip(), b"[    2.1] f+0x1/0x2", BANNER.rstrip()]
-    assert len(everything(BOOT)) == scan.HEAD
+    assert len(everything(BOOT)) == prefilter.HEAD
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.culprit import signature
+from kdumpwrap.log import reader
 from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
-from kdumpwrap.parse import oops
 
 # a crash in a driver's timer, as el8 prints it
 TIMER = """\
@@ -46,7 +46,7 @@ TIMER = """\
 
 
 def read(text: str) -> Report:
-    log = oops.parse([text.encode()])
+    log = reader.parse([text.encode()])
     assert len(log.reports) == 1, [report.headline for report in log.reports]
     return log.reports[0]
 

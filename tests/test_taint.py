@@ -1,6 +1,6 @@
 """Taint letters and what they mean."""
 
-from kdumpwrap import taint
+from kdumpwrap.log import taint
 
 
 def test_letters_keep_their_order_and_have_a_meaning() -> None:

@@ -7,8 +7,8 @@ from typing import Callable, Dict, List, Tuple
 import pytest
 import recorded
 
+from kdumpwrap.log import reader
 from kdumpwrap.model import Log
-from kdumpwrap.parse import oops
 
 STAMP = re.compile(rb"^\[[ \d]{5}\.\d{6}\](?:\[[ ]*[TC]\d+\])? ?", re.M)
 # logs of one time a line, without callers: what the wrappings below can be applied to
@@ -75,7 +75,7 @@ def test_the_reports_are_the_same(wrapping: str) -> None:
     assert len(PLAIN) > 20
     for name in PLAIN:
         data = recorded.data(name)
-        whole, wrapped = oops.parse([data]), oops.parse([WRAPPINGS[wrapping](data)])
+        whole, wrapped = reader.parse([data]), reader.parse([WRAPPINGS[wrapping](data)])
         if wrapping in ("noise", "grep-n", "file-name"):  # for all one can know it is a message of WARN
             whole, wrapped = without_message(whole), without_message(wrapped)
         assert recorded.outlines(wrapped) == recorded.outlines(whole), name
@@ -86,7 +86,7 @@ def test_the_reports_are_the_same(wrapping: str) -> None:
 def test_the_size_of_the_pieces_does_not_matter(name: str) -> None:
     data = recorded.data(name)
     for size in (1, 100, 4096):
-        assert oops.parse([data[i : i + size] for i in range(0, len(data), size)]) == oops.parse([data])
+        assert reader.parse([data[i : i + size] for i in range(0, len(data), size)]) == reader.parse([data])
 
 
 def mailed(data: bytes, width: int) -> bytes:
@@ -107,7 +107,7 @@ def mailed(data: bytes, width: int) -> bytes:
 )
 def test_wrapped_by_a_mail_program(name: str, width: int) -> None:
     data = recorded.data(name)
-    whole, wrapped = recorded.outlines(oops.parse([data])), recorded.outlines(oops.parse([mailed(data, width)]))
+    whole, wrapped = recorded.outlines(reader.parse([data])), recorded.outlines(reader.parse([mailed(data, width)]))
     for before, after in zip(whole, wrapped):
         different = {key for key in before if before[key] != after[key]}
         assert different <= {"headline", "hardware", "workqueue"}  # where words stood, more than one blank may have
@@ -121,10 +121,10 @@ FACTS = ("cpu", "pid", "comm", "release", "taint", "fault_address", "error_code"
 def test_cut_anywhere_what_is_left_is_right(name: str) -> None:
     """Cut behind any word, a report says less, never something else."""
     data = recorded.data(name)
-    whole = {report.line: report for report in oops.parse([data]).reports}
+    whole = {report.line: report for report in reader.parse([data]).reports}
     ends = [match.end() for match in re.finditer(rb"\S(?=[ \t\n](?!\[))", data)]
     for end in ends[:: max(1, len(ends) // 60)]:
-        for report in oops.parse([data[:end]]).reports:
+        for report in reader.parse([data[:end]]).reports:
             full = whole.get(report.line)
             if full is None:  # a panic that says too little to belong to the report before it
                 assert report.kind in ("panic", "oops", "double-fault"), report.headline
@@ -160,5 +160,5 @@ CUT: Tuple[Tuple[bytes, str, object], ...] = (
 
 @pytest.mark.parametrize("text, field, value", CUT, ids=[row[0].decode()[-30:] for row in CUT])
 def test_cut_in_the_middle_of_a_word_it_is_not_told(text: bytes, field: str, value: object) -> None:
-    (report,) = oops.parse([text + b"\n"]).reports
+    (report,) = reader.parse([text + b"\n"]).reports
     assert getattr(report, field) == value

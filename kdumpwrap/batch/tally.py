@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Counter as CounterOf
 from typing import Iterator, List, Optional
 
-from kdumpwrap.batch import Done
+from kdumpwrap.batch.engine import Done
 from kdumpwrap.groups import Groups, Row, row
 from kdumpwrap.model import Problem
 

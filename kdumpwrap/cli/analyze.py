@@ -61,7 +61,7 @@ def analyze(
         raise UsageError("--html makes the page of one crash", "kdumpwrap batch --html DIR")
     output.show_commands(verbose)
     if example:
-        from kdumpwrap import example as carried
+        from kdumpwrap.example import worked as carried
 
         root = carried.root()
     places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)

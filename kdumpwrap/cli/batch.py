@@ -13,7 +13,7 @@ from kdumpwrap.cli import options, output, signals
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
-    from kdumpwrap.batch import Done
+    from kdumpwrap.batch.engine import Done
     from kdumpwrap.groups import Row
     from kdumpwrap.model import Problem
     from kdumpwrap.pages import Site
@@ -45,16 +45,16 @@ def batch(
     verbose: bool = options.VERBOSE,
 ) -> None:
     """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
-    from kdumpwrap import batch as many
-    from kdumpwrap import crashdir
+    from kdumpwrap.batch import engine as many
     from kdumpwrap.batch.tally import Tally
+    from kdumpwrap.crashdir import finder
 
     options.one_format(raw, json)
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
-    top = where or crashdir.default_path(root)
-    found = crashdir.scan(where) if where else crashdir.scan_host(root)
+    top = where or finder.default_path(root)
+    found = finder.scan(where) if where else finder.scan_host(root)
     crashes = many.candidates(found.entries, selection)
     tally, site = Tally(), None
     if html:
@@ -115,14 +115,14 @@ def merge(
     json: bool = options.JSON,
 ) -> None:
     """The bugs of many hosts, from what ``batch --json`` said on each of them."""
-    from kdumpwrap import fleet
+    from kdumpwrap.batch import merge
     from kdumpwrap.groups import Groups
     from kdumpwrap.render import batch as renderer
 
     options.one_format(raw, json)
     groups, rows, bad = Groups(), 0, 0
-    for item in fleet.rows(files):
-        if isinstance(item, fleet.Bad):
+    for item in merge.rows(files):
+        if isinstance(item, merge.Bad):
             output.error(item.message)
             bad += 1
         else:

@@ -18,7 +18,7 @@ def doctor(
     verbose: bool = options.VERBOSE,
 ) -> None:
     """Will this host catch its next crash, and what to type if not. 0 ready, 3 not ready, 1 cannot tell."""
-    from kdumpwrap import doctor as surgery
+    from kdumpwrap.doctor import examination as surgery
     from kdumpwrap.doctor import script
     from kdumpwrap.render import doctor as renderer
 

@@ -27,12 +27,12 @@ def resolve(
     verbose: bool = options.VERBOSE,
 ) -> None:
     """File and line of symbol+offset: nm, the hex sum, and addr2line."""
-    from kdumpwrap import lookup
+    from kdumpwrap import resolve
 
     options.one_format(raw, json)
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, None)
-    answers, problems = lookup.resolve(expressions, release, places, caller=caller)
+    answers, problems = resolve.resolve(expressions, release, places, caller=caller)
     if json:
         from kdumpwrap.render import json as renderer
 
@@ -66,12 +66,12 @@ def disasm(
     verbose: bool = options.VERBOSE,
 ) -> None:
     """The instructions round symbol+offset, with their lines and the source."""
-    from kdumpwrap import lookup
+    from kdumpwrap import resolve
 
     options.one_format(raw, json)
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, source_dir)
-    listing, problems = lookup.disassemble(expression, release, places, caller=caller, whole=whole)
+    listing, problems = resolve.disassemble(expression, release, places, caller=caller, whole=whole)
     if json:
         from kdumpwrap.render import json as renderer
 

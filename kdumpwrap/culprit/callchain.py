@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
+from kdumpwrap.log import symbolname
 from kdumpwrap.model import Frame, Log, Report
-from kdumpwrap.parse import symbolname
 
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
 

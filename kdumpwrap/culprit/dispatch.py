@@ -11,7 +11,7 @@ Names are written as in machinery.py: regular expressions that match a whole nam
 from functools import lru_cache
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.parse import symbolname
+from kdumpwrap.log import symbolname
 
 
 class Caller(NamedTuple):

@@ -12,7 +12,7 @@ compiler suffix and leading underscores, so that ``lock_acquire`` stands for ``_
 from functools import lru_cache
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.parse import symbolname
+from kdumpwrap.log import symbolname
 
 
 class Group(NamedTuple):

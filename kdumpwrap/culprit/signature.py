@@ -10,10 +10,9 @@ import re
 from dataclasses import replace
 from typing import Iterator, List, Sequence
 
-from kdumpwrap import culprit
-from kdumpwrap.culprit import callchain, dispatch
+from kdumpwrap.culprit import blame, callchain, dispatch
+from kdumpwrap.log import symbolname
 from kdumpwrap.model import Frame, Report, Signature
-from kdumpwrap.parse import symbolname
 
 # functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
 DEPTH = 3
@@ -41,16 +40,16 @@ def _unresolved(report: Report) -> Report:
 def _wording(report: Report) -> str:
     """The headline without what differs from one time to the next; a task's name stays where it is the task's fault."""
     words = report.headline
-    if report.comm and report.kind not in culprit.WAITING | culprit.SAMPLED:
+    if report.comm and report.kind not in blame.WAITING | blame.SAMPLED:
         words = words.replace(report.comm, "#")
     return _NUMBER.sub("#", words)[:160].strip()
 
 
 def _names(report: Report) -> Iterator[str]:
-    found = culprit.blame(report)
+    found = blame.blame(report)
     if found is None:
         return
-    if report.kind in culprit.SAMPLED or culprit.overflown(report):
+    if report.kind in blame.SAMPLED or blame.overflown(report):
         yield from _loop(report, found.frame)
         return
     path = callchain.way(report)
@@ -60,7 +59,7 @@ def _names(report: Report) -> Iterator[str]:
         return
     if report.ip is not None and not report.ip.symbol:
         yield "(bad pointer)"
-    checks = (culprit.passed_over(report, frame) for frame in path[:start])
+    checks = (blame.passed_over(report, frame) for frame in path[:start])
     yield from [f"({group.name})" for group in checks if group is not None and group.check][-1:]
     yield from _callers(report, path[start:])
 
@@ -76,7 +75,7 @@ def _callers(report: Report, path: Sequence[Frame]) -> List[str]:
         called_back = dispatch.caller(callchain.true_name(frame)) or dispatch.is_interrupt(frame.symbol or "")
         if called_back or len(names) == DEPTH or callchain.left(before, frame):
             break
-        skipped = culprit.passed_over(report, frame) or callchain.hidden(frame)
+        skipped = blame.passed_over(report, frame) or callchain.hidden(frame)
         if not skipped and names[-1] != _name(frame):
             names.append(_name(frame))
     return names
@@ -85,12 +84,12 @@ def _callers(report: Report, path: Sequence[Frame]) -> List[str]:
 def _loop(report: Report, entry: Frame) -> Iterator[str]:
     """What stays the same from sample to sample, or however often a function calls itself."""
     again = callchain.recursion(report)
-    if again and culprit.overflown(report):
+    if again and blame.overflown(report):
         yield from sorted({_name(frame) for frame in again})[:DEPTH]
         return
     path = callchain.interrupted(report)
-    own = culprit.out_of_tree(report, path)
-    back = culprit.called_back(report, path)
+    own = blame.out_of_tree(report, path)
+    back = blame.called_back(report, path)
     frame = own[-1] if own else back.frame if back else entry
     name = _name(frame)
     if name.startswith("smp_call_function"):

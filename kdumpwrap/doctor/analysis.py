@@ -5,16 +5,18 @@ import re
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
-from kdumpwrap import crashdir, debuginfo, packages
+from kdumpwrap import debuginfo
+from kdumpwrap.crashdir import finder
 from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.doctor.host import Denied
 from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.host import packages
+from kdumpwrap.host.memory import RESIDENT, Limit, available
+from kdumpwrap.host.tree import Denied
 from kdumpwrap.model import Entry
-from kdumpwrap.tools.memory import RESIDENT, Limit, available
 from kdumpwrap.vmcore import memory
 
 _SIDE = "analysis"
@@ -43,12 +45,12 @@ def find(facts: Facts) -> Crashes:
     if real is None:
         return Crashes(directory)
     try:
-        below = crashdir.scan(real)
+        below = finder.scan(real)
     except NoCrash:
         return Crashes(directory)
     except KdumpwrapError:
         return Crashes(directory, denied=directory)
-    releases = (release for release in (crashdir.release(entry.crash) for entry in below.entries) if release)
+    releases = (release for release in (finder.release(entry.crash) for entry in below.entries) if release)
     closed = below.unreadable[0][0] if below.unreadable else None
     return Crashes(directory, below.entries, tuple(dict.fromkeys(releases)), closed)
 

@@ -5,8 +5,8 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
-from kdumpwrap.doctor.host import Denied, Host
-from kdumpwrap.packages import Distribution
+from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host.tree import Denied, Host
 
 DEFAULTS = "/etc/default/grub"
 

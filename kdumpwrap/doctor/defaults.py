@@ -4,7 +4,7 @@ import re
 from typing import Dict, Optional
 
 from kdumpwrap.doctor.crashkernel import G, Kernel, M, size_of
-from kdumpwrap.packages import Distribution
+from kdumpwrap.host.packages import Distribution
 
 # ppc64le, the same from el7 to el10
 _POWER = "2G-4G:384M,4G-16G:512M,16G-64G:1G,64G-128G:2G,128G-:4G"

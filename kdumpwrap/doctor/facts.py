@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
-from kdumpwrap import packages
 from kdumpwrap.doctor import bootconfig
 from kdumpwrap.doctor.crashkernel import K, values
 from kdumpwrap.doctor.grub import newest_first, settings
 from kdumpwrap.doctor.grub import release as grub_release
-from kdumpwrap.doctor.host import Denied, Host
-from kdumpwrap.packages import Distribution
+from kdumpwrap.host import packages
+from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host.tree import Denied, Host
 
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/proc_ns.h, the same on every machine
 

@@ -5,7 +5,7 @@ import re
 import shutil
 from typing import Dict, Iterable, List, Optional, Tuple
 
-from kdumpwrap.doctor.host import Host
+from kdumpwrap.host.tree import Host
 
 _PROGRAMS = ("/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
 

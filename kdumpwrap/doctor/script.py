@@ -2,8 +2,8 @@
 
 from typing import Dict, List, Tuple
 
-from kdumpwrap import packages
 from kdumpwrap.diagnosis import PHASES, Check, Diagnosis, Step
+from kdumpwrap.host import packages
 
 _HEAD = """\
 #!/bin/bash

@@ -2,9 +2,9 @@
 
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.arch import operand, x86
+from kdumpwrap.arch.operand import Memory, Operation
 from kdumpwrap.model import Instruction, Report
-from kdumpwrap.parse import operand
-from kdumpwrap.parse.operand import Memory, Operation, x86
 
 _MASK = (1 << 64) - 1
 _PAGE = 4096

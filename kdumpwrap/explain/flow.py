@@ -2,9 +2,9 @@
 
 from typing import Dict, List, NamedTuple, Optional
 
+from kdumpwrap.arch import operand
+from kdumpwrap.arch.operand import Operation
 from kdumpwrap.model import Instruction, Report
-from kdumpwrap.parse import operand
-from kdumpwrap.parse.operand import Operation
 
 
 class Step(NamedTuple):

@@ -3,11 +3,12 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from kdumpwrap.arch import x86
+from kdumpwrap.arch.operand import Operation
+from kdumpwrap.arch.operation import number
 from kdumpwrap.explain.access import Registers, located
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model import Instruction, Report
-from kdumpwrap.parse.operand import Operation, x86
-from kdumpwrap.parse.operand.operation import number
 
 _ARGUMENTS = {
     "x86_64": ("rdi", "rsi", "rdx", "rcx", "r08", "r09"),

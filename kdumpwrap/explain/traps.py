@@ -3,14 +3,14 @@
 import re
 from typing import Iterator, List, Optional, Tuple
 
+from kdumpwrap.arch import operand
+from kdumpwrap.arch.x86 import register, width
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
 from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.explain.repeats import loop
 from kdumpwrap.model import Instruction, Location, Report
-from kdumpwrap.parse import operand
-from kdumpwrap.parse.operand.x86 import register, width
 from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")

@@ -1,1 +1,1 @@
-"""Text in, model out: the logs and the tools' output. No os, no subprocess; never raises on any text."""
+"""The tools' words -> values. No os, no subprocess; never raises on any text."""

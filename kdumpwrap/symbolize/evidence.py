@@ -4,14 +4,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import codecheck, culprit
-from kdumpwrap.culprit import callchain
+from kdumpwrap.codecheck import check
+from kdumpwrap.culprit import blame, callchain
+from kdumpwrap.log import symbolname
 from kdumpwrap.model import Frame, Instruction, Location, Report
-from kdumpwrap.parse import symbolname
-from kdumpwrap.symbolize import Symbolizer, rawcode
+from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import binutils
 
 _LONGEST = 16  # bytes: more than any instruction has
@@ -50,7 +51,7 @@ def focus(report: Report) -> Optional[Frame]:
     """The frame whose instruction is shown: the instruction pointer, else (a bad pointer, a panic) the culprit's."""
     if report.ip is not None and report.ip.symbol is not None:
         return report.ip
-    blamed = culprit.culprit(report)
+    blamed = blame.culprit(report)
     names = (frame for frame in callchain.way(report) if blamed and callchain.true_name(frame) == blamed.symbol)
     return next(names, None)
 
@@ -64,7 +65,7 @@ def start(report: Report, symbolizer: Symbolizer) -> Optional[Window]:
     first, last = symbolizer.extent(function)
     low, high = first, last
     if report.code is not None and frame is report.ip:
-        reach, end = codecheck.span(report.code, frame.address)
+        reach, end = check.span(report.code, frame.address)
         if reach < first:  # objdump must begin where an instruction does: at the start of the function before
             before = symbolizer.objects[frame.module].enclosing(frame.section, max(reach, 0))
             low = before.address if before else first
@@ -96,7 +97,7 @@ def gather(
         frame = window.frame
         found = failures.keep(frame.module, window.job.result) or ()
         if found and report.code is not None and frame is report.ip and frame.address is not None:
-            checked = codecheck.compare(
+            checked = check.compare(
                 report.code,
                 frame.address,
                 found,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
-from kdumpwrap import packages
+from kdumpwrap.host import packages
 from kdumpwrap.tools.owner import owner
 
 # "lib/modules/6.1.0-47-amd64/kernel/fs/xfs/xfs.ko" is the distribution's; extra, updates, weak-updates are not

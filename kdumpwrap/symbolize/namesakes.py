@@ -6,9 +6,9 @@ is settled here, or stays a list: a wrong single answer is worse than none.
 
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from kdumpwrap import codecheck
+from kdumpwrap.arch import operand
+from kdumpwrap.codecheck import check
 from kdumpwrap.model import Code, Frame, Instruction, Symbol
-from kdumpwrap.parse import operand
 
 _LONGEST = 16  # bytes: more than any instruction has
 _ROUNDS = 4
@@ -122,14 +122,14 @@ class _Evidence:
         """Those whose bytes are the log's; all, when none or each of them is."""
         places = [symbol.address + (frame.offset or 0) for symbol in symbols]
         ranges = [
-            Range(frame.module, symbol.section, symbol.address, codecheck.span(code, place)[1] + _LONGEST)
+            Range(frame.module, symbol.section, symbol.address, check.span(code, place)[1] + _LONGEST)
             for symbol, place in zip(symbols, places)
         ]
         self._fetch(ranges)
         fitting = []
         for symbol, place, stretch in zip(symbols, places, ranges):
             rows = self._rows[stretch]
-            checked = codecheck.check(code, place, rows, arch=self._arch, entries=(symbol.address,))
+            checked = check.check(code, place, rows, arch=self._arch, entries=(symbol.address,))
             starts = any(row.address == place for row in rows)
             if checked.check in ("match", "patched") and starts:
                 fitting.append(symbol)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo, packages
+from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import packages
 from kdumpwrap.model import Frame, Problem, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.model import Frame, Instruction, Location, Report, Symbol
-from kdumpwrap.symbolize import Symbolizer, namesakes
+from kdumpwrap.symbolize import namesakes
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Part, Place
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 
 def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Report:

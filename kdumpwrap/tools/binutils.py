@@ -200,6 +200,6 @@ def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) 
 
 
 def _cross(arch: str) -> str:
-    from kdumpwrap.packages import cross_binutils
+    from kdumpwrap.host.packages import cross_binutils
 
     return cross_binutils(arch)

@@ -176,7 +176,7 @@ def _late(argv: Sequence[str], timeout: float) -> ToolTimeout:
 
 def missing(tool: str, package: str = "") -> ToolMissing:
     """The error for a program that is not there."""
-    from kdumpwrap.packages import install
+    from kdumpwrap.host.packages import install
 
     return ToolMissing(f"{tool} is not installed", install(package or tool))
 

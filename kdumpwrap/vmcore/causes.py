@@ -4,13 +4,13 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
-from kdumpwrap import packages
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import packages
+from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
 from kdumpwrap.model import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools import crash_program
-from kdumpwrap.tools.memory import ADDRESS_SPACE, RESIDENT, Limit
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.memory import FULL, MINIMAL

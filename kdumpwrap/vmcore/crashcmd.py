@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap import crashdir
+from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model import Problem
@@ -24,7 +24,7 @@ def run(
     timeout: float = TIMEOUT,
     progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[Outcome, Tuple[Path, ...]]:
-    """crash's answers to ``commands`` about the crash ``target`` (see crashdir.find), in their order.
+    """crash's answers to ``commands`` about the crash ``target`` (see finder.find), in their order.
 
     ``rung`` forces the way to start crash; without it, it is the best that works. ``timeout`` in seconds is for the
     start and for each command. Returned too: the files that the commands wrote into crash's current directory, which
@@ -65,7 +65,7 @@ def _ladder(
     target: Optional[str], places: Places, rung: Optional[str], timeout: float, progress: Callable[[str], object]
 ) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
-    crash = crashdir.find(target, places.root)
+    crash = finder.find(target, places.root)
     subject = files.subject(crash, places)
     with workplace() as place:
         modules = files.ModuleFiles(

@@ -5,12 +5,12 @@ import struct
 from pathlib import Path
 from typing import Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from kdumpwrap import crashdir, debuginfo
-from kdumpwrap.crashdir import crashfile
+from kdumpwrap import debuginfo
+from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
+from kdumpwrap.log import header
 from kdumpwrap.model import Crash
-from kdumpwrap.parse import header
 from kdumpwrap.tools import binutils, crash_program
 from kdumpwrap.tools.modules import open_module
 
@@ -49,7 +49,7 @@ def subject(crash: Crash, places: Places) -> Subject:
         release = crash_program.osrelease(tool, vmcore)
     except ToolFailed:
         release = None
-    release = release or crashdir.release(crash)
+    release = release or finder.release(crash)
     if release is None and places.vmlinux is None:
         raise KdumpwrapError(
             f"{crash.vmcore} does not tell its kernel's release", "name its vmlinux with --vmlinux FILE"

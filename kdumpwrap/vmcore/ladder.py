@@ -6,12 +6,12 @@ asked again: without the command that broke it, then one rung lower.
 
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.host.memory import available
 from kdumpwrap.model import Problem
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.crash import CrashDied, CrashSession, End
-from kdumpwrap.tools.memory import available
 from kdumpwrap.vmcore import deaths
 from kdumpwrap.vmcore.answers import Answers, incomplete
 from kdumpwrap.vmcore.causes import WORDS

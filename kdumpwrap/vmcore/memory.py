@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.tools.memory import ADDRESS_SPACE, RESIDENT, Limit
+from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
 
 
 class Need(NamedTuple):

@@ -2,10 +2,10 @@
 
 from typing import Dict, List, Optional, Tuple
 
+from kdumpwrap.host.memory import Limit
 from kdumpwrap.model import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
-from kdumpwrap.tools.memory import Limit
 from kdumpwrap.vmcore import causes, memory
 from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.rungs import PLAIN, Rung, reached

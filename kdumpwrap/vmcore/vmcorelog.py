@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from kdumpwrap import crashdir, debuginfo
-from kdumpwrap.crashdir import crashfile
+from kdumpwrap import debuginfo
+from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model import Crash, Log, Problem
@@ -42,11 +42,11 @@ def read(vmcore: str, places: Places) -> Log:
 
     Raises KdumpwrapError with one line that says what is wrong with the file.
     """
-    from kdumpwrap.parse import oops
+    from kdumpwrap.log import reader
 
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
         found = extract(vmcore, places, Path(directory))
-        log = oops.parse(crashfile.blocks(str(found.log)))
+        log = reader.parse(crashfile.blocks(str(found.log)))
     return replace(
         log,
         release=found.info.release or log.release,
@@ -78,7 +78,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
-        info = Vmcoreinfo(crashdir.release(Crash(vmcore, vmcore=str(dump))))
+        info = Vmcoreinfo(finder.release(Crash(vmcore, vmcore=str(dump))))
         dmesg, hint = makedumpfile.Dmesg(None, info, missing.message), missing.hint
     if dmesg.log is not None:
         return Dmesg(dmesg.log, dmesg.info)

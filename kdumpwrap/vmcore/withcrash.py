@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
+from kdumpwrap.host.packages import install
 from kdumpwrap.model import Analysis, Frame, Problem, Report, subject
-from kdumpwrap.packages import install
 from kdumpwrap.parse import crash as parse
-from kdumpwrap.symbolize import Symbolizer
 from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import differences, files
 from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
 from kdumpwrap.vmcore.rungs import rung as rung_called

@@ -3,7 +3,7 @@
 import re
 from typing import Optional, Sequence, Tuple
 
-from kdumpwrap.parse.operand.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Memory, Operation, number, place, split
 
 # "24(r31)", "-8(r1)", "0(0)"
 _DISPLACED = re.compile(r"^(?P<displacement>-?\d+)\((?P<base>r\d+|0)\)$")

@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.parse.operand.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Memory, Operation, number, place, split
 
 # "[x1, #24]", "[sp, #-32]!", "[x0, x1, lsl #3]", "[x0, w1, sxtw #2]", "[x4]"
 _MEMORY = re.compile(

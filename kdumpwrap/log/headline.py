@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
-from kdumpwrap.parse.kinds import SHAPES
+from kdumpwrap.log.kinds import SHAPES
 
 # a line without any of these is no headline: spares most lines the table
 _WORDS = re.compile(

@@ -3,9 +3,9 @@
 import re
 from typing import Iterable, Iterator, List, Optional, Tuple
 
+from kdumpwrap.log import code, headline
+from kdumpwrap.log.prefilter import PSTORE, Line
 from kdumpwrap.model import LogLine
-from kdumpwrap.parse import code, headline
-from kdumpwrap.parse.scan import PSTORE, Line
 
 _MAX_PSTORE = 65536  # lines
 _MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
+from kdumpwrap.log import body, code, header, pointer, registers, trace
+from kdumpwrap.log.headline import Headline
 from kdumpwrap.model import Code, Frame, LoadedModule, LogLine
-from kdumpwrap.parse import code, facts, header, pointer, registers, trace
-from kdumpwrap.parse.headline import Headline
 
 MAX_FRAMES = 512
 _MAX_WORDS = 256
@@ -270,7 +270,7 @@ class Draft:
                 for name, value in values:
                     self.registers.setdefault(name, value)
             return "registers"
-        said = facts.parse(text)
+        said = body.parse(text)
         if said:
             self.learn(said)
             return "fact"

@@ -3,8 +3,8 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.log.builder import Draft
 from kdumpwrap.model import LogLine
-from kdumpwrap.parse.draft import Draft
 
 # kinds that end in die(): with kdump loaded the crash kernel starts there, before any word of a panic
 DIE = (

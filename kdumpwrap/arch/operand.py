@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import Optional
 
-from kdumpwrap.parse.operand import arm64, power, s390, x86
-from kdumpwrap.parse.operand.operation import Memory, Operation
+from kdumpwrap.arch import arm64, power, s390, x86
+from kdumpwrap.arch.operation import Memory, Operation
 
 __all__ = ["Memory", "Operation", "parse"]
 

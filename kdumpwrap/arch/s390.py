@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.parse.operand.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Memory, Operation, number, place, split
 
 # "16(%r2)", "0(%r1,%r2)" (index, base), "0(8,%r1)" (length, base), "952" (in the low core)
 _MEMORY = re.compile(r"^(?P<displacement>-?\d+)(?:\((?:(?P<first>%r\d+|\d+),)?(?P<base>%r\d+)\))?$")

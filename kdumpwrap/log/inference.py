@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
+from kdumpwrap.log import banner, trace
+from kdumpwrap.log.builder import Draft
+from kdumpwrap.log.taint import decode
 from kdumpwrap.model import Frame, Report
-from kdumpwrap.parse import banner, trace
-from kdumpwrap.parse.draft import Draft
-from kdumpwrap.taint import decode
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096

@@ -8,9 +8,9 @@ from typing import List, Optional, Sequence, Tuple
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model import Frame, Listing, Problem
-from kdumpwrap.symbolize import Symbolizer
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 # "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
 _EXPRESSION = re.compile(

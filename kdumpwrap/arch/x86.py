@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.parse.operand.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Memory, Operation, number, place, split
 
 _PREFIXES = frozenset(
     "lock rep repz repnz repe repne bnd notrack data16 addr32 xacquire xrelease rex.W cs ds es ss fs gs".split()

@@ -2,11 +2,12 @@
 
 from typing import Dict, Iterable, Iterator, List, Optional
 
+from kdumpwrap.log import banner, fatal, headline, inference, prefilter, unwrap
+from kdumpwrap.log import line as dmesg
+from kdumpwrap.log.builder import STALLS, Draft
+from kdumpwrap.log.headline import Headline
+from kdumpwrap.log.preamble import Preamble
 from kdumpwrap.model import Log, LogLine
-from kdumpwrap.parse import banner, dmesg, fatal, finish, headline, scan, wrapping
-from kdumpwrap.parse.draft import STALLS, Draft
-from kdumpwrap.parse.headline import Headline
-from kdumpwrap.parse.preamble import Preamble
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
 _MAX_CONTEXTS = 1024  # that print at the same time
@@ -24,7 +25,7 @@ def parse(blocks: Iterable[bytes]) -> Log:
     """
     reader = _Reader()
     tail = _Tail(blocks)
-    for line in wrapping.unwrap(_lines(scan.lines(tail, _wanted))):
+    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _wanted))):
         reader.read(line)
     return reader.finish(tail.end())
 
@@ -35,8 +36,8 @@ def _wanted(raw: bytes) -> bool:
     return any(headline.parse(line.text) for line in dmesg.parse(0, raw))
 
 
-def _lines(lines: Iterable[scan.Line]) -> Iterator[LogLine]:
-    for line in wrapping.in_order(lines):
+def _lines(lines: Iterable[prefilter.Line]) -> Iterator[LogLine]:
+    for line in unwrap.in_order(lines):
         if line.gap:
             yield LogLine(line.number, None, None, "", True, -1)  # says that something was passed over
         yield from dmesg.parse(line.number, line.data)
@@ -185,7 +186,7 @@ class _Reader:
         real = [d for d in kept if d.role != "logged" or d.panic is not None]
         kept = real or kept[:1]
         chosen = fatal.choose(kept, self._boot, end)
-        reports = tuple(finish.report(draft) for draft in kept)
+        reports = tuple(inference.report(draft) for draft in kept)
         first = reports if chosen is None else (reports[chosen], *reports)
         release = next((r.release for r in first if r.release), None)
         arch = next((r.arch for r in first if r.arch), None)

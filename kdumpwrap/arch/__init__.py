@@ -1,0 +1,1 @@
+"""What differs between the machines: registers, operands (pure)."""

@@ -1,0 +1,239 @@
+"""Every crash below a directory: analysed as ``analyze`` does, the tools asked once for all of a kernel."""
+
+import contextlib
+import fnmatch
+import itertools
+from collections import OrderedDict
+from pathlib import Path
+from typing import (
+    Callable,
+    Dict,
+    FrozenSet,
+    Generator,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from kdumpwrap import analyze
+from kdumpwrap.batch import saved, workers
+from kdumpwrap.crashdir import finder
+from kdumpwrap.culprit import callchain
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model import Analysis, Crash, Entry, Log, Problem
+from kdumpwrap.parse import ndjson
+from kdumpwrap.symbolize.symbolizer import Symbolizer
+from kdumpwrap.tools import run
+
+# Crashes whose questions are put to the tools together. Few at first, so that the first answers come soon; then more,
+# since an addr2line costs half a second; and never so many that memory would count.
+_FIRST, _MOST = 100, 1000
+_KERNELS = 8  # whose symbols are kept: 5 MB each
+
+
+class Selection(NamedTuple):
+    """Which crashes are wanted. Patterns are those of a shell; none at all means every one."""
+
+    since: Optional[str] = None  # ISO 8601
+    hosts: Tuple[str, ...] = ()
+    releases: Tuple[str, ...] = ()
+
+
+class Done(NamedTuple):
+    """What became of one crash."""
+
+    crash: Crash
+    analysis: Optional[Analysis] = None  # None: see `failure`. Of a saved answer no more than parse.ndjson reads
+    failure: Optional[Problem] = None  # why there is no analysis, or why it could not be saved
+    line: Optional[str] = None  # of a saved answer: what --json says
+    wanted: bool = True  # False: of a release that was not asked for
+
+
+def candidates(entries: Iterable[Entry], selection: Selection) -> Tuple[Crash, ...]:
+    """The crashes among ``entries`` that may be wanted; which release they are of is not known yet."""
+    return tuple(
+        entry.crash
+        for entry in entries
+        if (selection.since is None or entry.crash.time is None or entry.crash.time >= selection.since)
+        and _fits(entry.crash.host, selection.hosts)
+    )
+
+
+def outcomes(
+    crashes: Sequence[Crash],
+    places: Places,
+    selection: Selection,
+    *,
+    jobs: int = 1,
+    save_below: Optional[Path] = None,
+    reuse: bool = True,
+) -> Generator[Done, None, None]:
+    """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
+
+    Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below that directory, and
+    those that are there and still true are taken as they are, if ``reuse`` allows.
+    """
+    known = saved.Known(places)
+    work = _reader(places, selection, known if save_below and reuse else None)
+    with contextlib.closing(_Kernels(places)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
+        size = _FIRST
+        while True:
+            chunk = [(one, kernels.symbolizer(one)) for one in itertools.islice(read, size)]
+            if not chunk:
+                return
+            for done in _analysed(chunk):
+                yield _kept(done, known, save_below) if save_below else done
+            kernels.close(but=_KERNELS)
+            size = min(2 * size, _MOST)
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Read(NamedTuple):
+    """A crash with its log."""
+
+    crash: Crash
+    log: Log
+    beside: Optional[Path]  # where it lies, if a vmlinux or modules lie there too
+
+
+def _reader(
+    places: Places, selection: Selection, known: Optional[saved.Known]
+) -> Callable[[Crash], Union[_Read, Done]]:
+    """Reads one crash, in a process of its own."""
+
+    def read(crash: Crash) -> Union[_Read, Done]:
+        try:
+            line = saved.load(crash, known) if known else None
+            if line is not None:
+                analysis = ndjson.parse(line)
+                wanted = analysis is not None and _fits(analysis.kernel.release, selection.releases)
+                return Done(crash, analysis, line=line, wanted=wanted)
+            found, log = _log(crash, places)
+            if not _fits(log.release, selection.releases):
+                return Done(crash, wanted=False)
+            return _Read(found, log, saved.beside(found))
+        except KdumpwrapError as error:
+            return Done(crash, failure=Problem(error.message, error.hint))
+        except Exception as error:
+            return _broken(crash, error)
+
+    return read
+
+
+def _log(crash: Crash, places: Places) -> Tuple[Crash, Log]:
+    """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
+    if crash.dmesg is None and crash.vmcore is None:
+        raise KdumpwrapError(f"{crash.path}: kdump saved neither the vmcore nor its dmesg", "kdumpwrap doctor")
+    try:
+        return crash, analyze.read(crash, places)
+    except KdumpwrapError:
+        now = finder.inspect(crash.path)
+        if now is None:
+            raise KdumpwrapError(f"{crash.path}: gone since it was listed") from None
+        if now == crash:
+            raise
+        return now, analyze.read(now, places)
+
+
+# ---------------------------------------------------------------- asking the tools
+
+
+class _Kernels:
+    """A Symbolizer for each kernel of late."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._open: OrderedDict[object, Symbolizer] = OrderedDict()
+        self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
+
+    def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
+        """That for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
+
+        Logs that contradict each other, as one whose list of modules is cut off does, get one each: what they miss has
+        other words.
+        """
+        if isinstance(one, Done):
+            return None
+        frames = [frame for report in one.log.reports for frame in (report.ip, *report.trace) if frame]
+        builds: FrozenSet[object] = frozenset(
+            (frame.module, frame.module_build_id) for frame in frames if frame.module_build_id
+        )
+        told = callchain.origins(one.log)
+        origins = {frame.module: told.get(frame.module) for frame in frames if frame.module}
+        for number in itertools.count():
+            key = (one.log.release, one.log.arch, one.beside, builds, number)
+            known = self._origins.setdefault(key, {})
+            if all(known.get(module, origin) == origin for module, origin in origins.items()):
+                known.update(origins)
+                break
+        if key not in self._open:
+            self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
+            if len(self._open) <= 2:  # at work while other logs are read; one addr2line alone, for it takes 300 MB
+                self._open[key].start(eager=len(self._open) == 1)
+        self._open.move_to_end(key)
+        return self._open[key]
+
+    def close(self, but: int = 0) -> None:
+        """Close all ``but`` so many, those that were not needed for longest first."""
+        while len(self._open) > but:
+            self._open.popitem(last=False)[1].close()
+
+
+def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]]) -> Iterator[Done]:
+    """``chunk`` in its order, its crashes analysed kernel by kernel."""
+    groups: Dict[Symbolizer, List[_Read]] = {}
+    for one, symbolizer in chunk:
+        if symbolizer is not None and isinstance(one, _Read):
+            groups.setdefault(symbolizer, []).append(one)
+    running = {symbolizer: _of_one_kernel(group, symbolizer) for symbolizer, group in groups.items()}
+    for one, symbolizer in chunk:
+        if isinstance(one, Done):
+            yield one
+        elif symbolizer is not None:
+            yield next(running[symbolizer])
+
+
+def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[Done]:
+    """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself."""
+    done = 0
+    try:
+        for one, analysis in zip(group, analyze.analyses([(one.crash, one.log) for one in group], symbolizer)):
+            yield Done(one.crash, analysis)
+            done += 1
+    except Exception as error:
+        if len(group) == 1:
+            yield _broken(group[0].crash, error)
+            return
+        for one in group[done:]:
+            yield from _of_one_kernel([one], symbolizer)
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def _kept(done: Done, known: saved.Known, below: Path) -> Done:
+    if done.analysis is None or done.line is not None or run.stopped():  # then tools may have been cut short
+        return done
+    try:
+        saved.save(done.crash, done.analysis, known, below)
+    except KdumpwrapError as error:
+        return done._replace(failure=Problem(error.message, error.hint))
+    return done
+
+
+def _fits(value: Optional[str], patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(value or "", pattern) for pattern in patterns)
+
+
+def _broken(crash: Crash, error: Exception) -> Done:
+    """A mistake of ours: it must not cost the other crashes."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Done(crash, failure=Problem(f"{crash.path}: kdumpwrap failed ({what})", f"kdumpwrap analyze {crash.path}"))

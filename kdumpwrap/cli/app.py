@@ -1,0 +1,119 @@
+"""The command line: options in, one call, print. Errors become one line and an exit status here and nowhere else."""
+
+import gc
+
+gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looking for cycles in it takes 10 ms
+
+# ruff: noqa: E402
+import contextlib
+import errno
+import signal
+from pathlib import Path
+from typing import Any, NoReturn, Optional
+
+import typer
+
+from kdumpwrap import __version__
+from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output, signals
+from kdumpwrap.cli.output import DONE, FAILED, GONE, PARTLY, USAGE
+from kdumpwrap.errors import KdumpwrapError, UsageError
+
+app = typer.Typer(
+    name="kdumpwrap",
+    add_completion=True,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a kernel crash dump to the source line that caused it.",
+)
+
+
+# typer stands on click, from 0.26 on a copy of its own: in both, what a wrong command line raises is above BadParameter
+_WrongUsage: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 1 not done, 2 wrong usage, 3 done in part."""
+    status = 128 + signal.SIGINT
+    try:
+        signals.listen()
+        output.prepare()
+        status = _run()
+        if not signals.heard():  # else what could be written was, and its reader may read no more
+            status = output.finish(status)
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if not signals.heard():
+            raise  # a bug; else what a signal interrupted may have broken
+    gc.freeze()  # the interpreter's last look for cycles takes 25 ms
+    signals.leave(status)
+
+
+def _run() -> int:
+    """The exit status of the command line."""
+    try:
+        status = app(prog_name="kdumpwrap", standalone_mode=False)
+        return status if isinstance(status, int) else DONE
+    except KdumpwrapError as error:
+        output.error(error.message, error.hint)
+        return USAGE if isinstance(error, UsageError) else FAILED
+    except _WrongUsage as error:
+        with contextlib.suppress(OSError):
+            error.show()
+        return int(error.exit_code)
+    except typer.Abort:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return GONE
+    except OSError as failure:
+        if failure.filename is not None or failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise  # a bug; else typer could not write
+        return FAILED  # which output.finish() says
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit."),
+) -> None:
+    if version:
+        output.out(f"kdumpwrap {__version__}\n")
+        raise typer.Exit()
+
+
+def list_command(
+    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else as kdump.conf says."),
+    raw: bool = options.RAW,
+    json: bool = options.JSON,
+    root: Path = options.ROOT,
+) -> None:
+    """Every crash on this host, newest last."""
+    from kdumpwrap.crashdir import finder
+    from kdumpwrap.host import kdumpconf
+    from kdumpwrap.render import crashes as renderer
+
+    options.one_format(raw, json)
+    top = where or finder.default_path(root)
+    found = finder.scan(where) if where else finder.scan_host(root)
+    rows = [renderer.Listed(entry, finder.release(entry.crash)) for entry in found.entries]
+    output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
+    for path, why in found.unreadable:
+        output.error(f"{path}: {why}", f"sudo kdumpwrap list {path}")
+    if not rows and not found.unreadable:
+        output.error(
+            f"{top}: no crash here", (kdumpconf.elsewhere(root) if where is None else "") or "kdumpwrap doctor"
+        )
+    raise typer.Exit(PARTLY if found.unreadable else DONE)
+
+
+# in the order of the manual workflow
+app.command()(doctor.doctor)
+app.command("list")(list_command)
+app.command()(analyze.dmesg)
+app.command()(lookup.resolve)
+app.command()(lookup.disasm)
+app.command()(analyze.analyze)
+app.command()(batch.batch)
+app.command()(batch.merge)
+app.command()(crash.crash)

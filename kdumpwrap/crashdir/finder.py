@@ -1,0 +1,297 @@
+"""Which files a crash consists of, and where crashes lie: the file system only, nothing is analysed here."""
+
+import os
+import re
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+
+from kdumpwrap.crashdir import crashfile, crashname
+from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.host import kdumpconf
+from kdumpwrap.model import Crash, Entry
+
+_HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
+_ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
+
+# names in the order in which they are preferred; the number is Debian's stamp
+_DMESG = tuple(
+    map(
+        re.compile,
+        (r"vmcore-dmesg\.txt", r"dmesg\.\d{12}", r"dmesg(\.txt)?", r"vmcore-dmesg-incomplete\.txt"),
+    )
+)
+_VMCORE = tuple(
+    re.compile(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
+    for form in (
+        r"vmcore",
+        r"(dump|vmcore)\.\d{12}",
+        r"vmcore\.flat",
+        r"[\w.-]+\.vmcore",  # Exadata's HOST.vmcore
+        r"(vmcore|dump)-incomplete",
+    )
+)
+# of the capture kernel: it says how kdump went, and is never taken for the log of the crash
+CAPTURE_LOG = "kexec-dmesg.log"
+
+_LINUX_VERSION = re.compile(rb"Linux version ([0-9][!-~]*)")
+_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+[!-~]*) #")
+_OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
+_MAGIC = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile\0", b"\x7fELF")
+
+
+class Found(NamedTuple):
+    """What lies below a root: its crashes, oldest first, and the directories that could not be read, with why."""
+
+    entries: Tuple[Entry, ...]
+    unreadable: Tuple[Tuple[str, str], ...]
+
+
+def find(target: Optional[str], root: Path = Path("/")) -> Crash:
+    """The crash that ``target`` names: a directory, a log, a vmcore, "-" for standard input, None for the newest.
+
+    Raises NoCrash with a line that says what was looked at.
+    """
+    if target is None:
+        return newest(root)
+    if target == "-":
+        return Crash("-", dmesg="-")
+    mode = _mode(target)
+    if mode is None:
+        raise NoCrash(f"{target}: no such file or directory", "kdumpwrap list")
+    if stat.S_ISDIR(mode):
+        return _directory(target)
+    if not stat.S_ISREG(mode):
+        raise NoCrash(f"{target}: not a regular file", "name a crash directory, a log or a vmcore")
+    directory, file = Path(target).absolute().parent, Path(target).name
+    if file == CAPTURE_LOG:
+        what = "the log of the kernel that saved the dump, not of the one that crashed"
+        raise NoCrash(f"{target}: {what}", f"kdumpwrap analyze {directory}")
+    host, time = crashname.parse(directory.name)
+    if is_vmcore(target):
+        beside = inspect(directory)
+        dmesg = beside.dmesg if beside and beside.vmcore == f"{directory}/{file}" else None
+        return Crash(target, dmesg, target, host, time)
+    return Crash(target, target, None, host, time)
+
+
+def inspect(path: Union[str, Path]) -> Optional[Crash]:
+    """The crash in the directory ``path`` as it is now, None when it holds none (any more)."""
+    try:
+        entry = _entry(str(path), _contents(str(path)))
+    except OSError:
+        return None
+    return entry.crash if entry and _saved(entry) else None
+
+
+def entries(path: Union[str, Path]) -> Tuple[Entry, ...]:
+    """Every crash below ``path``, oldest first (see scan)."""
+    return scan(path).entries
+
+
+def scan(path: Union[str, Path]) -> Found:
+    """What lies below ``path``: in its directories, in theirs where they hold no crash themselves, or in itself.
+
+    A directory that is linked to is looked at once. Raises NoCrash when ``path`` is no directory, KdumpwrapError when
+    it cannot be read.
+    """
+    try:
+        top = _contents(str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoCrash(f"{path}: no such directory", "kdumpwrap doctor") from None
+    except (OSError, ValueError) as error:
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap list {path}") from None
+    found: List[Entry] = []
+    unreadable: List[Tuple[str, str]] = []
+    own = _entry(str(path), top)
+    if own:
+        found.append(own)
+    else:
+        seen: Set[Tuple[int, int]] = set()
+        for item in _directories(top, seen):
+            found += _below(item.path, seen, unreadable)
+    found.sort(key=lambda entry: (entry.crash.time or "", entry.crash.path))
+    return Found(tuple(found), tuple(sorted(unreadable)))
+
+
+def scan_host(root: Path = Path("/")) -> Found:
+    """What lies where kdump saves on the host whose files lie below ``root``; raises as scan does."""
+    try:
+        return scan(default_path(root))
+    except NoCrash as error:
+        raise NoCrash(error.message, kdumpconf.elsewhere(root) or error.hint) from None
+
+
+def newest(root: Path = Path("/")) -> Crash:
+    """The newest crash of that host of which anything was saved; raises NoCrash."""
+    saved = [entry.crash for entry in scan_host(root).entries if _saved(entry)]
+    if not saved:
+        raise NoCrash(f"{default_path(root)}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
+    return saved[-1]
+
+
+def default_path(root: Path = Path("/")) -> Path:
+    """Where kdump saves on the host whose files lie below ``root``: as kdump.conf says, else /var/crash."""
+    return kdumpconf.directory(root)
+
+
+def release(crash: Crash) -> Optional[str]:
+    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
+    try:
+        if crash.dmesg is not None:
+            match = _LINUX_VERSION.search(crashfile.head(crash.dmesg, _HEAD))
+            match = match or _CPU_LINE.search(crashfile.tail(crash.dmesg, _ENDS))
+        elif crash.vmcore is not None:
+            match = _OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS))
+        else:
+            return None
+    except KdumpwrapError:
+        return None
+    return match[1].decode("ascii", "replace") if match else None
+
+
+def is_incomplete(name: str) -> bool:
+    """Whether kdump was still writing the file of that name, or never came to its end."""
+    return "incomplete" in name.rpartition("/")[2]
+
+
+def is_vmcore(path: str) -> bool:
+    """Whether the file starts like a dump, makedumpfile's two formats or the ELF of /proc/vmcore, or is named so."""
+    if _rank(_VMCORE, Path(path).name) is not None:
+        return True
+    try:
+        return crashfile.head(path, 16).startswith(_MAGIC)
+    except KdumpwrapError:
+        return False
+
+
+# ---------------------------------------------------------------- directories
+
+
+def _directory(path: str) -> Crash:
+    try:
+        entry = _entry(path, _contents(path))
+    except OSError as error:
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap analyze {path}") from None
+    if entry is None:
+        raise NoCrash(f"{path}: neither a vmcore nor its dmesg in this directory", f"kdumpwrap list {path}")
+    if not _saved(entry):
+        raise NoCrash(f"{path}: kdump saved neither the vmcore nor its dmesg", f"less {path}/{CAPTURE_LOG}")
+    return entry.crash
+
+
+def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, str]]) -> List[Entry]:
+    """The crash in ``path``, or those one level deeper: ROOT/HOST/CRASH of a server, pstore's EPOCH/001."""
+    try:
+        items = _contents(path)
+    except FileNotFoundError:
+        return []  # gone since it was listed
+    except OSError as error:
+        unreadable.append((path, crashfile.reason(error)))
+        return []
+    own = _entry(path, items)
+    if own:
+        return [own]
+    found = []
+    for item in _directories(items, seen):
+        try:
+            entry = _entry(item.path, _contents(item.path))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unreadable.append((item.path, crashfile.reason(error)))
+            continue
+        if entry:
+            found.append(entry)
+    return found
+
+
+def _contents(path: str) -> "List[os.DirEntry[str]]":
+    with os.scandir(path) as items:
+        return list(items)
+
+
+def _directories(items: "List[os.DirEntry[str]]", seen: Set[Tuple[int, int]]) -> "Iterator[os.DirEntry[str]]":
+    """The directories among ``items``, then those that symbolic links lead to; none that was ``seen`` before."""
+    for item in sorted(items, key=lambda item: item.is_symlink()):
+        try:
+            status = item.stat() if item.is_symlink() or item.is_dir() else None
+        except OSError:  # a loop, nothing there, or gone since it was listed
+            continue
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity not in seen:
+            seen.add(identity)
+            yield item
+
+
+def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
+    """The crash that ``items`` of the directory ``path`` make; None when there is no sign of one."""
+    dmesg = _best(_DMESG, items)
+    vmcore = _best(_VMCORE, items)
+    if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
+        return None
+    incomplete = tuple(sorted(item.name for item in items if is_incomplete(item.name)))
+    host, time = _name(path)
+    if time is None:
+        time = _modified(vmcore or dmesg)
+    vmcore_bytes = _size(vmcore) if vmcore else None
+    dmesg_bytes = _size(dmesg) if dmesg else None
+    if not dmesg_bytes and vmcore_bytes:
+        dmesg = None  # an empty log: the one in the vmcore is asked
+    crash = Crash(path, dmesg.path if dmesg else None, vmcore.path if vmcore else None, host, time)
+    return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
+
+
+def _saved(entry: Entry) -> bool:
+    return entry.crash.dmesg is not None or entry.crash.vmcore is not None
+
+
+def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]") -> "Optional[os.DirEntry[str]]":
+    """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
+    fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
+    if len(fitting) > 1:
+        fitting.sort(key=lambda one: (is_incomplete(one[1].name), not _size(one[1]), one[0], one[1].name))
+    return fitting[0][1] if fitting else None
+
+
+@lru_cache(maxsize=4096)  # ten thousand directories hold the same few names
+def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
+    return next((rank for rank, form in enumerate(names) if form.fullmatch(name)), None)
+
+
+def _name(path: str) -> crashname.Name:
+    """Host and time by the directory's name; pstore's EPOCH/001 has its time one level up."""
+    above, _, own = path.rpartition("/")
+    if not above or own in ("", ".", ".."):
+        real = Path(path).resolve()
+        above, own = str(real.parent), real.name
+    return crashname.parse(above.rpartition("/")[2] if re.fullmatch(r"\d{3}", own) else own)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _mode(path: str) -> Optional[int]:
+    try:
+        return Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}") from None
+
+
+def _size(item: "os.DirEntry[str]") -> int:
+    try:
+        return item.stat().st_size
+    except OSError:
+        return 0
+
+
+def _modified(item: "Optional[os.DirEntry[str]]") -> Optional[str]:
+    try:
+        return crashname.clock(item.stat().st_mtime) if item else None
+    except OSError:
+        return None

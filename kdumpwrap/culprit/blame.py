@@ -1,0 +1,234 @@
+"""Whom to ask: the function where a person should look first, and the first out-of-tree module on the way (pure).
+
+The way is what certainly ran (callchain.py). Which functions on it are passed over stands in machinery.py, which of
+them call back in dispatch.py.
+"""
+
+import re
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap import where
+from kdumpwrap.culprit import callchain, dispatch, machinery
+from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
+
+SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
+WAITING = frozenset({"hung-task"})
+
+# Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: udp4_lib_lookup2+0x7ea/0x7f0
+# BUG: KASAN: use-after-free in aead_recvmsg+0x1758/0x1bc0
+# WARNING: CPU: 0 PID: 5944 at ./include/net/sock.h:1508 strp_data_ready+0x2b7/0x390
+_NAMED = re.compile(
+    r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
+    r"(?: \[(?P<module>[\w-]{1,64})\])?"
+)
+_LONGEST_HEADLINE = 1024  # characters that are searched for a name
+_STACK_PROTECTOR = "ernel stack is corrupted in"
+_STACK_END = "corrupted stack end"
+_ATOMIC = "scheduling while atomic"
+
+
+class Blame(NamedTuple):
+    """A frame and why a person should look there first."""
+
+    frame: Frame
+    why: str
+
+
+def culprit(report: Report) -> Optional[Culprit]:
+    """Where a person should look first; None when the log names no function of the kernel.
+
+    ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
+    resolved frames only: of the inlined function that tells most (`where.telling`). ``why`` is one phrase.
+    """
+    found = blame(report)
+    if found is None:
+        return None
+    place = where.telling(found.frame.locations) or Location(None, None, None)
+    return Culprit(callchain.true_name(found.frame), found.frame.module, place.file, place.line, found.why)
+
+
+def blame(report: Report) -> Optional[Blame]:
+    """As `culprit`, but the frame itself (one made from the headline where the trace has none)."""
+    named = _named(report)
+    if named and report.kind == "panic" and _STACK_PROTECTOR in report.headline:
+        return Blame(named, "its stack was overwritten")
+    if report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
+        return None
+    if report.kind in SAMPLED:
+        return _sampled(report)
+    if overflown(report):
+        return _overflowing(report)
+    path = callchain.way(report)
+    if path:
+        return _first(report, path)
+    return Blame(named, "named in the headline") if named else None
+
+
+def suspect(report: Report) -> Optional[Suspect]:
+    """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
+
+    Proof is a flag in the module list (`callchain.strangers`). Where the list is missing, or cut before the module's
+    name, nobody is accused.
+    """
+    strangers = callchain.strangers(report)
+    for frame in callchain.way(report):
+        if frame.module in strangers:
+            place = where.telling(frame.locations) or Location(None, None, None)
+            flags = next(module.flags for module in report.modules if module.name == frame.module)
+            symbol = None if callchain.hidden(frame) else callchain.true_name(frame)
+            return Suspect(str(frame.module), flags, symbol, place.file, place.line)
+    return None
+
+
+def passed_over(report: Report, frame: Frame) -> Optional[machinery.Group]:
+    """The group of machinery to which ``frame`` belongs, or None.
+
+    A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
+    taint says that there are such modules and the list does not tell which, every module may be one.
+    """
+    group = machinery.group(callchain.true_name(frame), _waits(report))
+    if group is None or group.anywhere or frame.module is None:
+        return group
+    doubtful = not report.modules and bool(set(report.taint or "") & set("OP"))
+    return None if doubtful or frame.module in callchain.strangers(report) else group
+
+
+def _waits(report: Report) -> bool:
+    return report.kind in WAITING or _ATOMIC in report.headline
+
+
+# ---------------------------------------------------------------- the search
+
+
+def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+    """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
+    skipped: List[Tuple[str, Frame]] = []
+    concealed: Optional[Frame] = None
+    for before, frame in zip((None, *path), path):
+        if frame is not report.ip and (_ends(frame) or (before is not None and callchain.left(before, frame))):
+            break
+        group = passed_over(report, frame)
+        if group:
+            skipped.append((group.name, frame))
+        elif callchain.hidden(frame):
+            concealed = concealed or frame
+        else:
+            return Blame(frame, _reason(report, frame, skipped, concealed))
+    return _last_resort(report, skipped)
+
+
+def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:
+    others = [(name, passed) for name, passed in skipped if name not in callchain.MESSENGERS]
+    if concealed is not None:
+        return f"below a function that the log cannot name: the one that ends at {concealed.symbol}+0x0"
+    if not others:
+        if report.ip is not None and not report.ip.symbol:
+            address = "" if report.ip.runtime is None else f" (0x{report.ip.runtime:x})"
+            return f"it called through a bad pointer{address}"
+        if report.kind == "panic":
+            return "called panic()"
+        if frame is report.ip:
+            return "the instruction pointer"
+        return "first frame past the report's own" if skipped else "first frame of the trace"
+    names = " < ".join(dict.fromkeys(callchain.true_name(passed) for _, passed in others[-4:]))  # innermost first
+    groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
+    start = "the task's own frame, past" if _waits(report) else "first frame past"
+    return f"{start} the {groups} machinery ({names})"
+
+
+def _last_resort(report: Report, skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
+    """All is machinery, or the log was cut there: what is left to say.
+
+    Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
+    does not only report.
+    """
+    hopeless = (*callchain.MESSENGERS, "scheduling", "context checking")
+    known = [frame for name, frame in skipped if name not in hopeless or frame is report.ip]
+    if not known:
+        return None
+    frame = known[-1] if _waits(report) or report.kind == "panic" else known[0]
+    return Blame(frame, "the instruction pointer" if frame is report.ip else "nothing but machinery on the way")
+
+
+def _sampled(report: Report) -> Optional[Blame]:
+    """For a loop that was sampled: the function that stays the same from sample to sample.
+
+    Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module, or in what that called, is
+    in that module's own loop. Otherwise it is the function that was called back: the system call, the driver's
+    operation, the timer's, the work item's function.
+    """
+    path = callchain.interrupted(report)
+    back = called_back(report, path)
+    own = out_of_tree(report, path)
+    if own:
+        return Blame(own[0], "the out-of-tree code in which the CPU was")
+    return back or _first(report, path or callchain.way(report))
+
+
+def out_of_tree(report: Report, path: Sequence[Frame]) -> Tuple[Frame, ...]:
+    """The first run of frames in one out-of-tree module, above whatever called it back."""
+    strangers = callchain.strangers(report)
+    run: List[Frame] = []
+    for frame in path:
+        if run and frame.module != run[0].module:
+            break
+        if frame.module in strangers:
+            run.append(frame)
+        elif _calls_long(frame):
+            break
+    return tuple(run)
+
+
+def overflown(report: Report) -> bool:
+    """Whether the stack ran over: how deep it was matters, not where the last straw fell."""
+    deep = report.kind == "stack-overflow" or _STACK_END in report.headline
+    return deep or (report.kind == "double-fault" and bool(callchain.recursion(report)))
+
+
+def _overflowing(report: Report) -> Optional[Blame]:
+    path = callchain.interrupted(report)
+    again = callchain.recursion(report)
+    if again:
+        return Blame(again[-1], "it is called again and again until the stack is full")
+    return called_back(report, path) or _first(report, path or callchain.way(report))
+
+
+def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+    """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
+    before: Optional[Frame] = None
+    for frame in path:
+        caller = dispatch.caller(callchain.true_name(frame))
+        if caller is not None and caller.calls == dispatch.OTHER_CPU:
+            return Blame(frame, "it waits for the answer of another CPU")
+        if _calls_long(frame) and caller is not None:
+            if before is not None and not passed_over(report, before):
+                return Blame(before, f"the {caller.calls} that was called; the samples move inside it")
+            return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
+        before = frame
+    return None
+
+
+def _calls_long(frame: Frame) -> bool:
+    caller = dispatch.caller(callchain.true_name(frame))
+    return caller is not None and caller.loops
+
+
+def _ends(frame: Frame) -> bool:
+    """Whether the way ends above ``frame``: where a context was entered."""
+    return _is_entry(frame) or dispatch.is_interrupt(frame.symbol or "")
+
+
+def _is_entry(frame: Frame) -> bool:
+    caller = dispatch.caller(callchain.true_name(frame))
+    return caller is not None and caller.calls in ("system call", "thread function")
+
+
+def _named(report: Report) -> Optional[Frame]:
+    """The last function that the headline names with an offset; the frame of the trace where it stands there too."""
+    found = list(_NAMED.finditer(report.headline[:_LONGEST_HEADLINE]))
+    if not found:
+        return None
+    last = found[-1]
+    made = Frame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
+    same = (frame for frame in callchain.way(report) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
+    return next(same, made)

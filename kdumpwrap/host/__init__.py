@@ -1,0 +1,1 @@
+"""The machine: its distribution, packages, kdump's configuration, memory."""

@@ -1,0 +1,307 @@
+"""From ``symbol+offset`` to file, line and instructions, for the frames of many reports of one kernel.
+
+Base + offset as in the manual workflow, but asked together: one nm, one addr2line and one objdump for each object,
+whatever the number of frames, reports or crashes.
+"""
+
+import contextlib
+import tempfile
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type
+
+from kdumpwrap import debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import memory, packages
+from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
+from kdumpwrap.parse import nm
+from kdumpwrap.parse.alternatives import Site
+from kdumpwrap.symbolize import objects, turns
+from kdumpwrap.symbolize.failures import Failures
+from kdumpwrap.symbolize.maker import maker
+from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
+from kdumpwrap.tools import binutils
+from kdumpwrap.tools.run import Started, stopped
+
+_TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
+_LAST = 4096  # bytes to disassemble of a function whose end is not known
+
+
+class Symbolizer:
+    """Everything that is asked about one kernel: ``load`` the frames in question, ``place`` and ``locate`` them.
+
+    What cannot be done with an object is kept in ``failures``, and never raised. To be used in a ``with``.
+    """
+
+    def __init__(
+        self,
+        release: Optional[str],
+        places: Places,
+        beside: Optional[Path] = None,
+        build_id: Optional[Callable[[], Optional[str]]] = None,
+    ) -> None:
+        """``beside`` is where the crash lies: a vmlinux there is the last resort.
+
+        ``build_id`` tells that of the kernel, should its vmlinux have to be fetched.
+        """
+        self.release = release
+        self.places = places
+        self.vmlinux: Optional[Path] = None
+        self.objects: Dict[Optional[str], Object] = {}
+        self._beside = beside
+        self._build_id = build_id
+        self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
+        self.failures = Failures()  # of the objects: they concern every crash
+        self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
+        self._asked: Set[Place] = set()
+        self._located: Dict[Place, Tuple[Location, ...]] = {}
+        self._lock = threading.Lock()
+        self._tight = memory.unused() < _TIGHT
+        self._pool = ThreadPoolExecutor(max_workers=1 if self._tight else 4)
+        self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
+        self._modules: Set[str] = set()
+        self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
+        self._opening: Optional[Future[Vmlinux]] = None
+        self._opened = False
+        self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
+        self._begun: Optional[Started] = None  # the same one, asked or not
+        self._foreseen: Sequence[int] = ()  # addresses that it has got already
+        self._most = turns.MOST  # pages that one crash asks about
+        self._compiled: Optional[Future[Optional[str]]] = None
+
+    def __enter__(self) -> "Symbolizer":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what still runs and remove what was unpacked."""
+        if stopped():  # a thread may wait for what a signal left locked; it runs no program any more
+            self._pool.shutdown(wait=False)
+            with contextlib.suppress(OSError):  # it unpacks another module
+                self._directory.cleanup()
+            return
+        self._pool.shutdown(cancel_futures=True)
+        if self._opening is not None and not self._opening.cancelled() and self._opening.exception() is None:
+            begun = self._begun or self._opening.result().waiting
+            if begun is not None:
+                begun.stop()
+        self._directory.cleanup()
+
+    # ------------------------------------------------------------ symbols
+
+    def start(self, *, eager: bool = True) -> None:
+        """Start nm and, if ``eager``, addr2line on the vmlinux: half a second, in which a log can be read."""
+        if self._opening is None:
+            self._opening = self._pool.submit(
+                objects.open_vmlinux,
+                self.release,
+                self.places,
+                self._beside,
+                eager=eager and not self._tight,
+                build_id=self._build_id,
+            )
+
+    def load(
+        self, frames: Iterable[Frame], arch: Optional[str] = None, strangers: Mapping[str, bool] = MappingProxyType({})
+    ) -> None:
+        """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
+
+        ``strangers`` says of the modules in the log's list whether they are flagged as out of tree. May be called
+        again for more frames; what is known already is not asked for once more.
+        """
+        self._strangers.update(strangers)
+        names: Set[str] = set()
+        modules: Dict[str, Optional[str]] = {}  # with the build id that the log printed
+        for frame in frames:
+            if frame.module is not None:
+                modules.setdefault(frame.module, frame.module_build_id)
+            elif frame.symbol is not None:
+                names.add(frame.symbol)
+        names -= self._names
+        modules = {name: build_id for name, build_id in modules.items() if name not in self._modules}
+        self._names |= names
+        self._modules |= set(modules)
+        if names or (modules and self.release is not None):
+            self.start()
+        found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside) if modules else {}
+        jobs = [
+            (name, self._pool.submit(self._load_module, name, found[name], arch, build_id))
+            for name, build_id in sorted(modules.items())
+        ]
+        known = self.objects.get(None)
+        if known is not None and names:
+            known.functions.update(nm.parse(known.nm, names))
+        elif self._opening is not None and not self._opened:
+            opening, self._opened = self._opening, True
+            self.failures.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
+        for name, job in jobs:
+            self.failures.keep(name, job.result)
+
+    def _load_vmlinux(self, opened: Vmlinux, names: Set[str], arch: Optional[str]) -> None:
+        self._waiting = self._begun = opened.waiting
+        self.objects[None] = found = objects.vmlinux(opened, names, arch)
+        self.vmlinux = opened.path
+        if found.lines is None:
+            wanted = packages.debuginfo(self.release) if self.release else ""
+            self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
+        banner = nm.address(found.nm, "linux_banner")
+        if banner is not None and self.release is not None:
+            self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
+        if self._waiting is None and opened.elf.has_lines and not self._tight:  # else it begins when it is asked
+            self._waiting = self._begun = binutils.start_locations(found.tools, opened.path, opened.elf.text)
+
+    def _load_module(self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str]) -> None:
+        self.objects[name], problems = objects.module(
+            name,
+            paths,
+            Path(self._directory.name),
+            arch=arch,
+            build_id=build_id,
+            places=self.places,
+            made_by=lambda: maker(name, paths, self.release, self.places.root, self._strangers.get(name)),
+        )
+        for problem in problems:
+            self.failures.add(name, problem)
+
+    def symbols(self, frame: Frame) -> Tuple[Symbol, ...]:
+        """The functions that have the name of ``frame``; of its size, where any has it."""
+        found = self.objects.get(frame.module)
+        symbols = found.functions.get(frame.symbol or "", ()) if found else ()
+        return tuple(symbol for symbol in symbols if _fits(symbol, frame)) or symbols
+
+    def fits(self, frame: Frame) -> bool:
+        """False when the object has the function in another size only: it is not of the build that crashed."""
+        symbols = self.symbols(frame)
+        return not symbols or _fits(symbols[0], frame)
+
+    # ------------------------------------------------------------ addresses and lines
+
+    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> Frame:
+        """``frame`` with its link-time address, or with ``candidates`` when several functions may be meant."""
+        symbols = self.symbols(frame) if symbols is None else symbols
+        offset = frame.offset or 0
+        if len({(symbol.address, symbol.section) for symbol in symbols}) > 1:
+            return replace(frame, candidates=tuple(sorted(symbol.address + offset for symbol in symbols)))
+        if not symbols:
+            return frame
+        return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
+
+    def foresee(self, crashes: Iterable[Iterable[Place]]) -> None:
+        """Have the addr2line that waits begin with the places of ``crashes``: ``locate`` will ask for them and more."""
+        asked = [{place.address for place in places if place.part.module is None} for places in crashes]
+        self._most = min(turns.MOST, max(map(turns.pages, asked)))
+        if self._waiting is not None:
+            self._foreseen = next(turns.turns(sorted(set().union(*asked)), self._most), ())
+            self._waiting.feed(binutils.asked(self._foreseen))
+
+    def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
+        """The locations of ``places``, by one addr2line for each object (and section of a module).
+
+        What was asked before is remembered: the result holds that too.
+        """
+        asked: Dict[Part, Set[int]] = {}
+        for place in set(places) - self._asked:
+            asked.setdefault(place.part, set()).add(place.address)
+        jobs = [self._pool.submit(self._ask, part, sorted(addresses)) for part, addresses in asked.items()]
+        for job in jobs:
+            job.result()
+        self._asked.update(Place(part, address) for part, addresses in asked.items() for address in addresses)
+        return self._located
+
+    def _ask(self, part: Part, addresses: Sequence[int]) -> None:
+        """Ask for the lines of ``addresses``, one addr2line after the other, so that memory stays bounded."""
+        found = self.objects[part.module]
+        if found.lines is None:
+            return
+        told: Set[int] = set()
+        most = turns.MOST if part.module is not None else self._most
+        if part.module is None:
+            told, self._foreseen = set(self._foreseen), ()
+            near = {turns.page(address) for address in told}
+            # what was told comes first, then what lies near it: together the first turn
+            addresses = sorted(addresses, key=lambda address: (address not in told, turns.page(address) not in near))
+        for turn in turns.turns(addresses, most):
+            waiting = None
+            if part.module is None:
+                waiting, self._waiting = self._waiting, None
+            chunk = turn if waiting is None else [address for address in turn if address not in told]
+            ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
+            chains = self.failures.keep(part.module, ask) or {}
+            self._located.update((Place(part, address), chain) for address, chain in chains.items())
+            if not any(place.line for chain in chains.values() for place in chain):
+                reason = objects.blind(found)
+                if reason is not None:
+                    self.failures.add(part.module, reason)
+
+    # ------------------------------------------------------------ instructions
+
+    def function(self, frame: Frame) -> Optional[Symbol]:
+        """The function in which a placed ``frame`` lies: for a call that never returns the one before its symbol."""
+        if frame.address is None:
+            return None
+        address = lookup(frame)
+        for symbol in self.symbols(frame):
+            own = symbol.address + (frame.offset or 0) == frame.address  # and not a namesake
+            if own and symbol.section == frame.section and symbol.address <= address:
+                return symbol
+        return self.objects[frame.module].enclosing(frame.section, address)
+
+    @staticmethod
+    def extent(function: Symbol) -> Tuple[int, int]:
+        """First address and end of ``function``."""
+        return function.address, function.address + (function.size or _LAST)
+
+    def disassemble(self, where: Part, start: int, stop: int) -> "Future[Tuple[Instruction, ...]]":
+        """The instructions from ``start`` to ``stop``, without lines; the same is asked only once."""
+        with self._lock:
+            key = (where, start, stop)
+            if key not in self._disassembled:
+                self._disassembled[key] = self._pool.submit(self._disassemble, where, start, stop)
+            return self._disassembled[key]
+
+    def _disassemble(self, where: Part, start: int, stop: int) -> Tuple[Instruction, ...]:
+        found = self.objects[where.module]
+        path, arch = found.code, found.tools.arch
+        if path is None:
+            return ()
+        if not found.tools.disassembles:
+            raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
+        return binutils.instructions(found.tools, path, start, stop, where.section)
+
+    def alternatives(self, where: Part) -> Tuple[Site, ...]:
+        """Where the kernel swaps instructions when it starts. Raises KdumpwrapError."""
+        found = self.objects[where.module]
+        path, tools = found.code, found.tools
+        if path is None:
+            return ()
+        return binutils.alternatives(tools, path, where.section)
+
+    # ------------------------------------------------------------ what went wrong
+
+    def problems(self, frames: Iterable[Frame]) -> Tuple[Problem, ...]:
+        """What could not be done for ``frames``, each thing once: the vmlinux first, then their modules."""
+        if self._compiled is not None:
+            compiled, self._compiled = self.failures.keep(None, self._compiled.result), None
+            if compiled is not None and compiled != self.release:
+                message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
+                self.failures.add(None, Problem(message, packages.debuginfo(self.release or "")))
+        frames = tuple(frames)
+        found = list(self.failures.of(frame.module for frame in frames if frame.module is not None))
+        misfits = sorted({frame.symbol for frame in frames if frame.symbol and not self.fits(frame)})
+        if misfits:
+            message = f"{len(misfits)} functions have another size here than in the crash, {misfits[0]} among them"
+            found.append(Problem(f"{message}: not the build that crashed", packages.debuginfo(self.release or "")))
+        return tuple(dict.fromkeys(found))
+
+
+def _fits(symbol: Symbol, frame: Frame) -> bool:
+    return frame.size is None or symbol.size is None or symbol.size == frame.size
