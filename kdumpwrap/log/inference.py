@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Tuple
 from kdumpwrap.log import banner, trace
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.taint import decode
-from kdumpwrap.model import Frame, Report
+from kdumpwrap.model.log import Frame, Report
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096

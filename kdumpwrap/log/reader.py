@@ -7,7 +7,7 @@ from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import STALLS, Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.preamble import Preamble
-from kdumpwrap.model import Log, LogLine
+from kdumpwrap.model.log import Log, LogLine
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
 _MAX_CONTEXTS = 1024  # that print at the same time

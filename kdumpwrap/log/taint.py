@@ -2,7 +2,7 @@
 
 from typing import Dict, Tuple
 
-from kdumpwrap.model import TaintFlag
+from kdumpwrap.model.log import TaintFlag
 
 # kernel/panic.c taint_flags[] (Documentation/admin-guide/tainted-kernels.rst); RHEL's own from its kernels' panic.c
 MEANINGS: Dict[str, str] = {
