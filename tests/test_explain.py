@@ -1,10 +1,12 @@
 """The sentences that say why: the right register, the right address, the right cause, and on what they rest."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import pytest
+import recorded
 from conftest import Lab, RunCli
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,7 @@ from hypothesis import strategies as st
 from kdumpwrap.arch import operand
 from kdumpwrap.explain import poison, reasons
 from kdumpwrap.log import reader
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model import Frame, Instruction, Location, Report, Source
 
 IP = Frame("f", 0x20, 0x100, exact=True)
 
@@ -160,6 +161,43 @@ def test_the_effective_address_is_checked_against_the_log() -> None:
     assert "do not agree" in other
 
 
+def recorded_with(name: str, *texts: str, fault: int = -1) -> str:
+    """What is said of the recorded log's last report when its instructions are ``texts``."""
+    shown = replace(recorded.parse(name).reports[-1], disassembly=rows(*texts, fault=fault) if texts else ())
+    return "\n".join(reasons.explain(shown))
+
+
+def test_el8_names_the_base_alone_of_a_general_protection_fault() -> None:
+    text = recorded_with("el8-gpf-base-address", "mov 0x28(%rdi),%rdx", "mov 0x10(%rdx),%eax")
+    assert (
+        "reads 4 bytes at 0x6b6b6b6b6b6b6b7b (rdx 0x6b6b6b6b6b6b6b6b + 0x10); the log names 0x6b6b6b6b6b6b6b6b" in text
+    )
+    assert "the address without the displacement 0x10" in text
+    assert "rdx holds 0x6b6b6b6b6b6b6b6b: POISON_FREE" in text and "0x10 bytes into it" in text
+    assert "CR2" not in text and "agree" not in text
+    # without the instruction it is not said that the address itself was accessed
+    assert "An access by way of 0x6b6b6b6b6b6b6b6b failed" in recorded_with("el8-gpf-base-address")
+
+
+def test_newer_kernels_name_the_whole_address() -> None:
+    text = told(
+        "mov 0x10(%rdx),%eax",
+        kind="general-protection",
+        fault_address=0x6B6B6B6B6B6B6B7B,
+        registers={"rdx": 0x6B6B6B6B6B6B6B6B, "cr2": 0x559C5A},
+    )
+    assert text.startswith("mov 0x10(%rdx),%eax reads 4 bytes at 0x6b6b6b6b6b6b6b7b")
+    assert "the address that the log names." in text
+
+
+def test_an_address_that_no_operand_has_is_told_without_cr2() -> None:
+    text = told(
+        "mov 0x10(%rdx),%eax", kind="general-protection", fault_address=0xDEAD000000000100, registers={"rdx": 0x1000}
+    )
+    assert "the log names 0xdead000000000100, which is another address" in text
+    assert "CR2" not in text
+
+
 def test_index_and_scale() -> None:
     text = told("mov (%rdi,%rax,8),%rcx", registers={"rdi": 0xDEAD00000000, "rax": 0x7C}, fault_address=0xDEAD000003E0)
     assert "0xdead000003e0 (rdi 0xdead00000000 + rax 0x7c * 8)" in text
@@ -198,6 +236,16 @@ def test_the_guard_page_under_the_stack() -> None:
     text = told("call *%rax", kind="stack-overflow", registers={"rax": 1, "rsp": 0xFFFFAD5F441DC000})
     assert "writes 8 bytes at 0xffffad5f441dbff8" in text
     assert "guard page" in text
+
+
+def test_the_push_of_the_faults_own_frame() -> None:
+    body = ("xor %eax,%eax", "mov %cl,(%rsp,%rdx,1)")
+    text = recorded_with("el8-stack-overflow-push", *body)
+    assert "writes 1 byte at 0xffffb1a1c8b33fd8" in text
+    assert "CR2 0xffffb1a1c8b33fc8 is where the CPU then pushed that fault's own frame, just below rsp" in text
+    assert "agree" not in text
+    # 16 bytes elsewhere it is another matter
+    assert "do not agree" in told(*body, kind="double-fault", fault_address=0x1FE0, registers={"rsp": 0x2008, "rdx": 0})
 
 
 def test_a_jump_to_null_names_the_caller() -> None:
@@ -276,6 +324,25 @@ def test_a_bug_shows_its_condition() -> None:
     assert "jns after test %esi,%esi with esi 0xffffffff (-1) did not branch away" in text
 
 
+@pytest.mark.parametrize(
+    ("lines", "fault", "expected"),
+    [
+        (("\tif (x)", "\t\tWARN_ONCE(mtu > 1500,", '\t\t\t  "mtu %u (max)\\n",', "\t\t\t  mtu);", "\treturn 0;"), 227,
+         'WARN_ONCE(mtu > 1500, "mtu %u (max)\\n", mtu);'),
+        (("\tBUG_ON(a &&", "\t       b); /* both", "never */", "\tfoo();"), 227, "BUG_ON(a && b);"),
+        (("\tfoo();", "\tif (WARN_ON(a ||", "\t\t    b))", "\t\treturn;"), 228, "if (WARN_ON(a || b))"),
+        (("\tfoo();", "\tWARN(1, \":-(\");", "\tbar();"), 227, 'WARN(1, ":-(");'),
+        (("\tfoo();", "\tBUG_ON(a(b,"), 227, "BUG_ON(a(b, …"),
+        (("\t\t b));", "\tfoo();"), 226, "… b));"),
+    ],
+    ids=["three lines", "comment", "from its end", "bracket in a string", "cut off", "cut in front"],
+)  # fmt: skip
+def test_a_statement_of_several_lines_is_whole(lines: Tuple[str, ...], fault: int, expected: str) -> None:
+    source = Source("net/f.c", Path("/x/net/f.c"), 226, lines, fault)
+    text = told("ud2", kind="warning", headline="WARNING: CPU: 0 PID: 1 at net/f.c:227 f+0x1/0x2", source=source)
+    assert f": {expected} (the headline" in text
+
+
 def test_the_kernels_own_word_on_a_list() -> None:
     said = "list_del corruption, ffff8f175ffa9180->next is LIST_POISON1 (dead000000000100)"
     text = told("ud2", kind="bug", headline="kernel BUG at lib/list_debug.c:53!", message=said)
@@ -312,10 +379,44 @@ def test_the_loop_in_which_a_cpu_was_sampled() -> None:
     assert "loop" not in told("mov 0x8(%rdi),%eax", "ret", kind="soft-lockup", fault=0)
 
 
+def test_the_lines_of_a_loop_are_those_of_the_file_that_is_named() -> None:
+    """The marked instruction is READ_ONCE() of a header, inlined in the driver's loop."""
+    texts = ("pause", "mov 0x8(%rdi),%eax", "test %eax,%eax", "je 1000 <f>")
+    files = (("vdso/processor.h", 11), ("linux/compiler.h", 339), ("drivers/wan.c", 346), ("drivers/wan.c", 345))
+    shown = tuple(row._replace(file=file, line=line) for row, (file, line) in zip(rows(*texts, fault=1), files))
+    chain = (Location("__read_once_size", "include/linux/compiler.h", 339), Location("f", "drivers/wan.c", 346))
+    stalled = replace(report(kind="rcu-stall", ip=replace(IP, locations=chain)), disassembly=shown)
+    text = "\n".join(reasons.explain(stalled))
+    assert "(drivers/wan.c:346), while it was stuck" in text
+    assert "0x1000 to 0x100c, drivers/wan.c lines 345 to 346)" in text
+    assert "339" not in text
+    header = replace(stalled, disassembly=tuple(row._replace(file="linux/compiler.h", line=339) for row in shown))
+    assert "linux/compiler.h line 339)" in "\n".join(reasons.explain(header))
+
+
 def test_a_crash_that_was_asked_for() -> None:
     assert "It is no bug" in told(
         kind="panic", headline="Kernel panic - not syncing: sysrq triggered crash", comm="sh", pid=1
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("el8-oom-panic", "vm.panic_on_oom is 1: the kernel then panics, it kills no process"),
+        ("el10-oom-panic", "vm.panic_on_oom is 2: the kernel then panics, it kills no process"),
+        ("el9-oom-deadlock", "no process was left that might be killed"),
+    ],
+)
+def test_why_memory_that_is_used_up_ends_in_a_panic(name: str, words: str) -> None:
+    text = recorded_with(name)
+    assert f"Memory was used up, and {words}." in text
+    assert ("panic_on_oom" in text) != ("was left" in text)
+
+
+def test_older_words_for_no_process() -> None:
+    headline = "Kernel panic - not syncing: Out of memory and no killable processes..."
+    assert "no process was left that might be killed" in told(kind="panic", headline=headline)
 
 
 def test_a_stack_canary() -> None:

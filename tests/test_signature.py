@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Callable, List
 
 import pytest
+import recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.culprit import signature
 from kdumpwrap.log import reader
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
+from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
 
 # a crash in a driver's timer, as el8 prints it
 TIMER = """\
@@ -219,6 +219,12 @@ def test_the_samples_of_a_drivers_loop() -> None:
     hook = chain("soft-lockup", "wan_wait[wan]", "wan_hook[wan]", "nf_hook_slow", "ip_rcv", "process_backlog", ip=True)
     texts = [signature.signature(replace(report, modules=modules)).text for report in (deep, flat, hook)]
     assert texts == ["soft-lockup wan_poller[wan]", "soft-lockup wan_poller[wan]", "soft-lockup wan_hook[wan]"]
+
+
+def test_who_asked_for_memory_when_there_was_none_is_chance() -> None:
+    names = ("el8-oom-panic", "el9-oom-deadlock", "el10-oom-panic")
+    texts = {signature.signature(recorded.parse(name).reports[-1]).text for name in names}
+    assert texts == {"panic out_of_memory"}
 
 
 def test_a_system_call_alone_says_too_little() -> None:

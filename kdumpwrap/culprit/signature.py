@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import Iterator, List, Sequence
 
 from kdumpwrap.culprit import blame, callchain, dispatch
-from kdumpwrap.log import symbolname
-from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.model.verdict import Signature
+from kdumpwrap.log import oom, symbolname
+from kdumpwrap.model import Frame, Report, Signature
 
 # functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
 DEPTH = 3
@@ -47,6 +46,9 @@ def _wording(report: Report) -> str:
 
 
 def _names(report: Report) -> Iterator[str]:
+    if report.kind == "panic" and oom.policy(report.headline):
+        yield "out_of_memory"  # who asked for memory when there was no more is chance
+        return
     found = blame.blame(report)
     if found is None:
         return

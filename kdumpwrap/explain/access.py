@@ -4,8 +4,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand, x86
 from kdumpwrap.arch.operand import Memory, Operation
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Report
+from kdumpwrap.model import Instruction, Report
 
 _MASK = (1 << 64) - 1
 _PAGE = 4096
@@ -111,16 +110,22 @@ def located(memory: Memory, registers: Registers) -> Optional[Access]:
     return Access(memory, total & _MASK, tuple(terms))
 
 
-def guilty(found: Sequence[Access], fault: Optional[int], arch: Optional[str]) -> Tuple[Optional[Access], bool]:
-    """The access that faulted at ``fault``, and whether its address is that one; without ``fault`` the first."""
+def guilty(report: Report, found: Sequence[Access]) -> Tuple[Optional[Access], bool]:
+    """The access in ``found`` that faulted at the log's address, and whether it did; without an address the first."""
+    fault = report.fault_address
     printed = [access for access in found if not access.memory.implied]
     ordered = printed + [access for access in found if access.memory.implied]
     if fault is None:
         return (ordered[0] if ordered else None), False
     for access in ordered:
-        if _same(access, fault, arch):
+        if _same(access, fault, report.arch) or (report.kind == "general-protection" and base(access) == fault):
             return access, True
     return (printed[0] if printed else None), False
+
+
+def base(access: Access) -> int:
+    """The address without the displacement: all that 4.18 (el8) names in the headline of a general protection fault."""
+    return (access.address - access.memory.displacement) & _MASK
 
 
 def _same(access: Access, fault: int, arch: Optional[str]) -> bool:

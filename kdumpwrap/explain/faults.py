@@ -3,11 +3,10 @@
 from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.arch.operand import Memory
-from kdumpwrap.explain.access import Access, Registers, accesses, faulting, guilty, operation
+from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
 from kdumpwrap.explain.origin import origin
 from kdumpwrap.explain.poison import Meaning, hexed, meaning
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model import Frame, Instruction, Report
 
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
@@ -29,7 +28,7 @@ def sentences(report: Report) -> Iterator[str]:
         return
     done = operation(row, report)
     found = accesses(done, Registers(report))
-    access, agrees = guilty(found, report.fault_address, report.arch)
+    access, agrees = guilty(report, found)
     if access is None:
         yield from _without_access(report, row, done.memory)
         return
@@ -50,17 +49,44 @@ def _what(report: Report, row: Instruction, access: Access, agrees: bool) -> str
     size = f"{memory.size} byte{'' if memory.size == 1 else 's'}" if memory.size else "memory"
     where = f" ({access.sum})" if access.sum and access.sum != f"{access.address:#x}" else ""
     text = f"{row.text} {_READING[memory.access]} {size} at {access.address:#x}{where}"
-    told = _REGISTER_OF_FAULT.get(report.arch or "x86_64", "the log")
-    if report.fault_address is None:
+    fault = report.fault_address
+    if fault is None:
         return f"{text}; the log names no address."
-    if agrees and report.kind == "general-protection":
-        return f"{text}, the address that the log names."
+    if report.kind == "general-protection":  # the headline names the address: CR2 is that of an earlier page fault
+        if fault == access.address:
+            return f"{text}, the address that the log names."
+        if fault == base(access):
+            return f"{text}; the log names {fault:#x}, the address without the displacement {_displacement(access)}."
+        return f"{text}, by the instruction and the registers; the log names {fault:#x}, which is another address."
+    told = _REGISTER_OF_FAULT.get(report.arch or "x86_64", "the log")
+    pushed = _pushed(report)
+    if not agrees and pushed is not None:
+        return f"{text}. {pushed}"
     if agrees:
         page = " (it tells only the page)" if report.arch == "s390x" else ""
         return f"{text}, the address in {told}{page}."
     return (
-        f"{text}, by the instruction and the registers, but {told} says {report.fault_address:#x}: "
+        f"{text}, by the instruction and the registers, but {told} says {fault:#x}: "
         "the two do not agree, so one of them is not of this moment."
+    )
+
+
+def _displacement(access: Access) -> str:
+    displacement = access.memory.displacement
+    return f"{'-' if displacement < 0 else ''}{abs(displacement):#x}"
+
+
+def _pushed(report: Report) -> Optional[str]:
+    """A fault on a stack that is used up is followed by another: the CPU pushes the first one's frame there.
+
+    It aligns the stack pointer to 16 bytes and then pushes SS, 8 bytes: Intel SDM 3A, 6.14.2.
+    """
+    pointer, fault = Registers(report).get("rsp"), report.fault_address
+    if report.kind not in ("stack-overflow", "double-fault") or pointer is None or fault != (pointer & ~15) - 8:
+        return None
+    return (
+        f"CR2 {fault:#x} is where the CPU then pushed that fault's own frame, just below rsp {pointer:#x}: "
+        "there is no stack left for it either."
     )
 
 
@@ -220,6 +246,8 @@ def _address_alone(report: Report) -> Iterator[str]:
     if address is None:
         return
     verb = {"read": "A read of", "write": "A write to", "execute": "A jump to"}.get(report.access or "", "An access to")
+    if report.kind == "general-protection":  # 4.18 leaves the displacement out
+        verb = "An access by way of"
     found = meaning(address, report.arch)
     if found is None:
         yield f"{verb} {address:#x} failed, as the log says."

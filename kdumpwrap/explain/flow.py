@@ -4,8 +4,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.operand import Operation
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Report
+from kdumpwrap.model import Instruction, Report
 
 
 class Step(NamedTuple):

@@ -3,8 +3,7 @@
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model import Frame, Instruction, Report
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are worth a word

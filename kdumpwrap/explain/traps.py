@@ -1,7 +1,7 @@
 """What stopped on purpose or on a number: BUG and WARN, divisions, stuck CPUs, panics asked for."""
 
 import re
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.x86 import register, width
@@ -10,13 +10,20 @@ from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.explain.repeats import loop
-from kdumpwrap.model.kernel import Instruction, Location
-from kdumpwrap.model.log import Report
+from kdumpwrap.log import oom
+from kdumpwrap.model import Instruction, Location, Report
 from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
 # "kernel BUG at lib/list_debug.c:53!", "WARNING: CPU: 1 PID: 112 at net/core/stream.c:212 sk_stream…"
 _PLACE = re.compile(r" at (?P<file>[^\s:]{1,512}):(?P<line>\d{1,9})\b")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
+_LONGEST_STATEMENT = 8  # lines
+_OUT_OF_MEMORY = {
+    "no victim": "Memory was used up, and no process was left that might be killed.",
+    "system-wide": "Memory was used up, and vm.panic_on_oom is 1: the kernel then panics, it kills no process.",
+    "compulsory": "Memory was used up, and vm.panic_on_oom is 2: the kernel then panics, it kills no process.",
+}
 _LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
 _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
 
@@ -33,7 +40,7 @@ def bug(report: Report) -> Iterator[str]:
     name = {"bug": "BUG", "warning": "WARN"}.get(report.kind, "BUG")
     told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, report) else ""
     if place is not None:
-        source = _line(report)
+        source = _statement(report)
         yield f"{stop[0].upper()}{stop[1:]} at {place}{f': {source}' if source else ''} (the headline{told})."
     if row is not None:
         yield from _tested(report, row)
@@ -49,12 +56,37 @@ def _condition(report: Report) -> Optional[str]:
     return f"{short(told.file)}:{told.line}" if told and told.file else None
 
 
-def _line(report: Report) -> Optional[str]:
-    """The source's line, if the source is here: ``BUG_ON(l->credits < 0);``."""
+def _statement(report: Report) -> Optional[str]:
+    """The source's statement, if the source is here: ``BUG_ON(l->credits < 0);``.
+
+    Of one that goes over several lines all of them, joined by a blank; ``…`` where the excerpt ends before it does.
+    """
     source = report.source
     if source is None or not 0 <= source.fault_line - source.first < len(source.lines):
         return None
-    return source.lines[source.fault_line - source.first].split("/*", 1)[0].strip() or None
+    at = source.fault_line - source.first
+    lines = [_without_comment(line) for line in source.lines]
+    first, last = at, at + 1
+    while first > max(0, at - _LONGEST_STATEMENT) and _depth(lines[first:last])[0] < 0:
+        first -= 1
+    while last < min(len(lines), at + _LONGEST_STATEMENT) and _depth(lines[first:last])[1] > 0:
+        last += 1
+    lowest, end = _depth(lines[first:last])
+    text = " ".join(line for line in lines[first:last] if line)
+    return f"{'… ' if lowest < 0 else ''}{text}{' …' if end > 0 else ''}" if text else None
+
+
+def _without_comment(line: str) -> str:
+    return re.sub(r"/\*.*?(?:\*/|$)", "", line).strip()
+
+
+def _depth(lines: Sequence[str]) -> Tuple[int, int]:
+    """How many brackets are open at the lowest point and at the end of ``lines``, those in strings apart."""
+    depth = lowest = 0
+    for character in _STRING.sub("", " ".join(lines)):
+        depth += (character == "(") - (character == ")")
+        lowest = min(lowest, depth)
+    return lowest, depth
 
 
 def _is_trap(row: Instruction, report: Report) -> bool:
@@ -149,13 +181,22 @@ def stuck(report: Report) -> Iterator[str]:
             if not memory.implied and memory.access != "write":
                 named = one.relocations[0].target if one.relocations else one.comment
                 reads.append(f"{memory.text}{f' ({named})' if named else ''}")
-    lines: List[int] = sorted({one.line for one in rows if one.line is not None and one.file == row.file})
-    spread = f", lines {lines[0]} to {lines[-1]}" if len(lines) > 1 else f", line {lines[0]}" if lines else ""
+    spread = _spread(rows, place.file if place and place.file else row.file)
     waits = f"; it reads {', '.join(dict.fromkeys(reads))} and waits for a change" if reads else ""
     calls = any(operand.parse(one.text, report.arch).kind == "call" for one in rows)
     kind = "A loop" if calls else "A loop that calls nothing"
     span = f"{rows[0].address:#x} to {rows[-1].address:#x}"
     yield f"{kind} of {len(rows)} instructions surrounds it ({span}{spread}){waits}."
+
+
+def _spread(rows: Sequence[Instruction], file: Optional[str]) -> str:
+    """``, xxxwan.c lines 345 to 347``: the lines of ``file`` in ``rows``, or of the first file in them."""
+    named = [row.file for row in rows if row.file is not None and row.line is not None]
+    shown = file if file in named else next(iter(named), None)
+    lines = sorted({row.line for row in rows if row.line is not None and row.file == shown})
+    if shown is None or not lines:
+        return ""
+    return f", {short(shown)} line{f's {lines[0]} to' if len(lines) > 1 else ''} {lines[-1]}"
 
 
 def asked_for(report: Report) -> Optional[str]:
@@ -181,8 +222,8 @@ def panic(report: Report) -> Iterator[str]:
         found = re.search(r"exitcode=0x([0-9a-f]{1,8})", text)
         signal = int(found[1], 16) & 0x7F if found else 0
         yield f"Process 1 ended{f', killed by signal {signal}' if signal else ''}: without it the kernel cannot go on."
-    elif "Out of memory" in text:
-        yield "Memory was used up, and no process was left that might be killed."
+    elif oom.policy(text) is not None:
+        yield _OUT_OF_MEMORY[str(oom.policy(text))]
     elif "VFS: Unable to mount root" in text:
         yield "The root file system could not be mounted: its driver or device is missing."
 

@@ -4,7 +4,7 @@ import re
 from typing import Collection, FrozenSet, List, Optional
 
 from kdumpwrap.explain import access
-from kdumpwrap.model.log import Report
+from kdumpwrap.model import Report
 
 # kinds in which an instruction failed; elsewhere (a BUG(), a lockup, a warning) it did what it was told
 _FAILED = frozenset(
@@ -26,7 +26,7 @@ def guilty(report: Report) -> FrozenSet[str]:
     elif access.faulting(report) is None:  # the instruction is the call that went astray, its stack access is innocent
         names = [name for one in found if not one.memory.implied for name, _ in one.terms] or [*done.uses]
     else:
-        failed, _ = access.guilty(found, report.fault_address, report.arch)
+        failed, _ = access.guilty(report, found)
         names = [name for name, _ in failed.terms if name not in ("fs", "gs")] if failed is not None else []
     dump = {name for name, _ in report.registers}
     return frozenset(name for name in (dumped(name, dump) for name in names) if name)
