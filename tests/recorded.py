@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from kdumpwrap.log import reader
-from kdumpwrap.model.log import Frame, Log, Report
+from kdumpwrap.model import Frame, Log, Report
 
 LOGS = Path(__file__).resolve().parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
@@ -19,6 +19,7 @@ _REPORT = (
 )
 _FRAME = "symbol offset size module runtime certain context exact module_build_id"
 _CODE = "data trap unit"
+_RARE = frozenset("strangers panicker".split())  # of a report: written where there is one
 _FILLED = frozenset(f"{_LOG} {_REPORT} {_FRAME} {_CODE}".split())
 
 
@@ -40,7 +41,7 @@ def answer(log: Log) -> str:
 
 def _plain(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item, key) for key, item in value.items() if key in _FILLED}
+        return {key: _plain(item, key) for key, item in value.items() if key in _FILLED or (key in _RARE and item)}
     if name == "registers":
         return {register: f"{number:#x}" for register, number in value}
     if isinstance(value, bytes):

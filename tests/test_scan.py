@@ -6,9 +6,17 @@ import pytest
 import recorded
 
 from kdumpwrap.log import prefilter, reader
+from kdumpwrap.log.prefilter import Wanted
 
 BOOT = b"".join(b"[    1.%06d] usb 1-1: new high-speed USB device number %d\n" % (i, i) for i in range(2000))
 WARNING = b"[    2.000000] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n"
+
+
+TAINT = b"[    1.500000] acmewan: loading out-of-tree module taints kernel.\n"
+
+
+def warnings(raw: bytes) -> Wanted:
+    return Wanted.BEGINS if b"WARNING:" in raw else Wanted.ALONE if b" taint" in raw else Wanted.NO
 
 
 def blocks(data: bytes, size: int) -> Iterator[bytes]:
@@ -16,7 +24,7 @@ def blocks(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def numbers(data: bytes, size: int = 1 << 20) -> List[int]:
-    return [line.number for line in prefilter.lines(blocks(data, size), lambda raw: b"WARNING:" in raw)]
+    return [line.number for line in prefilter.lines(blocks(data, size), warnings)]
 
 
 def test_quiet_lines_are_passed_over() -> None:
@@ -29,13 +37,29 @@ def test_quiet_lines_are_passed_over() -> None:
 def test_numbers_are_the_files_however_it_is_cut(size: int) -> None:
     data = (BOOT + WARNING) * (1 if size == 1 else 3)
     lines = data.split(b"\n")
-    found = list(prefilter.lines(blocks(data, size), lambda raw: b"WARNING:" in raw))
+    found = list(prefilter.lines(blocks(data, size), warnings))
     assert all(lines[line.number - 1] == line.data for line in found)
     assert [line.number for line in found if b"WARNING:" in line.data] == [2001, 4002, 6003][: data.count(WARNING)]
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
+def test_a_line_that_matters_alone_is_read_alone(size: int) -> None:
+    data = BOOT + TAINT + BOOT + WARNING + TAINT
+    found = list(prefilter.lines(blocks(data, size), warnings))
+    assert [line.number for line in found] == [
+        *range(1, prefilter.HEAD + 1),
+        2001,
+        *range(4002 - prefilter.BEFORE, 4004),
+    ]
+    assert [line.data for line in found if line.gap] == [TAINT.rstrip(), found[prefilter.HEAD + 1].data]
+
+
+def test_a_line_that_matters_alone_may_be_the_last() -> None:
+    assert numbers(BOOT + TAINT.rstrip())[-1] == 2001
+
+
 def test_a_gap_is_told() -> None:
-    found = list(prefilter.lines([BOOT + WARNING + BOOT + WARNING], lambda raw: b"WARNING:" in raw))
+    found = list(prefilter.lines([BOOT + WARNING + BOOT + WARNING], warnings))
     assert len([line for line in found if line.gap]) == 2
     assert found[0].gap is False
 
@@ -53,7 +77,7 @@ def test_a_long_report_is_read_to_its_end() -> None:
 def test_a_line_without_an_end_is_not_collected() -> None:
     pieces = list(prefilter._pieces(b"x" * (1 << 20) for _ in range(20)))
     assert sum(len(piece.data) for piece in pieces) <= prefilter.LONGEST
-    (line,) = prefilter.lines((b"x" * (1 << 20) for _ in range(20)), lambda raw: True)
+    (line,) = prefilter.lines((b"x" * (1 << 20) for _ in range(20)), lambda raw: Wanted.BEGINS)
     assert line.number == 1
 
 
@@ -85,7 +109,7 @@ BANNER = b"[    0.000000] Linux version 5.14.0-503.el9.x86_64 (mockbuild@x) (gcc
 
 def everything(data: bytes) -> List[bytes]:
     """What is looked at with care, whatever triggers it."""
-    return [line.data for line in prefilter.lines([data], lambda _: True)]
+    return [line.data for line in prefilter.lines([data], lambda _: Wanted.BEGINS)]
 
 
 def test_what_a_boot_prints_is_passed_over() -> None:

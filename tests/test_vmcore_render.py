@@ -6,11 +6,10 @@ from typing import Tuple
 
 import pytest
 
-from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Kernel, Location
-from kdumpwrap.model.log import Frame, LoadedModule, Report
-from kdumpwrap.model.vmcore import (
+from kdumpwrap.model import Analysis, Crash, Frame, Kernel, LoadedModule, Location, Problem, Report
+from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.vmcore import differences
+from kdumpwrap.vmcore_facts import (
     Backtrace,
     BacktraceFrame,
     BlockedTask,
@@ -20,8 +19,6 @@ from kdumpwrap.model.vmcore import (
     System,
     VmcoreFacts,
 )
-from kdumpwrap.render import vmcore as renderer
-from kdumpwrap.vmcore import differences
 
 SEND4 = Frame(
     "send4",

@@ -9,9 +9,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.model.verdict import Culprit, Suspect
+from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
 
 SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
 WAITING = frozenset({"hung-task"})
@@ -69,14 +67,15 @@ def blame(report: Report) -> Optional[Blame]:
 def suspect(report: Report) -> Optional[Suspect]:
     """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
 
-    Proof is a flag in the module list (`callchain.strangers`). Where the list is missing, or cut before the module's
-    name, nobody is accused.
+    Proof is a flag in the module list, of this report or another one of the same boot, or what the kernel said when the
+    module was loaded (`callchain.strangers`). Without any nobody is accused.
     """
     strangers = callchain.strangers(report)
     for frame in callchain.way(report):
         if frame.module in strangers:
             place = where.telling(frame.locations) or Location(None, None, None)
-            flags = next(module.flags for module in report.modules if module.name == frame.module)
+            known = (*report.modules, *report.strangers)
+            flags = next(module.flags for module in known if module.name == frame.module)
             symbol = None if callchain.hidden(frame) else callchain.true_name(frame)
             return Suspect(str(frame.module), flags, symbol, place.file, place.line)
     return None
@@ -204,7 +203,7 @@ def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
             return Blame(frame, "it waits for the answer of another CPU")
         if _calls_long(frame) and caller is not None:
             if before is not None and not passed_over(report, before):
-                return Blame(before, f"the {caller.calls} that was called; the samples move inside it")
+                return Blame(before, f"the {caller.calls} that was called: the CPU was in it, or in what it called")
             return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
         before = frame
     return None

@@ -5,7 +5,7 @@ from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
 from kdumpwrap.log import symbolname
-from kdumpwrap.model.log import Frame, Log, Report
+from kdumpwrap.model import Frame, Log, Report
 
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
 
@@ -75,16 +75,17 @@ def _behind(frame: Frame) -> bool:
 
 
 def strangers(report: Report) -> FrozenSet[str]:
-    """The out-of-tree modules that the module list names.
+    """The out-of-tree modules that the module list names, and those of which other lines of the log say it.
 
     They have a flag O; P (proprietary) and el6's U (not signed by the vendor) mean the same: el6 knows no O.
     """
-    return frozenset(module.name for module in report.modules if set(module.flags) & set("OPU"))
+    listed = (module.name for module in report.modules if set(module.flags) & set("OPU"))
+    return frozenset((*listed, *(module.name for module in report.strangers)))
 
 
 def origins(log: Log) -> Dict[str, bool]:
     """Of each module on a trace that is in the log's list of modules too: whether it is flagged as out of tree."""
-    listed = {module.name for report in log.reports for module in report.modules}
+    listed = {module.name for report in log.reports for module in (*report.modules, *report.strangers)}
     foreign = {name for report in log.reports for name in strangers(report)}
     frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
     return {frame.module: frame.module in foreign for frame in frames if frame.module in listed and frame.module}

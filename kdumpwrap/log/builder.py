@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.log import body, code, header, pointer, registers, trace
 from kdumpwrap.log.headline import Headline
-from kdumpwrap.model.log import Code, Frame, LoadedModule, LogLine
+from kdumpwrap.model import Code, Frame, LoadedModule, LogLine
 
 MAX_FRAMES = 512
 _MAX_WORDS = 256
@@ -52,6 +52,7 @@ class Draft:
         self.caller = line.caller
         self.boot = boot
         self.panic: Optional[str] = None
+        self.panicker: Optional[Draft] = None  # gathers who called panic(): for a hang the watcher, not who hangs
         self.die: Optional[str] = headline.text if headline.role == "die" else None
         self.ended = False  # "---[ end trace" was seen
         self.facts: Dict[str, str] = {}
@@ -102,6 +103,8 @@ class Draft:
         """panic() was brought about by this report; what it prints is listened to for what is still missing."""
         self.panic = text
         self.section = OTHER if self.frames else HEAD
+        if self.kind in ("hung-task", *STALLS):
+            self.panicker = Draft(line, Headline("panic", "panic", text, {}), self.boot)
         self._seen(line)
 
     def _seen(self, line: LogLine) -> None:
@@ -113,6 +116,8 @@ class Draft:
         text = line.text.strip()
         if not text:
             return
+        if self.panicker is not None:
+            self.panicker.feed(line)
         what = self._read(text, line.text, self._before)
         if what:  # else somebody else's line between those of the report
             self._before = what

@@ -2,12 +2,11 @@
 
 import re
 from dataclasses import replace
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
-from kdumpwrap.log import banner, trace
+from kdumpwrap.log import banner, taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.log.taint import decode
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model import Frame, LoadedModule, Panicker, Report
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
@@ -45,8 +44,8 @@ _ENTRIES: Tuple[Tuple[str, str], ...] = (
 )
 
 
-def report(draft: Draft) -> Report:
-    """The finished report. What the log does not say is None."""
+def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
+    """The finished report. What the log does not say is None; ``strangers`` are out of tree by its other lines."""
     arch = _arch(draft)
     ip = _ip(draft, arch)
     frames = _frames(draft, ip, arch)
@@ -64,8 +63,10 @@ def report(draft: Draft) -> Report:
         release=draft.release,
         arch=arch,
         taint=draft.taint,
-        taints=decode(draft.taint or ""),
+        taints=taint.decode(draft.taint or "", draft.release),
         modules=tuple(draft.modules or ()),
+        strangers=tuple(module for module in strangers if module not in (draft.modules or ())),
+        panicker=_panicker(draft),
         fault_address=fault,
         ip=ip,
         trace=((caller,) if caller else ()) + tuple(frames),
@@ -79,6 +80,14 @@ def report(draft: Draft) -> Report:
         last_line=draft.last_line,
         message=draft.message,
     )
+
+
+def _panicker(draft: Draft) -> Optional[Panicker]:
+    """Who called panic() because of a hang; None when the log does not say."""
+    found = draft.panicker
+    if found is None or not (found.frames or found.comm):
+        return None
+    return Panicker(found.cpu, found.pid, found.comm, tuple(_frames(found, None, _arch(found))))
 
 
 def _number(text: Optional[str]) -> Optional[int]:
@@ -116,7 +125,7 @@ def _arch(draft: Draft) -> Optional[str]:
 
 def _fault(draft: Draft) -> Optional[int]:
     said = _number(draft.facts.get("addr"))
-    if said is None and (draft.kind in _POINTERS or _BAD_ACCESS.match(draft.die or "")):
+    if said is None and (draft.kind in (*_POINTERS, "stack-overflow") or _BAD_ACCESS.match(draft.die or "")):
         return draft.registers.get("dar", draft.registers.get("cr2"))
     return said
 
@@ -158,10 +167,16 @@ def _ip(draft: Draft, arch: Optional[str]) -> Optional[Frame]:
 
 
 def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Frame]:
-    """The trace; marked exact are the instruction pointer printed again, and what an exception interrupted."""
+    """The trace; marked exact is what is no return address.
+
+    That is the instruction pointer printed again (on x86 as ``? f+…``: the register that the exception saved), what an
+    exception interrupted, and a pointer to a function.
+    """
     frames: List[Frame] = []
     for frame in draft.frames:
-        pointed = frame.exact or bool(frames and trace.enters(frames[-1]))
+        pointed = frame.exact or bool(frames and trace.enters(frames[-1])) or trace.is_function(frame)
+        saved = ip is not None and ip.exact and not frame.certain and trace.same(ip, frame)
+        pointed = pointed or saved
         if not frames and (arch not in ("x86_64", "i386") or draft.kind == "kfence"):
             again = ip is not None and ip.exact and trace.same(ip, frame)
             pointed = pointed or again or (arch == "aarch64" and frame.offset == 0)

@@ -1,7 +1,8 @@
 """The few stretches of a long log that are worth a careful look, found at the speed of a substring search."""
 
 import re
-from typing import Callable, Iterable, Iterator, List, NamedTuple
+from enum import Enum
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
 # One of these stands in or near the first line of every report in kinds.py. Long words with rare letters are found
 # fastest; together they cost some 6 ms a megabyte.
@@ -22,6 +23,7 @@ _WORDS = (
     b"Slab corruption",
     b"SError Interrupt",
     b"Linux version ",
+    b" taint",  # loading out-of-tree module taints kernel
 )
 _DIE = b"[#"  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: … [#2]"
 _RARE = 1000  # bytes to each "#": from there on one byte is found ten times faster than both
@@ -57,6 +59,14 @@ _FIRST = re.compile(rb"\[ {4}0\.000000\] Linux version \d")
 PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
 
 
+class Wanted(Enum):
+    """What a line is worth outside of any report."""
+
+    NO = 0
+    ALONE = 1  # it says something, its neighbours do not
+    BEGINS = 2  # something begins here
+
+
 class Line(NamedTuple):
     number: int  # in the file, from 1
     data: bytes  # without its newline, at most LONGEST bytes
@@ -71,11 +81,11 @@ class _Piece(NamedTuple):
     end: int
 
 
-def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[Line]:
+def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], Wanted]) -> Iterator[Line]:
     """The lines of the log that may belong to a report, in order, the rest passed over.
 
-    ``wanted`` takes a line that holds a trigger word and says whether something begins there. Never more than a block
-    and a few lines are held, and where the blocks are cut makes no difference.
+    ``wanted`` takes a line that holds a trigger word and says what it is worth. Never more than a block and a few lines
+    are held, and where the blocks are cut makes no difference.
     """
     number = 1  # of the line at `position`
     told = 0  # number of the last line that was yielded
@@ -93,14 +103,22 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], bool]) -> Iterator[
             if quiet >= QUIET:
                 if not searched:
                     hits, searched = _hits(piece, position, handed_on and offset < _SHORT), True
-                start = _next(piece, position, hits, wanted)
+                start, sort = _next(piece, position, hits, wanted)
                 near = _before(data, position, start)
                 number += data.count(b"\n", position, near)
                 passed.extend(Line(number + i, row) for i, row in enumerate(_rows(data[near:start])))
                 del passed[:-BEFORE]
                 number += data.count(b"\n", near, start)
                 position = start
-                if start < end:
+                if sort is Wanted.ALONE:
+                    stop = data.find(b"\n", position, end)
+                    stop = end if stop < 0 else stop
+                    yield Line(number, data[position : min(stop, position + LONGEST)], number > told + 1)
+                    told = number
+                    number += 1
+                    position = stop + 1
+                    passed = []
+                elif start < end:
                     quiet = 0
                     for line in passed:
                         yield line._replace(gap=line.number > told + 1)
@@ -171,8 +189,8 @@ def _hits(piece: _Piece, position: int, more: bool) -> List[int]:
     return found
 
 
-def _next(piece: _Piece, position: int, hits: List[int], wanted: Callable[[bytes], bool]) -> int:
-    """Offset of the next line where something begins, from ``position`` on; the piece's end if there is none."""
+def _next(piece: _Piece, position: int, hits: List[int], wanted: Callable[[bytes], Wanted]) -> Tuple[int, Wanted]:
+    """Offset of the next line that is wanted, from ``position`` on, and what for; the piece's end if there is none."""
     data, _, end = piece
     asked = position  # the end of the line that was asked for last
     while hits:
@@ -182,9 +200,10 @@ def _next(piece: _Piece, position: int, hits: List[int], wanted: Callable[[bytes
         start = data.rfind(b"\n", position, hit) + 1 or position
         newline = data.find(b"\n", hit, end)
         asked = end if newline < 0 else newline
-        if wanted(data[start : min(asked, start + LONGEST)]):
-            return start
-    return end
+        sort = wanted(data[start : min(asked, start + LONGEST)])
+        if sort is not Wanted.NO:
+            return start, sort
+    return end, Wanted.NO
 
 
 def _before(data: bytes, position: int, start: int) -> int:

@@ -2,12 +2,13 @@
 
 from typing import Dict, Iterable, Iterator, List, Optional
 
-from kdumpwrap.log import banner, fatal, headline, inference, prefilter, unwrap
+from kdumpwrap.log import banner, fatal, header, headline, inference, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import STALLS, Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.preamble import Preamble
-from kdumpwrap.model.log import Log, LogLine
+from kdumpwrap.log.prefilter import Wanted
+from kdumpwrap.model import LoadedModule, Log, LogLine
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
 _MAX_CONTEXTS = 1024  # that print at the same time
@@ -30,10 +31,13 @@ def parse(blocks: Iterable[bytes]) -> Log:
     return reader.finish(tail.end())
 
 
-def _wanted(raw: bytes) -> bool:
+def _wanted(raw: bytes) -> Wanted:
     if b"Linux version " in raw:
-        return True
-    return any(headline.parse(line.text) for line in dmesg.parse(0, raw))
+        return Wanted.BEGINS
+    lines = dmesg.parse(0, raw)
+    if any(headline.parse(line.text) for line in lines):
+        return Wanted.BEGINS
+    return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
 
 
 def _lines(lines: Iterable[prefilter.Line]) -> Iterator[LogLine]:
@@ -77,6 +81,7 @@ class _Reader:
         self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
         self._preamble = Preamble()
+        self._strangers: Dict[int, Dict[str, LoadedModule]] = {}  # of each boot, by name
 
     def read(self, line: LogLine) -> None:
         if line.width < 0:
@@ -92,6 +97,9 @@ class _Reader:
                 self._banners[self._boot] = told
                 self._banners.pop(self._boot - _MAX_BOOTS, None)
                 self._open.clear()
+        loaded = strangers.parse(line.text)
+        if loaded is not None:
+            self._remember(loaded)
         found = headline.parse(line.text)
         if found is None:
             self._preamble.read(line)
@@ -102,6 +110,12 @@ class _Reader:
             self._headline(line, found)
         self._seen += bool(line.text.strip())
         self._first = line.caller if self._seen == 1 else self._first
+
+    def _remember(self, module: LoadedModule) -> None:
+        known = self._strangers.setdefault(self._boot, {})
+        if len(known) < header.MAX_MODULES:
+            known.setdefault(module.name, module)
+        self._strangers.pop(self._boot - _MAX_BOOTS, None)
 
     def _body(self, line: LogLine) -> None:
         draft = self._open.get(line.caller) or self._looked_at(line)
@@ -186,7 +200,8 @@ class _Reader:
         real = [d for d in kept if d.role != "logged" or d.panic is not None]
         kept = real or kept[:1]
         chosen = fatal.choose(kept, self._boot, end)
-        reports = tuple(inference.report(draft) for draft in kept)
+        found = strangers.of_boots(self._strangers, self.drafts)
+        reports = tuple(inference.report(draft, found.get(draft.boot, ())) for draft in kept)
         first = reports if chosen is None else (reports[chosen], *reports)
         release = next((r.release for r in first if r.release), None)
         arch = next((r.arch for r in first if r.arch), None)
@@ -215,6 +230,8 @@ def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
         return True
     if draft.frames or draft.ip:
         return False
+    if found.kind == "stack-overflow" == draft.kind:  # "BUG: stack guard page was hit", then "kernel stack overflow"
+        return True
     if found.role == "late":
         return draft.kind in ("warning", found.kind)
     if draft.role in ("weak", "logged"):

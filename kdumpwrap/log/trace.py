@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import List, Optional, Tuple
 
-from kdumpwrap.model.log import Frame
+from kdumpwrap.model import Frame
 
 SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
 
@@ -121,6 +121,15 @@ def interrupted(text: str) -> Optional[Tuple[Optional[Frame]]]:
 def enters(frame: Frame) -> bool:
     """Whether ``frame`` is an exception's entry: what comes after it is what was interrupted, no return address."""
     return frame.symbol is not None and bool(_ENTRIES.match(frame.symbol))
+
+
+def is_function(frame: Frame) -> bool:
+    """Whether ``frame`` is a pointer to a function, no return address: ``? __pfx_kthread+0x10/0x10`` is ``kthread``.
+
+    The kernel (6.3, el9 and later) looks an address of a stack up one byte back, which here lies in the padding that
+    it keeps before each function: there is no call in it.
+    """
+    return bool(frame.symbol and frame.symbol.startswith("__pfx_")) and frame.offset == frame.size
 
 
 def same(one: Optional[Frame], other: Optional[Frame]) -> bool:

@@ -8,8 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from kdumpwrap.arch import operand
 from kdumpwrap.codecheck import check
-from kdumpwrap.model.kernel import Instruction, Symbol
-from kdumpwrap.model.log import Code, Frame
+from kdumpwrap.model import Code, Frame, Instruction, Symbol
 
 _LONGEST = 16  # bytes: more than any instruction has
 _ROUNDS = 4

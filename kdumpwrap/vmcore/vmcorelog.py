@@ -11,8 +11,7 @@ from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
-from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.log import Log
+from kdumpwrap.model import Crash, Log, Problem
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile
 from kdumpwrap.tools.run import note, run

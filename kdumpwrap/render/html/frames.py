@@ -4,8 +4,7 @@ from itertools import groupby
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model import Frame, Location, Report
 from kdumpwrap.render.html.document import esc, path
 from kdumpwrap.render.summary import out_of_tree, where
 from kdumpwrap.where import telling

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model import Frame, LoadedModule, Problem
 
 
 class Answer(NamedTuple):
