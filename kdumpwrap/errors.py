@@ -32,5 +32,9 @@ class ToolFailed(KdumpwrapError):
         self.argv = tuple(argv)
 
 
-class ToolTimeout(ToolFailed):
+class ToolStopped(ToolFailed):
+    """A signal ended a program, or it could not be started: the next time it may well do its work."""
+
+
+class ToolTimeout(ToolStopped):
     """A program did not end within its time limit and was killed."""

@@ -160,5 +160,5 @@ def test_an_objdump_that_does_not_know_the_machine(only: Callable[..., Path]) ->
 def test_tools_speak_english_and_download_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBUGINFOD_URLS", "http://127.0.0.1:1")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    text = run(["/usr/bin/env"]).text
+    text = run("/usr/bin/env").text
     assert "LC_ALL=C\n" in text and "DEBUGINFOD_URLS" not in text

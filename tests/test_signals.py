@@ -75,12 +75,13 @@ import sys
 from kdumpwrap.batch import workers
 from kdumpwrap.cli import signals
 from kdumpwrap.errors import ToolFailed
+from kdumpwrap.tools.argv import options
 from kdumpwrap.tools.run import run
 
 def tried(number):
     for attempt in range(3):  # as another program does what the first one could not
         try:
-            return run(["sleep", "1000"])
+            return run("sleep", options("1000"))
         except ToolFailed:
             pass
 

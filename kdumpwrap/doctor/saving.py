@@ -101,10 +101,11 @@ def estimate(facts: Facts) -> Iterator[Check]:
     """``estimate``: what ``kdumpctl estimate`` (el8.5 and later) recommends against what is reserved."""
     if not facts.host.live or facts.distribution.family != "el" or defaults.generation(facts.distribution) < 8:
         return
+    from kdumpwrap.tools.argv import options
     from kdumpwrap.tools.run import run
 
     try:
-        text = run(["kdumpctl", "estimate"], timeout=_SECONDS, ok=(0, 1)).text
+        text = run("kdumpctl", options("estimate"), timeout=_SECONDS, ok=(0, 1)).text
     except ToolMissing:
         return
     except ToolFailed as error:

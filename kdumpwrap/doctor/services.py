@@ -142,10 +142,11 @@ def _active(facts: Facts, unit: str) -> Optional[str]:
 
 def _systemctl(question: str, unit: str) -> Optional[str]:
     """systemctl's one-word answer; None when it is missing or systemd does not run here."""
+    from kdumpwrap.tools.argv import word
     from kdumpwrap.tools.run import run
 
     try:
-        answer = run(["systemctl", question, unit], timeout=_SECONDS, ok=(0, 1, 3, 4)).text.strip()
+        answer = run("systemctl", [word(question), word(unit)], timeout=_SECONDS, ok=(0, 1, 3, 4)).text.strip()
     except (ToolMissing, ToolFailed):
         return None
     return answer if re.fullmatch(r"[a-z-]+", answer) else None

@@ -93,11 +93,12 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
 
 
 def _ask(path: str) -> Optional[str]:
+    from kdumpwrap.tools.argv import options
     from kdumpwrap.tools.run import run
 
-    option = "-v" if path.endswith("makedumpfile") else "--version"
+    option = options("-v" if path.endswith("makedumpfile") else "--version")
     try:
-        return _version(run([path, option], timeout=_SECONDS).text)
+        return _version(run(path, option, timeout=_SECONDS).text)
     except (ToolMissing, ToolFailed):
         return None
 

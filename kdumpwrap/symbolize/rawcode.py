@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.errors import ToolFailed
 from kdumpwrap.model import Code, Frame, Instruction
 from kdumpwrap.parse import objdump as parser
+from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.run import run, wrote
 
 _TIMEOUT = 20.0  # seconds; objdump needs 3 ms for 64 bytes
@@ -19,19 +20,19 @@ _MASK = (1 << 64) - 1
 class _Machine(NamedTuple):
     """How objdump is told what the bytes are."""
 
-    options: Tuple[str, ...]  # "-m …", and the byte order
+    options: Tuple[Word, ...]  # "-m …", and the byte order
     step: int  # instructions start at multiples of this many bytes
     padding: bytes  # a short instruction that does nothing
 
 
 _MACHINES = {
-    "x86_64": _Machine(("-m", "i386:x86-64"), 1, b"\x90"),
-    "i386": _Machine(("-m", "i386"), 1, b"\x90"),
-    "aarch64": _Machine(("-m", "aarch64", "-EL"), 4, bytes.fromhex("1f2003d5")),
-    "ppc64le": _Machine(("-m", "powerpc:common64", "-EL"), 4, bytes.fromhex("00000060")),
-    "s390x": _Machine(("-m", "s390:64-bit", "-EB"), 2, bytes.fromhex("0707")),
-    "arm": _Machine(("-m", "arm", "-EL"), 4, bytes.fromhex("00f020e3")),
-    "riscv64": _Machine(("-m", "riscv:rv64", "-EL"), 2, bytes.fromhex("0100")),
+    "x86_64": _Machine(options("-m i386:x86-64"), 1, b"\x90"),
+    "i386": _Machine(options("-m i386"), 1, b"\x90"),
+    "aarch64": _Machine(options("-m aarch64 -EL"), 4, bytes.fromhex("1f2003d5")),
+    "ppc64le": _Machine(options("-m powerpc:common64 -EL"), 4, bytes.fromhex("00000060")),
+    "s390x": _Machine(options("-m s390:64-bit -EB"), 2, bytes.fromhex("0707")),
+    "arm": _Machine(options("-m arm -EL"), 4, bytes.fromhex("00f020e3")),
+    "riscv64": _Machine(options("-m riscv:rv64 -EL"), 2, bytes.fromhex("0100")),
 }
 
 # the last operand is a place: "jne 0xfffffffffffffff8", "cbz x0, 0x40", "beq cr7,0x18", "brasl %r14,0x5348"
@@ -169,11 +170,12 @@ def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruct
         path = Path(directory, "code")
         path.write_bytes(blob)
         wrote(path, blob)
-        argv = [objdump, "-D", "-z", "-b", "binary", *machine.options, str(path)]
-        output = run(argv, timeout=_TIMEOUT, package="binutils")
+        output = run(
+            objdump, [*options("-D -z -b binary"), *machine.options, path], timeout=_TIMEOUT, package="binutils"
+        )
     rows = parser.parse(output.text, little_endian_words="-EB" not in machine.options)
     if not rows:
-        raise ToolFailed(argv, f"{objdump} printed no instruction for the bytes of the Code: line")
+        raise ToolFailed([objdump], f"{objdump} printed no instruction for the bytes of the Code: line")
     return {row.address: row for row in rows}
 
 

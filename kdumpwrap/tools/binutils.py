@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
 from kdumpwrap.model import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, readelf
 from kdumpwrap.parse.alternatives import SECTIONS, Site
 from kdumpwrap.parse.alternatives import parse as parse_alternatives
 from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.tools.argv import option, options, word
 from kdumpwrap.tools.run import Started, run
 
 # prefix of the cross binutils, as Debian, Fedora and EPEL call them
@@ -71,7 +72,9 @@ def toolset(arch: Optional[str]) -> Toolset:
 def _knows(tool: str, arch: str) -> bool:
     """Whether ``tool`` of this host was built for ``arch`` too (binutils-multiarch), as ``objdump -i`` lists."""
     try:
-        return _BFD_NAMES.get(arch, arch) in run([tool, "-i"]).text
+        return _BFD_NAMES.get(arch, arch) in run(tool, options("-i")).text
+    except ToolStopped:
+        raise
     except KdumpwrapError:
         return False
 
@@ -90,7 +93,7 @@ def _llvm_objdump() -> Optional[str]:
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     """What kind of ELF file ``path`` is, None when it is none at all (a vmlinuz, a text)."""
     try:
-        output = run([tools.readelf, "-W", "-h", "-n", "-S", str(path)])
+        output = run(tools.readelf, [*options("-W -h -n -S"), path])
     except ToolMissing:
         raise
     except ToolFailed as error:
@@ -104,23 +107,24 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
 
 def symbols(tools: Toolset, vmlinux: Path) -> bytes:
     """The symbol table of a vmlinux, sorted by address: text for parse.nm."""
-    argv = [tools.nm, "-n", str(vmlinux)]
-    text = run(argv).stdout
+    text = run(tools.nm, [*options("-n"), vmlinux]).stdout
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
-        raise ToolFailed(argv, f"{tools.nm} printed nothing that is known")
+        raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed nothing that is known")
     return text
 
 
 def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:
     """Every function of a module, each with its section."""
-    return nm.parse_sections(run([tools.nm, "-f", "sysv", str(module)]).text)
+    return nm.parse_sections(run(tools.nm, [*options("-f sysv"), module]).text)
 
 
 def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
     """The release that is compiled into ``vmlinux``, from its linux_banner at address ``banner``."""
-    argv = [tools.objdump, "-s", f"--start-address={banner:#x}", f"--stop-address={banner + 128:#x}", str(vmlinux)]
+    window = option("--start-address={:#x}", banner), option("--stop-address={:#x}", banner + 128)
     # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
-    rows = re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})", run(argv).text, re.M)
+    rows = re.findall(
+        r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})", run(tools.objdump, [*options("-s"), *window, vmlinux]).text, re.M
+    )
     text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
     match = re.match(r"Linux version (\S+)", text)
     return match[1] if match else None
@@ -132,7 +136,7 @@ def start_locations(tools: Toolset, elf_file: Path, warm: Optional[int]) -> Star
     Asked for the address ``warm``, it has loaded the debug information (0.3 s of a vmlinux) when the addresses come.
     """
     first = () if warm is None else (warm,)
-    return Started([tools.addr2line, "-a", "-i", "-f", "-e", str(elf_file)], asked(first))
+    return Started(tools.addr2line, [*options("-a -i -f -e"), elf_file], asked(first))
 
 
 def asked(addresses: Iterable[int]) -> bytes:
@@ -143,7 +147,7 @@ def asked(addresses: Iterable[int]) -> bytes:
 def version(tool: str) -> Optional[str]:
     """``2.27-44.base.el7`` of "GNU addr2line version 2.27-44.base.el7"; None when the tool does not say."""
     try:
-        first = run([tool, "--version"], timeout=20).text.partition("\n")[0]
+        first = run(tool, options("--version"), timeout=20).text.partition("\n")[0]
     except ToolFailed:
         return None
     found = re.search(r"(\d+\.\d[\w.+~-]*)\)?$", first)
@@ -168,8 +172,9 @@ def locations(
         output = started.finish(text)
         text = started.fed
     else:
-        argv = [tools.addr2line, "-a", "-i", "-f", *(("-j", section) if section else ()), "-e", str(elf_file)]
-        output = run(argv, stdin=text)
+        within = (*options("-j"), word(section)) if section else ()
+        argv = (tools.addr2line, str(elf_file))
+        output = run(tools.addr2line, [*options("-a -i -f"), *within, *options("-e"), elf_file], stdin=text)
     if text and not output.stdout.startswith(b"0x"):
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known", output.stderr.partition("\n")[0])
     return addr2line.parse(output.text)
@@ -183,20 +188,22 @@ def instructions(
     Addresses and not ``--disassemble=SYMBOL``, which binutils of el7 and el8 do not have. No ``--line-numbers``: that
     makes objdump load the debug information which addr2line has loaded already (0.5 s and 260 MB instead of 0.05 s).
     """
-    argv = [tools.objdump, "-d", f"--start-address={start:#x}", f"--stop-address={stop:#x}"]
-    if section:
-        argv += ["-r", "-j", section]
-    output = run([*argv, str(elf_file)])
+    window = option("--start-address={:#x}", start), option("--stop-address={:#x}", stop)
+    within = (*options("-r -j"), word(section)) if section else ()
+    output = run(tools.objdump, [*options("-d"), *window, *within, elf_file])
     if objdump.unknown_architecture(output.text + output.stderr):
-        raise ToolFailed(argv, f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch))
+        raise ToolFailed(
+            [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
+        )
     return objdump.parse(output.text)
 
 
 def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Tuple[Site, ...]:
     """Where the kernel swaps instructions of ``elf_file`` when it starts; of a module those in ``section``."""
-    argv = [tools.objdump, "-s", *(("-r",) if section else ()), *(f"--section={name}" for name in SECTIONS)]
+    kinds = options("-s -r" if section else "-s")
+    named = [option("--section={}", word(name)) for name in SECTIONS]
     # exit status 1: "section '.altinstr_replacement' mentioned in a -j option, but not found in any input file"
-    return parse_alternatives(run([*argv, str(elf_file)], ok=(0, 1)).text, tools.arch, section)
+    return parse_alternatives(run(tools.objdump, [*kinds, *named, elf_file], ok=(0, 1)).text, tools.arch, section)
 
 
 def _cross(arch: str) -> str:

@@ -21,6 +21,8 @@ import pexpect
 
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.tools import crash_child, run
+from kdumpwrap.tools.argv import Argument, strings
+from kdumpwrap.tools.argv import options as words
 from kdumpwrap.tools.crash_program import executable
 
 _PROMPT = b"crash> "
@@ -72,7 +74,7 @@ class CrashSession:
     def __init__(
         self,
         tool: str,
-        options: Sequence[str],
+        options: Sequence[Argument],
         files: Tuple[Path, Path],
         current: Path,
         home: Path,
@@ -84,7 +86,7 @@ class CrashSession:
         ``interactive`` is for ``hand_over``: the user's home and kind of terminal.
         """
         # -s: no banner, no pager. Both files are named: with one, crash opens the memory of the running kernel
-        argv = [executable(tool), "-s", "--no_crashrc", *options, *map(str, files)]
+        argv = [executable(tool), *strings([*words("-s --no_crashrc"), *options, *files])]
         self._noted = run.note(argv)
         self._command = self._noted[0]
         self._asked: List[str] = []

@@ -7,6 +7,7 @@ from typing import Optional
 
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.tools import run
+from kdumpwrap.tools.argv import options
 
 PACKAGE = "crash"
 
@@ -21,10 +22,10 @@ def executable(tool: str) -> str:
 
 def version(tool: str) -> Optional[str]:
     """``8.0.2``, None when ``tool`` says it in no way that is known."""
-    return parse.version(run.run([executable(tool), "--version"], package=PACKAGE).text)
+    return parse.version(run.run(executable(tool), options("--version"), package=PACKAGE).text)
 
 
 def osrelease(tool: str, vmcore: Path) -> Optional[str]:
     """The release of the kernel in ``vmcore``, from its header: no vmlinux is needed."""
-    answer = run.run([executable(tool), "--osrelease", str(vmcore)], ok=(0, 1), package=PACKAGE).text.strip()
+    answer = run.run(executable(tool), [*options("--osrelease"), vmcore], ok=(0, 1), package=PACKAGE).text.strip()
     return answer if re.fullmatch(r"\d+\.\d+\S*", answer) else None

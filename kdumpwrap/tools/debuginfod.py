@@ -10,9 +10,11 @@ from typing import Iterator, Tuple
 
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
+from kdumpwrap.tools.argv import word
 from kdumpwrap.tools.run import missing, run
 
 TIMEOUT = 900.0  # seconds for one file
+LARGEST = 8 << 30  # bytes of a file; the vmlinux of a distribution has 0.6 to 1.5 GB
 _STEP = 1.0  # seconds between two words about the progress
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _VARIABLE = "DEBUGINFOD_URLS"
@@ -61,16 +63,15 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
         raise KdumpwrapError(
             f"debuginfod: {cache}: {error.strerror}", "DEBUGINFOD_CACHE_PATH=DIR kdumpwrap …"
         ) from None
-    argv = [
-        "env",  # our tools are kept from downloading behind our back: this one is told to
-        f"{_VARIABLE}={' '.join(client.servers)}",
-        f"DEBUGINFOD_CACHE_PATH={cache}",
-        f"DEBUGINFOD_MAXTIME={max(1, round(client.timeout))}",
-        *("debuginfod-find", what, build_id),
-    ]
+    variables = {  # our tools are kept from downloading behind our back: this one is told to
+        _VARIABLE: " ".join(client.servers),
+        "DEBUGINFOD_CACHE_PATH": str(cache.absolute()),
+        "DEBUGINFOD_MAXTIME": str(max(1, round(client.timeout))),
+    }
+    arguments = word(what), word(build_id)
     try:
         with _told(client, cache / build_id, f"{what} of build id {build_id}"):
-            output = run(argv, timeout=client.timeout + 5)
+            output = run("debuginfod-find", arguments, timeout=client.timeout + 5, limit=LARGEST, variables=variables)
     except ToolTimeout:
         raise KdumpwrapError(
             f"debuginfod: {what} of build id {build_id} did not come within {client.timeout:g} s",
@@ -82,7 +83,9 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
         raise KdumpwrapError(_reason(error, build_id, what, client), again) from None
     path = Path(output.text.strip())
     if not path.is_file():
-        raise ToolFailed(argv, f"debuginfod-find printed no file: {output.text.strip()[:200]!r}")
+        raise ToolFailed(
+            ["debuginfod-find", *arguments], f"debuginfod-find printed no file: {output.text.strip()[:200]!r}"
+        )
     return path
 
 

@@ -7,11 +7,10 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.debuginfo import is_compressed
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.parse.readelf import Elf
-from kdumpwrap.tools import binutils
+from kdumpwrap.tools import binutils, unpack
 from kdumpwrap.tools.binutils import Toolset
-from kdumpwrap.tools.run import run
 
-_UNPACK = {".xz": ("xz", "-dc"), ".gz": ("gzip", "-dc"), ".zst": ("zstd", "-qdc"), ".bz2": ("bzip2", "-dc")}
+_LARGEST = 1 << 30  # bytes of a module that is unpacked; amdgpu.ko with debug information has 0.4 GB
 
 
 class Module(NamedTuple):
@@ -99,7 +98,10 @@ def unpacked(path: Path, directory: Path) -> Path:
     stem = path.name.split(".", 1)[0]
     names = (directory / f"{stem}-{number}.ko" for number in itertools.count(1))
     file = next(name for name in names if not name.exists())
-    run([*_UNPACK[path.suffix], str(path)], sink=file)
+    form = unpack.by_name(path)
+    if form is None:
+        raise KdumpwrapError(f"{path}: compressed in a way that is not known")
+    unpack.unpack(path, form, file, most=_LARGEST)
     return file
 
 

@@ -3,9 +3,10 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional, Sequence
 
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.tools.argv import Argument, option, options
 from kdumpwrap.tools.run import run
 
 _TIMEOUT = 20.0  # seconds
@@ -17,24 +18,25 @@ def owner(file: Path, root: Path) -> Optional[str]:
 
     None when it belongs to none, or nobody can tell.
     """
-    inside = "/" + os.path.relpath(file, root)
+    inside = Path("/", os.path.relpath(file, root))
     elsewhere = root.resolve() != Path("/")
     if shutil.which("rpm") and any((root / place).is_dir() for place in _RPM):
-        where = ["--root", str(root.resolve())] if elsewhere else []
-        return _first(["rpm", *where, "-qf", "--queryformat", "%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}\\n", inside])
+        where: List[Argument] = [*options("--root"), root.resolve()] if elsewhere else []
+        return _first("rpm", [*where, *options("-qf --queryformat %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}\\n"), inside])
     if shutil.which("dpkg") and (root / "var/lib/dpkg/status").is_file():
-        where = [f"--root={root.resolve()}"] if elsewhere else []
+        where = [option("--root={}", root.resolve())] if elsewhere else []
         # "xxxwan-dkms: /lib/modules/6.1.0-47-amd64/updates/xxxwan.ko"; /usr/lib where the package says /lib, or not
-        twin = inside[len("/usr") :] if inside.startswith("/usr/lib/") else f"/usr{inside}"
-        found = _first(["dpkg", *where, "-S", inside]) or _first(["dpkg", *where, "-S", twin])
+        text = str(inside)
+        twin = Path(text[len("/usr") :] if text.startswith("/usr/lib/") else f"/usr{text}")
+        found = _first("dpkg", [*where, *options("-S"), inside]) or _first("dpkg", [*where, *options("-S"), twin])
         return found.partition(":")[0] if found else None
     return None
 
 
-def _first(argv: "list[str]") -> Optional[str]:
+def _first(tool: str, arguments: Sequence[Argument]) -> Optional[str]:
     """The first line that a package manager prints; None when it fails."""
     try:
-        lines = run(argv, timeout=_TIMEOUT).text.splitlines()
+        lines = run(tool, arguments, timeout=_TIMEOUT).text.splitlines()
     except KdumpwrapError:
         return None
     return lines[0].strip() if lines and lines[0].strip() else None

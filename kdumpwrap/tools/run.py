@@ -3,17 +3,22 @@
 import base64
 import contextlib
 import os
+import resource
 import shlex
+import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
+from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
+from kdumpwrap.tools.argv import Argument, strings
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
+LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux with 150,000 symbols
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
+_COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
 _history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
 _running: Set["subprocess.Popen[bytes]"] = set()
@@ -35,7 +40,8 @@ class Output(NamedTuple):
 
 
 def run(
-    argv: Sequence[str],
+    tool: str,
+    arguments: Sequence[Argument] = (),
     *,
     stdin: bytes = b"",
     timeout: Optional[float] = None,
@@ -43,42 +49,34 @@ def run(
     package: str = "",
     source: Optional[Path] = None,
     sink: Optional[Path] = None,
+    limit: Optional[int] = LARGEST,
+    variables: Optional[Mapping[str, str]] = None,
 ) -> Output:
-    """What ``argv`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
+    """What the program ``tool`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
 
+    ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
+    and words made by ``kdumpwrap.tools.argv``. It runs in /, with ``variables`` added to its environment.
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
+    ``limit`` is how many bytes it may print, and write to any file; None: as many as it likes.
     ``timeout`` is in seconds; None: 120. $KDUMPWRAP_TIMEOUT changes that, and shortens a given one. Raises ToolMissing
-    (the hint installs ``package``), ToolTimeout, or ToolFailed for an exit status outside ``ok``.
+    (the hint installs ``package``), ToolTimeout, ToolStopped when a signal ended it or it could not be started, or
+    ToolFailed for an exit status outside ``ok`` and for more than ``limit`` bytes.
     """
     timeout = _limit(timeout)
-    _fed(note(argv, source, sink), stdin)
+    argv = [tool, *strings(arguments)]
+    _fed(note(argv, source, sink, variables), stdin)
     start = time.monotonic()
     with contextlib.ExitStack() as files:
         try:
             fed = files.enter_context(source.open("rb")) if source else None
-            # not a pipe: nm fills one 1200 times over, each time until we have woken up
-            caught: BinaryIO = sink.open("xb") if sink else os.fdopen(os.memfd_create("stdout"), "w+b")
-            files.enter_context(caught)
+            caught = files.enter_context(sink.open("xb") if sink else _memory("stdout"))
+            complaints = files.enter_context(_memory("stderr"))
         except OSError as error:
             raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.PIPE if fed is None else fed,
-                stdout=caught,
-                stderr=subprocess.PIPE,
-                env=environment(),
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            raise missing(argv[0], package) from None
-        except OSError as error:
-            raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
+        process = _popen(argv, subprocess.PIPE if fed is None else fed, caught, complaints, package, limit, variables)
         with process:
-            _running.add(process)
-            if _stopped:  # and who called us may try another program
-                process.kill()
             try:
-                _, stderr = process.communicate(None if fed is not None else stdin, timeout)
+                process.communicate(None if fed is not None else stdin, timeout)
             except subprocess.TimeoutExpired:
                 raise _late(argv, timeout) from None
             finally:
@@ -86,11 +84,7 @@ def run(
                 if process.returncode is None:
                     process.kill()
                     process.wait()
-        stdout = b""
-        if not sink:
-            caught.seek(0)
-            stdout = caught.read()
-    return _checked(argv, process.returncode, stdout, stderr, start, ok)
+        return _checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
 
 
 def stop_all() -> None:
@@ -109,23 +103,14 @@ def stopped() -> bool:
 class Started:
     """A program that was started before all that it shall read is known: what it loads meanwhile costs no time."""
 
-    def __init__(self, argv: Sequence[str], first: bytes = b"", *, package: str = "") -> None:
-        """Start ``argv`` and feed it ``first`` (see ``feed``). Raises ToolMissing or ToolFailed."""
-        self.argv = tuple(argv)
-        self._noted = note(argv)
+    def __init__(self, tool: str, arguments: Sequence[Argument], first: bytes = b"", *, package: str = "") -> None:
+        """Start ``tool`` with ``arguments`` and feed it ``first`` (see ``feed``); as ``run`` does, errors included."""
+        self.argv = (tool, *strings(arguments))
+        self._noted = note(self.argv)
         self.fed = b""  # what the program was given to read
         self._start = time.monotonic()
-        try:
-            self._process = subprocess.Popen(
-                list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            raise missing(argv[0], package) from None
-        except OSError as error:
-            raise ToolFailed(argv, f"{argv[0]} cannot be started: {error.strerror}") from None
-        _running.add(self._process)
-        if _stopped:
-            self._process.kill()
+        self._stdout, self._stderr = _memory("stdout"), _memory("stderr")
+        self._process = _popen(self.argv, subprocess.PIPE, self._stdout, self._stderr, package, LARGEST)
         self.feed(first)
 
     def feed(self, text: bytes) -> None:
@@ -141,33 +126,102 @@ class Started:
         self.fed += rest
         _fed(self._noted, self.fed)
         try:
-            stdout, stderr = self._process.communicate(rest, timeout)
+            self._process.communicate(rest, timeout)
         except subprocess.TimeoutExpired:
             self.stop()
             raise _late(self.argv, timeout) from None
         finally:
             _running.discard(self._process)
-        return _checked(self.argv, self._process.returncode, stdout, stderr, self._start, (0,))
+        with self._stdout, self._stderr:
+            return _checked(
+                self.argv, self._process.returncode, self._stdout, self._stderr, self._start, (0,), LARGEST, keep=True
+            )
 
     def stop(self) -> None:
-        """End the program, if it still runs. What it left running may hold its pipes open: they are not waited for."""
+        """End the program, if it still runs. What it left running may hold its pipe open: that is not waited for."""
         _running.discard(self._process)
         if self._process.returncode is None:
             self._process.kill()
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):  # flushing what was meant for the program
-                        pipe.close()
+            if self._process.stdin is not None:
+                with contextlib.suppress(OSError):  # flushing what was meant for the program
+                    self._process.stdin.close()
             self._process.wait()
+        self._stdout.close()
+        self._stderr.close()
+
+
+def _memory(name: str) -> BinaryIO:
+    """A file in memory for what a program prints: nm would fill a pipe 1200 times, each time until we have woken up."""
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
+def _popen(
+    argv: Sequence[str],
+    stdin: Union[int, BinaryIO],
+    stdout: BinaryIO,
+    stderr: BinaryIO,
+    package: str,
+    limit: Optional[int],
+    variables: Optional[Mapping[str, str]] = None,
+) -> "subprocess.Popen[bytes]":
+    """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""
+    # a path that was meant from here; a name is looked up on PATH, of which "." means / and not where a crash lies
+    program = str(Path(argv[0]).absolute()) if "/" in argv[0] else argv[0]
+    try:
+        process = subprocess.Popen(
+            [program, *argv[1:]],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env={**environment(), **(variables or {})},
+            cwd="/",
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing(argv[0], package) from None
+    except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
+        reason = getattr(error, "strerror", None) or error
+        raise ToolStopped(argv, f"{argv[0]} cannot be started: {reason}") from None
+    _running.add(process)
+    if _stopped:  # and who called us may try another program
+        process.kill()
+    bound(process.pid, limit)
+    return process
+
+
+def bound(pid: int, limit: Optional[int]) -> None:
+    """Let the process write no file longer than ``limit`` bytes, what it prints included, and leave no core."""
+    bounds = [(resource.RLIMIT_CORE, 0)] + ([(resource.RLIMIT_FSIZE, limit)] if limit is not None else [])
+    for kind, most in bounds:
+        with contextlib.suppress(OSError, ValueError):  # it has ended already, or its own limit is lower
+            resource.prlimit(pid, kind, (most, most))
 
 
 def _checked(
-    argv: Sequence[str], status: int, stdout: bytes, stderr: bytes, start: float, ok: Tuple[int, ...]
+    argv: Sequence[str],
+    status: int,
+    stdout: BinaryIO,
+    stderr: BinaryIO,
+    start: float,
+    ok: Tuple[int, ...],
+    limit: Optional[int],
+    *,
+    keep: bool,
 ) -> Output:
-    errors = stderr.decode("utf-8", "backslashreplace")
+    """What a program that ended with ``status`` has printed; ``keep``: with its standard output."""
+    if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
+        raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shlex.join(argv))
+    stderr.seek(0)
+    errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
     if status not in ok:
-        raise ToolFailed(argv, f"{argv[0]} failed{_reason(status, errors)}", shlex.join(argv))
-    return Output(stdout, errors, time.monotonic() - start)
+        kind = ToolStopped if status < 0 else ToolFailed
+        raise kind(argv, f"{argv[0]} failed{_reason(status, errors)}", shlex.join(argv))
+    if keep:
+        stdout.seek(0)
+    return Output(stdout.read() if keep else b"", errors, time.monotonic() - start)
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _late(argv: Sequence[str], timeout: float) -> ToolTimeout:
@@ -189,9 +243,15 @@ def environment() -> Dict[str, str]:
     return env
 
 
-def note(argv: Sequence[str], source: Optional[Path] = None, sink: Optional[Path] = None) -> List[str]:
+def note(
+    argv: Sequence[str],
+    source: Optional[Path] = None,
+    sink: Optional[Path] = None,
+    variables: Optional[Mapping[str, str]] = None,
+) -> List[str]:
     """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the history."""
-    command = shlex.join(argv)
+    set_first = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
+    command = shlex.join([*set_first, *argv])
     command += f" <{shlex.quote(str(source))}" if source else ""
     command += f" >{shlex.quote(str(sink))}" if sink else ""
     entry = [command]

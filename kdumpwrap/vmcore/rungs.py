@@ -5,24 +5,25 @@ from typing import NamedTuple, Optional, Tuple
 from kdumpwrap.errors import UsageError
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.tools.argv import Word, options
 
 
 class Rung(NamedTuple):
     """One way to start crash. Its names are those of ``--rung``."""
 
     name: str
-    options: Tuple[str, ...]
+    options: Tuple[Word, ...]
     means: str  # for whoever reads its answers
 
 
 PLAIN = Rung("plain", (), "")
-REDUCED = Rung("reduced", ("--no_kmem_cache", "--no_modules"), "without slab caches (kmem -s) and modules")
+REDUCED = Rung("reduced", options("--no_kmem_cache --no_modules"), "without slab caches (kmem -s) and modules")
 ZERO_EXCLUDED = Rung(
     "zero-excluded",
-    (*REDUCED.options, "--zero_excluded"),
+    (*REDUCED.options, *options("--zero_excluded")),
     "without slab caches and modules; pages that the dump lacks read as zero",
 )
-LEAST = Rung("minimal", ("--minimal",), "with log, dis, rd, sym, eval and set alone")
+LEAST = Rung("minimal", options("--minimal"), "with log, dis, rd, sym, eval and set alone")
 RUNGS = (PLAIN, REDUCED, ZERO_EXCLUDED, LEAST)
 
 # where a failure leads; a kind that is not here ends it all

@@ -6,6 +6,8 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.tools.argv import Argument
+from kdumpwrap.tools.argv import options as words
 from kdumpwrap.tools.crash import CrashDied, CrashSession
 from kdumpwrap.tools.crash_input import plain_path
 from kdumpwrap.vmcore import causes, deaths
@@ -76,7 +78,7 @@ class Starter:
                 pass
         names, setup = self._place.own / "names", self._place.own / "setup"
         setup.write_text(f"mod > {names}\n")
-        options = (*rung.options, "-i", str(setup)) if rung is PLAIN else rung.options
+        options: Sequence[Argument] = (*rung.options, *words("-i"), setup) if rung is PLAIN else rung.options
         self._progress(f"crash is starting ({rung.name})")
         with self._crash(options, interactive=True) as session:
             try:
@@ -91,7 +93,7 @@ class Starter:
             self._progress("")
             yield session, greeting
 
-    def _crash(self, options: Sequence[str], *, interactive: bool = False) -> CrashSession:
+    def _crash(self, options: Sequence[Argument], *, interactive: bool = False) -> CrashSession:
         tool, files = self._subject.tool, (self._vmlinux, self._vmcore)
         return CrashSession(tool, options, files, self._place.current, self._place.own, interactive=interactive)
 
@@ -156,7 +158,7 @@ class Starter:
 
     def _probe(self, rung: Rung) -> Failure:
         """What crash says at ``-d1`` about an end that it was silent about."""
-        with self._crash((*rung.options, "-d1")) as session:
+        with self._crash((*rung.options, *words("-d1"))) as session:
             try:
                 session.start(self._timeout)
             except CrashDied as died:

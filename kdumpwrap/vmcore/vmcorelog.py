@@ -13,20 +13,13 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model import Crash, Log, Problem
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
-from kdumpwrap.tools import makedumpfile
-from kdumpwrap.tools.run import note, run
+from kdumpwrap.tools import makedumpfile, unpack
+from kdumpwrap.tools.argv import options
+from kdumpwrap.tools.run import note
 
 _FLATTENED = b"makedumpfile\0"
 _DUMPS = (_FLATTENED, b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
 _END = b"\xff" * 16  # END_FLAG_FLAT_HEADER of makedumpfile.h, as offset and as size
-# Debian compresses the flattened dump once more when KDUMP_COMPRESSION is set
-_COMPRESSIONS = (
-    (b"\x1f\x8b", ("gzip", "-dc")),
-    (b"BZh", ("bzip2", "-dc")),
-    (b"\xfd7zXZ\0", ("xz", "-dc")),
-    (b"\x04\x22\x4d\x18", ("lz4", "-dc")),
-    (b"\x28\xb5\x2f\xfd", ("zstd", "-qdc")),
-)
 _SPARE = 64 << 20  # bytes to leave free in the temporary directory
 _MINUTES = 600.0  # seconds for crash --minimal on the largest vmlinux and a slow disk
 
@@ -102,16 +95,15 @@ def _dump(vmcore: str, directory: Path) -> Path:
     head = crashfile.head(vmcore, 16)
     if not head:
         raise KdumpwrapError(f"{vmcore}: empty", "kdumpwrap doctor")
-    for magic, unpack in _COMPRESSIONS:
-        if head.startswith(magic):
-            _ask_for_room(vmcore, directory, copies=2)
-            dump = directory / "unpacked"
-            try:
-                run(unpack, source=Path(vmcore), sink=dump, timeout=_MINUTES)
-            except ToolFailed as error:
-                raise KdumpwrapError(f"{vmcore}: cannot be unpacked: {error.message}") from None
-            head = crashfile.head(str(dump), 16)
-            break
+    packed = unpack.by_head(head)  # Debian compresses the flattened dump once more when KDUMP_COMPRESSION is set
+    if packed is not None:
+        _ask_for_room(vmcore, directory, copies=2)
+        dump = directory / "unpacked"
+        try:
+            unpack.unpack(Path(vmcore), packed, dump, timeout=_MINUTES)
+        except ToolFailed as error:
+            raise KdumpwrapError(f"{vmcore}: cannot be unpacked: {error.message}") from None
+        head = crashfile.head(str(dump), 16)
     else:
         note(["ln", "-sf", str(Path(vmcore).absolute()), str(dump)])
         dump.symlink_to(Path(vmcore).absolute())  # the tools read more than a name out of some names
@@ -122,7 +114,8 @@ def _dump(vmcore: str, directory: Path) -> Path:
     if crashfile.tail(str(dump), len(_END)) != _END:
         raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", "kdumpwrap doctor")
     _ask_for_room(str(dump), directory)
-    makedumpfile.rearrange(dump, directory / "rearranged")
+    room = shutil.disk_usage(directory).free - _SPARE
+    makedumpfile.rearrange(dump, directory / "rearranged", room)
     return directory / "rearranged"
 
 
@@ -143,7 +136,7 @@ def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
 
     try:
         with CrashSession(
-            os.environ.get("CRASH") or "crash", ["--minimal"], (vmlinux, dump), directory, directory
+            os.environ.get("CRASH") or "crash", options("--minimal"), (vmlinux, dump), directory, directory
         ) as session:
             session.start(_MINUTES)
             reply = session.ask("log", _MINUTES)

@@ -1,0 +1,59 @@
+"""What a program may be given: paths, and words that have passed a gate. ``run`` takes nothing else.
+
+Programs take some words for something else than the caller meant. binutils read an argument ``@FILE`` as a list of
+further arguments, ``--plugin=FILE`` among them, which is code that they run; every program takes ``-x`` for an option.
+Section names, modules, releases and build ids come out of files that others wrote.
+"""
+
+import re
+from pathlib import Path
+from typing import List, Sequence, Tuple, Union
+
+from kdumpwrap.errors import KdumpwrapError
+
+# ".text.unlikely", "dm_mod", "5.14.0-503.el9.x86_64", a build id
+_WORD = re.compile(r"[.\w][.\w-]*", re.ASCII)
+_LONGEST = 512  # bytes: KSYM_NAME_LEN of Linux 6.1
+
+
+class Word(str):
+    """An argument that is no path. Made by ``word``, ``option`` and ``options`` alone."""
+
+    __slots__ = ()
+
+
+Argument = Union[Word, Path]
+
+
+def word(text: str) -> Word:
+    """``text`` out of a file, as an argument. Raises KdumpwrapError when a program could take it for anything else."""
+    if len(text) > _LONGEST or not _WORD.fullmatch(text):
+        shown = text if len(text) <= 60 else f"{text[:60]}…"
+        raise KdumpwrapError(f"{shown!a} is handed to no program: a name there has letters, digits and . _ - alone")
+    return Word(text)
+
+
+def option(text: str, *values: Union[int, Word, Path]) -> Word:
+    """One argument of ours with ``values`` filled in: ``option("--start-address={:#x}", 4096)``.
+
+    ``text`` is a literal. Raises TypeError for a value that is neither a number, a gated word nor a path.
+    """
+    return Word(text.format(*map(_value, values)))
+
+
+def options(text: str) -> Tuple[Word, ...]:
+    """The arguments in ``text``, a literal with blanks between them: ``options("-a -i -f")``."""
+    return tuple(map(Word, text.split()))
+
+
+def strings(arguments: Sequence[Argument]) -> List[str]:
+    """``arguments`` as a program gets them. Raises TypeError for plain text: somebody forgot the gate."""
+    return [str(_value(argument)) for argument in arguments]
+
+
+def _value(value: Union[int, Word, Path]) -> Union[int, str]:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, (int, Word)):
+        return value
+    raise TypeError(f"an argument is a Path or made by word(), option(), options(), not {type(value).__name__}")

@@ -1,0 +1,90 @@
+"""Compressed files, unpacked with a bound: 270 kB of a hostile .zst hold 8 GB of zeros.
+
+The bound is asked for before, where the format tells how much a file holds, and kept by the kernel meanwhile.
+"""
+
+import contextlib
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple, Optional, Tuple
+
+from kdumpwrap.errors import KdumpwrapError, ToolFailed
+from kdumpwrap.tools.argv import Word, options
+from kdumpwrap.tools.run import run
+
+MAGIC_SIZE = 6
+_RATIO = 64  # times the packed size: modules with debug information unpack to 5 to 12 times, filtered dumps to less
+_LEAST = 64 << 20  # bytes that may come out of any file
+_SPARE = 64 << 20  # bytes to leave free in the directory
+
+
+class Format(NamedTuple):
+    """One way to compress a file, and the program that undoes it."""
+
+    suffix: str
+    magic: bytes  # with which a file of this format begins
+    tool: str
+    unpack: Tuple[Word, ...]
+    ask: Tuple[Word, ...] = ()  # has the program tell, given the file, how many bytes come out
+    told: str = ""  # how it says so
+
+
+FORMATS = (
+    Format(".gz", b"\x1f\x8b", "gzip", options("-dc")),  # knows the size modulo 4 GiB
+    Format(".bz2", b"BZh", "bzip2", options("-dc")),
+    # "totals	1	1	45896	314572800	0.000	CRC64	0	1": streams, blocks, packed, unpacked
+    Format(".xz", b"\xfd7zXZ\0", "xz", options("-dc"), options("--robot --list"), r"^totals(?:\t\d+){3}\t(\d+)"),
+    Format(".lz4", b"\x04\x22\x4d\x18", "lz4", options("-dc")),
+    # "Decompressed Size: 300 MiB (314572800 B)", not for every file
+    Format(".zst", b"\x28\xb5\x2f\xfd", "zstd", options("-qdc"), options("-lv"), r"^Decompressed Size: .*\((\d+) B\)"),
+)
+
+
+def by_name(path: Path) -> Optional[Format]:
+    """The format that the suffix of ``path`` tells."""
+    return next((one for one in FORMATS if one.suffix == path.suffix), None)
+
+
+def by_head(head: bytes) -> Optional[Format]:
+    """The format of a file that begins with ``head``."""
+    return next((one for one in FORMATS if head.startswith(one.magic)), None)
+
+
+def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None, timeout: float = 120.0) -> None:
+    """Write what ``packed`` holds to the new file ``into``: at most ``most`` bytes, and what there is room for.
+
+    Nor more than 64 times its size. Raises KdumpwrapError when that is not enough (nothing is left behind then), or
+    as run() does.
+    """
+    try:
+        size = packed.stat().st_size
+    except OSError as error:
+        raise KdumpwrapError(f"{packed}: {error.strerror}") from None
+    room = max(0, shutil.disk_usage(into.parent).free - _SPARE)
+    limit = min(max(_LEAST, _RATIO * size), room, room if most is None else most)
+    wanted = _declared(packed, form)
+    hint = f"unpack it yourself: {form.tool} -dk FILE"
+    if wanted is not None and wanted > limit:
+        raise KdumpwrapError(f"{packed}: holds {wanted >> 20} MiB, and {limit >> 20} MiB are the limit here", hint)
+    try:
+        run(form.tool, form.unpack, source=packed, sink=into, limit=limit, timeout=timeout)
+    except ToolFailed as error:
+        full = into.exists() and into.stat().st_size >= limit
+        with contextlib.suppress(OSError):
+            into.unlink()
+        if full:
+            raise KdumpwrapError(f"{packed}: holds more than {limit >> 20} MiB, the limit here", hint) from None
+        raise error
+
+
+def _declared(packed: Path, form: Format) -> Optional[int]:
+    """How many bytes come out of ``packed`` by its own words; None when it does not say."""
+    if not form.ask:
+        return None
+    try:
+        said = run(form.tool, [*form.ask, packed]).text
+    except ToolFailed:  # what is wrong with it, unpacking tells
+        return None
+    found = re.search(form.told, said, re.M)
+    return int(found[1]) if found else None

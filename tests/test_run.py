@@ -1,0 +1,150 @@
+"""How programs are started: what they may be given, what they may print, how their end is told."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
+from kdumpwrap.tools import run as running
+from kdumpwrap.tools.argv import Word, option, options, strings, word
+from kdumpwrap.tools.run import Started, run
+
+Fake = Callable[[str, str], str]
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Fake:
+    """A program of some shell lines; gives its path."""
+
+    def make(name: str, lines: str) -> str:
+        path = tmp_path / "programs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+# ---------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    "name", [".text", ".text.unlikely", "dm_mod", "5.14.0-503.el9.x86_64", "0123456789abcdef", "_"]
+)
+def test_a_name_passes_the_gate(name: str) -> None:
+    assert word(name) == name and isinstance(word(name), Word)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-rf",
+        "--plugin=/x.so",
+        "@/tmp/c/text",
+        "@c",
+        "a b",
+        "a/b",
+        "../x",
+        "a=b",
+        "a\nb",
+        "a\0b",
+        "é",
+        "$(id)",
+        "a" * 513,
+    ],
+)
+def test_what_a_program_could_take_for_something_else_is_held(name: str) -> None:
+    with pytest.raises(KdumpwrapError, match="handed to no program"):
+        word(name)
+
+
+def test_paths_are_absolute_and_plain_text_is_a_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert strings([Path("@c/vmlinux"), Path("-x")]) == [f"{tmp_path}/@c/vmlinux", f"{tmp_path}/-x"]
+    assert strings([*options("-a  -i"), option("--root={}", Path("@d"))]) == ["-a", "-i", f"--root={tmp_path}/@d"]
+    assert option("--start-address={:#x}", 4096) == "--start-address=0x1000"
+    forgotten = ".text"
+    for wrong in (forgotten, b".text", None):
+        with pytest.raises(TypeError):
+            strings([wrong])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        option("--section={}", forgotten)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        run("true", [forgotten])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        Started("true", [forgotten])  # type: ignore[list-item]
+
+
+def test_nothing_is_looked_up_where_the_crash_lies(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake("nm", "echo ours")
+    monkeypatch.chdir(tmp_path / "programs")
+    assert run("./nm").text == "ours\n"  # a path that was named is meant from here
+    assert run("pwd").text == "/\n"
+    monkeypatch.setenv("PATH", f".::{os.environ['PATH']}")
+    fake("kdumpwrap-no-such-program", "echo a trap")
+    with pytest.raises(ToolMissing):
+        run("kdumpwrap-no-such-program")
+
+
+def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(ToolStopped, match="null byte"):
+        run("true", [Path("a\0b")])
+    with pytest.raises(ToolStopped, match="Permission denied"):
+        run(str(tmp_path))
+
+
+# ---------------------------------------------------------------- what they print
+
+
+ENDLESS = "exec yes abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize("where", ["", " >&2"])
+def test_output_without_end_is_stopped(fake: Fake, where: str) -> None:
+    with pytest.raises(ToolFailed, match="more than 1 MiB"):
+        run(fake("nm", ENDLESS + where), limit=1 << 20)
+
+
+def test_output_without_end_of_one_that_waits_is_stopped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LARGEST", 1 << 20)
+    begun = Started(fake("addr2line", ENDLESS), [])
+    with pytest.raises(ToolFailed, match="more than 1 MiB"):
+        begun.finish(b"0x1\n")
+
+
+def test_a_file_without_end_is_stopped(fake: Fake, tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    with pytest.raises(ToolFailed, match="more than 1 MiB"):
+        run(fake("xz", ENDLESS), sink=into, limit=1 << 20)
+    assert into.stat().st_size <= 1 << 20
+
+
+def test_a_program_that_goes_on_after_the_limit_is_noticed(fake: Fake) -> None:
+    """One that takes no notice of SIGXFSZ gets EFBIG instead, and may end with 0."""
+    newline = "\n"
+    lines = (
+        "import signal, os",
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        "for _ in range(99):",
+        "    try: os.write(1, b'x' * 65536)",
+        "    except OSError: pass",
+    )
+    with pytest.raises(ToolFailed, match="more than 1 MiB"):
+        run(fake("objdump", f'exec {sys.executable} -c "{newline.join(lines)}"'), limit=1 << 20)
+
+
+def test_what_ended_by_itself_and_what_was_ended(fake: Fake) -> None:
+    with pytest.raises(ToolStopped, match="signal 9"):
+        run(fake("nm", "kill -9 $$"))
+    with pytest.raises(ToolFailed, match="exit status 3") as failed:
+        run(fake("nm", "exit 3"))
+    assert not isinstance(failed.value, ToolStopped)
+    said = run(fake("nm", "head -c 900000 /dev/zero >&2; echo done"))
+    assert said.text == "done\n" and len(said.stderr) == 1 << 16
