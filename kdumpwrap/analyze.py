@@ -9,7 +9,11 @@ from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
-from kdumpwrap.model import Analysis, Crash, Frame, Kernel, Location, Log, Problem, Report, Signature, subject
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Kernel, Location
+from kdumpwrap.model.log import Frame, Log, Report, subject
+from kdumpwrap.model.verdict import Signature
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part

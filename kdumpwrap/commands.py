@@ -4,7 +4,8 @@ import re
 from pathlib import PurePath
 from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 
-from kdumpwrap.model import Analysis, Frame
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Frame
 from kdumpwrap.render.summary import chosen
 from kdumpwrap.symbolize.objects import lookup
 

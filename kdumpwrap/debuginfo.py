@@ -9,7 +9,7 @@ from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
-from kdumpwrap.model import Source
+from kdumpwrap.model.kernel import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (

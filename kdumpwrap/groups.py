@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Counter as CounterOf
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model import Analysis, Frame, Location, Report, Signature, Suspect, subject
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.verdict import Signature, Suspect
 from kdumpwrap.where import telling
 
 

@@ -11,9 +11,12 @@ from kdumpwrap.commands import concerning, pasteable
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Analysis, Problem, Report, Signature
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Report
+from kdumpwrap.model.verdict import Signature
+from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import html, summary
-from kdumpwrap.vmcore_facts import VmcoreFacts
 
 BEFORE, AFTER = 12, 4  # lines of the log shown round a report
 MOST = 400  # lines shown at all; a longer report loses its middle

@@ -7,7 +7,9 @@ from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, UsageError
-from kdumpwrap.model import Frame, Listing, Problem
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Listing
+from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import Place, lookup, part
 from kdumpwrap.symbolize.symbolizer import Symbolizer

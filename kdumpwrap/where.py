@@ -7,7 +7,7 @@ how the kernel adds, ``iptunnel_xmit_stats`` of include/net/ip_tunnels.h:526 say
 import re
 from typing import Optional, Sequence
 
-from kdumpwrap.model import Location
+from kdumpwrap.model.kernel import Location
 
 # headers whose inline functions are the kernel's vocabulary: accessors, atomics, lists, locks, copies, allocations
 _PRIMITIVES = re.compile(

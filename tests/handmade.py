@@ -4,24 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Tuple
 
-from kdumpwrap.model import (
-    Analysis,
-    Code,
-    Crash,
-    Culprit,
-    Frame,
-    Instruction,
-    Kernel,
-    LoadedModule,
-    Location,
-    Problem,
-    Report,
-    Signature,
-    Source,
-    Suspect,
-    TaintFlag,
-)
-from kdumpwrap.vmcore_facts import (
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
+from kdumpwrap.model.log import Code, Frame, LoadedModule, Report, TaintFlag
+from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+from kdumpwrap.model.vmcore import (
     Backtrace,
     BacktraceFrame,
     BlockedTask,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from kdumpwrap.log import reader
-from kdumpwrap.model import Frame, Log, Report
+from kdumpwrap.model.log import Frame, Log, Report
 
 LOGS = Path(__file__).resolve().parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdumpwrap.model import Location
+from kdumpwrap.model.kernel import Location
 from kdumpwrap.parse import addr2line
 
 BUILD = "debian/build/build_amd64_none_cloud-amd64"

@@ -14,7 +14,8 @@ from kdumpwrap import analyze
 from kdumpwrap.batch import engine as many
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model import Frame, Symbol
+from kdumpwrap.model.kernel import Symbol
+from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 pytestmark = pytest.mark.lab

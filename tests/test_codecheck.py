@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.codecheck import check as codecheck
-from kdumpwrap.model import Code, Instruction, Relocation
+from kdumpwrap.model.kernel import Instruction, Relocation
+from kdumpwrap.model.log import Code
 from kdumpwrap.parse import alternatives, objdump
 from kdumpwrap.parse.alternatives import Site
 

@@ -17,7 +17,7 @@ from conftest import Lab, Result, RunCli, environment
 
 from kdumpwrap import analyze
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model import Frame, Report, subject
+from kdumpwrap.model.log import Frame, Report, subject
 from kdumpwrap.render import vmcore as renderer
 from kdumpwrap.vmcore import withcrash
 

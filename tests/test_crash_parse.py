@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap.model import Frame, LoadedModule
+from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.vmcore import BlockedTask, LoadedAt, MemoryRow, SlabObject
 from kdumpwrap.parse import crash, crash_failure
-from kdumpwrap.vmcore_facts import BlockedTask, LoadedAt, MemoryRow, SlabObject
 
 DATA = Path(__file__).parent / "data" / "crash"
 

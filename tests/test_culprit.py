@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import blame, machinery
 from kdumpwrap.log import reader
-from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
 CPU = "CPU: 1 PID: 112 Comm: sh Kdump: loaded Tainted: G           OE      5.14.0-503.el9.x86_64 #1"

@@ -5,7 +5,7 @@ from typing import List, Optional, Tuple
 import pytest
 
 from kdumpwrap.log import line as dmesg
-from kdumpwrap.model import LogLine
+from kdumpwrap.model.log import LogLine
 
 PREFIXED: Tuple[Tuple[str, Optional[float], Optional[str], str], ...] = (
     ("[ 1823.251269] RIP: f", 1823.251269, None, "RIP: f"),

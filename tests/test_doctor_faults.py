@@ -10,8 +10,8 @@ import doctor_hosts
 import pytest
 from doctor_fault import Fault
 
-from kdumpwrap.diagnosis import Diagnosis
 from kdumpwrap.doctor.examination import examine
+from kdumpwrap.model.host import Diagnosis
 from kdumpwrap.render import doctor as renderer
 
 FAULTS = (*doctor_faults_memory.FAULTS, *doctor_faults_service.FAULTS, *doctor_faults_analysis.FAULTS)

@@ -8,8 +8,8 @@ import doctor_ills
 import pytest
 from doctor_hosts import NAMES, Tree
 
-from kdumpwrap.diagnosis import Diagnosis
 from kdumpwrap.doctor.examination import examine
+from kdumpwrap.model.host import Diagnosis
 
 M, G = 1 << 20, 1 << 30
 

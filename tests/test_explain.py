@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kdumpwrap.arch import operand
 from kdumpwrap.explain import poison, reasons
 from kdumpwrap.log import reader
-from kdumpwrap.model import Frame, Instruction, Location, Report, Source
+from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.log import Frame, Report
 
 IP = Frame("f", 0x20, 0x100, exact=True)
 

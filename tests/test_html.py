@@ -22,12 +22,12 @@ from markup import HOSTILE, Page, pasted, poisoned
 from kdumpwrap import commands, pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
-from kdumpwrap.model import Analysis, Crash, Frame, Instruction, LoadedModule, Problem, Signature
-from kdumpwrap.render import html
-from kdumpwrap.render.guilt import guilty
-from kdumpwrap.render.html import colour, document, timeline
-from kdumpwrap.render.summary import out_of_tree, statements
-from kdumpwrap.vmcore_facts import (
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.verdict import Signature
+from kdumpwrap.model.vmcore import (
     Backtrace,
     BacktraceFrame,
     BlockedTask,
@@ -37,6 +37,10 @@ from kdumpwrap.vmcore_facts import (
     System,
     VmcoreFacts,
 )
+from kdumpwrap.render import html
+from kdumpwrap.render.guilt import guilty
+from kdumpwrap.render.html import colour, document, timeline
+from kdumpwrap.render.summary import out_of_tree, statements
 
 EXAMPLE_CRASH = worked.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 

@@ -15,7 +15,8 @@ from handmade import ANALYSIS, COMMANDS, FACTS, LOG
 from markup import HOSTILE, poisoned
 
 from kdumpwrap import pages
-from kdumpwrap.model import Crash, Signature
+from kdumpwrap.model.crash import Crash
+from kdumpwrap.model.verdict import Signature
 from kdumpwrap.render import html
 
 DESK, TELEPHONE = 1280, 390

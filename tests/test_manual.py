@@ -13,7 +13,7 @@ import pytest
 from conftest import RunCli, environment
 
 from kdumpwrap import __version__
-from kdumpwrap.model import KINDS
+from kdumpwrap.model.log import KINDS
 from kdumpwrap.tools import debuginfod, run
 
 TOP = Path(__file__).resolve().parent.parent

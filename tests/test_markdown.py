@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markup import HOSTILE, Page, poisoned
 
-from kdumpwrap.model import Analysis, Crash, Frame, Instruction, Problem
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Frame
 from kdumpwrap.render import markdown
 
 

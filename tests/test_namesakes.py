@@ -12,7 +12,8 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import pytest
 from conftest import Lab
 
-from kdumpwrap.model import Code, Frame, Instruction, Symbol
+from kdumpwrap.model.kernel import Instruction, Symbol
+from kdumpwrap.model.log import Code, Frame
 from kdumpwrap.parse import objdump
 from kdumpwrap.symbolize import namesakes
 from kdumpwrap.symbolize.namesakes import Range

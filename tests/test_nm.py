@@ -1,6 +1,6 @@
 """Symbol tables: sizes as the kernel counts them, namesakes, sections of a module."""
 
-from kdumpwrap.model import Symbol
+from kdumpwrap.model.kernel import Symbol
 from kdumpwrap.parse import nm
 
 VMLINUX = b"""\

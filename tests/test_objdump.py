@@ -1,6 +1,6 @@
 """objdump's listing, as binutils 2.40 printed it for x86-64, aarch64 and a module."""
 
-from kdumpwrap.model import Relocation
+from kdumpwrap.model.kernel import Relocation
 from kdumpwrap.parse import objdump
 
 X86 = """\

@@ -6,7 +6,7 @@ import pytest
 import recorded
 
 from kdumpwrap.log import reader
-from kdumpwrap.model import Frame, Log, Report
+from kdumpwrap.model.log import Frame, Log, Report
 
 # name: the kinds of its reports, and which of them brought the kernel down
 KINDS: Dict[str, Tuple[str, Optional[int]]] = {

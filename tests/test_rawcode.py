@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdumpwrap.errors import ToolFailed, ToolMissing
-from kdumpwrap.model import Code, Frame, Instruction
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Code, Frame
 from kdumpwrap.parse import objdump
 from kdumpwrap.symbolize import rawcode
 

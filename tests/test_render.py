@@ -6,23 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from kdumpwrap.model import (
-    Analysis,
-    Code,
-    Crash,
-    Culprit,
-    Frame,
-    Instruction,
-    Kernel,
-    LoadedModule,
-    Location,
-    Problem,
-    Report,
-    Signature,
-    Source,
-    Suspect,
-    TaintFlag,
-)
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
+from kdumpwrap.model.log import Code, Frame, LoadedModule, Report, TaintFlag
+from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import raw, text
 

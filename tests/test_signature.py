@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import signature
 from kdumpwrap.log import reader
-from kdumpwrap.model import KINDS, Frame, LoadedModule, Location, Report
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
 
 # a crash in a driver's timer, as el8 prints it
 TIMER = """\

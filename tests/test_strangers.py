@@ -5,7 +5,7 @@ import recorded
 
 from kdumpwrap.culprit import blame, signature
 from kdumpwrap.log import reader, strangers
-from kdumpwrap.model import LoadedModule, Log
+from kdumpwrap.model.log import LoadedModule, Log
 
 STALL = """\
 [  880.000000] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:

@@ -6,10 +6,11 @@ from typing import Tuple
 
 import pytest
 
-from kdumpwrap.model import Analysis, Crash, Frame, Kernel, LoadedModule, Location, Problem, Report
-from kdumpwrap.render import vmcore as renderer
-from kdumpwrap.vmcore import differences
-from kdumpwrap.vmcore_facts import (
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Kernel, Location
+from kdumpwrap.model.log import Frame, LoadedModule, Report
+from kdumpwrap.model.vmcore import (
     Backtrace,
     BacktraceFrame,
     BlockedTask,
@@ -19,6 +20,8 @@ from kdumpwrap.vmcore_facts import (
     System,
     VmcoreFacts,
 )
+from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.vmcore import differences
 
 SEND4 = Frame(
     "send4",

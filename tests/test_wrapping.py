@@ -8,7 +8,7 @@ import pytest
 import recorded
 
 from kdumpwrap.log import reader
-from kdumpwrap.model import Log
+from kdumpwrap.model.log import Log
 
 STAMP = re.compile(rb"^\[[ \d]{5}\.\d{6}\](?:\[[ ]*[TC]\d+\])? ?", re.M)
 # logs of one time a line, without callers: what the wrappings below can be applied to

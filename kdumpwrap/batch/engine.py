@@ -26,7 +26,9 @@ from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Analysis, Crash, Entry, Log, Problem
+from kdumpwrap.model.crash import Crash, Entry, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Log
 from kdumpwrap.parse import ndjson
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import run

@@ -15,7 +15,8 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from kdumpwrap import __version__, debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Analysis, Crash
+from kdumpwrap.model.crash import Crash
+from kdumpwrap.model.finding import Analysis
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import text as text_renderer
 

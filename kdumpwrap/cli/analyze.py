@@ -11,8 +11,8 @@ from kdumpwrap.errors import KdumpwrapError, UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
-    from kdumpwrap.model import Analysis
-    from kdumpwrap.vmcore_facts import VmcoreFacts
+    from kdumpwrap.model.finding import Analysis
+    from kdumpwrap.model.vmcore import VmcoreFacts
 
 CRASHES = typer.Argument(
     None, metavar="[CRASH]...", help="A crash directory, a log, a vmcore or -; else the newest crash."

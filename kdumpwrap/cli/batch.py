@@ -15,7 +15,7 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 if TYPE_CHECKING:
     from kdumpwrap.batch.engine import Done
     from kdumpwrap.groups import Row
-    from kdumpwrap.model import Problem
+    from kdumpwrap.model.crash import Problem
     from kdumpwrap.pages import Site
 
 DONE, FAILED, PARTLY = 0, 1, 3
@@ -62,7 +62,7 @@ def batch(
 
         site = pages.Site(html, str(top))
     for path, why in found.unreadable:
-        from kdumpwrap.model import Problem
+        from kdumpwrap.model.crash import Problem
 
         tally.fail(Problem(f"{path}: {why}", f"sudo kdumpwrap batch {path}"))
     if not crashes and tally.whole:

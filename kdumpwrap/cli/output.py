@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, Optional, TextIO
 from kdumpwrap.errors import KdumpwrapError
 
 if TYPE_CHECKING:
-    from kdumpwrap.model import Problem
+    from kdumpwrap.model.crash import Problem
     from kdumpwrap.render.text import Style
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command

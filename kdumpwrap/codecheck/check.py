@@ -11,7 +11,8 @@ from kdumpwrap.codecheck import relocated, words, x86
 from kdumpwrap.codecheck import slide as kaslr
 from kdumpwrap.codecheck.bits import Bytes, fits, printed
 from kdumpwrap.codecheck.swapped import swapped
-from kdumpwrap.model import Code, Instruction
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Code
 from kdumpwrap.parse.alternatives import Site
 
 _X86 = ("x86_64", "i386")

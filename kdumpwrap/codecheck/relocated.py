@@ -4,7 +4,7 @@ import re
 from typing import List, Optional
 
 from kdumpwrap.codecheck.bits import Bytes
-from kdumpwrap.model import Instruction
+from kdumpwrap.model.kernel import Instruction
 
 _FULL = 0xFFFFFFFF
 # bits of a 32-bit word that a relocation of this kind fills in (ELF for the Arm 64-bit architecture; ELFv2 of POWER)

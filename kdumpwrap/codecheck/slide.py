@@ -7,7 +7,7 @@ slide, and per-CPU variables at a distance from the instruction (``%gs:0x7ed73d9
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck.bits import Bytes, fits
-from kdumpwrap.model import Instruction
+from kdumpwrap.model.kernel import Instruction
 
 _STEP = 0x200000  # the kernel's text is aligned to 2 MB: CONFIG_PHYSICAL_ALIGN
 _LIMIT = 0x40000000  # 1 GB: KERNEL_IMAGE_SIZE

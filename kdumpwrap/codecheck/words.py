@@ -7,7 +7,7 @@ feature-fixups.c.
 from typing import Optional
 
 from kdumpwrap.codecheck.bits import Bytes
-from kdumpwrap.model import Instruction
+from kdumpwrap.model.kernel import Instruction
 
 
 def rewritten(arch: str, row: Instruction, live: Bytes) -> Optional[str]:

@@ -8,7 +8,7 @@ import re
 from typing import Callable, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck.bits import Bytes, fits, pattern
-from kdumpwrap.model import Instruction
+from kdumpwrap.model.kernel import Instruction
 
 _TEXT = {  # no-ops by length: P6's, K8's, the generic ones
     1: ("90",),

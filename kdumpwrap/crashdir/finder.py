@@ -10,7 +10,7 @@ from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 from kdumpwrap.crashdir import crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
-from kdumpwrap.model import Crash, Entry
+from kdumpwrap.model.crash import Crash, Entry
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
 _ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not

@@ -9,7 +9,9 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery
-from kdumpwrap.model import Culprit, Frame, Location, Report, Suspect
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.verdict import Culprit, Suspect
 
 SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
 WAITING = frozenset({"hung-task"})

@@ -5,7 +5,7 @@ from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
 from kdumpwrap.log import symbolname
-from kdumpwrap.model import Frame, Log, Report
+from kdumpwrap.model.log import Frame, Log, Report
 
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
 

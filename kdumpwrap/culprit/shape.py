@@ -7,7 +7,7 @@ crashes asks for those once for each shape, and gets the same answer as one who 
 import re
 from dataclasses import replace
 
-from kdumpwrap.model import Log, Report
+from kdumpwrap.model.log import Log, Report
 
 # "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
 # "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."

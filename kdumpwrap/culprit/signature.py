@@ -12,7 +12,8 @@ from typing import Iterator, List, Sequence
 
 from kdumpwrap.culprit import blame, callchain, dispatch
 from kdumpwrap.log import oom, symbolname
-from kdumpwrap.model import Frame, Report, Signature
+from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.verdict import Signature
 
 # functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
 DEPTH = 3

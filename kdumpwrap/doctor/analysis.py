@@ -7,7 +7,6 @@ from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import finder
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
@@ -16,7 +15,8 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import packages
 from kdumpwrap.host.memory import RESIDENT, Limit, available
 from kdumpwrap.host.tree import Denied
-from kdumpwrap.model import Entry
+from kdumpwrap.model.crash import Entry
+from kdumpwrap.model.host import Check, Step
 from kdumpwrap.vmcore import memory
 
 _SIDE = "analysis"

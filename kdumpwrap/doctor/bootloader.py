@@ -2,9 +2,9 @@
 
 from typing import Iterator, Tuple
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import bootconfig, fixes
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model.host import Check, Step
 
 NAME = "bootloader"
 

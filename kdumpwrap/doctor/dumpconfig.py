@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Tuple
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import defaults, directives, fixes, grub, inventory
 from kdumpwrap.doctor.directives import ROOT, Directives, Target
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf, packages
+from kdumpwrap.model.host import Check, Step
 
 _FILES = {"el": "/etc/kdump.conf", "debian": "/etc/default/kdump-tools", "suse": "/etc/sysconfig/kdump"}
 COLLECTOR = "makedumpfile -l --message-level 7 -d 31"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-from kdumpwrap.diagnosis import Check, Diagnosis
 from kdumpwrap.doctor import (
     analysis,
     bootloader,
@@ -26,6 +25,7 @@ from kdumpwrap.doctor import (
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host.tree import Denied, Host
+from kdumpwrap.model.host import Check, Diagnosis
 
 # name of the check that a refusal is put under, and the checks; the order is that of the report
 _CAPTURE: Tuple[Tuple[str, Callable[[Facts], Iterator[Check]]], ...] = (

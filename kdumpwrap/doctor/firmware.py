@@ -3,9 +3,9 @@
 import re
 from typing import Iterator
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import defaults, fixes
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model.host import Check, Step
 
 _SYSCONFIG = "/etc/sysconfig/kdump"
 

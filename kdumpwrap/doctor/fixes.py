@@ -7,11 +7,11 @@ import re
 import shlex
 from typing import Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap.diagnosis import Step
 from kdumpwrap.doctor import bootconfig, crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import M
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import packages
+from kdumpwrap.model.host import Step
 
 Steps = Tuple[Step, ...]
 

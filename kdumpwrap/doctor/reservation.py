@@ -3,11 +3,11 @@
 import re
 from typing import Iterator, Tuple
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import bootconfig, bootloader, crashkernel, defaults, fixes, sysctls
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import M, human
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model.host import Check, Step
 
 _LEAST = 32 * M  # bytes; no kernel with an initramfs fits in less: "crashkernel=256" without its M is 256 bytes
 _SIZE = "/sys/kernel/kexec_crash_size"

@@ -4,13 +4,13 @@ import os
 import re
 from typing import Iterator, Optional
 
-from kdumpwrap.diagnosis import Check
 from kdumpwrap.doctor import crashkernel, defaults, directives, dumpconfig, fixes
 from kdumpwrap.doctor import target as targets
 from kdumpwrap.doctor.crashkernel import K, human
 from kdumpwrap.doctor.dumpconfig import COLLECTOR
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model.host import Check
 
 _SECONDS = 60.0  # kdumpctl estimate unpacks the initramfs
 

@@ -2,8 +2,8 @@
 
 from typing import Dict, List, Tuple
 
-from kdumpwrap.diagnosis import PHASES, Check, Diagnosis, Step
 from kdumpwrap.host import packages
+from kdumpwrap.model.host import PHASES, Check, Diagnosis, Step
 
 _HEAD = """\
 #!/bin/bash

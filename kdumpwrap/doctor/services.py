@@ -3,11 +3,11 @@
 import re
 from typing import Iterator, List, Optional, Tuple
 
-from kdumpwrap.diagnosis import Check
 from kdumpwrap.doctor import fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.host import packages
+from kdumpwrap.model.host import Check
 
 # programs that each family's package brings: one of each row has to be there
 _PROGRAMS = {

@@ -3,10 +3,10 @@
 import re
 from typing import Dict, Iterator, NamedTuple, Optional
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host.tree import Host
+from kdumpwrap.model.host import Check, Step
 
 _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 # "kernel.panic_on_oops = 1", "-kernel/sysrq=16"

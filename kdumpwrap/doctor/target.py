@@ -2,11 +2,11 @@
 
 from typing import Iterator, Optional
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import defaults, directives, dumpconfig, fixes, inventory
 from kdumpwrap.doctor.directives import Target
 from kdumpwrap.doctor.dumpconfig import Config
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.model.host import Check, Step
 
 _KEY = "/root/.ssh/kdump_id_rsa"
 REMOTE = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")

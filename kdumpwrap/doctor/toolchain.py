@@ -4,10 +4,10 @@ import os
 import re
 from typing import Iterator, NamedTuple, Optional, Tuple
 
-from kdumpwrap.diagnosis import Check, Step
 from kdumpwrap.doctor import defaults, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.model.host import Check, Step
 
 _BINUTILS = ("nm", "objdump", "addr2line")
 _SECONDS = 20.0

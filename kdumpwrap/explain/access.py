@@ -4,7 +4,8 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand, x86
 from kdumpwrap.arch.operand import Memory, Operation
-from kdumpwrap.model import Instruction, Report
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Report
 
 _MASK = (1 << 64) - 1
 _PAGE = 4096

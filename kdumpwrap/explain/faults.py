@@ -6,7 +6,8 @@ from kdumpwrap.arch.operand import Memory
 from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
 from kdumpwrap.explain.origin import origin
 from kdumpwrap.explain.poison import Meaning, hexed, meaning
-from kdumpwrap.model import Frame, Instruction, Report
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Frame, Report
 
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h

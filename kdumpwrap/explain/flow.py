@@ -4,7 +4,8 @@ from typing import Dict, List, NamedTuple, Optional
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.operand import Operation
-from kdumpwrap.model import Instruction, Report
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Report
 
 
 class Step(NamedTuple):

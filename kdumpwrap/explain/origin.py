@@ -8,7 +8,8 @@ from kdumpwrap.arch.operand import Operation
 from kdumpwrap.arch.operation import number
 from kdumpwrap.explain.access import Registers, located
 from kdumpwrap.explain.flow import Flow
-from kdumpwrap.model import Instruction, Report
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Report
 
 _ARGUMENTS = {
     "x86_64": ("rdi", "rsi", "rdx", "rcx", "r08", "r09"),

@@ -6,7 +6,7 @@ from kdumpwrap.explain import faults, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import Run, folded, recursion
-from kdumpwrap.model import Report
+from kdumpwrap.model.log import Report
 
 __all__ = ["Run", "explain", "folded"]
 

@@ -3,7 +3,8 @@
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
-from kdumpwrap.model import Frame, Instruction, Report
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Frame, Report
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are worth a word

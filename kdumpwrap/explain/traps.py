@@ -11,7 +11,8 @@ from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.explain.repeats import loop
 from kdumpwrap.log import oom
-from kdumpwrap.model import Instruction, Location, Report
+from kdumpwrap.model.kernel import Instruction, Location
+from kdumpwrap.model.log import Report
 from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")

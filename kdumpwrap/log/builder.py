@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.log import body, code, header, pointer, registers, trace
 from kdumpwrap.log.headline import Headline
-from kdumpwrap.model import Code, Frame, LoadedModule, LogLine
+from kdumpwrap.model.log import Code, Frame, LoadedModule, LogLine
 
 MAX_FRAMES = 512
 _MAX_WORDS = 256

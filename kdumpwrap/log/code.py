@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Tuple
 
-from kdumpwrap.model import Code
+from kdumpwrap.model.log import Code
 
 _MAX = 256  # words of one dump; the kernel prints at most 64
 

@@ -4,7 +4,7 @@ import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model import LogLine
+from kdumpwrap.model.log import LogLine
 
 # kinds that end in die(): with kdump loaded the crash kernel starts there, before any word of a panic
 DIE = (

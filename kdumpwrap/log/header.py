@@ -3,7 +3,7 @@
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model import LoadedModule
+from kdumpwrap.model.log import LoadedModule
 
 MAX_MODULES = 1024
 

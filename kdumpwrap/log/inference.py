@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.log import banner, taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model import Frame, LoadedModule, Panicker, Report
+from kdumpwrap.model.log import Frame, LoadedModule, Panicker, Report
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096

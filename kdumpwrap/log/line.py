@@ -3,7 +3,7 @@
 import re
 from typing import List, NamedTuple, Optional
 
-from kdumpwrap.model import LogLine
+from kdumpwrap.model.log import LogLine
 
 MAX_LINE = 16384  # bytes of one line that are read; the kernel's own records end at 1,024
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple, Optional
 
 from kdumpwrap.log import trace
-from kdumpwrap.model import Frame
+from kdumpwrap.model.log import Frame
 
 # RIP: 0010:[<ffffffff810ad2c0>]  [<ffffffff810ad2c0>] source_load+0x10/0x50     RIP: 0010:0x0     RIP: e030:f+0x1/0x2
 _X86 = re.compile(r"(?P<name>[RE]IP): (?P<segment>[0-9a-f]{4}):\s*(?P<place>.*)$")

@@ -3,7 +3,7 @@
 import re
 from typing import Dict, Optional
 
-from kdumpwrap.model import LogLine
+from kdumpwrap.model.log import LogLine
 
 _CUT = "[ cut here ]"
 _CONTEXTS = 256  # more than print at the same time

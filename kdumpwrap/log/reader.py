@@ -8,7 +8,7 @@ from kdumpwrap.log.builder import STALLS, Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.preamble import Preamble
 from kdumpwrap.log.prefilter import Wanted
-from kdumpwrap.model import LoadedModule, Log, LogLine
+from kdumpwrap.model.log import LoadedModule, Log, LogLine
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
 _MAX_CONTEXTS = 1024  # that print at the same time

@@ -7,7 +7,7 @@ import re
 from typing import Dict, Iterable, Mapping, Optional, Tuple
 
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model import LoadedModule
+from kdumpwrap.model.log import LoadedModule
 
 WORD = " taint"  # in all of them
 

@@ -3,7 +3,7 @@
 from typing import Dict, Optional, Tuple
 
 from kdumpwrap.host.release import parse
-from kdumpwrap.model import TaintFlag
+from kdumpwrap.model.log import TaintFlag
 
 # kernel/panic.c taint_flags[] (Documentation/admin-guide/tainted-kernels.rst)
 MEANINGS: Dict[str, str] = {

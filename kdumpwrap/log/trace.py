@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import List, Optional, Tuple
 
-from kdumpwrap.model import Frame
+from kdumpwrap.model.log import Frame
 
 SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
 

@@ -5,7 +5,7 @@ from typing import Iterable, Iterator, List, Optional, Tuple
 
 from kdumpwrap.log import code, headline
 from kdumpwrap.log.prefilter import PSTORE, Line
-from kdumpwrap.model import LogLine
+from kdumpwrap.model.log import LogLine
 
 _MAX_PSTORE = 65536  # lines
 _MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off

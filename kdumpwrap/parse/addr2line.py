@@ -3,7 +3,7 @@
 import re
 from typing import Dict, List, Tuple
 
-from kdumpwrap.model import Location
+from kdumpwrap.model.kernel import Location
 
 _DISCRIMINATOR = re.compile(r" \(discriminator \d+\)$")
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
-from kdumpwrap.model import Frame, LoadedModule
-from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
+from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
 
 # crash 8.0.2
 # crash 8.0.4-2.el9

@@ -3,7 +3,11 @@
 import json
 from typing import Dict, List, Optional, Tuple, Union
 
-from kdumpwrap.model import Analysis, Crash, Culprit, Frame, Kernel, Location, Problem, Report, Signature, Suspect
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Kernel, Location
+from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 
 SCHEMA = "kdumpwrap/1"
 _LONGEST = 64 << 20  # bytes of a line; the largest logs give a few MB

@@ -3,7 +3,7 @@
 import re
 from typing import Collection, Dict, List, Optional, Tuple
 
-from kdumpwrap.model import Symbol
+from kdumpwrap.model.kernel import Symbol
 
 # scripts/kallsyms.c leaves these out of the kernel's own table, so no size that a log prints ends at them:
 # assembler-local labels and the mapping symbols of arm64

@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Tuple
 
-from kdumpwrap.model import Instruction, Relocation
+from kdumpwrap.model.kernel import Instruction, Relocation
 from kdumpwrap.parse.addr2line import place
 
 # "ffffffff81898d7d:\t48 83 40 10 01       \taddq   $0x1,0x10(%rax)"     x86: bytes

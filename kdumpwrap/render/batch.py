@@ -4,7 +4,7 @@ from typing import Counter as CounterOf
 from typing import List, Optional, Sequence
 
 from kdumpwrap.groups import Group, Row
-from kdumpwrap.model import Location
+from kdumpwrap.model.kernel import Location
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import PLAIN, Style, clean, place

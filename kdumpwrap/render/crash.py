@@ -2,9 +2,9 @@
 
 from typing import Sequence
 
+from kdumpwrap.model.vmcore import Answer
 from kdumpwrap.render import json as objects
 from kdumpwrap.render.text import PLAIN, Style, clean
-from kdumpwrap.vmcore_facts import Answer
 
 
 def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:

@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple, Optional, Sequence
 
-from kdumpwrap.model import Entry
+from kdumpwrap.model.crash import Entry
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import clean

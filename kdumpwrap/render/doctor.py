@@ -2,7 +2,7 @@
 
 from typing import Dict, Iterator, List, Sequence, Tuple
 
-from kdumpwrap.diagnosis import Check, Diagnosis, Step
+from kdumpwrap.model.host import Check, Diagnosis, Step
 from kdumpwrap.render import json as ndjson
 from kdumpwrap.render import raw as rows
 from kdumpwrap.render.json import Json

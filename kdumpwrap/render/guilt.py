@@ -4,7 +4,7 @@ import re
 from typing import Collection, FrozenSet, List, Optional
 
 from kdumpwrap.explain import access
-from kdumpwrap.model import Report
+from kdumpwrap.model.log import Report
 
 # kinds in which an instruction failed; elsewhere (a BUG(), a lockup, a warning) it did what it was told
 _FAILED = frozenset(

@@ -3,7 +3,10 @@
 import json
 from typing import Dict, List, Optional, Sequence, Union
 
-from kdumpwrap.model import Analysis, Code, Frame, Instruction, Listing, Location, Problem, Report, Source
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis, Listing
+from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.log import Code, Frame, Report
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 

@@ -3,11 +3,14 @@
 import re
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from kdumpwrap.model import Analysis, Frame, Location, Problem, Report
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
 from kdumpwrap.render import summary, vmcore
 from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import clean, name, place
-from kdumpwrap.vmcore_facts import Backtrace, VmcoreFacts
 from kdumpwrap.where import telling
 
 LINES = 60

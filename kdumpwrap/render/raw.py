@@ -3,7 +3,10 @@
 import re
 from typing import Iterator, Optional, Tuple, Union
 
-from kdumpwrap.model import Analysis, Frame, Instruction, Listing, Location, Problem, Report, Source, subject
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis, Listing
+from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.log import Frame, Report, subject
 
 Value = Union[str, int, None]
 

@@ -2,7 +2,9 @@
 
 from typing import Iterator, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model import Analysis, Frame, Location, Report, subject
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Frame, Report, subject
 from kdumpwrap.where import short, telling
 
 TITLES = {

@@ -4,7 +4,9 @@ import re
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model import Analysis, Frame, Instruction, Listing, Location, Report, Source, subject
+from kdumpwrap.model.finding import Analysis, Listing
+from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.log import Frame, Report, subject
 from kdumpwrap.render import summary
 from kdumpwrap.where import short, telling
 

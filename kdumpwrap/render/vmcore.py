@@ -2,10 +2,10 @@
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
+from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, SlabObject, System, VmcoreFacts
 from kdumpwrap.render import raw as rows
 from kdumpwrap.render.json import Json, address, frame, problems
 from kdumpwrap.render.text import PLAIN, Style, clean, name, place
-from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, BlockedTask, SlabObject, System, VmcoreFacts
 from kdumpwrap.where import short
 
 _WIDTH = 56
@@ -53,7 +53,7 @@ def as_json(facts: VmcoreFacts) -> Dict[str, Json]:
 
 
 def raw(facts: VmcoreFacts) -> str:
-    """``crash-…`` lines: KEY, then the fields that the names of vmcore_facts tell, in their order."""
+    """``crash-…`` lines: KEY, then the fields that the names of model.vmcore tell, in their order."""
     lines = [rows.row("crash-rung", facts.rung)]
     for key, value in vars(facts.system).items() if facts.system else ():
         lines.append(rows.row(f"crash-{key.replace('_', '-')}", value))

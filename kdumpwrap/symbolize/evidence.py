@@ -7,7 +7,8 @@ from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.codecheck import check
 from kdumpwrap.culprit import blame, callchain
 from kdumpwrap.log import symbolname
-from kdumpwrap.model import Frame, Instruction, Location, Report
+from kdumpwrap.model.kernel import Instruction, Location
+from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures

@@ -4,7 +4,7 @@ from typing import Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model import Instruction, Location, Source
+from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.symbolize.objects import Part, Place
 from kdumpwrap.where import telling
 

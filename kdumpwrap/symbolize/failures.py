@@ -4,7 +4,7 @@ import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, TypeVar
 
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.model import Problem
+from kdumpwrap.model.crash import Problem
 
 _T = TypeVar("_T")
 

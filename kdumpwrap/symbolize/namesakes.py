@@ -8,7 +8,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from kdumpwrap.arch import operand
 from kdumpwrap.codecheck import check
-from kdumpwrap.model import Code, Frame, Instruction, Symbol
+from kdumpwrap.model.kernel import Instruction, Symbol
+from kdumpwrap.model.log import Code, Frame
 
 _LONGEST = 16  # bytes: more than any instruction has
 _ROUNDS = 4

@@ -10,7 +10,9 @@ from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
-from kdumpwrap.model import Frame, Problem, Symbol
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.kernel import Symbol
+from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.symbolize.maker import Maker

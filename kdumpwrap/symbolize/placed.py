@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap.model import Frame, Instruction, Location, Report, Symbol
+from kdumpwrap.model.kernel import Instruction, Location, Symbol
+from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.symbolize import namesakes
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Part, Place

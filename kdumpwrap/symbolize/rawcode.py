@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed
-from kdumpwrap.model import Code, Frame, Instruction
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.log import Code, Frame
 from kdumpwrap.parse import objdump as parser
 from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.run import run, wrote

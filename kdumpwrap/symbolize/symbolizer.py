@@ -18,7 +18,9 @@ from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import memory, packages
-from kdumpwrap.model import Frame, Instruction, Location, Problem, Symbol
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.kernel import Instruction, Location, Symbol
+from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.alternatives import Site
 from kdumpwrap.symbolize import objects, turns

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
-from kdumpwrap.model import Instruction, Location, Symbol
+from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, readelf
 from kdumpwrap.parse.alternatives import SECTIONS, Site
 from kdumpwrap.parse.alternatives import parse as parse_alternatives

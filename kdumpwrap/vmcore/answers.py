@@ -2,8 +2,8 @@
 
 from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from kdumpwrap.model import Problem
-from kdumpwrap.vmcore_facts import Answer
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.vmcore import Answer
 
 _NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # what an answer is worth; lacking: crash said all that it knew there
 

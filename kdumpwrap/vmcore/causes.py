@@ -7,7 +7,7 @@ from typing import Callable, Dict, Optional, Sequence, Tuple
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
-from kdumpwrap.model import Problem
+from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools import crash_program

@@ -7,7 +7,7 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import UsageError
-from kdumpwrap.model import Problem
+from kdumpwrap.model.crash import Problem
 from kdumpwrap.tools.crash_input import check
 from kdumpwrap.vmcore import files
 from kdumpwrap.vmcore.ladder import TIMEOUT, HandOver, Ladder, Outcome

@@ -4,8 +4,9 @@ from itertools import dropwhile
 from typing import Iterator, List, Optional, Set, Tuple
 
 from kdumpwrap.culprit import callchain
-from kdumpwrap.model import Analysis, Frame, Report
-from kdumpwrap.vmcore_facts import Difference, VmcoreFacts
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.vmcore import Difference, VmcoreFacts
 
 
 def between(report: Report, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:

@@ -10,7 +10,7 @@ from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.log import header
-from kdumpwrap.model import Crash
+from kdumpwrap.model.crash import Crash
 from kdumpwrap.tools import binutils, crash_program
 from kdumpwrap.tools.modules import open_module
 

@@ -7,7 +7,8 @@ asked again: without the command that broke it, then one rung lower.
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.host.memory import available
-from kdumpwrap.model import Problem
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.vmcore import Answer
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
@@ -21,7 +22,6 @@ from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, bel
 from kdumpwrap.vmcore.starting import NotStarted, Starter
 from kdumpwrap.vmcore.trouble import Trouble
 from kdumpwrap.vmcore.workplace import Workplace
-from kdumpwrap.vmcore_facts import Answer
 
 TIMEOUT = 600.0  # seconds for a start and for each command; a start takes 7 s, on a slow disk and a big dump minutes
 DEATHS = 3  # on one rung, before all that is left goes to the next

@@ -3,7 +3,7 @@
 from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.host.memory import Limit
-from kdumpwrap.model import Problem
+from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.vmcore import causes, memory

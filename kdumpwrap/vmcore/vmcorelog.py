@@ -11,7 +11,8 @@ from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
-from kdumpwrap.model import Crash, Log, Problem
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.log import Log
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile, unpack
 from kdumpwrap.tools.argv import options

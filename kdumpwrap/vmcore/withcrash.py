@@ -7,7 +7,10 @@ from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.host.packages import install
-from kdumpwrap.model import Analysis, Frame, Problem, Report, subject
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.vmcore import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.symbolize.objects import Place, lookup, part
 from kdumpwrap.symbolize.symbolizer import Symbolizer
@@ -15,7 +18,6 @@ from kdumpwrap.vmcore import differences, files
 from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.workplace import workplace
-from kdumpwrap.vmcore_facts import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
 
 # -s: symbol+offset, -l: lines, -x: hexadecimal
 _PANIC, _ALL, _SYSTEM, _MEMORY, _TASKS = "bt -s -l -x", "bt -a -s -l -x", "sys", "kmem -i", "ps -m"

@@ -2,7 +2,8 @@
 
 from typing import FrozenSet, List, Optional, Tuple
 
-from kdumpwrap.model import Frame, Instruction, Location, Report
+from kdumpwrap.model.kernel import Instruction, Location
+from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc

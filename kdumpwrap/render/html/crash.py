@@ -3,12 +3,14 @@
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.explain.traps import asked_for
-from kdumpwrap.model import Analysis, Location, Report
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Report
+from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import summary
 from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
 from kdumpwrap.render.summary import where
-from kdumpwrap.vmcore_facts import VmcoreFacts
 
 CASES = 2000  # crashes of one bug that its page lists
 

@@ -2,7 +2,9 @@
 
 from typing import Sequence, Tuple
 
-from kdumpwrap.model import Analysis, Problem, Report
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Report
 from kdumpwrap.render import summary
 from kdumpwrap.render.html.document import esc, pill
 

@@ -4,7 +4,8 @@ from itertools import groupby
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model import Frame, Location, Report
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.render.html.document import esc, path
 from kdumpwrap.render.summary import out_of_tree, where
 from kdumpwrap.where import telling

@@ -3,7 +3,10 @@
 from datetime import datetime
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap.model import Analysis, Location, Problem, Signature
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.verdict import Signature
 from kdumpwrap.render import summary
 from kdumpwrap.render.html import timeline
 from kdumpwrap.render.html.crash import Case

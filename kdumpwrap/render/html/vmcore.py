@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from kdumpwrap.model import Report
+from kdumpwrap.model.log import Report
+from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
 from kdumpwrap.render import vmcore as words
 from kdumpwrap.render.html import frames
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.vmcore_facts import Backtrace, BacktraceFrame, VmcoreFacts
 
 BLOCKED = 200  # stuck tasks that a page lists, and
 _OPEN = 5  # of these, what is not folded

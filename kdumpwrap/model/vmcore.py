@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.model import Frame, LoadedModule, Problem
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.log import Frame, LoadedModule
 
 
 class Answer(NamedTuple):

@@ -1,14 +1,15 @@
-"""The values that cross a module's border, from the log's lines to the finished analysis.
+"""What the kernel's log said of a crash, as `log.reader.parse` gives it.
 
-Everything is frozen: a step that knows more makes a new value (``dataclasses.replace``). Addresses, offsets
-and sizes are ``int`` until a renderer writes them; what is unknown is ``None`` (or an empty tuple).
+Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer writes them; what is unknown is ``None``
+(or an empty tuple).
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-# ---------------------------------------------------------------- what the log says
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.verdict import Culprit, Suspect
 
 
 class LogLine(NamedTuple):
@@ -20,14 +21,6 @@ class LogLine(NamedTuple):
     text: str
     prefixed: bool = False  # something stood before the text: a time, a level, a logger's date and host
     width: int = 0  # bytes of the whole line in the file
-
-
-class Location(NamedTuple):
-    """Where an address lies in the source. An unknown part is ``None``."""
-
-    function: Optional[str]
-    file: Optional[str]  # as the debug information gives it, "/./" folded away
-    line: Optional[int]
 
 
 class TaintFlag(NamedTuple):
@@ -73,89 +66,6 @@ class Code:
     unit: int = 1  # bytes in one printed word: 1 on x86, 4 on aarch64 and ppc64le
     check: str = "unchecked"  # match | patched | mismatch | unchecked
     detail: Optional[str] = None  # what the check found, in words
-
-
-class Culprit(NamedTuple):
-    """Where a person should look first."""
-
-    symbol: str
-    module: Optional[str]
-    file: Optional[str]
-    line: Optional[int]
-    why: str
-
-
-class Suspect(NamedTuple):
-    """The first out-of-tree module on the certain part of the way."""
-
-    module: str
-    flags: str
-    symbol: Optional[str]
-    file: Optional[str]
-    line: Optional[int]
-
-
-class Signature(NamedTuple):
-    """What makes two crashes the same bug: 12 hex digits, and the text they are the hash of."""
-
-    id: str
-    text: str
-
-
-# ---------------------------------------------------------------- what the tools say
-
-
-class Symbol(NamedTuple):
-    """One line of nm. ``section`` is None in a vmlinux, whose addresses are unique."""
-
-    name: str
-    address: int
-    size: Optional[int]  # bytes to the next symbol of the section; None for the last
-    section: Optional[str] = None
-
-
-class Relocation(NamedTuple):
-    """A field of an instruction that the module loader fills in: ``71: R_X86_64_PLT32 __fentry__-0x4``."""
-
-    address: int
-    type: str
-    target: str
-
-
-class Instruction(NamedTuple):
-    """One disassembled instruction."""
-
-    address: int
-    data: bytes  # in memory order
-    text: str  # mnemonic and operands as objdump prints them, single blanks, without its "# comment"
-    file: Optional[str] = None
-    line: Optional[int] = None
-    fault: bool = False
-    comment: Optional[str] = None  # what objdump prints behind "#": "19168 <this_cpu_off>"
-    relocations: Tuple[Relocation, ...] = ()  # of a module
-
-
-@dataclass(frozen=True)
-class Source:
-    """Some lines of a source file, the faulting one among them."""
-
-    file: str  # as the debug information names it
-    path: Path  # where it was found
-    first: int  # number of the first of `lines`
-    lines: Tuple[str, ...]
-    fault_line: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What `disasm` shows: a resolved frame, the instructions round it, its source."""
-
-    frame: Frame
-    instructions: Tuple[Instruction, ...]
-    source: Optional[Source]
-
-
-# ---------------------------------------------------------------- the results
 
 
 @dataclass(frozen=True)
@@ -241,13 +151,6 @@ def subject(reports: Sequence[Report], fatal: Optional[int]) -> Optional[int]:
     return fatal if fatal is not None else (len(reports) - 1 if reports else None)
 
 
-class Problem(NamedTuple):
-    """Something that could not be done, kept beside what could."""
-
-    message: str
-    hint: str = ""
-
-
 @dataclass(frozen=True)
 class Log:
     """What `log.reader.parse` makes of one log."""
@@ -259,46 +162,3 @@ class Log:
     kernel_offset: Optional[int] = None
     build_id: Optional[str] = None  # of the kernel that crashed, where the vmcore was asked for its log
     problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
-
-
-@dataclass(frozen=True)
-class Crash:
-    """The files of one crash. ``path`` is what was asked for: a directory, a dmesg text, a vmcore or "-"."""
-
-    path: str
-    dmesg: Optional[str] = None
-    vmcore: Optional[str] = None
-    host: Optional[str] = None
-    time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
-
-
-class Entry(NamedTuple):
-    """One crash of a listing: its files, and what can be told without reading them."""
-
-    crash: Crash
-    vmcore_bytes: Optional[int]  # None: no vmcore
-    incomplete: Tuple[str, ...]  # names of files that kdump did not finish
-    dmesg_bytes: Optional[int] = None  # None: no log beside the vmcore
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Which kernel crashed, and the file that knows its symbols."""
-
-    release: Optional[str] = None
-    arch: Optional[str] = None
-    vmlinux: Optional[str] = None
-    build_id: Optional[str] = None
-    kaslr_offset: Optional[int] = None
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """All that is known of one crash: what every renderer gets."""
-
-    crash: Crash
-    kernel: Kernel
-    reports: Tuple[Report, ...] = ()
-    fatal: Optional[int] = None
-    signature: Optional[Signature] = None
-    problems: Tuple[Problem, ...] = ()

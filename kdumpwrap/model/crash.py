@@ -1,0 +1,31 @@
+"""The files of one crash, and what could not be done with them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Tuple
+
+
+class Problem(NamedTuple):
+    """Something that could not be done, kept beside what could."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The files of one crash. ``path`` is what was asked for: a directory, a dmesg text, a vmcore or "-"."""
+
+    path: str
+    dmesg: Optional[str] = None
+    vmcore: Optional[str] = None
+    host: Optional[str] = None
+    time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
+
+
+class Entry(NamedTuple):
+    """One crash of a listing: its files, and what can be told without reading them."""
+
+    crash: Crash
+    vmcore_bytes: Optional[int]  # None: no vmcore
+    incomplete: Tuple[str, ...]  # names of files that kdump did not finish
+    dmesg_bytes: Optional[int] = None  # None: no log beside the vmcore

@@ -1,0 +1,30 @@
+"""Whom to ask about a crash, and what makes two crashes the same bug."""
+
+from typing import NamedTuple, Optional
+
+
+class Culprit(NamedTuple):
+    """Where a person should look first."""
+
+    symbol: str
+    module: Optional[str]
+    file: Optional[str]
+    line: Optional[int]
+    why: str
+
+
+class Suspect(NamedTuple):
+    """The first out-of-tree module on the certain part of the way."""
+
+    module: str
+    flags: str
+    symbol: Optional[str]
+    file: Optional[str]
+    line: Optional[int]
+
+
+class Signature(NamedTuple):
+    """What makes two crashes the same bug: 12 hex digits, and the text they are the hash of."""
+
+    id: str
+    text: str
