@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.model.kernel import Source
@@ -68,10 +69,12 @@ def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = Non
     if places.vmlinux is not None:
         if not places.vmlinux.is_file():
             what = "not a regular file" if places.vmlinux.exists() else "no such file"
-            raise KdumpwrapError(f"{places.vmlinux}: {what}", packages.debuginfo(release) if release else "")
+            raise KdumpwrapError(f"{places.vmlinux}: {what}", packages.debuginfo(release) if release else shell.NONE)
         return places.vmlinux
     if not release or "/" in release:
-        raise KdumpwrapError("the log does not tell the kernel's release", "name its vmlinux with --vmlinux FILE")
+        raise KdumpwrapError(
+            "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
+        )
     candidates = [places.root / path.format(release=release) for path in _VMLINUX]
     if beside is not None:
         candidates += [beside / "vmlinux", beside / f"vmlinux-{release}"]

@@ -2,11 +2,13 @@
 
 from typing import Sequence
 
+from kdumpwrap.shell import NONE, Hint
+
 
 class KdumpwrapError(Exception):
     """Nothing could be done. ``message`` says what is wrong, ``hint`` what to type (may be empty)."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: Hint = NONE) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -27,7 +29,7 @@ class ToolMissing(KdumpwrapError):
 class ToolFailed(KdumpwrapError):
     """A program failed, ran out of time, or printed what we do not know."""
 
-    def __init__(self, argv: Sequence[str], message: str, hint: str = "") -> None:
+    def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE) -> None:
         super().__init__(message, hint)
         self.argv = tuple(argv)
 

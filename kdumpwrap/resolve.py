@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model.crash import Problem
@@ -30,7 +31,9 @@ def parse(expression: str, *, caller: bool = False) -> Frame:
     """
     match = _EXPRESSION.fullmatch(expression.strip())
     if match is None or match["symbol"].startswith("0x"):
-        raise UsageError(f"{expression!r} is not SYMBOL+OFFSET", "kdumpwrap resolve iptunnel_xmit+0x17d/0x1c0")
+        raise UsageError(
+            f"{expression!r} is not SYMBOL+OFFSET", shell.hint("kdumpwrap resolve iptunnel_xmit+0x17d/0x1c0")
+        )
     return Frame(
         match["symbol"],
         int(match["offset"] or "0", 0),
@@ -75,7 +78,9 @@ def disassemble(
             addresses = ", ".join(f"{address:#x}" for address in placed.candidates)
             raise KdumpwrapError(
                 f"{frame.symbol} names {len(placed.candidates)} functions: {addresses}",
-                f"kdumpwrap disasm '{frame.symbol}+{frame.offset or 0:#x}/SIZE', SIZE as the log prints it",
+                shell.hint(
+                    "kdumpwrap disasm {}, SIZE as the log prints it", f"{frame.symbol}+{frame.offset or 0:#x}/SIZE"
+                ),
             )
         function = symbolizer.function(placed)
         if function is None:

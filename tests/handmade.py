@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
@@ -157,7 +158,7 @@ ANALYSIS = Analysis(
     (Report("warning", "WARNING: CPU: 0 PID: 7 at net/core/dev.c:12", 3, 1.5), REPORT),
     1,
     Signature("315d60b47671", "page-fault iptunnel_xmit < send4[xxxwan] < hfunc_in4[xxxwan]"),
-    (Problem("no debuginfo for the module xfs", "dnf debuginfo-install kernel-modules"),),
+    (Problem("no debuginfo for the module xfs", shell.hint("dnf debuginfo-install kernel-modules")),),
 )
 
 LOG = tuple((number, f"[    5.{number:06d}] line {number} of the log") for number in range(5, 44))
@@ -205,5 +206,5 @@ FACTS = VmcoreFacts(
     SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),
     (LoadedModule("xxxwan", "OE"),),
     differences=(Difference("call trace", "__dev_queue_xmit+0x2ff", "not in its backtrace"),),
-    problems=(Problem("crash found only 3 tasks", "a newer crash"),),
+    problems=(Problem("crash found only 3 tasks", shell.hint("a newer crash")),),
 )

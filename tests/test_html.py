@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, pasted, poisoned
 
-from kdumpwrap import commands, pages
+from kdumpwrap import commands, pages, shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash, Problem
@@ -208,7 +208,7 @@ def test_a_page_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
 
 
 def test_a_log_without_a_report_has_a_page_that_says_so() -> None:
-    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", "type this"),))
+    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", shell.hint("type this")),))
     assert "No report of a crash in /x What is missing no report here type this" in page(analysis).words
 
 
@@ -329,7 +329,7 @@ def test_hostile_text_everywhere_stays_text() -> None:
 def test_hostile_text_in_an_index_stays_text() -> None:
     case = html.Case("2024-02-05T10:51:09", HOSTILE, HOSTILE, HOSTILE)
     bugs = [html.bug(poisoned(ANALYSIS), "x.html", [case])]
-    text = html.index(bugs, [Problem(HOSTILE, HOSTILE)], HOSTILE)
+    text = html.index(bugs, [Problem(HOSTILE, shell.own(HOSTILE))], HOSTILE)
     found = Page(text)
     assert sum(tag == "script" for tag, _ in found.elements) == 2  # the data and the code
     assert not [name for _, attrs in found.elements for name in attrs if name.startswith("on")]
@@ -359,7 +359,7 @@ def test_no_text_breaks_out(text: str) -> None:
         SlabObject(text, 1, 2, 3, True),
         (LoadedModule(text, text),),
         differences=(Difference(text, text, text),),
-        problems=(Problem(text, text),),
+        problems=(Problem(text, shell.own(text)),),
     )
     written = html.page(analysis, [(1, text)], [text], facts=facts)
     assert written.count("<script") == 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markup import HOSTILE, Page, poisoned
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Instruction
@@ -88,7 +89,7 @@ def test_sixty_lines_are_enough_for_anything() -> None:
             disassembly=REPORT.disassembly * 30,
             headline="long " * 1000,
         ),
-        problems=(Problem("m", "h"),) * 300,
+        problems=(Problem("m", shell.hint("h")),) * 300,
     )
     text = markdown.render(crowded, COMMANDS * 300, replace(FACTS, blocked=FACTS.blocked * 50))
     assert text.count("\n") <= 60
@@ -115,7 +116,7 @@ def test_it_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
 
 
 def test_a_log_without_a_report() -> None:
-    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", "type this"),))
+    analysis = Analysis(Crash("/x"), ANALYSIS.kernel, problems=(Problem("no report here", shell.hint("type this")),))
     assert shown(markdown.render(analysis)).words == "No report of a crash in /x missing: no report here: type this"
 
 

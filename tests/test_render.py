@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
@@ -60,7 +61,7 @@ WHOLE = Analysis(
     (REPORT,),
     0,
     Signature("3f9c0a1b2c3d", "page-fault iptunnel_xmit < send4[xxxwan]"),
-    (Problem("no debuginfo for the module XxxWan", "--module-dir DIR"),),
+    (Problem("no debuginfo for the module XxxWan", shell.hint("--module-dir DIR")),),
 )
 
 
@@ -197,7 +198,7 @@ def test_a_hostile_log_stays_text() -> None:
         suspect=Suspect(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1),
         culprit=Culprit(HOSTILE, HOSTILE, HOSTILE, 1, HOSTILE),
     )
-    hostile = replace(WHOLE, reports=(report,), problems=(Problem(HOSTILE, HOSTILE),))
+    hostile = replace(WHOLE, reports=(report,), problems=(Problem(HOSTILE, shell.own(HOSTILE)),))
     shown = text.render(hostile)
     assert not set(shown) & set("\x1b\x07\r\x9b\u202e")
     assert "[bold]x[/bold]" in shown

@@ -6,6 +6,7 @@ from typing import Tuple
 
 import pytest
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Kernel, Location
@@ -128,7 +129,7 @@ def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
         slab=SlabObject(bad, 1, 2, 3, False),
         modules=(LoadedModule(bad, bad),),
         differences=(Difference(bad, bad, bad),),
-        problems=(Problem(bad, bad),),
+        problems=(Problem(bad, shell.own(bad)),),
     )
     for shown in (renderer.text(facts), renderer.raw(facts), json.dumps(renderer.as_json(facts))):
         assert "\x1b" not in shown

@@ -20,7 +20,7 @@ from typing import (
     Union,
 )
 
-from kdumpwrap import analyze
+from kdumpwrap import analyze, shell
 from kdumpwrap.batch import saved, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
@@ -115,7 +115,7 @@ def _reader(
         try:
             line = saved.load(crash, known) if known else None
             if line is not None:
-                analysis = ndjson.parse(line)
+                analysis = ndjson.parse(line, ours=True)
                 wanted = analysis is not None and _fits(analysis.kernel.release, selection.releases)
                 return Done(crash, analysis, line=line, wanted=wanted)
             found, log = _log(crash, places)
@@ -133,7 +133,9 @@ def _reader(
 def _log(crash: Crash, places: Places) -> Tuple[Crash, Log]:
     """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
     if crash.dmesg is None and crash.vmcore is None:
-        raise KdumpwrapError(f"{crash.path}: kdump saved neither the vmcore nor its dmesg", "kdumpwrap doctor")
+        raise KdumpwrapError(
+            f"{crash.path}: kdump saved neither the vmcore nor its dmesg", shell.hint("kdumpwrap doctor")
+        )
     try:
         return crash, analyze.read(crash, places)
     except KdumpwrapError:
@@ -238,4 +240,7 @@ def _fits(value: Optional[str], patterns: Sequence[str]) -> bool:
 def _broken(crash: Crash, error: Exception) -> Done:
     """A mistake of ours: it must not cost the other crashes."""
     what = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Done(crash, failure=Problem(f"{crash.path}: kdumpwrap failed ({what})", f"kdumpwrap analyze {crash.path}"))
+    return Done(
+        crash,
+        failure=Problem(f"{crash.path}: kdumpwrap failed ({what})", shell.hint("kdumpwrap analyze {}", crash.path)),
+    )

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Counter as CounterOf
 from typing import Iterator, List, Optional
 
+from kdumpwrap import shell
 from kdumpwrap.batch.engine import Done
 from kdumpwrap.groups import Groups, Row, row
 from kdumpwrap.model.crash import Problem
@@ -54,7 +55,7 @@ class Tally:
         for problem, count in common[:_NAMED]:
             yield problem._replace(message=f"{problem.message} ({count} crashes)") if count > 1 else problem
         if len(common) > _NAMED:
-            yield Problem(f"{len(common) - _NAMED} other things were missing", "kdumpwrap batch --json")
+            yield Problem(f"{len(common) - _NAMED} other things were missing", shell.hint("kdumpwrap batch --json"))
         yield from self._failures[:_NAMED]
         if len(self._failures) > _NAMED:
             yield Problem(f"{len(self._failures) - _NAMED} other crashes could not be analysed")

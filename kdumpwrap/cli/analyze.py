@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 from kdumpwrap.errors import KdumpwrapError, UsageError
@@ -58,7 +59,7 @@ def analyze(
 
     options.one_format(raw, json, markdown, html == "-")
     if html is not None and len(crashes or ()) > 1:
-        raise UsageError("--html makes the page of one crash", "kdumpwrap batch --html DIR")
+        raise UsageError("--html makes the page of one crash", shell.hint("kdumpwrap batch --html DIR"))
     output.show_commands(verbose)
     if example:
         from kdumpwrap.example import worked as carried

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import options, output, signals
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
@@ -64,9 +65,11 @@ def batch(
     for path, why in found.unreadable:
         from kdumpwrap.model.crash import Problem
 
-        tally.fail(Problem(f"{path}: {why}", f"sudo kdumpwrap batch {path}"))
+        tally.fail(Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap batch {}", path)))
     if not crashes and tally.whole:
-        raise NoCrash(f"{top}: no crash here" + (" that fits" if found.entries else ""), f"kdumpwrap list {top}")
+        raise NoCrash(
+            f"{top}: no crash here" + (" that fits" if found.entries else ""), shell.hint("kdumpwrap list {}", top)
+        )
     outcomes = many.outcomes(
         crashes, places, selection, jobs=jobs or _processors(), save_below=top if save else None, reuse=not html
     )
@@ -131,7 +134,7 @@ def merge(
     bugs = groups.sorted()
     output.out(renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style()))
     if not rows and not bad:
-        raise NoCrash("no crash in what was given", "kdumpwrap batch --json >FILE")
+        raise NoCrash("no crash in what was given", shell.hint("kdumpwrap batch --json >FILE"))
     raise typer.Exit((PARTLY if bad else DONE) if rows else FAILED)
 
 
@@ -160,7 +163,9 @@ def _time(text: str) -> str:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
-        raise UsageError(f"--since {text}: no time", "--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h") from None
+        raise UsageError(
+            f"--since {text}: no time", shell.hint("--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h")
+        ) from None
 
 
 def _processors() -> int:

@@ -4,6 +4,7 @@ import os
 import stat
 from typing import Iterator
 
+from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 
 BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
@@ -42,11 +43,11 @@ def _open(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
-        hint = f"sudo kdumpwrap analyze {path}" if isinstance(error, PermissionError) else ""
+        hint = shell.hint("sudo kdumpwrap analyze {}", path) if isinstance(error, PermissionError) else shell.NONE
         raise KdumpwrapError(f"{path}: {reason(error)}", hint) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise KdumpwrapError(f"{path}: not a regular file", "name a crash directory, a log or a vmcore")
+        raise KdumpwrapError(f"{path}: not a regular file", shell.hint("name a crash directory, a log or a vmcore"))
     return descriptor
 
 

@@ -7,9 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
+from kdumpwrap import shell
 from kdumpwrap.crashdir import crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
+from kdumpwrap.host.release import known
 from kdumpwrap.model.crash import Crash, Entry
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
@@ -59,15 +61,15 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
         return Crash("-", dmesg="-")
     mode = _mode(target)
     if mode is None:
-        raise NoCrash(f"{target}: no such file or directory", "kdumpwrap list")
+        raise NoCrash(f"{target}: no such file or directory", shell.hint("kdumpwrap list"))
     if stat.S_ISDIR(mode):
         return _directory(target)
     if not stat.S_ISREG(mode):
-        raise NoCrash(f"{target}: not a regular file", "name a crash directory, a log or a vmcore")
+        raise NoCrash(f"{target}: not a regular file", shell.hint("name a crash directory, a log or a vmcore"))
     directory, file = Path(target).absolute().parent, Path(target).name
     if file == CAPTURE_LOG:
         what = "the log of the kernel that saved the dump, not of the one that crashed"
-        raise NoCrash(f"{target}: {what}", f"kdumpwrap analyze {directory}")
+        raise NoCrash(f"{target}: {what}", shell.hint("kdumpwrap analyze {}", directory))
     host, time = crashname.parse(directory.name)
     if is_vmcore(target):
         beside = inspect(directory)
@@ -99,9 +101,9 @@ def scan(path: Union[str, Path]) -> Found:
     try:
         top = _contents(str(path))
     except (FileNotFoundError, NotADirectoryError):
-        raise NoCrash(f"{path}: no such directory", "kdumpwrap doctor") from None
+        raise NoCrash(f"{path}: no such directory", shell.hint("kdumpwrap doctor")) from None
     except (OSError, ValueError) as error:
-        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap list {path}") from None
+        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", shell.hint("sudo kdumpwrap list {}", path)) from None
     found: List[Entry] = []
     unreadable: List[Tuple[str, str]] = []
     own = _entry(str(path), top)
@@ -127,7 +129,9 @@ def newest(root: Path = Path("/")) -> Crash:
     """The newest crash of that host of which anything was saved; raises NoCrash."""
     saved = [entry.crash for entry in scan_host(root).entries if _saved(entry)]
     if not saved:
-        raise NoCrash(f"{default_path(root)}: no crash here", kdumpconf.elsewhere(root) or "kdumpwrap doctor")
+        raise NoCrash(
+            f"{default_path(root)}: no crash here", kdumpconf.elsewhere(root) or shell.hint("kdumpwrap doctor")
+        )
     return saved[-1]
 
 
@@ -148,7 +152,7 @@ def release(crash: Crash) -> Optional[str]:
             return None
     except KdumpwrapError:
         return None
-    return match[1].decode("ascii", "replace") if match else None
+    return known(match[1].decode("ascii", "replace")) if match else None
 
 
 def is_incomplete(name: str) -> bool:
@@ -173,11 +177,17 @@ def _directory(path: str) -> Crash:
     try:
         entry = _entry(path, _contents(path))
     except OSError as error:
-        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", f"sudo kdumpwrap analyze {path}") from None
+        raise KdumpwrapError(
+            f"{path}: {crashfile.reason(error)}", shell.hint("sudo kdumpwrap analyze {}", path)
+        ) from None
     if entry is None:
-        raise NoCrash(f"{path}: neither a vmcore nor its dmesg in this directory", f"kdumpwrap list {path}")
+        raise NoCrash(
+            f"{path}: neither a vmcore nor its dmesg in this directory", shell.hint("kdumpwrap list {}", path)
+        )
     if not _saved(entry):
-        raise NoCrash(f"{path}: kdump saved neither the vmcore nor its dmesg", f"less {path}/{CAPTURE_LOG}")
+        raise NoCrash(
+            f"{path}: kdump saved neither the vmcore nor its dmesg", shell.hint("less {}", f"{path}/{CAPTURE_LOG}")
+        )
     return entry.crash
 
 

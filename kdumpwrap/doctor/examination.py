@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import (
     analysis,
     bootloader,
@@ -61,7 +62,9 @@ def examine(root: Path = Path("/")) -> Diagnosis:
     if not root.is_dir():
         raise KdumpwrapError(f"{root}: no such directory")
     if not any(host.is_dir(f"/{name}") for name in ("etc", "proc", "usr", "boot", "sos_commands")):
-        raise KdumpwrapError(f"{root}: no Linux host here", "name the top of a mounted image or of an sosreport")
+        raise KdumpwrapError(
+            f"{root}: no Linux host here", shell.hint("name the top of a mounted image or of an sosreport")
+        )
     known = facts.read(host)
     checks: List[Check] = []
     for name, check in _CAPTURE:

@@ -11,6 +11,7 @@ from kdumpwrap.doctor.grub import newest_first, settings
 from kdumpwrap.doctor.grub import release as grub_release
 from kdumpwrap.host import packages
 from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
 
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/proc_ns.h, the same on every machine
@@ -56,7 +57,7 @@ def read(host: Host) -> Facts:
     distribution = packages.identify(os_release) if os_release else _by_kernel(running or installed or "")
     arch = _arch(host)
     boot = bootconfig.read(host, distribution, arch)
-    release = running or (boot.next.release if boot.next else None) or installed
+    release = known(running or (boot.next.release if boot.next else None) or installed)
     return Facts(
         host=host,
         distribution=distribution,

@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap import shell
+from kdumpwrap.shell import Hint
+
 DEFAULT_PATH = "/var/crash"
 _FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs", "nfs")
 _ELSEWHERE = ("ssh", "raw")
@@ -63,14 +66,14 @@ def directory(root: Path) -> Path:
     return below if below.is_dir() else plain
 
 
-def elsewhere(root: Path) -> Optional[str]:
+def elsewhere(root: Path) -> Optional[Hint]:
     """Why the crashes are not on this host, and how to get at them; None when they are."""
     conf = read(root)
     if conf.kind == "ssh":
-        return f"kdump.conf sends crashes to {conf.target}:{conf.path}: run kdumpwrap there"
+        return shell.hint("kdump.conf sends crashes to {}: run kdumpwrap there", f"{conf.target}:{conf.path}")
     if conf.kind == "raw":
-        fetch = f"makedumpfile -R vmcore <{conf.target}" if conf.flattened else f"dd if={conf.target} of=vmcore bs=1M"
-        return f"kdump.conf writes crashes to the raw device {conf.target}: {fetch}"
+        fetch = shell.hint("makedumpfile -R vmcore <{}" if conf.flattened else "dd if={} of=vmcore bs=1M", conf.target)
+        return shell.hint("kdump.conf writes crashes to the raw device {}: {}", conf.target, fetch)
     return None
 
 

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
+from kdumpwrap import shell
+from kdumpwrap.shell import Hint
+
 # tool -> package where it is not called like the tool: (CentOS, Fedora …), (Debian, Ubuntu), (SUSE)
 _PACKAGES = {
     "nm": ("binutils", "binutils", "binutils"),
@@ -55,12 +58,12 @@ def identify(os_release: str) -> Distribution:
     return Distribution(fields.get("ID", "centos"), family, int(major[0]) if major else None)
 
 
-def install(tool: str, root: Path = Path("/")) -> str:
+def install(tool: str, root: Path = Path("/")) -> Hint:
     """The command that installs the package with ``tool`` (or the package of that name) on this host."""
     return install_on(distribution(root), tool)
 
 
-def install_on(host: Distribution, tool: str) -> str:
+def install_on(host: Distribution, tool: str) -> Hint:
     """The command that installs the package with ``tool`` (or the package of that name) on ``host``."""
     if tool == "makedumpfile" and kdump(host) == "kexec-tools":
         tool = "kexec-tools"  # a package of its own since el10
@@ -92,29 +95,31 @@ def unattended(command: str) -> str:
     return command
 
 
-def cross_binutils(arch: str, root: Path = Path("/")) -> str:
+def cross_binutils(arch: str, root: Path = Path("/")) -> Hint:
     """The command that installs binutils which read the code of ``arch`` (as uname -m says it)."""
     columns = _CROSS.get(arch)
-    return _command(*columns, distribution(root)) if columns else f"install binutils that were built for {arch}"
+    if columns is None:
+        return shell.hint("install binutils that were built for {}", arch)
+    return _command(*columns, distribution(root))
 
 
-def newer_binutils(root: Path = Path("/")) -> str:
+def newer_binutils(root: Path = Path("/")) -> Hint:
     """How to come by binutils that read DWARF 5 on this host, and how to use them."""
     host = distribution(root)
     toolset = "devtoolset-11" if host.major == 7 else "gcc-toolset-12"
     if host.family == "el" and host.id != "fedora" and host.major in (7, 8):
         tools = f"/opt/rh/{toolset}/root/usr/bin"
-        command = "yum" if host.major == 7 else "dnf"
-        return f"{command} install {toolset}-binutils; ADDR2LINE={tools}/addr2line OBJDUMP={tools}/objdump kdumpwrap …"
-    return "ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils"
+        command = _command(f"{toolset}-binutils", "", "", host)
+        return shell.hint("{}; ADDR2LINE={} OBJDUMP={} kdumpwrap …", command, f"{tools}/addr2line", f"{tools}/objdump")
+    return shell.hint("ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils")
 
 
-def _command(el: str, debian: str, suse: str, host: Distribution) -> str:
+def _command(el: str, debian: str, suse: str, host: Distribution) -> Hint:
     if host.family == "debian":
-        return f"apt install {debian}"
+        return shell.hint("apt install {}", debian)
     if host.family == "suse":
-        return f"zypper install {suse}"
-    return f"{'yum' if host.id != 'fedora' and (host.major or 9) < 8 else 'dnf'} install {el}"
+        return shell.hint("zypper install {}", suse)
+    return shell.hint("{} install {}", "yum" if host.id != "fedora" and (host.major or 9) < 8 else "dnf", el)
 
 
 # flavour at the end of the release -> the middle of the package's name
@@ -130,7 +135,7 @@ _FLAVOURS = {
 }
 
 
-def debuginfo(release: str) -> str:
+def debuginfo(release: str) -> Hint:
     """The command that installs the debuginfo of the kernel ``release``, as its log prints it.
 
     By the release and not by this host: a CentOS crash is often read elsewhere.
@@ -138,17 +143,17 @@ def debuginfo(release: str) -> str:
     if re.search(r"\.(el\d+|fc\d+|amzn\d|an\d+|al\d+|oe\d+)", release):
         return _el_debuginfo(release)
     if re.search(r"-(generic|lowlatency|aws|azure|gcp|gke|oracle|kvm|ibm|raspi|nvidia)[\w-]*$", release):
-        return f"apt install linux-image-unsigned-{release}-dbgsym"
+        return shell.hint("apt install {}", f"linux-image-unsigned-{release}-dbgsym")
     if re.search(r"-(default|preempt|azure|rt|kvmsmall)$", release) and re.search(r"-(lp)?\d+\.\d+", release):
-        return f"zypper install kernel-{release.rpartition('-')[2]}-debuginfo"
+        return shell.hint("zypper install {}", f"kernel-{release.rpartition('-')[2]}-debuginfo")
     if re.search(r"-(amd64|arm64|armmp|686(-pae)?|powerpc64le|s390x|riscv64|loong64)[\w-]*$", release):
-        return f"apt install linux-image-{release}-dbg"
-    return "install its debuginfo package, or name its vmlinux with --vmlinux FILE"
+        return shell.hint("apt install {}", f"linux-image-{release}-dbg")
+    return shell.hint("install its debuginfo package, or name its vmlinux with --vmlinux FILE")
 
 
-def _el_debuginfo(release: str) -> str:
+def _el_debuginfo(release: str) -> Hint:
     old = re.search(r"\.el[567](\D|$)", release)
-    command = "debuginfo-install" if old else "dnf debuginfo-install"
+    command = shell.hint("debuginfo-install") if old else shell.hint("dnf debuginfo-install")
     base, flavour = release, ""
     if old and release.endswith(".debug"):
         base, flavour = release[: -len(".debug")], "debug-"
@@ -159,4 +164,4 @@ def _el_debuginfo(release: str) -> str:
         flavour = "rt-"
     elif re.search(r"el\d+uek", release):
         flavour = "uek-"
-    return f"{command} kernel-{flavour}{base}"
+    return shell.hint("{} {}", command, f"kernel-{flavour}{base}")

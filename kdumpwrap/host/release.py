@@ -102,6 +102,11 @@ def valid(text: Optional[str]) -> bool:
     return text is not None and _WHOLE.fullmatch(text) is not None
 
 
+def known(text: Optional[str]) -> Optional[str]:
+    """``text`` out of a log, a name or a dump, if it can be a release; else None: the release is unknown."""
+    return text if valid(text) else None
+
+
 def parse(text: Optional[str]) -> Optional[Release]:
     """The release that ``text`` is; None when it cannot be one."""
     if text is None or not valid(text):

@@ -3,10 +3,12 @@
 import re
 from typing import NamedTuple, Optional
 
+from kdumpwrap.host.release import known
+
 WORD = "Linux version "
 
 # Linux version 3.10.0-514.el7.x86_64 (builder@kbuilder.dev.centos.org) (gcc version 4.8.5 …) #1 SMP …
-_BANNER = re.compile(r"Linux version (?P<release>\d\S{1,100}) \(")
+_BANNER = re.compile(r"Linux version (?P<release>\d\S*) \(")
 _MACHINES = (
     ("x86_64", re.compile(r"x86_64|amd64")),
     ("aarch64", re.compile(r"aarch64|arm64")),
@@ -20,14 +22,17 @@ _MACHINES = (
 
 
 class Banner(NamedTuple):
-    release: str
+    release: Optional[str]  # None where it can be none: "5.14.0-1;reboot"
     arch: Optional[str]
 
 
 def parse(text: str) -> Optional[Banner]:
     """Release and machine in "Linux version …"; None when the line only mentions these words."""
     match = _BANNER.match(text)
-    return Banner(match["release"], machine(match["release"]) or machine(text[:200])) if match else None
+    if match is None:
+        return None
+    release = known(match["release"])
+    return Banner(release, machine(release or "") or machine(text[:200]))
 
 
 def machine(text: str) -> Optional[str]:

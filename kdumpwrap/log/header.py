@@ -3,6 +3,7 @@
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
+from kdumpwrap.host.release import known
 from kdumpwrap.model.log import LoadedModule
 
 MAX_MODULES = 1024
@@ -31,7 +32,7 @@ _LOCKDEP_STATE = re.compile(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?
 _WORD = re.compile(r"\S+")
 _LETTERS = re.compile(r"[A-Za-z-]{1,32}$")  # "PF", "OE", "-------", "O--------------"
 # what stands before " #1"
-_RELEASE = re.compile(r"\s*\(?(?P<release>\d[\w.+~-]{2,100}|syzkaller)(?P<build> #\d+)?")
+_RELEASE = re.compile(r"\s*\(?(?P<release>\d[\w.+~-]{2,}|syzkaller)(?P<build> #\d+)?")
 # what a release that is not followed by " #1" must end in to be believed whole
 _WHOLE = re.compile(
     r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.-](?:debug|rt|64k|kdump)){0,2}$"
@@ -73,7 +74,7 @@ def task(text: str) -> Optional[Task]:
     if text.startswith("Pid: "):
         match = _LIBCFS_TASK.match(text)
         if match:
-            return Task(None, int(match["pid"]), match["comm"], None, match["release"])
+            return Task(None, int(match["pid"]), match["comm"], None, known(match["release"]))
         match = _OLD_TASK.match(text)
         if match:
             letters, release = _state(match["state"] or "")
@@ -81,7 +82,7 @@ def task(text: str) -> Optional[Task]:
         return None
     match = _LOCKDEP_STATE.match(text)
     if match:
-        return Task(taint=_closed_letters(match["state"]), release=match["release"])
+        return Task(taint=_closed_letters(match["state"]), release=known(match["release"]))
     match = _STATE.match(text)
     if match:
         letters, release = _state(match["state"])
@@ -130,7 +131,9 @@ def _release(text: str) -> Optional[str]:
     match = _RELEASE.match(text)
     if match is None:
         return None
-    release = match["release"]
+    release = known(match["release"])
+    if release is None or text[match.end("release") : match.end("release") + 1].strip(" )"):
+        return None  # more than a release can be: "5.14.0-1;reboot"
     if match["build"] or match.end() < len(text.rstrip()) or _WHOLE.search(release):
         return release
     return None  # cut at the end of the line

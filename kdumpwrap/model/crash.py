@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.shell import NONE, Hint
+
 
 class Problem(NamedTuple):
     """Something that could not be done, kept beside what could."""
 
     message: str
-    hint: str = ""
+    hint: Hint = NONE
 
 
 @dataclass(frozen=True)

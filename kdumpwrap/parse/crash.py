@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
+from kdumpwrap.host.release import known
 from kdumpwrap.model.log import Frame, LoadedModule
 from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
 
@@ -149,7 +150,7 @@ def system(text: str) -> System:
         load_average=fields.get("LOAD AVERAGE"),
         tasks=_number(fields.get("TASKS")),
         nodename=fields.get("NODENAME"),
-        release=fields.get("RELEASE"),
+        release=known(fields.get("RELEASE")),
         version=fields.get("VERSION"),
         machine=fields.get("MACHINE"),
         memory=fields.get("MEMORY"),

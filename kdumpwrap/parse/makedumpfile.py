@@ -12,6 +12,8 @@
 import re
 from typing import NamedTuple, Optional
 
+from kdumpwrap.host.release import known
+
 _FIELD = re.compile(r"^ *(?P<name>OSRELEASE|BUILD-ID|KERNELOFFSET)=(?P<value>[!-~]{1,200})$", re.M | re.A)
 _STATUS = re.compile(r"^ *status +: (?P<flags>\d{1,9})$", re.M | re.A)
 _HEX = re.compile(r"[0-9a-f]{1,16}", re.A)
@@ -47,7 +49,7 @@ def parse(text: str) -> Vmcoreinfo:
     offset = fields.get("KERNELOFFSET", "")
     status = _STATUS.search(text)
     return Vmcoreinfo(
-        fields.get("OSRELEASE"),
+        known(fields.get("OSRELEASE")),
         fields.get("BUILD-ID"),
         int(offset, 16) if _HEX.fullmatch(offset) else None,
         status is not None and bool(int(status["flags"]) & _INCOMPLETE),

@@ -3,6 +3,7 @@
 import json
 from typing import Dict, List, Optional, Tuple, Union
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Kernel, Location
@@ -15,18 +16,21 @@ _LONGEST = 64 << 20  # bytes of a line; the largest logs give a few MB
 Json = Union[None, bool, int, float, str, "List[Json]", "Dict[str, Json]"]
 
 
-def parse(line: str) -> Optional[Analysis]:
-    """The analysis in ``line``, with the report it is about alone; None when it is no object of ``kdumpwrap/1``."""
+def parse(line: str, *, ours: bool = False) -> Optional[Analysis]:
+    """The analysis in ``line``, with the report it is about alone; None when it is no object of ``kdumpwrap/1``.
+
+    ``ours``: this program wrote it and nobody else could change it. What others say to type is left out.
+    """
     if len(line) > _LONGEST:
         return None
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return analysis(value) if isinstance(value, dict) else None
+    return analysis(value, ours=ours) if isinstance(value, dict) else None
 
 
-def analysis(value: "Dict[str, Json]") -> Optional[Analysis]:
+def analysis(value: "Dict[str, Json]", *, ours: bool = False) -> Optional[Analysis]:
     """The same of an object that was read already."""
     crash, kernel = _object(value.get("crash")), _object(value.get("kernel"))
     path = _text(crash.get("path"))
@@ -50,7 +54,9 @@ def analysis(value: "Dict[str, Json]") -> Optional[Analysis]:
         0 if about and fatal is not None else None,
         Signature(id, text or "") if id else None,
         tuple(
-            Problem(_text(problem.get("message")) or "", _text(problem.get("hint")) or "")
+            Problem(
+                _text(problem.get("message")) or "", shell.own(_text(problem.get("hint")) or "") if ours else shell.NONE
+            )
             for problem in _objects(value.get("problems"))
         ),
     )

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
+from kdumpwrap import shell
 from kdumpwrap.host import packages
+from kdumpwrap.shell import Hint
 from kdumpwrap.tools.owner import owner
 
 # "lib/modules/6.1.0-47-amd64/kernel/fs/xfs/xfs.ko" is the distribution's; extra, updates, weak-updates are not
@@ -16,7 +18,7 @@ class Maker(NamedTuple):
     """Where a module came from, in words to put behind its name ("" when nobody can tell), and what to type."""
 
     origin: str
-    hint: str
+    hint: Hint
 
 
 def maker(
@@ -31,7 +33,7 @@ def maker(
         stranger = _place(installed) != "kernel"
     if stranger is False and release is not None:
         return Maker("", packages.debuginfo(release))
-    hint = f"--module-dir DIR, where DIR holds {name}.ko built with -g, from its maker"
+    hint = shell.hint("--module-dir DIR, where DIR holds {} built with -g, from its maker", f"{name}.ko")
     if installed is None:
         return Maker("", hint)
     package = owner(installed, root)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
@@ -98,7 +98,7 @@ def open_vmlinux(
         if not linked and (places.debuginfod is None or places.vmlinux is not None):
             raise
         path = linked[0] if linked else _fetched(places.debuginfod, known, absent)
-    wanted = packages.debuginfo(release) if release else ""
+    wanted = packages.debuginfo(release) if release else shell.NONE
     elf = binutils.elf(binutils.toolset(None), path)
     if elf is None:
         what = "a vmlinuz" if _boots(path) else "not an ELF file"
@@ -127,8 +127,7 @@ def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: Kdum
     try:
         return debuginfod.fetch(build_id, "debuginfo", client)
     except KdumpwrapError as error:
-        hint = "; or ".join(hint for hint in (absent.hint, error.hint) if hint)
-        raise KdumpwrapError(f"{absent.message}; {error.message}", hint) from None
+        raise KdumpwrapError(f"{absent.message}; {error.message}", shell.either([absent.hint, error.hint])) from None
 
 
 def _boots(path: Path) -> bool:

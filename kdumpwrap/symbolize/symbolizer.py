@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import memory, packages
@@ -153,7 +153,7 @@ class Symbolizer:
         self.objects[None] = found = objects.vmlinux(opened, names, arch)
         self.vmlinux = opened.path
         if found.lines is None:
-            wanted = packages.debuginfo(self.release) if self.release else ""
+            wanted = packages.debuginfo(self.release) if self.release else shell.NONE
             self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:

@@ -12,6 +12,7 @@ from kdumpwrap.parse import addr2line, nm, objdump, readelf
 from kdumpwrap.parse.alternatives import SECTIONS, Site
 from kdumpwrap.parse.alternatives import parse as parse_alternatives
 from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.shell import Hint
 from kdumpwrap.tools.argv import option, options, word
 from kdumpwrap.tools.run import Started, run
 
@@ -176,7 +177,7 @@ def locations(
         argv = (tools.addr2line, str(elf_file))
         output = run(tools.addr2line, [*options("-a -i -f"), *within, *options("-e"), elf_file], stdin=text)
     if text and not output.stdout.startswith(b"0x"):
-        raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known", output.stderr.partition("\n")[0])
+        raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
     return addr2line.parse(output.text)
 
 
@@ -206,7 +207,12 @@ def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) 
     return parse_alternatives(run(tools.objdump, [*kinds, *named, elf_file], ok=(0, 1)).text, tools.arch, section)
 
 
-def _cross(arch: str) -> str:
+def _said(stderr: str) -> str:
+    first = stderr.partition("\n")[0].strip()
+    return f": {first[:300]}" if first else ""
+
+
+def _cross(arch: str) -> Hint:
     from kdumpwrap.host.packages import cross_binutils
 
     return cross_binutils(arch)

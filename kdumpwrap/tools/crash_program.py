@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Optional
 
+from kdumpwrap.host.release import known
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.tools import run
 from kdumpwrap.tools.argv import options
@@ -28,4 +29,4 @@ def version(tool: str) -> Optional[str]:
 def osrelease(tool: str, vmcore: Path) -> Optional[str]:
     """The release of the kernel in ``vmcore``, from its header: no vmlinux is needed."""
     answer = run.run(executable(tool), [*options("--osrelease"), vmcore], ok=(0, 1), package=PACKAGE).text.strip()
-    return answer if re.fullmatch(r"\d+\.\d+\S*", answer) else None
+    return known(answer) if re.match(r"\d+\.\d+", answer) else None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.tools.argv import word
@@ -52,7 +53,7 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
     if not client.servers:
         raise KdumpwrapError(
             f"--debuginfod: {_VARIABLE} names no server",
-            f"{_VARIABLE}=https://debuginfod.centos.org/ kdumpwrap …",
+            shell.hint("DEBUGINFOD_URLS=https://debuginfod.centos.org/ kdumpwrap …"),
         )
     if shutil.which("debuginfod-find") is None:
         raise missing("debuginfod-find")
@@ -61,7 +62,7 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
         cache.mkdir(parents=True, exist_ok=True)  # debuginfod-find makes the last directory alone
     except OSError as error:
         raise KdumpwrapError(
-            f"debuginfod: {cache}: {error.strerror}", "DEBUGINFOD_CACHE_PATH=DIR kdumpwrap …"
+            f"debuginfod: {cache}: {error.strerror}", shell.hint("DEBUGINFOD_CACHE_PATH=DIR kdumpwrap …")
         ) from None
     variables = {  # our tools are kept from downloading behind our back: this one is told to
         _VARIABLE: " ".join(client.servers),
@@ -75,11 +76,11 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
     except ToolTimeout:
         raise KdumpwrapError(
             f"debuginfod: {what} of build id {build_id} did not come within {client.timeout:g} s",
-            "what has come so far is lost; try again with more time: KDUMPWRAP_DEBUGINFOD_TIMEOUT=SECONDS",
+            shell.hint("what has come so far is lost; try again with more time: KDUMPWRAP_DEBUGINFOD_TIMEOUT=SECONDS"),
         ) from None
     except ToolFailed as error:
         # elfutils remembers a miss for ten minutes: cache_miss_s of debuginfod_find_debuginfo(3)
-        again = f"to ask once more within ten minutes: rm -r {cache / build_id}"
+        again = shell.hint("to ask once more within ten minutes: rm -r {}", cache / build_id)
         raise KdumpwrapError(_reason(error, build_id, what, client), again) from None
     path = Path(output.text.strip())
     if not path.is_file():

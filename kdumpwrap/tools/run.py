@@ -4,13 +4,13 @@ import base64
 import contextlib
 import os
 import resource
-import shlex
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.tools.argv import Argument, strings
 
@@ -209,12 +209,12 @@ def _checked(
 ) -> Output:
     """What a program that ended with ``status`` has printed; ``keep``: with its standard output."""
     if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
-        raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shlex.join(argv))
+        raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
     stderr.seek(0)
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
     if status not in ok:
         kind = ToolStopped if status < 0 else ToolFailed
-        raise kind(argv, f"{argv[0]} failed{_reason(status, errors)}", shlex.join(argv))
+        raise kind(argv, f"{argv[0]} failed{_reason(status, errors)}", shell.join(argv))
     if keep:
         stdout.seek(0)
     return Output(stdout.read() if keep else b"", errors, time.monotonic() - start)
@@ -225,7 +225,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def _late(argv: Sequence[str], timeout: float) -> ToolTimeout:
-    return ToolTimeout(argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shlex.join(argv))
+    return ToolTimeout(argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shell.join(argv))
 
 
 def missing(tool: str, package: str = "") -> ToolMissing:
@@ -251,9 +251,9 @@ def note(
 ) -> List[str]:
     """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the history."""
     set_first = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
-    command = shlex.join([*set_first, *argv])
-    command += f" <{shlex.quote(str(source))}" if source else ""
-    command += f" >{shlex.quote(str(sink))}" if sink else ""
+    command: str = shell.join([*set_first, *argv])
+    command += f" <{shell.quote(source.absolute())}" if source else ""
+    command += f" >{shell.quote(sink.absolute())}" if sink else ""
     entry = [command]
     _history.append(entry)
     for watcher in _watchers:
@@ -269,12 +269,12 @@ def _fed(entry: List[str], stdin: bytes) -> None:
 
 def fed(command: str, lines: Sequence[str]) -> str:
     """``printf '%s\\n' 0x1 0x2 | addr2line …``."""
-    return f"printf '%s\\n' {shlex.join(lines)} | {command}"
+    return f"printf '%s\\n' {shell.join(lines)} | {command}"
 
 
 def wrote(path: Path, data: bytes) -> None:
     """Have the history say how to make a file of ours that a command reads."""
-    _history.append([f"echo {base64.b64encode(data).decode()} | base64 -d >{shlex.quote(str(path))}"])
+    _history.append([f"echo {base64.b64encode(data).decode()} | base64 -d >{shell.quote(path)}"])
 
 
 def watch(watcher: Callable[[str], object]) -> None:

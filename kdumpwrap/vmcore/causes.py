@@ -4,6 +4,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
@@ -24,7 +25,7 @@ _SINCE = (
     ((5, 17), "8.0.1"),  # struct slab
 )
 _ZSTD_SINCE = "8.0.0"
-_MORE = "free memory or add swap"
+_MORE = shell.hint("free memory or add swap")
 
 # of an answer that is not whole, in half a sentence
 WORDS: Dict[str, str] = {
@@ -48,8 +49,8 @@ WORDS: Dict[str, str] = {
 def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, ...], timeout: float) -> Problem:
     """The one line and its hint; ``size`` is that of the vmlinux in bytes."""
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
-    debuginfo = packages.debuginfo(release) if release else "name the right one with --vmlinux FILE"
-    again = f"copy {vmcore} from the crashed host once more, whole"
+    debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
+    again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
     if failure.kind == crash_failure.MEMORY:
         return _memory(size, limits)
     if failure.kind == crash_failure.KILLED:
@@ -60,23 +61,27 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
     if failure.kind == crash_failure.TRUNCATED:
         return Problem(f"{vmcore} is truncated ({_first(failure.words)})", again)
     if failure.kind == crash_failure.INCOMPLETE:
-        return Problem(f"{vmcore} is incomplete: it was not written to its end", "see that kdump has room to write to")
+        return Problem(
+            f"{vmcore} is incomplete: it was not written to its end", shell.hint("see that kdump has room to write to")
+        )
     if failure.kind == crash_failure.EXCLUDED:
-        return Problem(f"{vmcore} was filtered too far ({_first(failure.words)})", "makedumpfile -d 31 keeps enough")
+        return Problem(
+            f"{vmcore} was filtered too far ({_first(failure.words)})", shell.hint("makedumpfile -d 31 keeps enough")
+        )
     if failure.kind == crash_failure.NO_DEBUGINFO:
         return Problem(f"{vmlinux} has no debug information", debuginfo)
     if failure.kind == crash_failure.NO_VMLINUX:
         return Problem(f"{vmlinux} is no vmlinux that crash can read", debuginfo)
     if failure.kind == crash_failure.NO_DUMP:
-        return Problem(f"{vmcore} is not a kernel dump", "kdumpwrap list")
+        return Problem(f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list"))
     if failure.kind == crash_failure.EXPIRED:
-        return Problem(f"crash did not answer within {timeout:g} s (time limit)", "--timeout SECONDS")
+        return Problem(f"crash did not answer within {timeout:g} s (time limit)", shell.hint("--timeout SECONDS"))
     if failure.kind == crash_failure.TOO_OLD:
         return _too_old(failure, subject)
     if failure.kind == crash_failure.COMPRESSION:
         return _compression(failure, subject)
     said = f": {_first(failure.words)}" if failure.words else " without a word"
-    return Problem(f"crash failed{said}", f"crash -d1 {vmlinux} {vmcore}")
+    return Problem(f"crash failed{said}", shell.hint("crash -d1 {} {}", vmlinux, vmcore))
 
 
 def holds(file: Path, text: bytes) -> bool:
@@ -111,18 +116,19 @@ def wanted(release: Optional[str]) -> Optional[str]:
 
 def _memory(size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
-    raised = f"ulimit -v {int(_need(size, limit)) >> 10}" if limit and limit.name == "ulimit -v" else _MORE
-    hint = f"{raised}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither"
+    need = int(_need(size, limit)) >> 10
+    raised = shell.hint("ulimit -v {}", need) if limit and limit.name == "ulimit -v" else _MORE
+    hint = shell.hint("{}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither", raised)
     return Problem(f"not enough memory for crash: {_takes(size, limit)}", hint)
 
 
 def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
     killed = f"crash was killed (signal {failure.words})"
-    hint = "the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'"
+    hint = shell.hint("the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'")
     if limit is None or failure.words != str(int(SIGKILL)):
         return Problem(killed, hint)
-    return Problem(f"{killed}, most likely for its memory: {_takes(size, limit)}", f"{_MORE}; {hint}")
+    return Problem(f"{killed}, most likely for its memory: {_takes(size, limit)}", shell.hint("{}; {}", _MORE, hint))
 
 
 def _takes(size: int, limit: Optional[Limit]) -> str:
@@ -143,7 +149,7 @@ def _need(size: int, limit: Optional[Limit]) -> float:
 def _too_old(failure: Failure, subject: Subject) -> Problem:
     version, first = _quietly(lambda: crash_program.version(subject.tool)), wanted(subject.release)
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
-    hint = f"a newer crash: {packages.install('crash')}"
+    hint = shell.hint("a newer crash: {}", packages.install("crash"))
     if version and first and older(version, first):
         return Problem(f"{name} is too old for {kernel}, which needs {first} or newer", hint)
     return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)
@@ -153,8 +159,10 @@ def _compression(failure: Failure, subject: Subject) -> Problem:
     version = _quietly(lambda: crash_program.version(subject.tool))
     if version and "zstd" in failure.words and older(version, _ZSTD_SINCE):
         message = f"crash {version} is too old for a zstd dump, which needs {_ZSTD_SINCE} or newer"
-        return Problem(message, f"a newer crash: {packages.install('crash')}")
-    return Problem(f"this crash cannot unpack the dump ({_first(failure.words)})", "makedumpfile -c -d 31 VMCORE NEW")
+        return Problem(message, shell.hint("a newer crash: {}", packages.install("crash")))
+    return Problem(
+        f"this crash cannot unpack the dump ({_first(failure.words)})", shell.hint("makedumpfile -c -d 31 VMCORE NEW")
+    )
 
 
 def _quietly(question: Callable[[], Optional[str]]) -> Optional[str]:

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import UsageError
@@ -32,7 +33,7 @@ def run(
     """
     commands = [check(command) for command in commands]
     if not commands:
-        raise UsageError("no command for crash", "kdumpwrap crash CRASH -c 'bt -a'")
+        raise UsageError("no command for crash", shell.hint("kdumpwrap crash CRASH -c 'bt -a'"))
     with _ladder(target, places, rung, timeout, progress) as ladder:
         return ladder.ask(commands), ladder.place.left()
 

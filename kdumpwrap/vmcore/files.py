@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
@@ -14,7 +14,10 @@ from kdumpwrap.model.crash import Crash
 from kdumpwrap.tools import binutils, crash_program
 from kdumpwrap.tools.modules import open_module
 
-_PACKED = {".gz": "gzip -dk", ".bz2": "bzip2 -dk", ".xz": "xz -dk", ".lz4": "lz4 -dk", ".zst": "zstd -dk"}
+_PACKED = {
+    suffix: shell.join([packer, "-dk"])
+    for suffix, packer in ((".gz", "gzip"), (".bz2", "bzip2"), (".xz", "xz"), (".lz4", "lz4"), (".zst", "zstd"))
+}
 _ET_CORE = 4
 _END_OF_LOG = 1 << 18  # bytes in which the last report stands
 
@@ -41,7 +44,7 @@ def subject(crash: Crash, places: Places) -> Subject:
     Raises KdumpwrapError when one is missing, or the vmcore plainly is no dump.
     """
     if crash.vmcore is None:
-        raise NoCrash(f"{crash.path}: no vmcore here", "kdumpwrap list")
+        raise NoCrash(f"{crash.path}: no vmcore here", shell.hint("kdumpwrap list"))
     _look(crash.vmcore)
     tool = os.environ.get("CRASH") or "crash"
     vmcore = Path(crash.vmcore).absolute()
@@ -52,7 +55,7 @@ def subject(crash: Crash, places: Places) -> Subject:
     release = release or finder.release(crash)
     if release is None and places.vmlinux is None:
         raise KdumpwrapError(
-            f"{crash.vmcore} does not tell its kernel's release", "name its vmlinux with --vmlinux FILE"
+            f"{crash.vmcore} does not tell its kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
     return Subject(tool, debuginfo.vmlinux(release, places, vmcore.parent).absolute(), vmcore, release)
 
@@ -116,10 +119,14 @@ def _look(vmcore: str) -> None:
     head = crashfile.head(vmcore, 20)
     packer = _PACKED.get(Path(vmcore).suffix)
     if packer:
-        raise KdumpwrapError(f"{vmcore} is compressed as a whole, which crash cannot read", f"{packer} {vmcore}")
+        raise KdumpwrapError(
+            f"{vmcore} is compressed as a whole, which crash cannot read", shell.hint("{} {}", packer, vmcore)
+        )
     if not head:
-        raise KdumpwrapError(f"{vmcore} is not a kernel dump: it is empty", "kdumpwrap doctor")
+        raise KdumpwrapError(f"{vmcore} is not a kernel dump: it is empty", shell.hint("kdumpwrap doctor"))
     if head.startswith(b"\x7fELF") and len(head) == 20:
         (kind,) = struct.unpack("<H" if head[5] == 1 else ">H", head[16:18])
         if kind != _ET_CORE:
-            raise KdumpwrapError(f"{vmcore} is not a kernel dump, but an ELF file of another kind", "kdumpwrap list")
+            raise KdumpwrapError(
+                f"{vmcore} is not a kernel dump, but an ELF file of another kind", shell.hint("kdumpwrap list")
+            )

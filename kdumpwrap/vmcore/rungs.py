@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.errors import UsageError
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
@@ -44,7 +45,7 @@ def rung(name: str) -> Rung:
     for one in RUNGS:
         if one.name == name:
             return one
-    raise UsageError(f"no rung is called {name}", f"--rung {'|'.join(one.name for one in RUNGS)}")
+    raise UsageError(f"no rung is called {name}", shell.hint("--rung plain, reduced, zero-excluded or minimal"))
 
 
 def below(current: Rung, failure: Failure) -> Optional[Rung]:

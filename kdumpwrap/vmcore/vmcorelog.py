@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
@@ -68,7 +68,7 @@ def build_id(vmcore: str, *, unpack: bool) -> Optional[str]:
 def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
     dump = _dump(vmcore, directory)
-    hint = ""
+    hint = shell.NONE
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
@@ -79,7 +79,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     incomplete = " (kdump marked it so: it ran out of room)" if dmesg.info.incomplete else ""
     what = f"{vmcore}: {dmesg.cause}{incomplete}"
     if dmesg.info.release is None:
-        raise KdumpwrapError(what, hint or "kdumpwrap list")
+        raise KdumpwrapError(what, hint or shell.hint("kdumpwrap list"))
     # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
     try:
         log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, places, Path(vmcore).parent), directory)
@@ -95,7 +95,7 @@ def _dump(vmcore: str, directory: Path) -> Path:
     dump = directory / "vmcore"
     head = crashfile.head(vmcore, 16)
     if not head:
-        raise KdumpwrapError(f"{vmcore}: empty", "kdumpwrap doctor")
+        raise KdumpwrapError(f"{vmcore}: empty", shell.hint("kdumpwrap doctor"))
     packed = unpack.by_head(head)  # Debian compresses the flattened dump once more when KDUMP_COMPRESSION is set
     if packed is not None:
         _ask_for_room(vmcore, directory, copies=2)
@@ -109,11 +109,13 @@ def _dump(vmcore: str, directory: Path) -> Path:
         note(["ln", "-sf", str(Path(vmcore).absolute()), str(dump)])
         dump.symlink_to(Path(vmcore).absolute())  # the tools read more than a name out of some names
     if not head.startswith(_DUMPS):
-        raise KdumpwrapError(f"{vmcore}: not a vmcore", "one begins with KDUMP, DISKDUMP, makedumpfile or ELF")
+        raise KdumpwrapError(
+            f"{vmcore}: not a vmcore", shell.hint("one begins with KDUMP, DISKDUMP, makedumpfile or ELF")
+        )
     if not head.startswith(_FLATTENED):
         return dump
     if crashfile.tail(str(dump), len(_END)) != _END:
-        raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", "kdumpwrap doctor")
+        raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", shell.hint("kdumpwrap doctor"))
     _ask_for_room(str(dump), directory)
     room = shutil.disk_usage(directory).free - _SPARE
     makedumpfile.rearrange(dump, directory / "rearranged", room)
@@ -127,7 +129,7 @@ def _ask_for_room(file: str, directory: Path, copies: int = 1) -> None:
     if wanted > free:
         raise KdumpwrapError(
             f"{file}: rearranging it takes {wanted >> 20} MiB in {directory.parent}, which has {free >> 20} MiB free",
-            "TMPDIR=/var/tmp kdumpwrap …, or another directory with room",
+            shell.hint("TMPDIR=/var/tmp kdumpwrap …, or another directory with room"),
         )
 
 

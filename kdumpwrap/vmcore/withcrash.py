@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.host.packages import install
 from kdumpwrap.model.crash import Problem
@@ -107,7 +108,7 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
     message = (
         f"crash found only {system.tasks} tasks: it does not know how this kernel keeps them, so `ps -m` is not whole"
     )
-    return (Problem(message, f"a newer crash: {install('crash')}"),)
+    return (Problem(message, shell.hint("a newer crash: {}", install("crash"))),)
 
 
 # ---------------------------------------------------------------- lines

@@ -1,0 +1,77 @@
+"""What a person is told to type: the one place where words that came from outside are quoted for a shell (pure).
+
+A path, a release or a module's name can hold ``;``, ``$(…)``, a quote or an escape sequence, and what is printed as a
+hint is pasted, often as root. So a hint has a type of its own, which only this module makes::
+
+    hint("kdumpwrap list {}", path)          kdumpwrap list '/var/crash/a $(b)'
+    hint("a newer crash: {}", install)       a newer crash: dnf install crash
+"""
+
+import re
+import shlex
+from pathlib import PurePath
+from typing import Iterable, Union
+
+
+class Hint(str):
+    """Words of ours, or a command with every word from outside quoted. Made by this module alone."""
+
+    __slots__ = ()
+
+
+NONE = Hint("")
+
+_SLOT = re.compile(r"\{\}")
+
+
+def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
+    """``template``, a literal, with each ``{}`` in it filled: a text or path quoted, a number or hint as it is.
+
+    Raises ValueError when there are not as many ``{}`` as values.
+    """
+    pieces = _SLOT.split(template)
+    if len(pieces) != len(values) + 1:
+        raise ValueError(f"{len(values)} values for {template!r}")
+    filled = [_filled(value) + piece for value, piece in zip(values, pieces[1:])]
+    return Hint("".join([pieces[0], *filled]))
+
+
+def join(words: Iterable[str]) -> Hint:
+    """A command of these words, the options among them."""
+    return Hint(" ".join(map(_quoted, words)))
+
+
+def either(hints: Iterable[Hint]) -> Hint:
+    """Those of ``hints`` that say something: ``A; or B``."""
+    return Hint("; or ".join(one for one in hints if one))
+
+
+def own(text: str) -> Hint:
+    """A hint that this program made and wrote where nobody else could change it: in a saved answer."""
+    return Hint(text)
+
+
+def quote(word: Union[str, PurePath]) -> Hint:
+    """``word`` from outside as one word for a shell, and no option: ``-x`` is ``./-x``."""
+    text = str(word)
+    return Hint(_quoted(f"./{text}" if text.startswith("-") else text))
+
+
+def _filled(value: Union[str, int, PurePath]) -> str:
+    return str(value) if isinstance(value, (int, Hint)) else quote(value)
+
+
+def _quoted(word: str) -> str:
+    r"""As shlex does; what cannot be printed as bash reads it: ``$'a\x1b[2J'``."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{octet:02x}" for octet in character.encode("utf-8", how))
