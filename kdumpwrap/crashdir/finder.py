@@ -37,8 +37,8 @@ _VMCORE = tuple(
 # of the capture kernel: it says how kdump went, and is never taken for the log of the crash
 CAPTURE_LOG = "kexec-dmesg.log"
 
-_LINUX_VERSION = re.compile(rb"Linux version ([0-9][!-~]*)")
-_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+[!-~]*) #")
+_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S*)")
+_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+\S*) #")
 _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
 _MAGIC = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile\0", b"\x7fELF")
 

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.run import run
@@ -64,7 +65,7 @@ def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None
     room = max(0, shutil.disk_usage(into.parent).free - _SPARE)
     limit = min(max(_LEAST, _RATIO * size), room, room if most is None else most)
     wanted = _declared(packed, form)
-    hint = f"unpack it yourself: {form.tool} -dk FILE"
+    hint = shell.hint("unpack it yourself: {} -dk FILE", form.tool)
     if wanted is not None and wanted > limit:
         raise KdumpwrapError(f"{packed}: holds {wanted >> 20} MiB, and {limit >> 20} MiB are the limit here", hint)
     try:
