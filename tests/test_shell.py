@@ -19,7 +19,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, Limit
 from kdumpwrap.log import reader
-from kdumpwrap.model import Crash
+from kdumpwrap.model.crash import Crash
 from kdumpwrap.parse import crash_failure, ndjson
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.vmcore import causes, files
