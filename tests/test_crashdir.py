@@ -260,7 +260,7 @@ def test_listing_costs_little_more_than_ls(tmp_path: Path, run_cli: RunCli) -> N
 def test_path_of_kdump_conf(text: str, path: str, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/kdump.conf").write_text(text)
-    assert finder.default_path(tmp_path) == tmp_path / path.lstrip("/")
+    assert finder.default_paths(tmp_path) == (tmp_path / path.lstrip("/"),)
 
 
 def test_path_is_below_the_targets_mount_point(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_path_is_below_the_targets_mount_point(tmp_path: Path) -> None:
         "# a comment\n/dev/vda1 / xfs defaults 0 0\nUUID=0b1c-77 /mnt/dumps xfs defaults 0 0\n"
     )
     (tmp_path / "mnt/dumps/crash").mkdir(parents=True)
-    assert finder.default_path(tmp_path) == tmp_path / "mnt/dumps/crash"
+    assert finder.default_paths(tmp_path) == (tmp_path / "mnt/dumps/crash",)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_crashes_that_go_elsewhere(text: str, hint: str, tmp_path: Path, run_cli
     analyzed = run_cli("analyze", "--root", tmp_path)
     assert analyzed.status == 1
     assert hint in analyzed.stderr
-    kdumpconf.directory(tmp_path).mkdir(parents=True)
+    finder.default_paths(tmp_path)[0].mkdir(parents=True)
     listed = run_cli("list", "--root", tmp_path)
     assert (listed.status, listed.stdout) == (0, "")
     assert hint in listed.stderr

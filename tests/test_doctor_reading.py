@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kdumpwrap.doctor import directives, grub, inventory
 from kdumpwrap.doctor.examination import examine
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import kdumpconf
+from kdumpwrap.host import kdumpconf, variables
 from kdumpwrap.host.tree import Host
 
 
@@ -217,14 +217,14 @@ def test_an_empty_etc_tells_nothing(tmp_path: Path) -> None:
 @given(st.text(alphabet="abk=:-,@\"'\\$ \t\n#{}0159M/[]crashkernel", max_size=200))
 def test_no_text_makes_a_reader_raise(text: str) -> None:
     found = kdumpconf.directives(text)
-    where = directives.target(found)
+    where = kdumpconf.target(found)
     directives.target_fault(where)
     directives.targets(found)
     for _, value in found:
         directives.collector_fault(value, where, 9)
         directives.filters(value)
     grub.menu(text)
-    grub.settings([text, text])
+    variables.assignments([text, text])
     grub.zipl(text)
     grub.loader_entry("a.conf", text, grub.environment(text))
     grub.kernelopts(text)

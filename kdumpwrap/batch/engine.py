@@ -73,13 +73,13 @@ def outcomes(
     selection: Selection,
     *,
     jobs: int = 1,
-    save_below: Optional[Path] = None,
+    save_below: Sequence[Path] = (),
     reuse: bool = True,
 ) -> Generator[Done, None, None]:
     """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
 
-    Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below that directory, and
-    those that are there and still true are taken as they are, if ``reuse`` allows.
+    Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below
+    those directories, and those that are there and still true are taken as they are, if ``reuse`` allows.
     """
     known = saved.Known(places)
     work = _reader(places, selection, known if save_below and reuse else None)
@@ -223,11 +223,12 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[D
 # ---------------------------------------------------------------- the rest
 
 
-def _kept(done: Done, known: saved.Known, below: Path) -> Done:
+def _kept(done: Done, known: saved.Known, below: Sequence[Path]) -> Done:
     if done.analysis is None or done.line is not None or run.stopped():  # then tools may have been cut short
         return done
     try:
-        saved.save(done.crash, done.analysis, known, below)
+        top = next((one for one in below if one in Path(done.crash.path).parents), below[0])
+        saved.save(done.crash, done.analysis, known, top)
     except KdumpwrapError as error:
         return done._replace(failure=Problem(error.message, error.hint))
     return done

@@ -83,7 +83,7 @@ def _common(
 
 
 def list_command(
-    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else as kdump.conf says."),
+    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else where kdump saves."),
     raw: bool = options.RAW,
     json: bool = options.JSON,
     root: Path = options.ROOT,
@@ -91,19 +91,19 @@ def list_command(
     """Every crash on this host, newest last."""
     from kdumpwrap.crashdir import finder
     from kdumpwrap.host import kdumpconf
+    from kdumpwrap.host.tree import Host
     from kdumpwrap.render import crashes as renderer
 
     options.one_format(raw, json)
-    top = where or finder.default_path(root)
     found = finder.scan(where) if where else finder.scan_host(root)
     rows = [renderer.Listed(entry, finder.release(entry.crash)) for entry in found.entries]
     output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
     for path, why in found.unreadable:
         output.error(f"{path}: {why}", f"sudo kdumpwrap list {path}")
     if not rows and not found.unreadable:
-        output.error(
-            f"{top}: no crash here", (kdumpconf.elsewhere(root) if where is None else "") or "kdumpwrap doctor"
-        )
+        tops = (where,) if where else finder.default_paths(root)
+        elsewhere = kdumpconf.elsewhere(Host(root)) if where is None else None
+        output.error(f"{', '.join(map(str, tops))}: no crash here", elsewhere or "kdumpwrap doctor")
     raise typer.Exit(PARTLY if found.unreadable else DONE)
 
 

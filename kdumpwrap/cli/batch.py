@@ -26,7 +26,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def batch(
-    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else as kdump.conf says."),
+    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else where kdump saves."),
     since: Optional[str] = typer.Option(None, "--since", metavar="TIME", help="2024-01-31, 2024-01-31T10:00, 7d, 12h."),
     host: Optional[List[str]] = typer.Option(None, "--host", metavar="PATTERN", help="Of these hosts (repeatable)."),
     release: Optional[List[str]] = typer.Option(
@@ -54,24 +54,24 @@ def batch(
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
-    top = where or finder.default_path(root)
+    tops = (where,) if where else finder.default_paths(root)
+    shown = ", ".join(map(str, tops))
     found = finder.scan(where) if where else finder.scan_host(root)
     crashes = many.candidates(found.entries, selection)
     tally, site = Tally(), None
     if html:
         from kdumpwrap import pages
 
-        site = pages.Site(html, str(top))
+        site = pages.Site(html, shown)
     for path, why in found.unreadable:
         from kdumpwrap.model.crash import Problem
 
         tally.fail(Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap batch {}", path)))
     if not crashes and tally.whole:
-        raise NoCrash(
-            f"{top}: no crash here" + (" that fits" if found.entries else ""), shell.hint("kdumpwrap list {}", top)
-        )
+        what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
+        raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
     outcomes = many.outcomes(
-        crashes, places, selection, jobs=jobs or _processors(), save_below=top if save else None, reuse=not html
+        crashes, places, selection, jobs=jobs or _processors(), save_below=tops if save else (), reuse=not html
     )
     interrupted: Optional[KeyboardInterrupt] = None
     with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:

@@ -12,6 +12,7 @@ from kdumpwrap.crashdir import crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.release import known
+from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.crash import Crash, Entry
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
@@ -113,31 +114,56 @@ def scan(path: Union[str, Path]) -> Found:
         seen: Set[Tuple[int, int]] = set()
         for item in _directories(top, seen):
             found += _below(item.path, seen, unreadable)
-    found.sort(key=lambda entry: (entry.crash.time or "", entry.crash.path))
+    found.sort(key=_age)
     return Found(tuple(found), tuple(sorted(unreadable)))
 
 
 def scan_host(root: Path = Path("/")) -> Found:
     """What lies where kdump saves on the host whose files lie below ``root``; raises as scan does."""
-    try:
-        return scan(default_path(root))
-    except NoCrash as error:
-        raise NoCrash(error.message, kdumpconf.elsewhere(root) or error.hint) from None
+    tops = default_paths(root)
+    found: List[Entry] = []
+    unreadable: List[Tuple[str, str]] = []
+    for top in tops:
+        try:
+            below = scan(top)
+        except NoCrash as error:
+            raise NoCrash(error.message, kdumpconf.elsewhere(Host(root)) or error.hint) from None
+        except KdumpwrapError as error:
+            if len(tops) == 1:
+                raise
+            unreadable.append((str(top), error.message.rpartition(": ")[2]))
+            continue
+        found += below.entries
+        unreadable += below.unreadable
+    found.sort(key=_age)
+    return Found(tuple(found), tuple(sorted(unreadable)))
 
 
 def newest(root: Path = Path("/")) -> Crash:
     """The newest crash of that host of which anything was saved; raises NoCrash."""
     saved = [entry.crash for entry in scan_host(root).entries if _saved(entry)]
     if not saved:
-        raise NoCrash(
-            f"{default_path(root)}: no crash here", kdumpconf.elsewhere(root) or shell.hint("kdumpwrap doctor")
-        )
+        where = ", ".join(map(str, default_paths(root)))
+        raise NoCrash(f"{where}: no crash here", kdumpconf.elsewhere(Host(root)) or shell.hint("kdumpwrap doctor"))
     return saved[-1]
 
 
-def default_path(root: Path = Path("/")) -> Path:
-    """Where kdump saves on the host whose files lie below ``root``: as kdump.conf says, else /var/crash."""
-    return kdumpconf.directory(root)
+def default_paths(root: Path = Path("/")) -> Tuple[Path, ...]:
+    """Where kdump saves on the host whose files lie below ``root``, as its configuration says; else /var/crash.
+
+    Links are followed inside ``root`` alone.
+    """
+    host = Host(root)
+    return tuple(_here(host, path) for path in kdumpconf.directories(host))
+
+
+def _here(host: Host, path: str) -> Path:
+    if host.live:
+        return Path(path)
+    try:
+        return host.locate(path) or host.root / path.lstrip("/")
+    except Denied:
+        return host.root / path.lstrip("/")
 
 
 def release(crash: Crash) -> Optional[str]:
@@ -253,6 +279,10 @@ def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
         dmesg = None  # an empty log: the one in the vmcore is asked
     crash = Crash(path, dmesg.path if dmesg else None, vmcore.path if vmcore else None, host, time)
     return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
+
+
+def _age(entry: Entry) -> Tuple[str, str]:
+    return entry.crash.time or "", entry.crash.path
 
 
 def _saved(entry: Entry) -> bool:

@@ -7,12 +7,12 @@ from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import finder
-from kdumpwrap.doctor import dumpconfig, fixes, inventory, target, toolchain
 from kdumpwrap.doctor import facts as fact
+from kdumpwrap.doctor import fixes, inventory, toolchain
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.host import packages
+from kdumpwrap.host import kdumpconf, packages
 from kdumpwrap.host.memory import RESIDENT, Limit, available
 from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.crash import Entry
@@ -32,20 +32,10 @@ class Crashes(NamedTuple):
 
 
 def find(facts: Facts) -> Crashes:
-    """The crashes under the directory that kdump's configuration names."""
-    directory = "/var/crash"
+    """The crashes under the directories that kdump's configuration names."""
+    directory = ", ".join(kdumpconf.directories(facts.host))
     try:
-        config = dumpconfig.read(facts)
-        mountpoint = target.mounted_at(facts, config.target)
-        if config.target.kind not in ("raw", *target.REMOTE) and mountpoint is not None:
-            directory = f"{mountpoint.rstrip('/')}{config.path}"
-        real = facts.host.locate(directory)
-    except Denied as denied:
-        return Crashes(directory, denied=denied.path)
-    if real is None:
-        return Crashes(directory)
-    try:
-        below = finder.scan(real)
+        below = finder.scan_host(facts.host.root)
     except NoCrash:
         return Crashes(directory)
     except KdumpwrapError:

@@ -5,6 +5,7 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
+from kdumpwrap.host import variables
 from kdumpwrap.host.packages import Distribution
 from kdumpwrap.host.tree import Denied, Host
 
@@ -87,8 +88,8 @@ def _settings(host: Host) -> Optional[str]:
     texts = [host.text(path) for path in default_files(host)]
     if all(text is None for text in texts):
         return None
-    variables = grub.settings([text for text in texts if text is not None])
-    words = (variables.get(name, "") for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"))
+    settings = variables.assignments([text for text in texts if text is not None])
+    words = (settings.get(name, "") for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"))
     return " ".join(word for word in words if word)
 
 

@@ -4,10 +4,10 @@ The directives are those of kdumpctl's check_config(): kexec-tools of el7, el8 a
 """
 
 import re
-from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, Optional, Tuple
 
-# where the dump goes
-TARGETS = frozenset("raw nfs ssh ext2 ext3 ext4 xfs btrfs minix virtiofs".split())
+from kdumpwrap.host.kdumpconf import TARGETS, Directives, Target
+
 _ALWAYS = frozenset(
     "raw nfs ssh sshkey ext2 ext3 ext4 xfs btrfs minix path core_collector kdump_pre kdump_post extra_bins "
     "extra_modules default force_rebuild force_no_rebuild dracut_args fence_kdump_args fence_kdump_nodes".split()
@@ -22,31 +22,10 @@ DEPRECATED = frozenset("net options link_delay disk_timeout debug_mem_level blac
 FAILURE_ACTIONS = ("reboot", "halt", "poweroff", "shell", "dump_to_rootfs")
 FINAL_ACTIONS = ("reboot", "halt", "poweroff")
 
-
-Directives = Tuple[Tuple[str, str], ...]  # name and value of every line, in order
-
-
-class Target(NamedTuple):
-    """Where the dump goes. ``kind``: one of TARGETS, "mount" (dracut_args --mount), or "" for the root file system."""
-
-    kind: str
-    where: str  # a device, HOST:/EXPORT, USER@HOST
-    mountpoint: str = ""  # only for "mount"
-
-
-ROOT = Target("", "")
-
-# "DEVICE MOUNTPOINT FSTYPE …" as dracut takes it: --mount "/dev/mapper/vg-crash /var/crash ext4"
-_MOUNT = re.compile(r"""--mount[ =]\s*["']?(?P<words>[^"']*)""")
 # [user@]host:/export, an IPv6 address in brackets
 _NFS = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+):/\S*")
 _SSH = re.compile(r"[\w.-]+@(?:[\w.-]+|[0-9A-Fa-f:.%\w]+)")
 _DEVICE = re.compile(r"(?:/dev/\S+|(?:UUID|LABEL|PARTUUID|PARTLABEL)=\S+)")
-
-
-def last(found: Directives, *names: str) -> Optional[str]:
-    """The value that counts: that of the last line with one of ``names``; None without one."""
-    return next((value for name, value in reversed(found) if name in names), None)
 
 
 def known(name: str, generation: int) -> bool:
@@ -54,18 +33,6 @@ def known(name: str, generation: int) -> bool:
     since = any(name in names and generation >= first for first, names in _SINCE.items())
     until = any(name in names and generation <= final for final, names in _UNTIL.items())
     return name in _ALWAYS or since or until
-
-
-def target(found: Directives) -> Target:
-    """Where the dump goes; the last line that says so counts."""
-    for name, value in reversed(found):
-        if name in TARGETS:
-            return Target(name, value)
-        mount = _MOUNT.search(value) if name == "dracut_args" else None
-        if mount:
-            words = [*mount["words"].split(), "", ""]
-            return Target("mount", words[0], words[1])
-    return ROOT
 
 
 def targets(found: Directives) -> Tuple[str, ...]:

@@ -1,50 +1,20 @@
-"""kdump's configuration: kdump.conf, Debian's /etc/default/kdump-tools, SUSE's /etc/sysconfig/kdump."""
+"""Whether kdump's configuration is there, and its release understands it."""
 
 import re
-from dataclasses import dataclass
-from typing import Dict, Iterator, List, Tuple
+from typing import Iterator, List, Tuple
 
-from kdumpwrap.doctor import defaults, directives, fixes, grub, inventory
-from kdumpwrap.doctor.directives import ROOT, Directives, Target
+from kdumpwrap.doctor import defaults, directives, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf, packages
+from kdumpwrap.host.kdumpconf import Config
 from kdumpwrap.model.host import Check, Step
 
 _FILES = {"el": "/etc/kdump.conf", "debian": "/etc/default/kdump-tools", "suse": "/etc/sysconfig/kdump"}
-COLLECTOR = "makedumpfile -l --message-level 7 -d 31"
-
-
-@dataclass(frozen=True)
-class Config:
-    """The configuration of kdump, whichever file it is from."""
-
-    file: str
-    target: Target = ROOT
-    path: str = kdumpconf.DEFAULT_PATH
-    collector: str = COLLECTOR
-    lines: Directives = ()  # of kdump.conf alone
-    missing: bool = False
-    off: str = ""  # why it arms nothing: "USE_KDUMP is not 1"
 
 
 def read(facts: Facts) -> Config:
     """The configuration of this host. Raises Denied."""
-    file = _FILES[facts.distribution.family]
-    text = facts.host.text(file)
-    if text is None:
-        return Config(file, missing=True)
-    if facts.distribution.family == "debian":
-        return _debian(file, grub.settings([text]))
-    if facts.distribution.family == "suse":
-        return _suse(file, grub.settings([text]))
-    found = kdumpconf.directives(text)
-    return Config(
-        file=file,
-        target=directives.target(found),
-        path=directives.last(found, "path") or kdumpconf.DEFAULT_PATH,
-        collector=directives.last(found, "core_collector") or COLLECTOR,
-        lines=found,
-    )
+    return kdumpconf.read(facts.host, _FILES[facts.distribution.family])
 
 
 def check(facts: Facts) -> Iterator[Check]:
@@ -81,27 +51,6 @@ def _directive_faults(facts: Facts, found: Config) -> Iterator[Tuple[str, fixes.
             yield f"{name} is not known to this release", steps
         elif not value:
             yield f"{name} has no value", steps
-
-
-def _debian(file: str, variables: Dict[str, str]) -> Config:
-    off = "" if variables.get("USE_KDUMP", "0") not in ("", "0") else "USE_KDUMP is not 1"
-    where = ROOT
-    for kind in ("FTP", "SSH", "NFS"):
-        if variables.get(kind):
-            where = Target(kind.lower(), variables[kind])
-    collector = f"makedumpfile {variables.get('MAKEDUMP_ARGS') or '-F -c -d 31'}"
-    return Config(file, where, variables.get("KDUMP_COREDIR") or kdumpconf.DEFAULT_PATH, collector, off=off)
-
-
-def _suse(file: str, variables: Dict[str, str]) -> Config:
-    # KDUMP_SAVEDIR="file:///var/crash", "ssh://user@host/path", "nfs://host/export"; without a scheme: a directory
-    scheme, separator, rest = (variables.get("KDUMP_SAVEDIR") or "file:///var/crash").partition("://")
-    if not separator:
-        scheme, rest = "file", scheme
-    host, slash, directory = rest.partition("/")
-    where = ROOT if scheme == "file" else Target(scheme, host)
-    level = variables.get("KDUMP_DUMPLEVEL") or "31"
-    return Config(file, where, slash + directory if scheme != "file" else rest, f"makedumpfile -d {level}")
 
 
 def _switch_on(facts: Facts, file: str) -> fixes.Steps:

@@ -7,9 +7,9 @@ from typing import Dict, Optional, Tuple
 
 from kdumpwrap.doctor import bootconfig
 from kdumpwrap.doctor.crashkernel import K, values
-from kdumpwrap.doctor.grub import newest_first, settings
+from kdumpwrap.doctor.grub import newest_first
 from kdumpwrap.doctor.grub import release as grub_release
-from kdumpwrap.host import packages
+from kdumpwrap.host import packages, variables
 from kdumpwrap.host.packages import Distribution
 from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
@@ -166,7 +166,7 @@ def _library_arch(host: Host) -> Optional[str]:
 
 
 def _pretty(os_release: str) -> str:
-    fields = settings([os_release])
+    fields = variables.assignments([os_release])
     return fields.get("PRETTY_NAME") or fields.get("NAME") or "unknown distribution"
 
 

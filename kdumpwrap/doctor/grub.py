@@ -1,8 +1,9 @@
 """The texts that say with which parameters a kernel boots: GRUB's menu and settings, BLS entries, zipl.conf (pure)."""
 
 import re
-import shlex
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from kdumpwrap.host import variables
 
 
 class Entry(NamedTuple):
@@ -21,10 +22,6 @@ _MENUENTRY = re.compile(r"""\s*menuentry\s+(?P<quote>["'])(?P<title>[^"']*)(?P=q
 # "/boot/vmlinuz-5.14.0-503.11.1.el9_5.x86_64", "(hd0,msdos1)/vmlinuz-…", s390x "/boot/image-…"
 _KERNEL = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^/\s]+)$")
 _RESCUE = re.compile(r"rescue|recovery mode", re.I)
-# GRUB_CMDLINE_LINUX="rd.lvm.lv=centos/root quiet"
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<more>\+?)=(?P<value>.*)")
-_LONGEST = 8 << 10  # characters of one value: A="$A$A" forty times over must not eat the memory
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
 
 
 def menu(text: str) -> Tuple[Entry, ...]:
@@ -43,8 +40,8 @@ def menu(text: str) -> Tuple[Entry, ...]:
     return tuple(found)
 
 
-def loader_entry(name: str, text: str, variables: Dict[str, str]) -> Entry:
-    """One file of /boot/loader/entries; ``variables`` are grubenv's (el8's ``options $kernelopts``)."""
+def loader_entry(name: str, text: str, grubenv: Dict[str, str]) -> Entry:
+    """One file of /boot/loader/entries; ``grubenv`` are the variables of that file (el8's ``options $kernelopts``)."""
     fields: Dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.strip().partition(" ")
@@ -55,7 +52,7 @@ def loader_entry(name: str, text: str, variables: Dict[str, str]) -> Entry:
     stem = name[: -len(".conf")] if name.endswith(".conf") else name
     version = release(fields.get("linux", "")) or fields.get("version")
     odd = "rescue" in stem or bool(_RESCUE.search(fields.get("title", "")))
-    return Entry(stem, version, _expand(fields.get("options", ""), variables), odd)
+    return Entry(stem, version, variables.expand(fields.get("options", ""), grubenv), odd)
 
 
 def environment(text: str) -> Dict[str, str]:
@@ -68,19 +65,6 @@ def kernelopts(text: str) -> Optional[str]:
     """The fallback for el8's $kernelopts that grub2-mkconfig writes into grub.cfg."""
     found = re.findall(r'^[ \t]*set kernelopts="([^"\n]*)"', text, re.M)
     return found[-1] if found else None
-
-
-def settings(texts: Sequence[str]) -> Dict[str, str]:
-    """The variables that /etc/default/grub and the files of grub.d set, one after the other, as a shell would."""
-    found: Dict[str, str] = {}
-    for text in texts:
-        for line in text.replace("\\\n", " ").splitlines():
-            match = _ASSIGNMENT.match(line)
-            if not match:
-                continue
-            value = _expand(_unquoted(match["value"][:_LONGEST]), found)
-            found[match["name"]] = found.get(match["name"], "") + value if match["more"] else value
-    return found
 
 
 def zipl(text: str) -> Tuple[Entry, ...]:
@@ -96,7 +80,7 @@ def zipl(text: str) -> Tuple[Entry, ...]:
             section, fields = stripped.strip("[]"), {}
         elif "=" in stripped and not stripped.startswith("#"):
             name, _, value = stripped.partition("=")
-            fields[name.strip()] = _unquoted(value.strip())
+            fields[name.strip()] = variables.word(value.strip())
     return tuple(found)
 
 
@@ -110,17 +94,3 @@ def newest_first(release_: Optional[str]) -> Tuple[Tuple[int, str], ...]:
     """A key that sorts releases as rpm does, near enough: numbers by value, letters before numbers."""
     parts = re.findall(r"\d+|[A-Za-z]+", release_ or "")
     return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)
-
-
-def _expand(value: str, variables: Dict[str, str]) -> str:
-    expanded = _VARIABLE.sub(lambda match: variables.get(match["braced"] or match["bare"], ""), value)
-    return expanded[:_LONGEST]
-
-
-def _unquoted(value: str) -> str:
-    """The word that a shell makes of the right side of an assignment; the text itself where its quotes do not close."""
-    try:
-        words = shlex.split(value, comments=True)
-    except ValueError:
-        return value.strip().strip("\"'")
-    return words[0] if words else ""

@@ -5,11 +5,10 @@ import re
 from typing import Iterator, Optional
 
 from kdumpwrap.doctor import crashkernel, defaults, directives, dumpconfig, fixes
-from kdumpwrap.doctor import target as targets
 from kdumpwrap.doctor.crashkernel import K, human
-from kdumpwrap.doctor.dumpconfig import COLLECTOR
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.host import kdumpconf
 from kdumpwrap.model.host import Check
 
 _SECONDS = 60.0  # kdumpctl estimate unpacks the initramfs
@@ -29,7 +28,7 @@ def collector(facts: Facts) -> Iterator[Check]:
         fault = f"a dump level is 0 to 31, not {level}"
     if fault:
         flat = "makedumpfile -F -l --message-level 7 -d 31"
-        value = flat if found.target.kind in ("ssh", "raw") else COLLECTOR
+        value = flat if found.target.kind in ("ssh", "raw") else kdumpconf.COLLECTOR
         steps = (
             fixes.set_directive(facts, found.file, "core_collector", value)
             if facts.distribution.family == "el"
@@ -47,9 +46,9 @@ def actions(facts: Facts) -> Iterator[Check]:
     found = dumpconfig.read(facts)
     if found.missing:
         return
-    failure = directives.last(found.lines, "failure_action")
-    old = directives.last(found.lines, "default")
-    final = directives.last(found.lines, "final_action")
+    failure = kdumpconf.last(found.lines, "failure_action")
+    old = kdumpconf.last(found.lines, "default")
+    final = kdumpconf.last(found.lines, "final_action")
     name = "failure_action" if failure is not None else "default"
     chosen = failure if failure is not None else old
     if failure is not None and old is not None:
@@ -77,9 +76,9 @@ def space(facts: Facts) -> Iterator[Check]:
     """
     found = dumpconfig.read(facts)
     memory = facts.memory
-    if found.missing or memory is None or found.target.kind in ("raw", *targets.REMOTE):
+    if found.missing or memory is None or found.target.kind in ("raw", *kdumpconf.REMOTE):
         return
-    mountpoint = targets.mounted_at(facts, found.target)
+    mountpoint = kdumpconf.mounted(facts.host, found.target)
     if mountpoint is None:
         return
     directory = f"{mountpoint.rstrip('/')}{found.path}"

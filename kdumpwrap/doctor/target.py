@@ -1,15 +1,14 @@
 """Where the dump goes: a file system, a device, another host; and the directory in it."""
 
-from typing import Iterator, Optional
+from typing import Iterator
 
 from kdumpwrap.doctor import defaults, directives, dumpconfig, fixes, inventory
-from kdumpwrap.doctor.directives import Target
-from kdumpwrap.doctor.dumpconfig import Config
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.host import kdumpconf
+from kdumpwrap.host.kdumpconf import Config, Target
 from kdumpwrap.model.host import Check, Step
 
 _KEY = "/root/.ssh/kdump_id_rsa"
-REMOTE = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")
 
 
 def target(facts: Facts) -> Iterator[Check]:
@@ -45,14 +44,14 @@ def path(facts: Facts) -> Iterator[Check]:
         return
     if found.target.kind == "raw" or _form_fault(facts, found.target):
         return
-    if found.target.kind in REMOTE:
+    if found.target.kind in kdumpconf.REMOTE:
         yield Check("path", "ok", f"{found.path} on {found.target.where}: not looked at", evidence=(found.file,))
         return
     if not found.path.startswith("/"):
         steps = fixes.set_directive(facts, found.file, "path", "/var/crash")
         yield Check("path", "fail", f"{found.path} is not an absolute path", steps, evidence=(found.file,))
         return
-    mountpoint = mounted_at(facts, found.target)
+    mountpoint = kdumpconf.mounted(facts.host, found.target)
     if mountpoint is None:
         seen = f"{found.path} on {found.target.where}: where that is mounted is not known"
         yield Check("path", "unknown", seen, evidence=(found.file,))
@@ -65,19 +64,6 @@ def path(facts: Facts) -> Iterator[Check]:
     else:
         step = Step(f"Make the directory {directory}", f"mkdir -p {fixes.quoted(directory)}")
         yield Check("path", "fail", f"no directory {directory}", (step, *fixes.load(facts)), evidence=(found.file,))
-
-
-def mounted_at(facts: Facts, where: Target) -> Optional[str]:
-    """The mount point of a target that is a file system; None when it is not known."""
-    if not where.kind or where.kind == "file":
-        return ""
-    for table in ("/proc/mounts", "/proc/self/mounts", "/etc/fstab"):
-        # "UUID=0b1c… /var/crash xfs defaults 0 0"
-        for line in (facts.host.text(table) or "").splitlines():
-            words = line.split()
-            if len(words) >= 3 and not words[0].startswith("#") and _same_device(facts, words[0], where.where):
-                return words[1].replace("\\040", " ")
-    return where.mountpoint or None
 
 
 def _form_fault(facts: Facts, where: Target) -> str:
@@ -94,7 +80,7 @@ def _url_fault(where: Target) -> str:
 
 
 def _ssh(facts: Facts, found: Config, shown: str) -> Check:
-    key = directives.last(found.lines, "sshkey") or _KEY
+    key = kdumpconf.last(found.lines, "sshkey") or _KEY
     if not key.startswith("/"):
         steps = fixes.set_directive(facts, found.file, "sshkey", _KEY)
         return Check("target", "fail", f"sshkey {key} is not an absolute path", steps, evidence=(found.file,))
@@ -114,20 +100,4 @@ def _absent(facts: Facts, where: Target) -> bool:
     """Whether a device is known not to be there: only this host's /dev can tell."""
     if not facts.host.live:
         return False
-    device = _device(where.where)
-    return not facts.host.exists(device)
-
-
-def _device(name: str) -> str:
-    """``/dev/disk/by-uuid/…`` for ``UUID=…``."""
-    kind, equals, value = name.partition("=")
-    return f"/dev/disk/by-{kind.lower()}/{value}" if equals and not name.startswith("/") else name
-
-
-def _same_device(facts: Facts, one: str, other: str) -> bool:
-    if one == other:
-        return True
-    if not facts.host.live:
-        return False
-    real = facts.host.locate(_device(other))
-    return real is not None and real == facts.host.locate(_device(one))
+    return not facts.host.exists(kdumpconf.device(where.where))

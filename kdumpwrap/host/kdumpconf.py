@@ -1,25 +1,53 @@
-"""Where kdump saves on this host, by kdump.conf read as kdump reads it: the file system only."""
+"""Where and how kdump saves on a host, in the three dialects that say so.
 
-import os
+/etc/kdump.conf of CentOS and its kin: ``path /srv/crash``, ``xfs UUID=0b1c-77``, ``core_collector makedumpfile -d 31``.
+/etc/default/kdump-tools of Debian and Ubuntu: ``KDUMP_COREDIR="/var/crash"``, ``SSH="kdump@server"``.
+/etc/sysconfig/kdump of SUSE: ``KDUMP_SAVEDIR="file:///var/crash"``; CentOS' file of this name has no such variable.
+"""
+
 import re
-from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
+from kdumpwrap.host import variables
+from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.shell import Hint
 
 DEFAULT_PATH = "/var/crash"
-_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs", "nfs")
-_ELSEWHERE = ("ssh", "raw")
+COLLECTOR = "makedumpfile -l --message-level 7 -d 31"
+
+# the directives of kdump.conf that say where the dump goes
+TARGETS = frozenset("raw nfs ssh ext2 ext3 ext4 xfs btrfs minix virtiofs".split())
+REMOTE = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")  # of all dialects
+
+Directives = Tuple[Tuple[str, str], ...]  # name and value of every line, in order
+
+# dracut_args --mount "/dev/mapper/vg-crash /var/crash ext4": DEVICE MOUNTPOINT FSTYPE, as dracut takes it
+_MOUNT = re.compile(r"""--mount[ =]\s*["']?(?P<words>[^"']*)""")
+_PASSWORD = re.compile(r":[^@]*@")  # of ssh://user:password@host
 
 
-class KdumpConf(NamedTuple):
-    """The lines of kdump.conf that say where a dump goes. ``kind`` is the target's directive, "" for none."""
+class Target(NamedTuple):
+    """Where the dump goes. ``kind``: one of TARGETS or REMOTE, "mount" (--mount), "" for the root file system."""
 
+    kind: str
+    where: str  # a device, HOST:/EXPORT, USER@HOST
+    mountpoint: str = ""  # only for "mount"
+
+
+ROOT = Target("", "")
+
+
+class Config(NamedTuple):
+    """The configuration of kdump, whichever file it is from."""
+
+    file: str
+    target: Target = ROOT
     path: str = DEFAULT_PATH
-    kind: str = ""
-    target: str = ""  # a device, HOST:/EXPORT, USER@HOST
-    collector: str = "makedumpfile -l --message-level 7 -d 31"
+    collector: str = COLLECTOR
+    lines: Directives = ()  # of kdump.conf alone
+    missing: bool = False
+    off: str = ""  # why it arms nothing: "USE_KDUMP is not 1"
 
     @property
     def flattened(self) -> bool:
@@ -28,72 +56,160 @@ class KdumpConf(NamedTuple):
         return words[0].endswith("makedumpfile") and any(re.match("-[A-Za-z]*F", word) for word in words[1:])
 
 
-def parse(text: str) -> KdumpConf:
+# ---------------------------------------------------------------- the dialects
+
+
+def parse(text: str, file: str = "/etc/kdump.conf") -> Config:
     """What kdump.conf says: ``#`` starts a comment anywhere, values may be quoted, the last line of a kind wins."""
-    conf = KdumpConf()
-    for name, value in directives(text):
-        if not value:
-            continue
-        if name == "path":
-            conf = conf._replace(path=value)
-        elif name == "core_collector":
-            conf = conf._replace(collector=value)
-        elif name in _FILE_SYSTEMS or name in _ELSEWHERE:
-            conf = conf._replace(kind=name, target=value)
-    return conf
+    found = directives(text)
+    given = tuple((name, value) for name, value in found if value)
+    return Config(
+        file,
+        target=target(found),
+        path=last(given, "path") or DEFAULT_PATH,
+        collector=last(given, "core_collector") or COLLECTOR,
+        lines=found,
+    )
 
 
-def directives(text: str) -> Tuple[Tuple[str, str], ...]:
+def parse_debian(text: str, file: str = "/etc/default/kdump-tools") -> Config:
+    """What kdump-tools' settings say. kdump-config forces -F on makedumpfile."""
+    settings = variables.assignments([text])
+    off = "" if settings.get("USE_KDUMP", "0") not in ("", "0") else "USE_KDUMP is not 1"
+    where = ROOT
+    for kind in ("FTP", "SSH", "NFS"):
+        if settings.get(kind):
+            where = Target(kind.lower(), settings[kind])
+    collector = f"makedumpfile {settings.get('MAKEDUMP_ARGS') or '-F -c -d 31'}"
+    return Config(file, where, settings.get("KDUMP_COREDIR") or DEFAULT_PATH, collector, off=off)
+
+
+def parse_suse(text: str, file: str = "/etc/sysconfig/kdump") -> Config:
+    """What SUSE's settings say: KDUMP_SAVEDIR is a URL, ``ssh://user@host/path``, or a directory."""
+    settings = variables.assignments([text])
+    scheme, separator, rest = (settings.get("KDUMP_SAVEDIR") or f"file://{DEFAULT_PATH}").partition("://")
+    if not separator:
+        scheme, rest = "file", scheme
+    host, slash, directory = rest.partition("/")
+    where = ROOT if scheme == "file" else Target(scheme, _PASSWORD.sub("@", host))
+    level = settings.get("KDUMP_DUMPLEVEL") or "31"
+    return Config(file, where, slash + directory if where.kind else rest, f"makedumpfile -d {level}")
+
+
+_DIALECTS: Dict[str, Callable[[str], Config]] = {
+    "/etc/kdump.conf": parse,
+    "/etc/default/kdump-tools": parse_debian,
+    "/etc/sysconfig/kdump": parse_suse,
+}
+
+
+def directives(text: str) -> Directives:
     """Name and value of every line of kdump.conf that has something on it, in order; an absent value is empty."""
     lines = (line.partition("#")[0].strip().replace("\t", " ").partition(" ") for line in text.splitlines())
     return tuple((name, value.strip().strip("\"'")) for name, _, value in lines if name)
 
 
-def read(root: Path) -> KdumpConf:
-    """kdump.conf below ``root``; kdump's own defaults where there is none."""
-    try:
-        return parse((root / "etc/kdump.conf").read_text("utf-8", "replace"))
-    except OSError:
-        return KdumpConf()
+def last(found: Directives, *names: str) -> Optional[str]:
+    """The value that counts: that of the last line with one of ``names``; None without one."""
+    return next((value for name, value in reversed(found) if name in names), None)
 
 
-def directory(root: Path) -> Path:
-    """Where the crashes of this host lie: ``path``, below the target's mount point where a target is given."""
-    conf = read(root)
-    plain = root / conf.path.strip("/")
-    mounted = _mount_point(conf.target, root) if conf.kind in _FILE_SYSTEMS else None
-    below = root / mounted.strip("/") / conf.path.strip("/") if mounted else plain
-    return below if below.is_dir() else plain
+def target(found: Directives) -> Target:
+    """Where the dump goes; the last line that says so counts."""
+    for name, value in reversed(found):
+        if name in TARGETS:
+            return Target(name, value)
+        mount = _MOUNT.search(value) if name == "dracut_args" else None
+        if mount:
+            words = [*mount["words"].split(), "", ""]
+            return Target("mount", words[0], words[1])
+    return ROOT
 
 
-def elsewhere(root: Path) -> Optional[Hint]:
+# ---------------------------------------------------------------- on a host
+
+
+def read(host: Host, file: str) -> Config:
+    """The configuration in ``file``, one of the three. Raises Denied."""
+    text = host.text(file)
+    return Config(file, missing=True) if text is None else _DIALECTS[file](text)
+
+
+def directories(host: Host) -> Tuple[str, ...]:
+    """Where the crashes of this host lie, as paths of the host: what any of the dialects names, if it is there.
+
+    Where nothing is there, the one that should be. A target that is a file system counts where it is mounted.
+    """
+    named = [tuple(_named(host, config)) for config in _configs(host)] or [(DEFAULT_PATH,)]
+    there = (next((path for path in paths if _is_there(host, path)), None) for paths in named)
+    return tuple(dict.fromkeys(path for path in there if path)) or (named[0][-1],)
+
+
+def elsewhere(host: Host) -> Optional[Hint]:
     """Why the crashes are not on this host, and how to get at them; None when they are."""
-    conf = read(root)
-    if conf.kind == "ssh":
-        return shell.hint("kdump.conf sends crashes to {}: run kdumpwrap there", f"{conf.target}:{conf.path}")
-    if conf.kind == "raw":
-        fetch = shell.hint("makedumpfile -R vmcore <{}" if conf.flattened else "dd if={} of=vmcore bs=1M", conf.target)
-        return shell.hint("kdump.conf writes crashes to the raw device {}: {}", conf.target, fetch)
+    for config in _configs(host):
+        name = "kdump.conf" if config.file == "/etc/kdump.conf" else config.file
+        kind, where = config.target.kind, config.target.where
+        if kind in ("ssh", "ftp", "sftp", "cifs"):
+            return shell.hint("{} sends crashes to {}: run kdumpwrap there", name, f"{where}:{config.path}")
+        if kind == "raw":
+            fetch = shell.hint("makedumpfile -R vmcore <{}" if config.flattened else "dd if={} of=vmcore bs=1M", where)
+            return shell.hint("{} writes crashes to the raw device {}: {}", name, where, fetch)
     return None
 
 
-def _mount_point(target: str, root: Path) -> Optional[str]:
-    """Where ``target`` is mounted, by the kernel's table for this host, else by fstab."""
-    names = {target, os.path.realpath(_device(target))}
-    for table in (Path("/proc/self/mounts"), Path("/etc/fstab")) if root == Path("/") else (root / "etc/fstab",):
-        try:
-            text = table.read_text("utf-8", "replace")
-        except OSError:
-            continue
-        # "/dev/vdb1 /srv/dumps xfs rw 0 0", "UUID=0b1c… /srv/dumps xfs defaults 0 0"
-        for line in text.splitlines():
+def mounted(host: Host, where: Target) -> Optional[str]:
+    """The mount point of a target that is a file system; "" for the root file system, None when it is not known."""
+    if not where.kind:
+        return ""
+    for table in ("/proc/mounts", "/proc/self/mounts", "/etc/fstab"):
+        # "/dev/vdb1 /srv/dumps xfs rw 0 0", "UUID=0b1c-77 /srv/with\040space xfs defaults 0 0"
+        for line in (host.text(table) or "").splitlines():
             words = line.split()
-            if len(words) >= 2 and (words[0] in names or os.path.realpath(_device(words[0])) in names):
+            if len(words) >= 2 and not words[0].startswith("#") and _same_device(host, words[0], where.where):
                 return words[1].replace("\\040", " ")
-    return None
+    return where.mountpoint or None
 
 
-def _device(name: str) -> str:
+def device(name: str) -> str:
     """``/dev/disk/by-uuid/…`` for ``UUID=…``."""
     kind, equals, value = name.partition("=")
     return f"/dev/disk/by-{kind.lower()}/{value}" if equals and not name.startswith("/") else name
+
+
+def _configs(host: Host) -> Iterator[Config]:
+    """What each dialect that this host has says of where crashes go."""
+    for file, parse_dialect in _DIALECTS.items():
+        try:
+            text = host.text(file)
+        except Denied:
+            continue
+        if text is not None and (file != "/etc/sysconfig/kdump" or "KDUMP_SAVEDIR" in variables.assignments([text])):
+            yield parse_dialect(text)
+
+
+def _named(host: Host, config: Config) -> Iterator[str]:
+    path = f"/{config.path.strip('/')}"
+    try:
+        mountpoint = mounted(host, config.target)
+    except Denied:
+        mountpoint = None
+    if mountpoint:
+        yield f"{mountpoint.rstrip('/')}{path}"
+    yield path
+
+
+def _is_there(host: Host, path: str) -> bool:
+    try:
+        return host.is_dir(path)
+    except Denied:  # there, and not for this user: who looks into it is told so
+        return True
+
+
+def _same_device(host: Host, one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if not host.live:
+        return False
+    real = host.locate(device(other))
+    return real is not None and real == host.locate(device(one))
