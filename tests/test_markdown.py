@@ -175,3 +175,13 @@ def test_each_real_crash_fits_and_names_its_line(lab: Lab, run_cli: RunCli) -> N
         line = lab.marks.get(f"FAULT:{case}")
         if line is not None and "stopped at" in done.stdout and "xxxwan.c" in done.stdout:
             assert f"xxxwan.c:{line}" in done.stdout, case
+
+
+def test_a_command_is_whole_or_left_out() -> None:
+    """Cut within a quoted word, it would turn the quotes of the next line inside out."""
+    short, long = f"nm -n '/x/$(touch RAN) {'d' * 900}'", f"nm -n '/x/$(touch RAN) {'d' * 1100}'"
+    analysis = replace(ANALYSIS, problems=(Problem("m", shell.hint("ls {}", "$(touch RAN)" + "d" * 300)),))
+    shown = markdown.render(analysis, [short, long, short])
+    block = shown[shown.index("Found with") :].splitlines()[3:-1]
+    assert block == [short, f"# a command of {len(long)} characters is left out", short]
+    assert "* missing: m\n" in shown

@@ -65,7 +65,9 @@ def _group(group: Group, width: int, style: Style) -> List[str]:
     where = place(Location(newest.symbol, newest.file, newest.line))
     arrow = f" → {style.place}{where}{style.reset}" if where else ""
     site = clean(_site(newest)) or clean(newest.headline)
-    lines = [f"{style.bold}{group.count:{width}} ×{style.reset} {style.alarm}{newest.kind}{style.reset} {site}{arrow}"]
+    lines = [
+        f"{style.bold}{group.count:{width}} ×{style.reset} {style.alarm}{clean(newest.kind)}{style.reset} {site}{arrow}"
+    ]
     margin = " " * (width + 3)
     if newest.culprit and newest.culprit != newest.symbol:
         module = f" [{clean(newest.module)}]" if newest.module else ""
@@ -77,12 +79,12 @@ def _group(group: Group, width: int, style: Style) -> List[str]:
         at += f" → {style.place}{found}{style.reset}" if found else ""
         lines.append(f"{margin}suspect   module {clean(suspect.module)}, out of tree{at}")
     if group.first is not None and group.last is not None:
-        first, last = group.first.replace("T", " "), group.last.replace("T", " ")
+        first, last = clean(group.first).replace("T", " "), clean(group.last).replace("T", " ")
         lines.append(f"{margin}seen      {first}" + (f" to {last}" if last != first else ""))
     lines.append(f"{margin}kernels   {_names(group.releases)}")
     lines.append(f"{margin}hosts     {_names(group.hosts)}")
     lines.append(f"{margin}newest    {clean(newest.path)}")
-    lines.append(f"{margin}signature {newest.signature.id}  {clean(newest.signature.text)}")
+    lines.append(f"{margin}signature {clean(newest.signature.id)}  {clean(newest.signature.text)}")
     return lines
 
 

@@ -20,7 +20,7 @@ def text(rows: Sequence[Listed]) -> str:
     table = []
     for entry, release in rows:
         crash = entry.crash
-        time = (crash.time or "").replace("T", " ")
+        time = clean(crash.time).replace("T", " ")
         cells = [time, clean(crash.host), clean(release), _size(entry.vmcore_bytes), _size(entry.dmesg_bytes)]
         table.append((cells, clean(crash.path), clean(", ".join(_missing(entry)))))
     widths = [max((len(cells[column]) for cells, _, _ in table), default=0) for column in range(5)]

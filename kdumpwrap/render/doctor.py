@@ -15,7 +15,7 @@ _WORDS = {"ok": "ok", "warn": "warn", "fail": "fail", "unknown": "warn", "skip":
 def text(diagnosis: Diagnosis, style: Style = PLAIN, *, verbose: bool = False) -> str:
     """One line a check, the commands of its fix under it; ``verbose`` adds the files that said so."""
     lines = [f"{style.bold}{clean(_host(diagnosis))}{style.reset}"]
-    width = max((len(check.name) for check in diagnosis.checks), default=0)
+    width = max((len(clean(check.name)) for check in diagnosis.checks), default=0)
     for side, title in _SIDES:
         checks = [check for check in diagnosis.checks if check.side == side]
         lines += ["", f"{style.bold}{title}{style.reset}"] if checks else []
@@ -93,10 +93,10 @@ def _check(check: Check, width: int, style: Style, verbose: bool) -> Iterator[st
     colour = {"fail": style.alarm, "warn": style.bold, "skip": style.faint, "ok": style.place}.get(
         check.status, style.bold
     )
-    because = f" (follows from {check.cause})" if check.cause else ""
+    because = f" (follows from {clean(check.cause)})" if check.cause else ""
     tail = style.reset if check.status == "skip" else ""
     word = f"{colour}{_WORDS[check.status]:4}{'' if tail else style.reset}"
-    yield f"  {word}  {check.name:{width}}  {clean(seen(check))}{because}{tail}"
+    yield f"  {word}  {clean(check.name):{width}}  {clean(seen(check))}{because}{tail}"
     indent = " " * (width + 10)
     if check.status in ("fail", "warn", "unknown"):
         for step in check.fix:

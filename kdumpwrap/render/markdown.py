@@ -15,13 +15,14 @@ from kdumpwrap.where import telling
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut
-_COMMAND = 1000  # of a command: a cut one cannot be pasted
+_COMMAND = 1000  # of a command; a longer one is left out: cut within a quoted word, it would be another one
 _FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS = 12, 3, 1, 5, 3
 _LEAST = 5  # frames of the trace that facts of the vmcore do not drive out
 _TASK = 4  # frames by which a task on a CPU is told
 
-# what Markdown, the HTML that may stand in it, or a forge (@name, #12) could take for markup
-_MARKUP = re.compile(r"([\\`*\[\]<|~&@#]|(?<!\w)_|_(?!\w))")
+# what Markdown or the HTML that may stand in it could take for markup
+_MARKUP = re.compile(r"([\\`*\[\]<|~&#]|(?<!\w)_|_(?!\w))")
+_MENTION = re.compile(r"@|\\#(?=\w)")  # @name, #12: a forge links them, escaped or not
 _START = re.compile(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
 
 
@@ -47,13 +48,13 @@ def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[Vmc
     lines += [*listing, *section, "", *tail]
     room = LINES - len(lines) - 5
     if commands and room > 0:
-        lines += ["", "Found with:", "", *_block(commands[-room:], _COMMAND)]
+        lines += ["", "Found with:", "", *_block([*map(_command, commands[-room:])], _COMMAND)]
     return _joined(lines)
 
 
 def code(value: Optional[str]) -> str:
     """``value`` as a code span, fenced by more backticks than it holds; empty for an empty one."""
-    value = clean(value).replace("\n", " ").strip()
+    value = clean(value).strip()
     longest = max(map(len, re.findall("`+", value)), default=0)
     fence, blank = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{blank}{_cut(value)}{blank}{fence}" if value else ""
@@ -61,7 +62,8 @@ def code(value: Optional[str]) -> str:
 
 def words(value: str) -> str:
     """``value`` as plain words: what could be markup is escaped."""
-    return _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", _cut(clean(value).replace("\n", " "))))
+    escaped = _MARKUP.sub(r"\\\1", _cut(clean(value)))
+    return _START.sub(r"\1\\\2", _MENTION.sub(lambda match: f"`{match[0][-1]}`", escaped))
 
 
 def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
@@ -162,7 +164,8 @@ def _sure(analysis: Analysis, report: Report) -> Iterator[str]:
 
 def _problems(found: Sequence[Problem]) -> Iterator[str]:
     for problem in found[:_PROBLEMS]:
-        yield f"* missing: {words(problem.message)}{f': {code(problem.hint)}' if problem.hint else ''}"
+        whole = 0 < len(clean(problem.hint)) <= WIDTH  # a hint that is cut would be another one
+        yield f"* missing: {words(problem.message)}{f': {code(problem.hint)}' if whole else ''}"
     if len(found) > _PROBLEMS:
         yield f"* missing: {len(found) - _PROBLEMS} things more"
 
@@ -173,6 +176,11 @@ def _block(lines: Sequence[str], width: int = WIDTH) -> List[str]:
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return [fence, *lines, fence]
+
+
+def _command(command: str) -> str:
+    """``command``, or a comment in its place when it is too long."""
+    return command if len(clean(command)) <= _COMMAND else f"# a command of {len(command)} characters is left out"
 
 
 def _cut(line: str, width: int = WIDTH) -> str:

@@ -1,17 +1,14 @@
 """``--raw``: one fact a line, fields split by one TAB. New keys and columns are only ever added at the end."""
 
-import re
 from typing import Iterator, Optional, Tuple, Union
 
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.render.escape import field
 
 Value = Union[str, int, None]
-
-_UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NAMED = {"\t": "\\t", "\n": "\\n", "\\": "\\\\"}
 
 
 def render(analysis: Analysis, *, all_reports: bool = False) -> str:
@@ -28,7 +25,7 @@ def escape(value: Value) -> str:
     """``value`` as a field: TAB, newline, backslash and control characters as ``\\t``, ``\\n``, ``\\\\``, ``\\xNN``."""
     if value is None:
         return ""
-    return _UNSAFE.sub(_escaped, value) if isinstance(value, str) else str(value)
+    return field(value) if isinstance(value, str) else str(value)
 
 
 def address(value: Optional[int]) -> str:
@@ -135,11 +132,3 @@ def _source(source: Optional[Source]) -> Iterator[str]:
 
 def _insn(insn: Instruction) -> str:
     return row("insn", address(insn.address), insn.data.hex(" "), insn.text, insn.file, insn.line, int(insn.fault))
-
-
-def _escaped(match: "re.Match[str]") -> str:
-    character = match[0]
-    if character in _NAMED:
-        return _NAMED[character]
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

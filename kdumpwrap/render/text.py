@@ -1,17 +1,13 @@
 """The report for people: what happened, where, whom to ask, then the evidence. Nothing is wrapped."""
 
-import re
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.log import Frame, Report, subject
-from kdumpwrap.render import summary
+from kdumpwrap.render import escape, summary
 from kdumpwrap.where import short, telling
-
-# control characters, and those that turn the direction of what stands behind them
-_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 
 
 class Style(NamedTuple):
@@ -66,7 +62,7 @@ def listing(found: Listing, style: Style = PLAIN) -> str:
 
 def clean(text: Optional[str]) -> str:
     """``text`` from a log or a tool, safe for a terminal: control and direction characters as ``\\xNN``."""
-    return _UNSAFE.sub(_escaped, text or "").expandtabs()
+    return escape.shown(text or "")
 
 
 def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[str]:
@@ -178,7 +174,7 @@ def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iter
         yield _fact("suspect", f"module {clean(suspect.module)}, out of tree{at}")
     yield from _about(analysis, report, style)
     if analysis.signature and index == subject(analysis.reports, analysis.fatal):
-        yield _fact("signature", f"{analysis.signature.id}  {clean(analysis.signature.text)}")
+        yield _fact("signature", f"{clean(analysis.signature.id)}  {clean(analysis.signature.text)}")
 
 
 def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterator[str]:
@@ -200,16 +196,16 @@ def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterat
     release = (report.release if report else None) or kernel.release
     taint = f", tainted {clean(report.taint)}" if report is not None and report.taint else ""
     if release:
-        yield _fact("kernel", f"{clean(release)} {kernel.arch or ''}{taint}")
+        yield _fact("kernel", f"{clean(release)} {clean(kernel.arch)}{taint}")
     if report is not None and report.hardware:
         yield _fact("hardware", clean(report.hardware))
     if kernel.vmlinux:
         yield _fact("vmlinux", clean(kernel.vmlinux))
     if report is not None and report.code is not None and report.code.check != "unchecked":
         detail = f": {clean(report.code.detail)}" if report.code.detail else ""
-        yield _fact("code", f"{report.code.check}{detail}")
+        yield _fact("code", f"{clean(report.code.check)}{detail}")
     host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
-    time = f", {crash.time.replace('T', ' ')}" if crash.time else ""
+    time = f", {clean(crash.time).replace('T', ' ')}" if crash.time else ""
     yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")
 
 
@@ -275,8 +271,3 @@ def _candidates(frame: Frame) -> Iterator[str]:
     chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
     for address, chain in zip(frame.candidates, chains):
         yield place(telling(chain)) or f"{address:#x}"
-
-
-def _escaped(match: "re.Match[str]") -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

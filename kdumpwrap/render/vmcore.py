@@ -13,7 +13,7 @@ _WIDTH = 56
 
 def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
     """The section that follows the log's report."""
-    lines = [f"{style.bold}From the vmcore{style.reset} (crash, {facts.rung})"]
+    lines = [f"{style.bold}From the vmcore{style.reset} (crash, {clean(facts.rung)})"]
     lines += [f"   {label:9} {words}" for label, words in in_words(facts)]
     for difference in facts.differences:
         lines += [
