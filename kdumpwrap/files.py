@@ -1,0 +1,136 @@
+"""The one way to open what lies where others may write: a crash directory, a mounted image, a tree of sources.
+
+Nothing is opened before it is known to be harmless: a link to a watchdog would reboot the host, one to /proc/kmsg would
+drain it, a FIFO would hang us, and one to /etc/shadow would put it on a page.
+"""
+
+import errno
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+Name = Union[str, Path]
+
+BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
+
+# File systems whose files the kernel makes up when they are read; pstore's hold logs of crashes, and are read.
+_MADE_UP = frozenset(
+    "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts efivarfs fusectl hugetlbfs mqueue nsfs proc "
+    "rpc_pipefs securityfs selinuxfs smackfs sysfs tracefs".split()
+)
+
+
+def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None, made_up: bool = False) -> int:
+    """A descriptor to read the regular file ``path``; it never blocks, and is the caller's to close.
+
+    ``limit`` is the largest size in bytes that the caller takes; None when it reads in pieces and keeps few. With
+    ``inside``, a directory, links are followed in it alone. Files of /proc and /sys are refused unless ``made_up``
+    allows them. Raises OSError, its ``strerror`` in words for a person.
+    """
+    found, linked = _found(path)
+    try:
+        status = os.fstat(found)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        if not made_up and _file_system(status.st_dev) in _MADE_UP:
+            raise OSError(errno.EINVAL, f"a file of {_file_system(status.st_dev)}, not of a disk", path)
+        if limit is not None and status.st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", path)
+        if inside is not None and (linked or os.path.dirname(path) != str(inside)):
+            _stay(found, inside, path)
+        return _reopened(found, status, path)
+    finally:
+        os.close(found)
+
+
+def read(path: Name, *, limit: int, inside: Optional[Name] = None, made_up: bool = False) -> bytes:
+    """The regular file ``path``, at most ``limit`` bytes of it; see open_file. Raises OSError."""
+    descriptor = open_file(path, limit=None if made_up else limit, inside=inside, made_up=made_up)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(limit)
+
+
+def text(path: Name, *, limit: int, inside: Optional[Name] = None) -> str:
+    """The same as text; what is not UTF-8 stands as ``\\xNN``. Raises OSError."""
+    return read(path, limit=limit, inside=inside).decode("utf-8", "backslashreplace")
+
+
+def is_public(path: Name) -> bool:
+    """Whether everybody on this host may read ``path``: by its mode, and by those of all directories above it."""
+    real = os.path.realpath(path)
+    try:
+        if not os.stat(real).st_mode & stat.S_IROTH:
+            return False
+        while real != os.path.dirname(real):
+            real = os.path.dirname(real)
+            if not os.stat(real).st_mode & stat.S_IXOTH:
+                return False
+    except OSError:  # nobody can tell any more
+        return False
+    return True
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, in words."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _found(path: Name) -> Tuple[int, bool]:
+    """What ``path`` is in the tree, and whether a link led there: no device hears of it, no FIFO waits for a writer."""
+    try:
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if not stat.S_ISLNK(os.fstat(found).st_mode):
+            return found, False
+        os.close(found)
+        return os.open(path, os.O_PATH | os.O_CLOEXEC), True
+    except ValueError as error:  # an embedded NUL byte
+        raise OSError(errno.EINVAL, str(error), path) from None
+
+
+def _reopened(found: int, status: os.stat_result, path: Name) -> int:
+    """A descriptor to read what ``found`` is, and not what has taken its name since."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a lease, too, would have us wait
+    try:
+        return os.open(f"/proc/self/fd/{found}", flags)
+    except FileNotFoundError:  # a chroot without /proc
+        descriptor = os.open(os.path.realpath(path), flags | os.O_NOFOLLOW)
+    if not os.path.samestat(status, os.fstat(descriptor)):
+        os.close(descriptor)
+        raise OSError(errno.EAGAIN, "another file took its place", path)
+    return descriptor
+
+
+def _stay(found: int, inside: Name, path: Name) -> None:
+    """Raises OSError when ``found`` lies outside of the directory ``inside``, where a link has led."""
+    directory = os.open(inside, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        above, real = _lies(directory, inside), _lies(found, path)
+    finally:
+        os.close(directory)
+    if not real.startswith(f"{above.rstrip('/')}/"):
+        raise OSError(errno.ELOOP, f"a link that leads out of its directory, to {real}", path)
+
+
+def _lies(descriptor: int, path: Name) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:
+        return os.path.realpath(path)
+
+
+@lru_cache(maxsize=64)  # ten thousand logs lie on few file systems
+def _file_system(device: int) -> str:
+    """The kernel's word for the file system with this device number; "" when its table of mounts does not have it."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+            # "22 28 0:21 / /proc rw,nosuid shared:12 - proc proc rw"
+            for line in table:
+                before, _, after = line.partition(" - ")
+                if before.split(" ", 3)[2] == wanted:
+                    return after.split(" ", 1)[0]
+    except (OSError, IndexError):
+        pass
+    return ""
