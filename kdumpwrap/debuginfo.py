@@ -1,5 +1,6 @@
 """Where the vmlinux, the modules and the sources of a release lie: the file system only, no tool is run here."""
 
+import errno
 import os
 import posixpath
 import re
@@ -9,7 +10,7 @@ from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import packages
+from kdumpwrap.host import files, packages
 from kdumpwrap.model.kernel import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
@@ -67,21 +68,28 @@ def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = Non
     Never that of another release. Raises KdumpwrapError whose hint installs the package.
     """
     if places.vmlinux is not None:
-        if not places.vmlinux.is_file():
-            what = "not a regular file" if places.vmlinux.exists() else "no such file"
-            raise KdumpwrapError(f"{places.vmlinux}: {what}", packages.debuginfo(release) if release else shell.NONE)
-        return places.vmlinux
+        refused = _refused(places.vmlinux)
+        if refused is None:
+            return places.vmlinux
+        wanted = packages.debuginfo(release) if release else shell.NONE
+        raise KdumpwrapError(f"{places.vmlinux}: {refused or 'no such file'}", wanted)
     if not release or "/" in release:
         raise KdumpwrapError(
             "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
-    candidates = [places.root / path.format(release=release) for path in _VMLINUX]
+    candidates: List[Tuple[Path, Optional[Path]]] = []
+    candidates += [(places.root / path.format(release=release), None) for path in _VMLINUX]
     if beside is not None:
-        candidates += [beside / "vmlinux", beside / f"vmlinux-{release}"]
-    for path in candidates:
-        if path.is_file():
+        candidates += [(beside / name, beside) for name in ("vmlinux", f"vmlinux-{release}")]
+    why = []
+    for path, directory in candidates:
+        refused = _refused(path, directory)
+        if refused is None:
             return path
-    raise KdumpwrapError(f"no debuginfo for {release}", packages.debuginfo(release))
+        if refused:
+            why.append(f"{path}: {refused}")
+    words = f" ({'; '.join(why[:3])})" if why else ""
+    raise KdumpwrapError(f"no debuginfo for {release}{words}", packages.debuginfo(release))
 
 
 def modules(
@@ -106,7 +114,7 @@ def modules(
             continue
         seen.add(real)
         for name, path in sorted(_called(wanted, directory, deep=directory != beside), key=_unpacked_first):
-            if path.is_file():
+            if _refused(path, directory if directory == beside else None) is None:
                 found[name].append(path)
     return {name: tuple(paths) for name, paths in found.items()}
 
@@ -116,7 +124,7 @@ def by_build_id(build_id: str, places: Places) -> Tuple[Path, ...]:
     if not re.fullmatch(r"[0-9a-f]{8,64}", build_id):
         return ()
     link = places.root / "usr/lib/debug/.build-id" / build_id[:2] / build_id[2:]
-    return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if path.is_file())
+    return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if _refused(path) is None)
 
 
 def source(
@@ -125,11 +133,9 @@ def source(
     """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here."""
     if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
         return None
-    for path in _source_paths(file, release, places, beside):
+    for directory, path in _source_paths(file, release, places, beside):
         try:
-            if not path.is_file() or path.stat().st_size > _SOURCE_SIZE:
-                continue
-            lines = path.read_text("utf-8", "backslashreplace").splitlines()
+            lines = files.text(path, limit=_SOURCE_SIZE, inside=directory).splitlines()
         except OSError:
             continue
         if line <= len(lines):
@@ -143,18 +149,21 @@ def is_compressed(path: Path) -> bool:
     return path.suffix in _COMPRESSED
 
 
-def _source_paths(file: str, release: Optional[str], places: Places, beside: Optional[Path]) -> Iterator[Path]:
+def _source_paths(
+    file: str, release: Optional[str], places: Places, beside: Optional[Path]
+) -> Iterator[Tuple[Path, Path]]:
+    """A directory that no link may lead out of, and the path of a file in it that may be ``file``."""
     parts = [part for part in posixpath.normpath(file).split("/") if part not in ("", "..")]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]  # the longest first
     for directory in (*places.source_dirs, *([beside] if beside else [])):
         for tail in tails:
-            yield directory / tail
+            yield directory, directory / tail
     for tree in _trees(release, places.root):
         for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
-            yield tree / tail
+            yield places.root, tree / tail  # Ubuntu's trees are full of links to the one beside them
     if file.startswith("/"):
-        yield places.root / file.lstrip("/")
-        yield Path(file)
+        for path in (places.root / file.lstrip("/"), Path(file)):
+            yield path.parent, path
 
 
 def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
@@ -170,6 +179,16 @@ def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
     version = re.match(r"(\d+\.\d+)", release)
     if version:
         yield root / f"usr/src/linux-source-{version[1]}"
+
+
+def _refused(path: Path, inside: Optional[Path] = None) -> Optional[str]:
+    """Why a tool cannot be given ``path``, which lies ``inside`` a crash directory; "" when it is not there."""
+    try:
+        os.close(files.open_file(path, limit=None, inside=inside))
+    except OSError as error:
+        absent = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+        return "" if absent else "not readable" if error.errno == errno.EACCES else files.reason(error)
+    return None
 
 
 def _folded(name: str) -> str:

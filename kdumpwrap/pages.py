@@ -1,5 +1,6 @@
 """Pages to hand on, as files: what a page shows beside the analysis is gathered here, and each is written whole."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -7,10 +8,12 @@ from collections import deque
 from pathlib import Path
 from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from kdumpwrap import debuginfo
 from kdumpwrap.commands import concerning, pasteable
-from kdumpwrap.crashdir import crashfile
+from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import files
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Report
@@ -41,9 +44,11 @@ def crash(
 class Site:
     """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
 
-    def __init__(self, directory: str, place: str = "") -> None:
+    def __init__(self, directory: str, place: str = "", places: Optional[Places] = None) -> None:
         """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words."""
         self._directory = Path(directory)
+        self._places = places
+        self._private = False  # whether not everybody may read all that the index is made of
         self._place = place
         self._examples: Dict[Signature, Analysis] = {}
         self._cases: Dict[Signature, List[html.Case]] = {}
@@ -56,6 +61,7 @@ class Site:
     def add(self, analysis: Analysis) -> None:
         """One more crash. Of each bug the best told crash is kept, no more."""
         crash, sign = analysis.crash, analysis.signature
+        self._private = self._private or is_private(analysis, modules=False)
         if sign is None:
             self._problems.append(Problem(f"{crash.path}: no report of a crash in its log"))
             return
@@ -75,10 +81,11 @@ class Site:
             write(
                 str(self._directory / name),
                 html.page(analysis, log(analysis), pasteable(concerning(analysis, commands)), cases),
+                private=self._private or is_private(analysis, None, self._places),
             )
             bugs.append(html.bug(analysis, name, cases))
         page = html.index(bugs, (*problems, *self._problems), self._place)
-        write(str(self._directory / "index.html"), page)
+        write(str(self._directory / "index.html"), page, private=self._private)
 
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:
@@ -117,22 +124,50 @@ def _of_vmcore(report: Report, vmcore: str, places: Places) -> LogLines:
             return ()
 
 
-def write(path: str, page: str) -> None:
-    """Write ``page`` to ``path``: the whole or nothing, and never through a symlink that someone laid there.
+def is_private(
+    analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optional[Places] = None, *, modules: bool = True
+) -> bool:
+    """Whether not everybody may read all that a page is made of: the log, the dump, debug information, sources.
 
-    A device, such as /dev/stdout, is written to as it is. Raises KdumpwrapError.
+    With ``places`` and ``modules`` those of the modules, too.
     """
-    file = Path(path)
+    crash, release = analysis.crash, analysis.kernel.release
+    made_of = {"/dev/stdin" if crash.dmesg == "-" else crash.dmesg, analysis.kernel.vmlinux}
+    if crash.dmesg is None or finder.is_incomplete(crash.dmesg) or facts is not None:
+        made_of.add(crash.vmcore)
+    made_of |= {str(report.source.path) for report in analysis.reports if report.source is not None}
+    if places is not None and modules:
+        frames = [frame for report in analysis.reports for frame in (report.ip, *report.trace) if frame is not None]
+        names = {frame.module for frame in frames if frame.module is not None}
+        beside = Path(crash.dmesg or crash.vmcore or crash.path).parent
+        made_of |= {str(file) for found in debuginfo.modules(names, release, places, beside).values() for file in found}
+    return not all(files.is_public(file) for file in made_of if file is not None)
+
+
+def write(path: str, page: str, *, private: bool) -> None:
+    """Write ``page`` to ``path``: the whole or nothing, and never through a link that someone laid there.
+
+    ``private``: for nobody else to read. What is open already, /dev/stdout, and a device that is named itself, as
+    /dev/null, are written to as they are. Raises KdumpwrapError.
+    """
+    file, own = Path(path), files.own_descriptor(path)
     try:
-        if file.exists() and not stat.S_ISREG(file.stat().st_mode):
+        if own is not None:
+            with os.fdopen(os.dup(own), "w", encoding="utf-8") as stream:
+                stream.write(page)
+            return
+        kind = file.lstat().st_mode if os.path.lexists(path) else 0
+        if stat.S_ISCHR(kind):  # which root has made: none that a link leads to
             file.write_text(page, encoding="utf-8")
             return
+        if kind and not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+            raise OSError(errno.EINVAL, "not a regular file; --html - prints the page")
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=file.parent, prefix=".kdumpwrap-", delete=False
         ) as new:
             try:
                 new.write(page)
-                os.fchmod(new.fileno(), 0o666 & ~_umask())
+                os.fchmod(new.fileno(), 0o600 if private else 0o666 & ~_umask())
                 new.flush()
                 Path(new.name).replace(file)
             except BaseException:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Iterator, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from kdumpwrap.groups import Row, row
+from kdumpwrap.host import files
 from kdumpwrap.parse import ndjson
 
 _LINE = 64 << 20  # bytes: the largest logs give a few MB
@@ -23,14 +24,14 @@ class Bad(NamedTuple):
     message: str
 
 
-def rows(files: Sequence[str]) -> Iterator[Union[Row, Bad]]:
-    """A row for each crash in ``files`` ("-": standard input), the same crash once; and what is no crash in them.
+def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
+    """A row for each crash in ``names`` ("-": standard input), the same crash once; and what is no crash in them.
 
     A dump that stayed on its host has no host's name: it gets the tag before its line (GNU parallel --tag), else the
     name of its file without its suffix.
     """
     seen: Set[Tuple[Optional[str], str, Optional[str]]] = set()
-    for file in files:
+    for file in names:
         try:
             for number, line in enumerate(_lines(file), 1):
                 found = _row(line, file)
@@ -44,7 +45,7 @@ def rows(files: Sequence[str]) -> Iterator[Union[Row, Bad]]:
                     seen.add(key)
                 yield found
         except OSError as error:
-            yield Bad(f"{file}: {error.strerror}")
+            yield Bad(f"{file}: {files.reason(error)}")
 
 
 def _row(line: str, file: str) -> Union[Row, Bad, None]:
@@ -75,9 +76,11 @@ def _stem(file: str) -> Optional[str]:
 
 def _lines(file: str) -> Iterator[str]:
     if file == "-":
-        yield from _cut(sys.stdin.buffer)
+        if sys.stdin is not None:  # closed by whoever started us ("<&-")
+            yield from _cut(sys.stdin.buffer)
         return
-    with Path(file).open("rb") as opened:
+    own = files.own_descriptor(file)
+    with os.fdopen(os.dup(own) if own is not None else files.open_file(file, limit=None), "rb") as opened:
         yield from _cut(opened)
 
 

@@ -7,7 +7,6 @@ This runs as root in directories that others may write to: no link is followed, 
 import contextlib
 import json
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
@@ -15,6 +14,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from kdumpwrap import __version__, debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import files
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.render import json as json_renderer
@@ -135,10 +135,8 @@ def _file(path: str) -> File:
 
 def _read(path: str) -> bytes:
     """A regular file that nobody but us, or root, has written. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_size > _LARGEST:
+    with os.fdopen(files.open_file(path, limit=_LARGEST, inside=path.rpartition("/")[0]), "rb") as file:
+        if os.fstat(file.fileno()).st_uid not in (0, os.geteuid()):
             raise PermissionError
         return file.read(_LARGEST)
 

@@ -151,7 +151,7 @@ def _page(analysis: "Analysis", facts: "Optional[VmcoreFacts]", places: "Optiona
         output.out(page)
         return True
     try:
-        pages.write(html, page)
+        pages.write(html, page, private=pages.is_private(analysis, facts, places))
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
         return False

@@ -62,7 +62,7 @@ def batch(
     if html:
         from kdumpwrap import pages
 
-        site = pages.Site(html, shown)
+        site = pages.Site(html, shown, places)
     for path, why in found.unreadable:
         from kdumpwrap.model.crash import Problem
 

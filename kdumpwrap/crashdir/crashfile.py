@@ -1,24 +1,19 @@
 """The files of a crash, opened with care: only regular files are read, and never more than a piece at a time."""
 
+import errno
 import os
-import stat
 from typing import Iterator
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
-
-BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
+from kdumpwrap.host import files
+from kdumpwrap.host.files import BLOCK, reason
 
 
 def blocks(path: str) -> Iterator[bytes]:
-    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB.
-
-    Only a regular file is read: a FIFO or a device in its place would hang us or worse.
-    """
+    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files."""
     if path == "-":
-        import sys
-
-        yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
+        yield from files.standard_input()
         return
     descriptor = _open(path)
     try:
@@ -40,15 +35,17 @@ def tail(path: str, size: int) -> bytes:
 
 
 def _open(path: str) -> int:
+    """A descriptor of the file, which a link in the crash directory may not have led out of it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        hint = shell.hint("sudo kdumpwrap analyze {}", path) if isinstance(error, PermissionError) else shell.NONE
-        raise KdumpwrapError(f"{path}: {reason(error)}", hint) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise KdumpwrapError(f"{path}: not a regular file", shell.hint("name a crash directory, a log or a vmcore"))
-    return descriptor
+        directory, slash, _ = path.rpartition("/")
+        return files.open_file(path, limit=None, inside=directory or slash or ".")
+    except OSError as error:
+        hints = {
+            errno.EACCES: shell.hint("sudo kdumpwrap analyze {}", path),
+            errno.EINVAL: shell.hint("name a crash directory, a log or a vmcore"),
+            errno.ELOOP: shell.hint("name the file itself, if it is to be read"),
+        }
+        raise KdumpwrapError(f"{path}: {reason(error)}", hints.get(error.errno or 0, shell.NONE)) from None
 
 
 def _piece(path: str, size: int, *, first: bool) -> bytes:
@@ -60,8 +57,3 @@ def _piece(path: str, size: int, *, first: bool) -> bytes:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
         os.close(descriptor)
-
-
-def reason(error: Exception) -> str:
-    """Why the system refused, in words."""
-    return getattr(error, "strerror", None) or str(error)

@@ -11,6 +11,7 @@ from kdumpwrap import shell
 from kdumpwrap.crashdir import crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
+from kdumpwrap.host.files import reason
 from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.crash import Crash, Entry
@@ -72,11 +73,13 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
         what = "the log of the kernel that saved the dump, not of the one that crashed"
         raise NoCrash(f"{target}: {what}", shell.hint("kdumpwrap analyze {}", directory))
     host, time = crashname.parse(directory.name)
-    if is_vmcore(target):
+    # a link that the user names is followed, wherever it leads; one that lies in a crash directory is not
+    named = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
+    if is_vmcore(named):
         beside = inspect(directory)
         dmesg = beside.dmesg if beside and beside.vmcore == f"{directory}/{file}" else None
-        return Crash(target, dmesg, target, host, time)
-    return Crash(target, target, None, host, time)
+        return Crash(target, dmesg, named, host, time)
+    return Crash(target, named, None, host, time)
 
 
 def inspect(path: Union[str, Path]) -> Optional[Crash]:
@@ -104,7 +107,7 @@ def scan(path: Union[str, Path]) -> Found:
     except (FileNotFoundError, NotADirectoryError):
         raise NoCrash(f"{path}: no such directory", shell.hint("kdumpwrap doctor")) from None
     except (OSError, ValueError) as error:
-        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}", shell.hint("sudo kdumpwrap list {}", path)) from None
+        raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap list {}", path)) from None
     found: List[Entry] = []
     unreadable: List[Tuple[str, str]] = []
     own = _entry(str(path), top)
@@ -203,9 +206,7 @@ def _directory(path: str) -> Crash:
     try:
         entry = _entry(path, _contents(path))
     except OSError as error:
-        raise KdumpwrapError(
-            f"{path}: {crashfile.reason(error)}", shell.hint("sudo kdumpwrap analyze {}", path)
-        ) from None
+        raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap analyze {}", path)) from None
     if entry is None:
         raise NoCrash(
             f"{path}: neither a vmcore nor its dmesg in this directory", shell.hint("kdumpwrap list {}", path)
@@ -224,7 +225,7 @@ def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, st
     except FileNotFoundError:
         return []  # gone since it was listed
     except OSError as error:
-        unreadable.append((path, crashfile.reason(error)))
+        unreadable.append((path, reason(error)))
         return []
     own = _entry(path, items)
     if own:
@@ -236,7 +237,7 @@ def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, st
         except FileNotFoundError:
             continue
         except OSError as error:
-            unreadable.append((item.path, crashfile.reason(error)))
+            unreadable.append((item.path, reason(error)))
             continue
         if entry:
             found.append(entry)
@@ -320,7 +321,7 @@ def _mode(path: str) -> Optional[int]:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
-        raise KdumpwrapError(f"{path}: {crashfile.reason(error)}") from None
+        raise KdumpwrapError(f"{path}: {reason(error)}") from None
 
 
 def _size(item: "os.DirEntry[str]") -> int:

@@ -1,10 +1,12 @@
 """Which package brings what is missing, and the command that installs it, for each distribution."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
 from kdumpwrap import shell
+from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.shell import Hint
 
 # tool -> package where it is not called like the tool: (CentOS, Fedora …), (Debian, Ubuntu), (SUSE)
@@ -36,11 +38,12 @@ class Distribution(NamedTuple):
 
 def distribution(root: Path = Path("/")) -> Distribution:
     """The distribution installed below ``root`` by its os-release; CentOS where that says nothing."""
-    for name in ("etc/os-release", "usr/lib/os-release"):
-        try:
-            return identify((root / name).read_text("utf-8", "replace"))
-        except OSError:
-            continue
+    host = Host(root)
+    for name in ("/etc/os-release", "/usr/lib/os-release"):
+        with suppress(Denied):
+            text = host.text(name)
+            if text is not None:
+                return identify(text)
     return identify("")
 
 

@@ -3,11 +3,12 @@
 Symbolic links are followed inside the root alone: a link of an image that says /etc/shadow means the image's.
 """
 
-import os
 import re
 import stat
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
+
+from kdumpwrap.host import files
 
 LIMIT = 1 << 20  # bytes; grub.cfg has some KiB, installed-rpms some 100
 _NUMBER = re.compile(r"-?[0-9]{1,20}")
@@ -135,12 +136,7 @@ class Host:
         if real is None:
             return None
         try:
-            # a FIFO or a device in the place of a file must not hang us
-            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
-            with os.fdopen(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    return None
-                return file.read(limit).decode("utf-8", "backslashreplace")
+            return files.read(real, limit=limit, made_up=True).decode("utf-8", "backslashreplace")
         except PermissionError:
             raise Denied(path) from None
         except OSError:

@@ -132,7 +132,7 @@ def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: Kdum
 
 def _boots(path: Path) -> bool:
     """Whether it is a kernel to boot: x86's has "HdrS" at 0x202 (Documentation/x86/boot.rst), others are PE or gzip."""
-    head = crashfile.head(str(path), 0x206)
+    head = crashfile.head(str(path.resolve()), 0x206)
     return head[0x202:] == b"HdrS" or head[:2] in (b"MZ", b"\x1f\x8b")
 
 

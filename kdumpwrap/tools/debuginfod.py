@@ -1,19 +1,21 @@
 """Debuginfo by build id from a debuginfod server: only when asked for, since a vmlinux of 600 MB may take minutes."""
 
+import contextlib
 import os
 import re
 import shutil
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
+from kdumpwrap.host import files
 from kdumpwrap.tools.argv import word
 from kdumpwrap.tools.run import missing, run
 
+_LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
 LARGEST = 8 << 30  # bytes of a file; the vmlinux of a distribution has 0.6 to 1.5 GB
 _STEP = 1.0  # seconds between two words about the progress
@@ -28,8 +30,8 @@ def servers(root: Path = Path("/")) -> Tuple[str, ...]:
     named = os.environ.get(_VARIABLE, "").split()
     if not named:
         for file in sorted(root.glob("etc/debuginfod/*.urls")):
-            if file.is_file():
-                named += file.read_text("utf-8", "replace").split()
+            with contextlib.suppress(OSError):
+                named += files.text(file, limit=_LIST, inside=root).split()
     return tuple(dict.fromkeys(named))
 
 
@@ -110,7 +112,7 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "debuginfod_client"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _told(client: Debuginfod, directory: Path, what: str) -> Iterator[None]:
     """Says now and then how much has come while the body runs."""
     tell = client.tell

@@ -72,7 +72,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
-        info = Vmcoreinfo(finder.release(Crash(vmcore, vmcore=str(dump))))
+        info = Vmcoreinfo(finder.release(Crash(vmcore, vmcore=str(dump.resolve()))))
         dmesg, hint = makedumpfile.Dmesg(None, info, missing.message), missing.hint
     if dmesg.log is not None:
         return Dmesg(dmesg.log, dmesg.info)
@@ -114,7 +114,7 @@ def _dump(vmcore: str, directory: Path) -> Path:
         )
     if not head.startswith(_FLATTENED):
         return dump
-    if crashfile.tail(str(dump), len(_END)) != _END:
+    if crashfile.tail(str(dump.resolve()), len(_END)) != _END:
         raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", shell.hint("kdumpwrap doctor"))
     _ask_for_room(str(dump), directory)
     room = shutil.disk_usage(directory).free - _SPARE

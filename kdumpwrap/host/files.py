@@ -6,14 +6,19 @@ drain it, a FIFO would hang us, and one to /etc/shadow would put it on a page.
 
 import errno
 import os
+import re
 import stat
+import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import Iterator, Optional, Tuple, Union
 
 Name = Union[str, Path]
 
 BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
+
+_OWN = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
+_STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 # File systems whose files the kernel makes up when they are read; pstore's hold logs of crashes, and are read.
 _MADE_UP = frozenset(
@@ -38,7 +43,7 @@ def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None
             raise OSError(errno.EINVAL, f"a file of {_file_system(status.st_dev)}, not of a disk", path)
         if limit is not None and status.st_size > limit:
             raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", path)
-        if inside is not None and (linked or os.path.dirname(path) != str(inside)):
+        if inside is not None and (linked or str(path).rpartition("/")[0] != str(inside)):
             _stay(found, inside, path)
         return _reopened(found, status, path)
     finally:
@@ -57,19 +62,29 @@ def text(path: Name, *, limit: int, inside: Optional[Name] = None) -> str:
     return read(path, limit=limit, inside=inside).decode("utf-8", "backslashreplace")
 
 
+def standard_input() -> Iterator[bytes]:
+    """Standard input in pieces of at most 1 MiB; nothing where whoever started us has closed it ("<&-")."""
+    if sys.stdin is not None:
+        yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
+
+
+def own_descriptor(path: Name) -> Optional[int]:
+    """The number of the descriptor that ``/dev/stdin``, ``/dev/fd/63`` or ``/proc/self/fd/63`` names; else None.
+
+    Whoever started us has opened it, a shell's ``<(command)`` for one: no other program has laid anything there.
+    """
+    match = _OWN.fullmatch(str(path))
+    return None if match is None else _STREAMS.get(match[1]) if match[1] else int(match[2])
+
+
 def is_public(path: Name) -> bool:
     """Whether everybody on this host may read ``path``: by its mode, and by those of all directories above it."""
-    real = os.path.realpath(path)
+    real = Path(os.path.realpath(path))
     try:
-        if not os.stat(real).st_mode & stat.S_IROTH:
-            return False
-        while real != os.path.dirname(real):
-            real = os.path.dirname(real)
-            if not os.stat(real).st_mode & stat.S_IXOTH:
-                return False
+        readable = bool(real.stat().st_mode & stat.S_IROTH)
+        return readable and all(directory.stat().st_mode & stat.S_IXOTH for directory in real.parents)
     except OSError:  # nobody can tell any more
         return False
-    return True
 
 
 def reason(error: Exception) -> str:
@@ -115,7 +130,7 @@ def _stay(found: int, inside: Name, path: Name) -> None:
 
 def _lies(descriptor: int, path: Name) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 (it need not be a path)
     except FileNotFoundError:
         return os.path.realpath(path)
 
@@ -125,7 +140,7 @@ def _file_system(device: int) -> str:
     """The kernel's word for the file system with this device number; "" when its table of mounts does not have it."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="replace") as table:
             # "22 28 0:21 / /proc rw,nosuid shared:12 - proc proc rw"
             for line in table:
                 before, _, after = line.partition(" - ")
