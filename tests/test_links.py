@@ -5,10 +5,11 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import List
+from typing import Iterator, List
 
 import pytest
 from conftest import RunCli
@@ -32,14 +33,19 @@ class Crash:
         self.directory = self.log.parent
         self.vmlinux = next(self.root.glob("usr/lib/debug/lib/modules/*/vmlinux"))
         self.source = next(self.root.glob("usr/src/debug/**/ip_tunnels.h"))
-        for path in (tmp_path, *tmp_path.parents):
-            if os.geteuid() == 0:
-                path.chmod(path.stat().st_mode | 0o011)  # pytest's are private
 
 
 @pytest.fixture
-def crash(tmp_path: Path) -> Crash:
-    return Crash(tmp_path)
+def open_dir() -> Iterator[Path]:
+    """A directory that everybody may enter, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def crash(open_dir: Path) -> Crash:
+    return Crash(open_dir)
 
 
 def mode(file: Path) -> int:
@@ -201,7 +207,7 @@ def test_what_a_shell_has_opened_is_written_to(crash: Crash, run_cli: RunCli) ->
 
 @pytest.mark.parametrize("what", ["", "log", "directory", "vmlinux", "source", "module"])
 def test_a_page_is_private_when_one_of_its_inputs_is(what: str, crash: Crash, tmp_path: Path, run_cli: RunCli) -> None:
-    modules = tmp_path / "modules"
+    modules = crash.root.parent / "modules"
     modules.mkdir()
     shutil.copy(crash.vmlinux, modules / "XxxWan.ko")
     file = {
