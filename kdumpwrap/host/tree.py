@@ -136,7 +136,7 @@ class Host:
         if real is None:
             return None
         try:
-            return files.read(real, limit=limit, made_up=True).decode("utf-8", "backslashreplace")
+            return files.read(real, limit=limit, inside=self.root, made_up=True).decode("utf-8", "backslashreplace")
         except PermissionError:
             raise Denied(path) from None
         except OSError:
