@@ -8,10 +8,12 @@ from kdumpwrap.shell import NONE, Hint
 class KdumpwrapError(Exception):
     """Nothing could be done. ``message`` says what is wrong, ``hint`` what to type (may be empty)."""
 
-    def __init__(self, message: str, hint: Hint = NONE) -> None:
+    def __init__(self, message: str, hint: Hint = NONE, *, tool_failed: bool = False) -> None:
+        """``tool_failed``: a program is at the bottom of it, so that the next try may go better."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.tool_failed = tool_failed
 
 
 class NoCrash(KdumpwrapError):
@@ -25,12 +27,15 @@ class UsageError(KdumpwrapError):
 class ToolMissing(KdumpwrapError):
     """A program that is needed is not installed; the hint is the command that installs it."""
 
+    def __init__(self, message: str, hint: Hint = NONE) -> None:
+        super().__init__(message, hint, tool_failed=True)
+
 
 class ToolFailed(KdumpwrapError):
     """A program failed, ran out of time, or printed what we do not know."""
 
     def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE) -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, tool_failed=True)
         self.argv = tuple(argv)
 
 

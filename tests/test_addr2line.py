@@ -23,11 +23,13 @@ iptunnel_metadata_reply
 0xffffffff81e00000
 __entry_text_start
 /usr/src/linux/./arch/x86/entry/entry_64.S:?
+0xffffffff818a7103
 """
+ASKED = (0xFFFFFFFF818A7103, 0xFFFFFFFF818A71FF, 0, 0xFFFFFFFF81E00000, 0xFFFFFFFF818A7103)
 
 
 def test_inlined_functions_come_innermost_first() -> None:
-    assert addr2line.parse(TEXT)[0xFFFFFFFF818A7103] == (
+    assert addr2line.parse(TEXT, ASKED).chains[0xFFFFFFFF818A7103] == (
         Location("local_add", f"{BUILD}/arch/x86/include/asm/local.h", 33),
         Location("u64_stats_add", f"{BUILD}/include/linux/u64_stats_sync.h", 89),
         Location("iptunnel_xmit", f"{BUILD}/net/ipv4/ip_tunnel_core.c", 87),
@@ -35,11 +37,11 @@ def test_inlined_functions_come_innermost_first() -> None:
 
 
 def test_a_discriminator_is_no_part_of_the_line() -> None:
-    assert addr2line.parse(TEXT)[0xFFFFFFFF818A71FF][0].line == 131
+    assert addr2line.parse(TEXT, ASKED).chains[0xFFFFFFFF818A71FF][0].line == 131
 
 
 def test_what_the_tool_does_not_know_is_no_answer() -> None:
-    found = addr2line.parse(TEXT)
+    found = addr2line.parse(TEXT, ASKED).chains
     assert 0 not in found
     assert found[0xFFFFFFFF81E00000] == (Location("__entry_text_start", None, None),)
 
@@ -64,4 +66,4 @@ def test_place(text: str, expected: object) -> None:
 
 def test_cut_text_does_not_raise() -> None:
     for end in range(len(TEXT)):
-        addr2line.parse(TEXT[:end])
+        addr2line.parse(TEXT[:end], ASKED)

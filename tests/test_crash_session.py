@@ -531,3 +531,27 @@ def test_what_ends_us_takes_crash_with_it_and_leaves_nothing(
     assert (it.returncode, b"Traceback" in stderr) == (128 + number, False)
     assert not list((tmp_path / "private").iterdir())
     assert not Path(f"/proc/{(fake.path / 'pid').read_text()}").exists()
+
+
+def test_a_crash_that_ends_in_the_middle_of_an_answer_with_status_0(fake: Fake) -> None:
+    fake.program(answer="say('half an answer\\n')\nif command == 'log': sys.exit(0)")
+    rows, result = fake.answers("bt", "log", options=("--rung", "plain"))
+    assert [row["complete"] for row in rows] == [True, False]
+    assert result.status == 3
+    assert (
+        "the answer to `log` is cut off or not to be trusted: crash ended in the middle of the answer" in result.stderr
+    )
+
+
+def test_a_crash_that_was_told_to_quit(fake: Fake) -> None:
+    fake.program(answer="say('bye\\n')\nif command == 'q': sys.exit(0)")
+    rows, _ = fake.answers("bt", "q", options=("--rung", "plain"))
+    assert [row["complete"] for row in rows] == [True, True]
+
+
+def test_an_answer_without_end(fake: Fake) -> None:
+    fake.program(answer="while command == 'log': say('x' * 99999 + '\\n')\nsay('whole\\n')")
+    rows, result = fake.answers("bt", "log", options=("--rung", "plain"))
+    assert [row["complete"] for row in rows] == [True, False]
+    assert len(str(rows[1]["output"])) <= 1 << 20
+    assert result.status == 3 and "crash printed more than 64 MiB" in result.stderr

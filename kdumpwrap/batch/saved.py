@@ -70,7 +70,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
     try:
         value = json.loads(_read(f"{crash.path}/{JSON}"))
         stamp = value.pop(_KEY)
-        then = {key: stamp[key] for key in ("version", "inputs", "options", "debuginfo", "sources", "text")}
+        then = {key: stamp[key] for key in ("version", "inputs", "options", "debuginfo", "sources", "text", "final")}
         now = {
             "version": __version__,
             "inputs": _inputs(crash),
@@ -78,6 +78,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
             "debuginfo": known.files(crash, value["kernel"]["release"], [str(name) for name in stamp["modules"]]),
             "sources": [_file(file[0]) for file in stamp["sources"]],
             "text": _file(f"{crash.path}/{TEXT}")[1],
+            "final": True,
         }
         return json_renderer.line(value) if then == now and value["crash"]["path"] == crash.path else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -99,6 +100,7 @@ def save(crash: Crash, analysis: Analysis, known: Known, root: Path) -> None:
         "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, modules)],
         "sources": [[*file] for file in sources or [_file(str(known.places.root / "usr/src/debug"))]],
         "text": len(text),
+        "final": not any(problem.tool_failed for problem in analysis.problems),
     }
     try:
         descriptor = _open_directory(crash.path, root)

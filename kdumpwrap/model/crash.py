@@ -11,6 +11,7 @@ class Problem(NamedTuple):
 
     message: str
     hint: Hint = NONE
+    tool_failed: bool = False  # by a program, so that the next try may go better: no answer with it is kept as final
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,30 @@
 """Addresses and their lines as ``addr2line -a -i -f`` prints them."""
 
 import re
-from typing import Dict, List, Tuple
+from bisect import bisect_right
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from kdumpwrap.model.kernel import Location
 
 _DISCRIMINATOR = re.compile(r" \(discriminator \d+\)$")
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+# "net/ipv4/ip_tunnel_core.c:87 (discriminator 1)", "??:0", "file.c:?"
+_PLACE = re.compile(r".*:(?:\d+|\?)(?: \(discriminator \d+\))?")
 
 
-def parse(text: str) -> Dict[int, Tuple[Location, ...]]:
-    """The locations of each address, innermost inlined function first; unknown ones are left out.
+class Answered(NamedTuple):
+    """What a run of addr2line is good for."""
 
-    Sample (binutils 2.40): the address, then two lines for each function of the inline chain::
+    chains: Dict[int, Tuple[Location, ...]]  # innermost inlined function first; addresses without a line are left out
+    missing: Tuple[int, ...]  # addresses whose answer is not there, or not whole
+
+
+def parse(text: str, asked: Sequence[int]) -> Answered:
+    """The locations of each address of ``asked``, which addr2line was given in this order, the last one as a mark.
+
+    An answer is whole when the answer to the next address stands behind it; the mark's own is not looked at. One with
+    lines too many or too few is none. Sample (binutils 2.40): the address, then two lines for each function of the
+    inline chain::
 
         0xffffffff818a7103
         local_add
@@ -19,23 +32,42 @@ def parse(text: str) -> Dict[int, Tuple[Location, ...]]:
         iptunnel_xmit
         debian/build/build_amd64_none_cloud-amd64/net/ipv4/ip_tunnel_core.c:87 (discriminator 1)
     """
-    chains: Dict[int, List[Location]] = {}
-    chain: List[Location] = []
-    function = ""
-    for line in text.splitlines():
-        if not function and line.startswith("0x"):
-            chain = chains.setdefault(_number(line), [])
-            chain.clear()
-        elif not function:
-            function = line or "??"
+    positions: Dict[int, List[int]] = {}
+    for position, address in enumerate(asked):
+        positions.setdefault(address, []).append(position)
+    whole: Dict[int, Tuple[Location, ...]] = {}
+    at = -1  # of the answer before, in asked
+    before: List[str] = []
+    for address, lines in _answers(text):
+        if at + 1 < len(asked) and asked[at + 1] == address:
+            if at >= 0 and _fits(before):
+                whole[asked[at]] = tuple(map(_location, before[::2], before[1::2]))
+            at += 1
+        else:  # what was lost may have left its lines behind the answer before
+            known = positions.get(address, [])
+            at = next(iter(known[bisect_right(known, at) :]), at)
+        before = lines
+    chains = {one: chain for one, chain in whole.items() if any(place != _NOWHERE for place in chain)}
+    return Answered(chains, tuple(one for one in dict.fromkeys(asked[:-1]) if one not in whole))
+
+
+def _answers(text: str) -> Iterator[Tuple[int, List[str]]]:
+    """Each address that was printed, and the lines behind it. A last line without its end is left out."""
+    address = -1
+    lines: List[str] = []
+    for line in text.split("\n")[:-1]:
+        if _ADDRESS.fullmatch(line):
+            if address >= 0:
+                yield address, lines
+            address, lines = int(line, 16), []
         else:
-            chain.append(_location(function, line))
-            function = ""
-    return {
-        address: tuple(chain)
-        for address, chain in chains.items()
-        if any(place != Location(None, None, None) for place in chain)
-    }
+            lines.append(line)
+    if address >= 0:
+        yield address, lines
+
+
+def _fits(lines: Sequence[str]) -> bool:
+    return bool(lines) and len(lines) % 2 == 0 and all(_PLACE.fullmatch(line) for line in lines[1::2])
 
 
 def place(text: str) -> Tuple[str, int]:
@@ -58,11 +90,7 @@ def fold(path: str) -> str:
 
 def _location(function: str, text: str) -> Location:
     file, line = place(text)
-    return Location(None if function == "??" else function, file or None, line or None)
+    return Location(None if function in ("", "??") else function, file or None, line or None)
 
 
-def _number(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        return -1
+_NOWHERE = Location(None, None, None)

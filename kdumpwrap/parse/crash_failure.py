@@ -19,6 +19,8 @@ TOO_OLD = "too old"
 COMPRESSION = "compression"
 KILLED = "killed"
 EXPIRED = "expired"
+ENDLESS = "endless"
+ENDED = "ended"
 SILENT = "silent"
 OTHER = "other"
 

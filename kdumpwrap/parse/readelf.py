@@ -25,7 +25,19 @@ class Elf(NamedTuple):
     has_lines: bool  # there is a .debug_line with something in it
     has_code: bool  # .text has bytes in this file (a .ko.debug's is NOBITS)
     text: Optional[int] = None  # address of .text
+    symbols: Optional[int] = None  # entries of .symtab, those of files and sections included
+    sections: int = 0
     dwarf5: bool = False  # its debug information has sections that came with DWARF 5
+
+
+def is_whole(text: str) -> bool:
+    """Whether ``readelf -W -h -n -S`` printed all sections that the header counts, and its last line to the end.
+
+    Sample: "  Number of section headers:         82".
+    """
+    counted = re.search(r"^ *Number of section headers: +(\d+)", text, re.M)
+    listed = len(re.findall(r"^ *\[ *\d+\] ", text, re.M))
+    return text.endswith("\n") and counted is not None and listed >= int(counted[1])
 
 
 def parse(text: str) -> Optional[Elf]:
@@ -42,6 +54,9 @@ def parse(text: str) -> Optional[Elf]:
     kind = re.search(r"^ *Type: +(\w+)", text, re.M)
     build_id = re.search(r"Build ID: ([0-9a-f]+)", text)
     sections = dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
+    # "[79] .symtab  SYMTAB  0000000000000000 101c3230 2b8318 18     80 92023  8": bytes, bytes of each entry
+    table = re.search(r"^ *\[ *\d+\] \.symtab +SYMTAB +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+)", text, re.M)
+    entry = int(table[2], 16) if table else 0
     text_address = re.search(r"^ *\[ *\d+\] \.text +\w+ +([0-9a-f]+)", text, re.M)
     return Elf(
         machine=_MACHINES.get(machine[1], machine[1]),
@@ -51,5 +66,7 @@ def parse(text: str) -> Optional[Elf]:
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
         has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
         text=int(text_address[1], 16) if text_address else None,
+        symbols=int(table[1], 16) // entry if table and entry else None,
+        sections=len(re.findall(r"^ *\[ *\d+\] ", text, re.M)),
         dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),
     )

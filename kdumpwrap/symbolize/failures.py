@@ -21,7 +21,7 @@ class Failures:
         try:
             return job()
         except KdumpwrapError as error:
-            self.add(module, Problem(error.message, error.hint))
+            self.add(module, Problem(error.message, error.hint, error.tool_failed))
             return None
 
     def add(self, module: Optional[str], problem: Problem) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
 from kdumpwrap import shell
+from kdumpwrap.errors import ToolStopped
 from kdumpwrap.host import packages
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools.owner import owner
@@ -19,6 +20,7 @@ class Maker(NamedTuple):
 
     origin: str
     hint: Hint
+    tool_failed: bool = False  # the package manager was stopped before it could tell
 
 
 def maker(
@@ -36,7 +38,10 @@ def maker(
     hint = shell.hint("--module-dir DIR, where DIR holds {} built with -g, from its maker", f"{name}.ko")
     if installed is None:
         return Maker("", hint)
-    package = owner(installed, root)
+    try:
+        package = owner(installed, root)
+    except ToolStopped:
+        return Maker(f"{installed}", hint, tool_failed=True)
     return Maker(f"{installed}{f' of the package {package}' if package else ', which belongs to no package'}", hint)
 
 

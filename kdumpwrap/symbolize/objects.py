@@ -18,7 +18,7 @@ from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.symbolize.maker import Maker
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
-from kdumpwrap.tools.modules import open_module
+from kdumpwrap.tools.modules import Refused, open_module
 from kdumpwrap.tools.run import Started
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def open_vmlinux(
     tools = binutils.toolset(elf.machine)
     waiting = binutils.start_locations(tools, path, elf.text) if eager and elf.has_lines else None
     try:
-        return Vmlinux(path, tools, elf, binutils.symbols(tools, path), waiting)
+        return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf), waiting)
     except KdumpwrapError:
         if waiting is not None:
             waiting.stop()
@@ -168,14 +168,20 @@ def module(
         refused += why_not
     if found is None:
         maker = made_by()
-        why = "; ".join((*((maker.origin,) if maker.origin else ()), *refused))
-        raise KdumpwrapError(f"no debuginfo for the module {name}{f' ({why})' if why else ''}", maker.hint)
+        why = "; ".join((*((maker.origin,) if maker.origin else ()), *(one.why for one in refused)))
+        raise KdumpwrapError(
+            f"no debuginfo for the module {name}{f' ({why})' if why else ''}",
+            maker.hint,
+            tool_failed=maker.tool_failed or any(one.tool_failed for one in refused),
+        )
     tools = binutils.toolset(found.machine)
-    problems = []
+    problems = [Problem(one.why, tool_failed=True) for one in refused if one.tool_failed]
     if found.lines is None:
         maker = made_by()
         origin = f" ({maker.origin})" if maker.origin else ""
-        problems.append(Problem(f"no debug information for the module {name}, so no lines{origin}", maker.hint))
+        problems.append(
+            Problem(f"no debug information for the module {name}, so no lines{origin}", maker.hint, maker.tool_failed)
+        )
     elif not tools.relocates:
         message = f"no addr2line here can read modules of {tools.arch}"
         problems.append(Problem(message, packages.cross_binutils(tools.arch)))
@@ -188,22 +194,22 @@ def module(
 
 def _by_build_id(
     build_id: Optional[str], found: "Optional[Module]", places: Places
-) -> Tuple[Tuple[Path, ...], Tuple[str, ...]]:
+) -> Tuple[Tuple[Path, ...], Tuple[Refused, ...]]:
     """The files that the links by build id, or a debuginfod server, have for a module, and why there are no more."""
     files = list(debuginfo.by_build_id(build_id, places)) if build_id else []
     if files or places.debuginfod is None:
         return tuple(files), ()
     if build_id is None:
-        return (), ("debuginfod needs a build id, which neither the log nor an installed module tells",)
+        return (), (Refused("debuginfod needs a build id, which neither the log nor an installed module tells"),)
     from kdumpwrap.tools import debuginfod
 
-    refused: List[str] = []
+    refused: List[Refused] = []
     wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")
     for what in wanted:
         try:
             files.append(debuginfod.fetch(build_id, what, places.debuginfod))
         except KdumpwrapError as error:
-            refused.append(error.message)
+            refused.append(Refused(error.message, error.tool_failed))
     return tuple(files), tuple(refused)
 
 

@@ -237,10 +237,13 @@ class Symbolizer:
                 waiting, self._waiting = self._waiting, None
             chunk = turn if waiting is None else [address for address in turn if address not in told]
             ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
-            chains = self.failures.keep(part.module, ask) or {}
+            lines = self.failures.keep(part.module, ask) or binutils.Lines({})
+            chains = lines.chains
+            if lines.lacking:
+                self.failures.add(part.module, Problem(lines.lacking, tool_failed=True))
             self._located.update((Place(part, address), chain) for address, chain in chains.items())
             if not any(place.line for chain in chains.values() for place in chain):
-                reason = objects.blind(found)
+                reason = self.failures.keep(part.module, partial(objects.blind, found))
                 if reason is not None:
                     self.failures.add(part.module, reason)
 

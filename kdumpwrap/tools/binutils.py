@@ -13,7 +13,7 @@ from kdumpwrap.parse.alternatives import SECTIONS, Site
 from kdumpwrap.parse.alternatives import parse as parse_alternatives
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.shell import Hint
-from kdumpwrap.tools.argv import option, options, word
+from kdumpwrap.tools.argv import Argument, option, options, word
 from kdumpwrap.tools.run import Started, run
 
 # prefix of the cross binutils, as Debian, Fedora and EPEL call them
@@ -31,6 +31,13 @@ _BFD_NAMES = {
     "ppc64le": "elf64-powerpcle",
     "s390x": "elf64-s390",
 }
+
+
+class Lines(NamedTuple):
+    """The locations of each address, innermost inlined function first; ``lacking`` says what addr2line left out."""
+
+    chains: Dict[int, Tuple[Location, ...]]
+    lacking: str = ""
 
 
 class Toolset(NamedTuple):
@@ -103,20 +110,31 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
         if "ELF file" in error.message or "wrong magic" in error.message or "magic number" in error.message:
             return None
         raise
+    if not readelf.is_whole(output.text):
+        raise ToolFailed([tools.readelf, str(path)], f"{tools.readelf} told only a part of {path}")
     return readelf.parse(output.text)
 
 
-def symbols(tools: Toolset, vmlinux: Path) -> bytes:
-    """The symbol table of a vmlinux, sorted by address: text for parse.nm."""
+def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes:
+    """The symbol table of a vmlinux, sorted by address: text for parse.nm. ``known`` is what readelf says of it.
+
+    Raises ToolFailed when it is not whole: a size that ends at a lost symbol would be wrong.
+    """
     text = run(tools.nm, [*options("-n"), vmlinux]).stdout
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
         raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed nothing that is known")
+    if not nm.is_whole(text, known):
+        rows, all_of_them = text.count(b"\n"), f" of {known.symbols}" if known and known.symbols else ""
+        raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed only {rows}{all_of_them} symbols of {vmlinux}")
     return text
 
 
 def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:
     """Every function of a module, each with its section."""
-    return nm.parse_sections(run(tools.nm, [*options("-f sysv"), module]).text)
+    text = run(tools.nm, [*options("-f sysv"), module]).text
+    if not text.endswith("\n"):
+        raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
+    return nm.parse_sections(text)
 
 
 def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
@@ -149,6 +167,8 @@ def version(tool: str) -> Optional[str]:
     """``2.27-44.base.el7`` of "GNU addr2line version 2.27-44.base.el7"; None when the tool does not say."""
     try:
         first = run(tool, options("--version"), timeout=20).text.partition("\n")[0]
+    except ToolStopped:
+        raise
     except ToolFailed:
         return None
     found = re.search(r"(\d+\.\d[\w.+~-]*)\)?$", first)
@@ -161,24 +181,34 @@ def locations(
     addresses: Iterable[int],
     section: Optional[str] = None,
     started: Optional[Started] = None,
-) -> Dict[int, Tuple[Location, ...]]:
+) -> Lines:
     """Function, file and line of each address, inlined callers included, by one addr2line.
 
     ``section`` is needed for a module: its sections all start at 0. ``started`` is an addr2line that already waits;
     what it was fed before is answered too. An address without an answer is left out.
+
+    The first address is asked for once more at the end: behind it, all answers are known to be whole.
     """
-    text = asked(addresses)
+    rest = tuple(addresses)
+    wanted = (*(int(one, 16) for one in (started.fed if started else b"").split()), *rest)
+    if not wanted:
+        return Lines({})
+    mark = wanted[0]
     if started is not None:
-        argv: Sequence[str] = started.argv
-        output = started.finish(text)
-        text = started.fed
+        output = started.finish(asked((*rest, mark)))
     else:
         within = (*options("-j"), word(section)) if section else ()
-        argv = (tools.addr2line, str(elf_file))
-        output = run(tools.addr2line, [*options("-a -i -f"), *within, *options("-e"), elf_file], stdin=text)
-    if text and not output.stdout.startswith(b"0x"):
+        arguments: Sequence[Argument] = (*options("-a -i -f"), *within, *options("-e"), elf_file)
+        output = run(tools.addr2line, arguments, stdin=asked((*rest, mark)))
+    argv = (tools.addr2line, str(elf_file))
+    if not output.stdout.startswith(b"0x"):
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
-    return addr2line.parse(output.text)
+    found = addr2line.parse(output.text, (*wanted, mark))
+    if not found.missing:
+        return Lines(found.chains)
+    count = len(set(wanted))
+    lacking = f"{tools.addr2line} answered {count - len(found.missing)} of {count} addresses of {elf_file}"
+    return Lines(found.chains, lacking)
 
 
 def instructions(
@@ -196,7 +226,11 @@ def instructions(
         raise ToolFailed(
             [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
         )
-    return objdump.parse(output.text)
+    rows = objdump.parse(output.text)
+    if not rows or not output.stdout.endswith(b"\n"):
+        what = f"{tools.objdump} printed {'only a part of' if rows else 'none of'} the instructions at {start:#x}"
+        raise ToolFailed([tools.objdump, str(elf_file)], f"{what} of {elf_file}")
+    return rows
 
 
 def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Tuple[Site, ...]:

@@ -29,6 +29,8 @@ _PROMPT = b"crash> "
 _ASKED = b"(y or n) "  # gdb, on a terminal: "Quit this debugging session? (y or n) "
 _GDB_FAILED = b"A problem internal to GDB has been detected"
 _READ = 1 << 16
+LARGEST = 64 << 20  # bytes of one answer; the largest kernel log has 32 MB
+_SHOWN = 1 << 20  # bytes of an answer without end that are kept
 _INTERRUPTED = 5.0  # seconds for crash to come back after Ctrl-C
 _GRACE = 10.0  # seconds for a prompt after an answer, and to go after quit
 _POLL = 0.5
@@ -51,10 +53,14 @@ class End(NamedTuple):
 
 
 class CrashDied(Exception):
-    """crash went away, or did not answer in time and was killed. ``text`` is what it printed since it was asked."""
+    """crash went away, or did not answer in time and was killed. ``text`` is what it printed since it was asked.
 
-    def __init__(self, text: str, end: End, seconds: float) -> None:
+    ``endless``: it was killed since it printed more than LARGEST bytes; ``text`` is the beginning of that.
+    """
+
+    def __init__(self, text: str, end: End, seconds: float, *, endless: bool = False) -> None:
         super().__init__(text)
+        self.endless = endless
         self.text = text
         self.end = end
         self.seconds = seconds
@@ -62,7 +68,7 @@ class CrashDied(Exception):
     @property
     def expired(self) -> bool:
         """Whether the time limit ended it."""
-        return self.end.status is None and self.end.signal is None
+        return self.end.status is None and self.end.signal is None and not self.endless
 
 
 class CrashSession:
@@ -211,15 +217,21 @@ class CrashSession:
         start = time.monotonic()
         chunks: List[bytes] = []
         tail = b""
+        size = 0
         data, self._unread = self._unread, b""
         while True:
             if data:
                 chunks.append(data)
+                size += len(data)
                 tail = (tail + data)[-max(len(data) + len(mark), _TAIL) :]
                 new = max(0, len(tail) - len(data) - len(mark))
                 if tail.endswith(mark) if at_end else tail.find(mark, new) >= 0:
                     before, _, self._unread = b"".join(chunks).rpartition(mark)
                     return Reply(_decoded(before), time.monotonic() - start)
+            if size > LARGEST:
+                self.kill()
+                text = _decoded(b"".join(chunks)[:_SHOWN])
+                raise CrashDied(text, End(None, None), time.monotonic() - start, endless=True)
             left = start + timeout - time.monotonic()
             if left <= 0:
                 raise _Expired(_text(chunks), End(None, None), timeout)

@@ -24,6 +24,13 @@ class Module(NamedTuple):
     build_id: Optional[str]
 
 
+class Refused(NamedTuple):
+    """Why a file was passed over; ``tool_failed``: a program could not read it, which the next try may well."""
+
+    why: str
+    tool_failed: bool = False
+
+
 class _Candidate(NamedTuple):
     path: Path  # unpacked
     elf: Elf
@@ -37,7 +44,7 @@ def open_module(
     *,
     arch: Optional[str] = None,
     build_id: Optional[str] = None,
-) -> Tuple[Optional[Module], Tuple[str, ...]]:
+) -> Tuple[Optional[Module], Tuple[Refused, ...]]:
     """The module made of the files ``paths``, best first, and why some were passed over.
 
     Compressed ones are unpacked into ``directory`` (private, removed by its owner). Files of two builds are never
@@ -45,7 +52,7 @@ def open_module(
     """
     code: Optional[_Candidate] = None
     lines: Optional[_Candidate] = None
-    refused: List[str] = []
+    refused: List[Refused] = []
     for path in paths:
         if code and lines:
             break
@@ -54,11 +61,11 @@ def open_module(
         try:
             candidate = _read(tools, path, directory)
         except KdumpwrapError as error:
-            refused.append(f"{path}: {error.message}")
+            refused.append(Refused(f"{path}: {error.message}", error.tool_failed))
             continue
         problem = _unfit(candidate, arch, build_id or _build_id(code or lines))
         if candidate is None or problem:
-            refused.append(f"{path}: {problem}")
+            refused.append(Refused(f"{path}: {problem}"))
             continue
         if lines is None and candidate.elf.has_lines:
             lines = candidate

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ToolStopped
 from kdumpwrap.tools.argv import Argument, option, options
 from kdumpwrap.tools.run import run
 
@@ -16,7 +16,7 @@ _RPM = ("var/lib/rpm", "usr/lib/sysimage/rpm")  # the latter since Fedora 36 and
 def owner(file: Path, root: Path) -> Optional[str]:
     """The package that ``file`` (below ``root``) belongs to: ``kmod-xxxwan-1.4.2-1.el8.x86_64``, ``xxxwan-dkms``.
 
-    None when it belongs to none, or nobody can tell.
+    None when it belongs to none, or nobody can tell. Raises ToolStopped.
     """
     inside = Path("/", os.path.relpath(file, root))
     elsewhere = root.resolve() != Path("/")
@@ -34,9 +34,11 @@ def owner(file: Path, root: Path) -> Optional[str]:
 
 
 def _first(tool: str, arguments: Sequence[Argument]) -> Optional[str]:
-    """The first line that a package manager prints; None when it fails."""
+    """The first line that a package manager prints; None when it fails. Raises ToolStopped."""
     try:
         lines = run(tool, arguments, timeout=_TIMEOUT).text.splitlines()
+    except ToolStopped:
+        raise
     except KdumpwrapError:
         return None
     return lines[0].strip() if lines and lines[0].strip() else None

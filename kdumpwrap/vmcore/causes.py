@@ -12,6 +12,7 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools import crash_program
+from kdumpwrap.tools.crash import LARGEST
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.memory import FULL, MINIMAL
@@ -41,6 +42,8 @@ WORDS: Dict[str, str] = {
     crash_failure.TOO_OLD: "crash does not know this kernel",
     crash_failure.COMPRESSION: "crash cannot unpack the dump",
     crash_failure.EXPIRED: "the time limit was over",
+    crash_failure.ENDLESS: f"crash printed more than {LARGEST >> 20} MiB",
+    crash_failure.ENDED: "crash ended in the middle of the answer",
     crash_failure.SILENT: "crash ended without a word",
     crash_failure.OTHER: "crash failed",
 }
@@ -76,6 +79,8 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
         return Problem(f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list"))
     if failure.kind == crash_failure.EXPIRED:
         return Problem(f"crash did not answer within {timeout:g} s (time limit)", shell.hint("--timeout SECONDS"))
+    if failure.kind in (crash_failure.ENDLESS, crash_failure.ENDED):
+        return Problem(f"{WORDS[failure.kind]} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
     if failure.kind == crash_failure.TOO_OLD:
         return _too_old(failure, subject)
     if failure.kind == crash_failure.COMPRESSION:

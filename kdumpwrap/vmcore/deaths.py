@@ -7,8 +7,8 @@ from kdumpwrap.tools.crash import CrashDied, End
 
 def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
     """Before the first prompt. SILENT is either half a dump or a memory that ran out."""
-    if died.expired:
-        return Failure(crash_failure.EXPIRED)
+    if died.expired or died.endless:
+        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
     if died.end.signal is not None:
         return of(died.end, died.text, tight=tight)
     return crash_failure.starting(died.text, vmlinux)
@@ -16,7 +16,11 @@ def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
 
 def answering(died: CrashDied, *, tight: bool) -> Failure:
     """In the middle of an answer."""
-    return Failure(crash_failure.EXPIRED) if died.expired else of(died.end, died.text, tight=tight)
+    if died.expired or died.endless:
+        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
+    if died.end.status == 0:
+        return Failure(crash_failure.ENDED)
+    return of(died.end, died.text, tight=tight)
 
 
 def of(end: End, text: str, *, tight: bool) -> Failure:

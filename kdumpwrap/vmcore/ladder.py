@@ -24,6 +24,7 @@ from kdumpwrap.vmcore.trouble import Trouble
 from kdumpwrap.vmcore.workplace import Workplace
 
 TIMEOUT = 600.0  # seconds for a start and for each command; a start takes 7 s, on a slow disk and a big dump minutes
+_QUITTING = ("quit", "q", "exit")  # crash's commands for its own end
 DEATHS = 3  # on one rung, before all that is left goes to the next
 
 
@@ -145,7 +146,7 @@ class Ladder:
             try:
                 reply = session.ask(command, self._timeout)
             except CrashDied as died:
-                if died.end.status == 0:  # it was told to quit
+                if died.end.status == 0 and command.split(maxsplit=1)[0] in _QUITTING:
                     never = Answer("", "", False, 0.0, current.name, "crash had been told to quit before")
                     said.update((later, never) for later in waiting[waiting.index(index) :])
                     said[index] = Answer(command, died.text, True, died.seconds, current.name)

@@ -146,6 +146,8 @@ def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
             end = session.quit()
     except CrashDied as died:
         # of a dump without the pages of the log it says nothing at all
+        if died.endless:
+            raise KdumpwrapError("it has no end") from None
         raise KdumpwrapError(died.text.strip().partition("\n")[0] or "it is not in what was saved") from None
     if reply.expired or end.status != 0:
         raise KdumpwrapError("it did not come to an end")

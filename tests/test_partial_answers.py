@@ -1,0 +1,142 @@
+"""Tools that answer in part or are killed: what is missing is told, what is left is right, and none of it is final."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+import pytest
+from conftest import RunCli
+from test_addr2line import ASKED, TEXT
+
+from kdumpwrap.example import worked
+from kdumpwrap.parse import addr2line, nm, readelf
+from kdumpwrap.parse.readelf import Elf
+
+# runs the real tool and changes what it printed: `o`, bytes
+BETWEEN = """#!{python}
+import re, subprocess, sys
+done = subprocess.run(["{tool}", *sys.argv[1:]], stdin=sys.stdin, stdout=subprocess.PIPE)
+o = done.stdout
+{body}
+sys.stdout.buffer.write(o)
+sys.exit(done.returncode)
+"""
+HALVES = ("o = o[:len(o) // 2]", "o = o[:len(o) // 10]", "o = b''.join(o.splitlines(True)[:1])", "o = o[:-2]")
+
+
+def between(directory: Path, tool: str, body: str) -> Dict[str, str]:
+    """The environment in which ``body`` changes what ``tool`` prints."""
+    path = directory / tool
+    path.write_text(BETWEEN.format(python=sys.executable, tool=shutil.which(tool), body=body))
+    path.chmod(0o755)
+    return {tool.upper(): str(path)}
+
+
+def facts(value: Any) -> Iterator[Tuple[object, object]]:
+    """What an answer says of lines and instructions, each thing by its place."""
+    report = value["reports"][value["fatal"]]
+    for number, frame in enumerate((report["ip"], *report["trace"])):
+        yield (number, "chain"), [(one["function"], one["file"], one["line"]) for one in frame["locations"]] or None
+    for row in report["disassembly"]:
+        if int(row["address"], 16) >= 1 << 32:  # else it is decoded from the log's Code: line
+            yield (row["address"], "text"), row["text"]
+            yield (row["address"], "place"), (row["file"], row["line"]) if row["file"] else None
+
+
+@pytest.fixture(scope="module")
+def truth() -> Dict[object, object]:
+    import subprocess
+
+    argv = [sys.executable, "-m", "kdumpwrap", "analyze", "--example", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return dict(facts(json.loads(done.stdout)))
+
+
+@pytest.mark.parametrize("body", [*HALVES, "i = o.find(b'ip_tunnels.h:462'); o = o[:i + 15]"])
+@pytest.mark.parametrize("tool", ["addr2line", "nm", "objdump", "readelf"])
+def test_a_tool_that_answers_in_part(
+    run_cli: RunCli, tmp_path: Path, truth: Dict[object, object], tool: str, body: str
+) -> None:
+    done = run_cli("analyze", "--example", "--json", env=between(tmp_path, tool, body))
+    said = dict(facts(json.loads(done.stdout)))
+    assert not {key: value for key, value in said.items() if value is not None and value != truth.get(key)}
+    assert done.status == 3
+    # of 12 symbols nobody knows how many are those of files and sections; and two bytes are the mark's own answer
+    untold = (tool, body) in (("nm", HALVES[2]), ("addr2line", HALVES[3]))
+    assert untold or str(tmp_path / tool) in done.stderr, "nothing is told of it"
+
+
+@pytest.mark.parametrize("lost", range(12))
+def test_an_addr2line_that_loses_a_line(
+    run_cli: RunCli, tmp_path: Path, truth: Dict[object, object], lost: int
+) -> None:
+    env = between(tmp_path, "addr2line", f"l = o.splitlines(True); del l[{lost}]; o = b''.join(l)")
+    done = run_cli("analyze", "--example", "--json", env=env)
+    said = dict(facts(json.loads(done.stdout)))
+    assert not {key: value for key, value in said.items() if value is not None and value != truth.get(key)}
+    assert "addr2line" in done.stderr
+
+
+# ---------------------------------------------------------------- the text itself
+
+
+def test_each_cut_and_each_lost_line_of_addr2line_is_noticed() -> None:
+    whole = addr2line.parse(TEXT, ASKED)
+    assert not whole.missing and len(whole.chains) == 3
+    rows = TEXT.splitlines(keepends=True)
+    spoiled = [TEXT[:end] for end in range(len(TEXT))]
+    spoiled += ["".join(rows[:at] + rows[at + 1 :]) for at in range(len(rows))]
+    spoiled += ["".join([*rows[:at], "addr2line: DWARF error: x\n", *rows[at:]]) for at in range(1, len(rows))]
+    for text in spoiled:
+        found = addr2line.parse(text, ASKED)
+        assert found.missing, text
+        assert all(whole.chains[address] == chain for address, chain in found.chains.items()), text
+
+
+def test_an_address_asked_for_twice_and_one_that_nobody_asked_for() -> None:
+    text = "0x1\nf\na.c:1\n0x1\nf\na.c:1\n0x9\ng\nb.c:2\n0x2\nh\nc.c:3\n0x1\n"
+    found = addr2line.parse(text, (1, 1, 2, 1))
+    assert set(found.chains) == {1, 2} and not found.missing
+
+
+def test_a_vmlinux_of_which_nm_prints_a_part() -> None:
+    known = Elf("x86_64", False, None, True, True, True, symbols=1000, sections=20)
+    rows = b"".join(b"%016x T f%d\n" % (address, address) for address in range(930))
+    assert nm.is_whole(rows, known)
+    assert not nm.is_whole(rows[:-1], known)
+    assert not nm.is_whole(rows[: len(rows) // 2 + 1].rpartition(b"\n")[0] + b"\n", known)
+    many = rows * 20  # arm64 has symbols that nm leaves out: what counts is the end of the linker's script
+    assert not nm.is_whole(many, known._replace(machine="aarch64"))
+    assert nm.is_whole(many + b"ffff800009f20000 B _end\n", known._replace(machine="aarch64"))
+
+
+def test_sections_are_counted() -> None:
+    text = "  Number of section headers:         2\nMachine: AArch64\n  [ 0]   NULL\n  [ 1] .text  PROGBITS\n"
+    assert readelf.is_whole(text)
+    assert not readelf.is_whole(text[:-1])
+    assert not readelf.is_whole(text.partition("  [ 1]")[0])
+
+
+# ---------------------------------------------------------------- kept answers
+
+
+@pytest.mark.parametrize("tool", ["addr2line", "objdump", "nm", "readelf"])
+@pytest.mark.parametrize("fault", ["kill -9 $$", "exit 1", "exit 0"])
+def test_an_answer_in_which_a_tool_failed_is_not_final(run_cli: RunCli, tmp_path: Path, tool: str, fault: str) -> None:
+    host = tmp_path / "host"
+    shutil.copytree(worked.root(), host)
+    killed = tmp_path / tool
+    killed.write_text(f"#!/bin/sh\n{fault}\n")
+    killed.chmod(0o755)
+    first = run_cli("batch", "--save", "--root", host, "--json", env={tool.upper(): str(killed)})
+    (kept,) = host.glob("var/crash/*/kdumpwrap.json")
+    assert str(killed) in first.stderr
+    assert json.loads(kept.read_text())["saved"]["final"] is False
+    again = run_cli("batch", "--save", "--root", host, "--json")
+    assert again.stdout == run_cli("batch", "--root", host, "--json").stdout != first.stdout
+    assert json.loads(kept.read_text())["saved"]["final"] is True
+    os.utime(kept)
+    assert run_cli("batch", "--save", "--root", host, "--json").stdout == again.stdout
