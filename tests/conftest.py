@@ -20,6 +20,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"
+NEWER = "6.12"  # the series that scripts/test has built beside that of the lab
 
 # the marks in the module's source: "/* FAULT:null_deref */", "/* CALL:null_deref, CALL2:list_del */"
 MARK = re.compile(r"\b(?P<what>FAULT|CALL|WARN|INLINED)(?P<nth>\d?):(?P<case>\w+)")
@@ -157,6 +158,19 @@ class Lab:
     marks: Mapping[str, int]  # "FAULT:null_deref", "CALL2:list_del": the line in source
     source: Path  # the vendor's module, as it was compiled
 
+    def line(self, file: str, function: str, statement: str) -> int:
+        """The line in which the first ``statement`` (its beginning) of a function of the kernel stands."""
+        source = self.path / "source" / file
+        if not source.exists():
+            without_lab(f"{source} is not there (scripts/crashlab fetches it)")
+        defined = re.compile(rf"^\w.*\b{function}\(")
+        inside = False
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            inside = inside or (defined.match(line) is not None and not line.endswith(";"))
+            if inside and line.lstrip().startswith(statement):
+                return number
+        raise AssertionError(f"no {statement} in {function} of {source}")
+
     @property
     def vmlinux(self) -> Path:
         return self.root / "usr/lib/debug/lib/modules" / self.release / "vmlinux"
@@ -223,6 +237,19 @@ def digest(file: Path) -> str:
 def lab() -> Lab:
     """The real x86-64 crashes."""
     return open_lab(lab_path(), "x86_64")
+
+
+@pytest.fixture(scope="session")
+def lab_newer() -> Lab:
+    """The x86-64 crashes of a newer kernel, with runtime constants and __pfx_ symbols."""
+    return open_lab(lab_path() / NEWER, "x86_64")
+
+
+@pytest.fixture(scope="session", params=["lab", "lab_newer"])
+def each_lab(request: pytest.FixtureRequest) -> Lab:
+    """The x86-64 crashes of one kernel, then those of the newer one."""
+    found: Lab = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")
