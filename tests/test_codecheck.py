@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
 from conftest import Lab, RunCli, without_lab
@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from kdumpwrap.codecheck import check as codecheck
 from kdumpwrap.model.kernel import Instruction, Relocation
 from kdumpwrap.model.log import Code
-from kdumpwrap.parse import alternatives, objdump
+from kdumpwrap.parse import objdump, patches
 from kdumpwrap.parse.alternatives import Site
+from kdumpwrap.parse.patches import Patches
+from kdumpwrap.tools import binutils
 
 BASE = 0xFFFFFFFF81898C00
 
@@ -171,19 +173,19 @@ def test_a_lock_prefix_and_a_relocation_in_one_instruction() -> None:
 def test_alternatives_are_asked_for_only_when_nothing_else_explains() -> None:
     asked: List[int] = []
 
-    def sites() -> Sequence[Site]:
+    def listed() -> Patches:
         asked.append(1)
-        return (Site(BASE, 5, (0x0F, 0x01, 0xCB), None),)
+        return Patches(alternatives=(Site(BASE, 5, (0x0F, 0x01, 0xCB), None),))
 
     nops = "90|nop", "90|nop", "90|nop", "90|nop", "90|nop"
-    assert compared("<90> 90 90 90 90", *nops, sites=sites).code.check == "match"
-    key = compared("<eb> 02", "66 90|xchg %ax,%ax", sites=sites).code
+    assert compared("<90> 90 90 90 90", *nops, patches=listed).code.check == "match"
+    key = compared("<eb> 02", "66 90|xchg %ax,%ax", patches=listed).code
     assert (key.check, asked) == ("patched", [])
-    swapped = compared("<0f> 01 cb 66 90", *nops, sites=sites).code
+    swapped = compared("<0f> 01 cb 66 90", *nops, patches=listed).code
     assert (swapped.check, asked) == ("patched", [1])
     assert "alternative" in (swapped.detail or "")
-    assert compared("<0f> 01 cb 66 91", *nops, sites=sites).code.check == "mismatch"
-    assert compared("<0f> 1f 44 00 00", *nops, sites=sites).code.check == "patched"  # the no-ops made one
+    assert compared("<0f> 01 cb 66 91", *nops, patches=listed).code.check == "mismatch"
+    assert compared("<0f> 1f 44 00 00", *nops, patches=listed).code.check == "patched"  # the no-ops made one
 
 
 def test_branches_of_an_alternative_move_along() -> None:
@@ -191,11 +193,16 @@ def test_branches_of_an_alternative_move_along() -> None:
     target = BASE + 0x42
     origin = BASE + 0x100000
     body = (0xE9, *((target - origin - 5) % (1 << 32)).to_bytes(4, "little"))
-    site = (Site(BASE, 5, body, origin),)
-    near = compared("<eb> 40 0f 1f 00", *jump, sites=lambda: site).code
+    site = Patches(alternatives=(Site(BASE, 5, body, origin),))
+    near = compared("<eb> 40 0f 1f 00", *jump, patches=lambda: site).code
     assert near.check == "patched"
-    assert compared("<e9> 3d 00 00 00", *jump, sites=lambda: site).code.check == "patched"
-    assert compared("<e9> 3e 00 00 00", *jump, sites=lambda: site).code.check == "mismatch"
+    assert compared("<eb> 40 cc cc cc", *jump, patches=lambda: site).code.check == "patched"  # since 6.3
+    assert compared("<e9> 3d 00 00 00", *jump, patches=lambda: site).code.check == "patched"
+    assert compared("<e9> 3e 00 00 00", *jump, patches=lambda: site).code.check == "mismatch"
+
+
+def read(text: str, arch: str) -> Sequence[Site]:
+    return patches.parse(text, (), arch).alternatives
 
 
 def test_the_table_of_alternatives_is_read_in_any_size() -> None:
@@ -207,11 +214,11 @@ Contents of section .altinstructions:
 Contents of section .altinstr_replacement:
  3000 0f01cb                               ...
 """
-    assert alternatives.parse(text, "x86_64") == (Site(0xF00, 5, (0x0F, 0x01, 0xCB), 0x3000),)
+    assert read(text, "x86_64") == (Site(0xF00, 5, (0x0F, 0x01, 0xCB), 0x3000),)
     longer = text.replace("97000503           ............", "97000503 02        .............")
-    assert alternatives.parse(longer, "x86_64") == (Site(0xF00, 5, (0x0F, 0x01, 0xCB), 0x3000),)
-    assert alternatives.parse(text.replace("0503", "0306"), "x86_64") == ()  # more than it replaces
-    assert alternatives.parse(text, "riscv64") == ()
+    assert read(longer, "x86_64") == (Site(0xF00, 5, (0x0F, 0x01, 0xCB), 0x3000),)
+    assert read(text.replace("0503", "0306"), "x86_64") == ()  # more than it replaces
+    assert read(text, "riscv64") == ()
 
 
 # ---------------------------------------------------------------- modules, other machines, windows
@@ -309,7 +316,7 @@ class Live(NamedTuple):
 class Text(NamedTuple):
     stretches: Tuple[Live, ...]
     slide: int
-    sites: Callable[[], Sequence[Site]]
+    patches: Patches
 
 
 STRETCHES, LENGTH = 50, 4096  # places in the text, bytes read at each
@@ -317,28 +324,27 @@ WINDOWS = 2000
 
 
 @pytest.fixture(scope="module")
-def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
+def live(each_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
     """Text of the kernel of one crash, read from its vmcore by crash(8)."""
     if shutil.which("crash") is None:
         without_lab("crash is not installed")
     directory = tmp_path_factory.mktemp("live")
-    symbols = subprocess.run(["nm", "-n", lab.vmlinux], capture_output=True, text=True, check=True).stdout
+    vmlinux, vmcore = each_lab.vmlinux, each_lab.crashes["null_deref"] / "vmcore"
+    symbols = subprocess.run(["nm", "-n", vmlinux], capture_output=True, text=True, check=True).stdout
     addresses = [int(row.split()[0], 16) for row in symbols.splitlines() if re.match(r"f{8}\S+ [tT] ", row)]
     ends = {
         row.split()[2]: int(row.split()[0], 16) for row in symbols.splitlines() if row.endswith(("_stext", "_etext"))
     }
     inside = [a for a in addresses if ends["_stext"] <= a < ends["_etext"] - LENGTH]
     starts = random.Random(4).sample(inside, STRETCHES)
-    commands = ["sym _text", *(f"rd -r {directory}/{start:x} {{}} {LENGTH}" for start in starts), "quit"]
-    vmcore = lab.crashes["null_deref"] / "vmcore"
-    run = ["crash", "--minimal", "--no_crashrc", "-s", str(lab.vmlinux), str(vmcore)]
-    told = subprocess.run(run, input="sym _text\nquit\n", capture_output=True, text=True, check=True).stdout
-    found = re.search(r"^([0-9a-f]{16}) \(T\) _text", told, re.M)
-    assert found, told
-    slide = int(found[1], 16) - ends["_stext"]
-    script = "\n".join(line.format(hex(start + slide)) for line, start in zip(commands[1:-1], starts)) + "\nquit\n"
+    offset = re.search(rb"KERNELOFFSET=([0-9a-f]+)\n", vmcore.read_bytes())  # crash 8.0.2 finds not that of 6.12
+    assert offset
+    slide = int(offset[1], 16)
+    run = ["crash", "--minimal", "--no_crashrc", "-s", f"--kaslr={slide:#x}", str(vmlinux), str(vmcore)]
+    script = "\n".join(f"rd -r {directory}/{start:x} {start + slide:#x} {LENGTH}" for start in starts) + "\nquit\n"
     subprocess.run(run, input=script, capture_output=True, text=True, check=True)
-    return Text(tuple(_stretches(lab.vmlinux, directory, starts)), slide, lambda: _sites(lab.vmlinux))
+    patches = binutils.patched(binutils.toolset("x86_64"), vmlinux)
+    return Text(tuple(_stretches(vmlinux, directory, starts)), slide, patches)
 
 
 def _stretches(vmlinux: Path, directory: Path, starts: Sequence[int]) -> Iterator[Live]:
@@ -350,11 +356,6 @@ def _stretches(vmlinux: Path, directory: Path, starts: Sequence[int]) -> Iterato
         yield Live(start, memory, window, inside, b"".join(row.data for row in window))
 
 
-def _sites(vmlinux: Path) -> Sequence[Site]:
-    run = ["objdump", "-s", *(f"--section={name}" for name in alternatives.SECTIONS), str(vmlinux)]
-    return alternatives.parse(subprocess.run(run, capture_output=True, text=True, check=True).stdout, "x86_64")
-
-
 def _windows(live: Text, count: int, seed: int) -> Iterator[Tuple[Live, int]]:
     """Random instruction pointers."""
     chance = random.Random(seed)
@@ -363,24 +364,23 @@ def _windows(live: Text, count: int, seed: int) -> Iterator[Tuple[Live, int]]:
         yield stretch, chance.choice(stretch.inside)
 
 
-def _checked(stretch: Live, ip: int, data: bytes, sites: Callable[[], Sequence[Site]]) -> codecheck.Checked:
-    return codecheck.compare(Code(data, 42), ip, stretch.window, sites=sites)
+def _checked(live: Text, stretch: Live, ip: int, data: bytes) -> codecheck.Checked:
+    return codecheck.compare(Code(data, 42), ip, stretch.window, patches=lambda: live.patches)
 
 
 @pytest.mark.lab
-def test_of_2000_windows_of_live_text_less_than_one_in_a_hundred_is_a_false_mismatch(live: Text) -> None:
-    table = live.sites()
+def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(live: Text) -> None:
     counts: Dict[str, int] = {}
     slides = set()
     wrong: List[str] = []
     for stretch, ip in _windows(live, WINDOWS, 1):
         at = ip - stretch.start
-        done = _checked(stretch, ip, stretch.memory[at - 42 : at + 22], lambda: table)
-        counts[done.code.check] = counts.get(done.code.check, 0) + 1
+        done = _checked(live, stretch, ip, stretch.memory[at - 42 : at + 22])
+        counts[done.code.check or ""] = counts.get(done.code.check or "", 0) + 1
         slides.add(done.slide)
         if done.code.check == "mismatch":
             wrong.append(f"{ip:#x}: {done.code.detail}")
-    assert len(wrong) < WINDOWS / 100, wrong
+    assert len(wrong) < WINDOWS / 500, wrong
     assert slides <= {None, live.slide}
     assert live.slide in slides
     assert counts["patched"] > WINDOWS / 10  # an exact comparison would have cried wolf
@@ -388,7 +388,6 @@ def test_of_2000_windows_of_live_text_less_than_one_in_a_hundred_is_a_false_mism
 
 @pytest.mark.lab
 def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> None:
-    table = live.sites()
     chance = random.Random(2)
     tried = caught = 0
     for stretch, ip in _windows(live, WINDOWS, 3):
@@ -399,7 +398,7 @@ def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> No
             continue  # a place that the kernel did rewrite
         data[place] ^= chance.randrange(1, 256)
         tried += 1
-        caught += _checked(stretch, ip, bytes(data), lambda: table).code.check == "mismatch"
+        caught += _checked(live, stretch, ip, bytes(data)).code.check == "mismatch"
     assert tried > WINDOWS / 2
     assert caught > 0.99 * tried, f"{caught} of {tried}"
 

@@ -13,7 +13,7 @@ from kdumpwrap.codecheck.bits import Bytes, fits, printed
 from kdumpwrap.codecheck.swapped import swapped
 from kdumpwrap.model.kernel import Instruction
 from kdumpwrap.model.log import Code
-from kdumpwrap.parse.alternatives import Site
+from kdumpwrap.parse.patches import Patches
 
 _X86 = ("x86_64", "i386")
 _KASLR = "a KASLR relocation"
@@ -51,10 +51,10 @@ def check(
     arch: Optional[str] = "x86_64",
     entries: Collection[int] = (),
     slide: Optional[int] = None,
-    sites: Optional[Callable[[], Sequence[Site]]] = None,
+    patches: Optional[Callable[[], Patches]] = None,
 ) -> Code:
     """``code`` with ``check`` and ``detail``: what ``compare`` finds."""
-    return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, sites=sites).code
+    return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, patches=patches).code
 
 
 def compare(
@@ -65,7 +65,7 @@ def compare(
     arch: Optional[str] = "x86_64",
     entries: Collection[int] = (),
     slide: Optional[int] = None,
-    sites: Optional[Callable[[], Sequence[Site]]] = None,
+    patches: Optional[Callable[[], Patches]] = None,
 ) -> Checked:
     """``code`` against ``window``, the object's instructions over ``span(code, ip_address)``.
 
@@ -73,8 +73,8 @@ def compare(
     ``detail`` names them, and the KASLR slide. mismatch: another build, or memory was overwritten; ``detail`` shows the
     bytes. unchecked: no bytes, or the window does not cover the instruction pointer.
 
-    ``slide`` is the KASLR slide where it is known. ``entries``: where functions start. ``sites`` is asked for the
-    object's .altinstructions only when a difference has no other explanation (it costs an objdump).
+    ``slide`` is the KASLR slide where it is known. ``entries``: where functions start. ``patches`` is asked for
+    the places that the object's sections list only when a difference has no other explanation (it costs an objdump).
     """
     start, stop = span(code, ip_address)
     if not 0 <= code.trap < len(code.data):
@@ -94,8 +94,10 @@ def compare(
         slide = kaslr.agreed([(row, x86.locked(row, live)) for row, live in left])
     done = _explained(left, arch, entries, slide)
     left = [difference for difference in left if difference.row.address not in done]
-    if left and sites is not None:
-        done.update(_alternatives(left, window, code, start, sites(), arch, slide))
+    if left and patches is not None:
+        listed = patches()
+        done.update(_alternatives(left, window, code, start, listed, arch, slide))
+        done.update(_listed([difference for difference in left if difference.row.address not in done], listed))
         left = [difference for difference in left if difference.row.address not in done]
     if left:
         return Checked(replace(code, check="mismatch", detail=_mismatch(left, covered) + partly), known)
@@ -138,7 +140,7 @@ def _alternatives(
     window: Sequence[Instruction],
     code: Code,
     start: int,
-    sites: Sequence[Site],
+    patches: Patches,
     arch: str,
     slide: Optional[int],
 ) -> Dict[int, str]:
@@ -147,7 +149,7 @@ def _alternatives(
     file: Dict[int, int] = {}
     for row in window:
         file.update(enumerate(row.data, row.address))
-    for site in sites:
+    for site in patches.alternatives:
         end = site.address + site.length
         inside = [d for d in left if d.row.address < end and d.row.address + len(d.row.data) > site.address]
         if not inside:
@@ -160,6 +162,37 @@ def _alternatives(
             if all(now in (was, None) for at, was, now in ours if not site.address <= at < end):
                 done[row.address] = "an alternative for this CPU"
     return done
+
+
+def _listed(left: Sequence[_Difference], patches: Patches) -> Dict[int, str]:
+    """By address, the instructions of ``left`` that stand in one of the other lists of ``patches``."""
+    done: Dict[int, str] = {}
+    for row, live in left:
+        if patches.paravirt.get(row.address) == len(row.data) and x86.paravirt(row, live):
+            done[row.address] = x86.PARAVIRT
+        elif fits(live, _constant(row, live, patches)):
+            done[row.address] = "a runtime constant"
+        elif patches.calls_tracked and x86.tracked(row, live):
+            done[row.address] = "a call moved for call depth tracking"
+    return done
+
+
+def _constant(row: Instruction, live: Bytes, patches: Patches) -> Bytes:
+    """``row.data`` with the runtime constant that it ends with as ``live`` has it, if that may be one."""
+    end = row.address + len(row.data)
+    for length, may_be in ((8, _is_pointer), (1, _is_shift)):
+        if patches.constants.get(end - length) == length and may_be(live[-length:]):
+            return (*row.data[:-length], *live[-length:])
+    return row.data
+
+
+def _is_pointer(live: Bytes) -> bool:
+    """An address of the kernel or the end of those of a process (USER_PTR_MAX, 0x7fff… with linear address masking)."""
+    return live[-1] in (0x00, 0x7F, 0xFF, None)
+
+
+def _is_shift(live: Bytes) -> bool:
+    return live[0] is None or 0 < live[0] < 32  # runtime_const_shift_right_32()
 
 
 def _patched(done: Dict[int, str], slide: Optional[int]) -> str:

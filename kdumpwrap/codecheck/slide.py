@@ -2,8 +2,11 @@
 
 x86-64 keeps absolute addresses of the kernel in 32-bit fields (``movq $0xffffffff820403c0,…``), which grow by the
 slide, and per-CPU variables at a distance from the instruction (``%gs:0x7ed73d9b(%rip)``), which shrinks by it.
+The slide itself is a field too: kaslr_offset() subtracts _text as it was linked from _text as it is, so that the file
+has a zero (``mov $0x0,%rsi``, ``sub $0x0,%rax``).
 """
 
+import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck.bits import Bytes, fits
@@ -13,6 +16,8 @@ _STEP = 0x200000  # the kernel's text is aligned to 2 MB: CONFIG_PHYSICAL_ALIGN
 _LIMIT = 0x40000000  # 1 GB: KERNEL_IMAGE_SIZE
 _TEXT = range(0x80000000, 0xA0000000)  # the low half of a kernel address at link time
 _PERCPU = 1 << 24  # bytes: the per-CPU area is linked at 0 and smaller than this
+# "sub $0x0,%rax", a zero of four bytes: an assembler writes one that it knows in one byte, or not at all
+_ZERO = re.compile(r"^\w+ +\$0x0,%r(?:[a-d]x|[sd]i|[bs]p|\d+)$")
 
 
 class Field(NamedTuple):
@@ -28,6 +33,8 @@ def fields(row: Instruction) -> Tuple[Field, ...]:
     found = []
     end = row.address + len(row.data)
     percpu = "(%rip)" in row.text
+    if len(row.data) in (6, 7) and row.data[0] & 0xF8 == 0x48 and row.data[-4:] == bytes(4) and _ZERO.match(row.text):
+        found.append(Field(len(row.data) - 4, 0, 1))
     for at in range(1, len(row.data) - 3):
         value = int.from_bytes(row.data[at : at + 4], "little")
         if value in _TEXT:
@@ -55,21 +62,24 @@ def agreed(differences: Sequence[Tuple[Instruction, Bytes]]) -> Optional[int]:
 
 def _slides(row: Instruction, live: Bytes) -> List[int]:
     """The slides that the fields of ``row`` may tell of."""
-    found: List[int] = []
-    for field in fields(row):
-        if None in live[field.at : field.at + 4]:
-            continue
-        now = int.from_bytes(bytes(byte or 0 for byte in live[field.at : field.at + 4]), "little")
-        slide = (now - field.value) * field.sign % (1 << 32)
-        if 0 < slide < _LIMIT and slide % _STEP == 0:
-            found.append(slide)
-    return found
+    told = (_slide(field, live[field.at : field.at + 4]) for field in fields(row))
+    return [slide for slide in told if slide is not None]
+
+
+def _slide(field: Field, part: Bytes) -> Optional[int]:
+    """The slide with which ``field`` reads ``part``; None when no slide gives that, or a byte is not known."""
+    if None in part:
+        return None
+    now = int.from_bytes(bytes(byte or 0 for byte in part), "little")
+    slide = (now - field.value) * field.sign % (1 << 32)
+    return slide if 0 < slide < _LIMIT and slide % _STEP == 0 else None
 
 
 def moved(row: Instruction, live: Bytes, slide: Optional[int]) -> Tuple[Bytes, bool]:
     """``row.data`` as it reads with ``slide`` added where ``live`` says so, and whether it was added anywhere.
 
-    Without a known slide a field that the window's end cuts is taken from ``live``, if any slide gives that.
+    Without a known slide a field of an instruction that the window's end cuts is taken from ``live``, if any slide
+    gives that.
     """
     changes = [(field.at, wanted) for field in fields(row) for wanted in _changes(row, live, field, slide)]
     best: Bytes = tuple(row.data)
@@ -90,7 +100,7 @@ def _changes(row: Instruction, live: Bytes, field: Field, slide: Optional[int]) 
     if fits(part, row.data[field.at : field.at + 4]):
         return []
     if slide is None:
-        return [part] if _possible(field, part) else []
+        return [part] if None in live and _possible(field, part) else []
     wanted = ((field.value + field.sign * slide) % (1 << 32)).to_bytes(4, "little")
     return [wanted] if fits(part, wanted) else []
 
@@ -111,5 +121,7 @@ def moved_value(value: int, slide: Optional[int]) -> List[int]:
 
 def _possible(field: Field, part: Bytes) -> bool:
     """Whether some slide makes the known bytes of ``part``: it leaves 21 bits as they are."""
+    if None not in part:
+        return _slide(field, part) is not None
     value = field.value.to_bytes(4, "little")
-    return fits(part[:2], value[:2]) and None in part and (part[2] is None or (part[2] - value[2]) % (_STEP >> 16) == 0)
+    return fits(part[:2], value[:2]) and (part[2] is None or (part[2] - value[2]) % (_STEP >> 16) == 0)

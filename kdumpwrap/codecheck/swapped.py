@@ -27,7 +27,7 @@ def swapped(site: Site, was: Bytes, now: Bytes, arch: str, slide: Optional[int])
 def _x86(site: Site, now: Bytes, slide: Optional[int]) -> bool:
     body = site.replacement or ()
     filled = (*body, *(0x90 for _ in range(site.length - len(body))))
-    if body[:1] in ((0xE9,), (0xEB,)) and fits(now[:1], (0xEB,)) and x86.is_nops(now[2:]):
+    if body[:1] in ((0xE9,), (0xEB,)) and fits(now[:1], (0xEB,)) and x86.is_filler(now[2:]):
         return _short(site, body, now[1])  # a jump that became short where it went
     distance = 0 if site.origin is None else site.origin - site.address
     return _becomes(filled, now, distance, slide)

@@ -24,6 +24,9 @@ _TEXT = {  # no-ops by length: P6's, K8's, the generic ones
     11: ("66 66 2e 0f 1f 84 00 00 00 00 00",),
 }
 _NOPS = {length: tuple(map(pattern, texts)) for length, texts in _TEXT.items()}
+_LONGEST_NOP = max(_NOPS)
+
+PARAVIRT = "a paravirt call"
 
 _CALL, _JUMP, _SHORT = pattern("e8 ?? ?? ?? ??"), pattern("e9 ?? ?? ?? ??"), pattern("eb ??")
 _RETURNS = (pattern("c3 cc cc cc cc"), pattern("c3 90 90 90 90"), _JUMP)
@@ -37,6 +40,34 @@ _RETURN_THUNK = re.compile(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(
 _RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>array|r\w+)$")
 _STATIC_CALL = re.compile(r"^__SC[TK]__")
 _PARAVIRT = re.compile(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
+_NATIVE = tuple(  # what a call through them becomes where the kernel runs on the bare machine, before the no-ops
+    map(
+        pattern,
+        (
+            "fa",  # cli
+            "fb",  # sti
+            "57 9d",  # push %rdi; popf
+            "9c 58",  # pushf; pop %rax
+            "89 f8",  # mov %edi,%eax
+            "48 89 f8",  # mov %rdi,%rax
+            "31 c0",  # xor %eax,%eax
+            "48 31 c0",  # xor %rax,%rax
+            "c6 07 00",  # movb $0x0,(%rdi)
+            "0f 20 d0",  # mov %cr2,%rax
+            "0f 20 d8",  # mov %cr3,%rax
+            "0f 22 df",  # mov %rdi,%cr3
+            "0f 01 3f",  # invlpg (%rdi)
+            "0f 06",  # clts
+            "0f 09",  # wbinvd
+            "0f 0b",  # ud2: nothing is there to be called
+            "0f 01 f8",  # swapgs
+            "0f 01 f8 48 0f 07",  # swapgs; sysretq
+            "0f 01 f8 0f 07",  # swapgs; sysretl
+            "0f 01 f8 fb 0f 35",  # swapgs; sti; sysexit
+            "48 cf",  # iretq
+        ),
+    )
+)
 # "ffffffff8106b4d0 <__fentry__>" in the operands, "ffffffff82a39d40 <pv_ops+0x200>" in the comment
 _NAME = re.compile(r"<(?P<name>[^>+]+)(?:\+0x[0-9a-f]+)?>")
 _ADDEND = re.compile(r"[+-]0x[0-9a-f]+$")
@@ -56,8 +87,6 @@ def rewritten(row: Instruction, live: Bytes, entry: bool) -> Optional[str]:
             return what
     if entry and is_nops(row.data) and len(row.data) == 5 and fits(live, _CALL):
         return "ftrace's call in the place of a nop"
-    if row.data[:1] == b"\xe8" and fits(live[:1], row.data[:1]) and _shifted(row.data, live):
-        return "a call moved for call depth tracking"
     if live[0] == 0xCC and fits(live[1:], row.data[1:]):
         return "a breakpoint (kprobe)"
     return None
@@ -69,11 +98,16 @@ def is_nops(live: Bytes) -> bool:
     for at in range(len(live)):
         if reached[at]:
             for length, forms in _NOPS.items():
-                if any(
-                    fits(live[at : at + length], form[: len(live) - at]) for form in forms if at + length <= len(live)
-                ):
+                if at + length <= len(live) and any(fits(live[at : at + length], form) for form in forms):
                     reached[at + length] = True
+            if len(live) - at > _LONGEST_NOP and _is_skipped(live[at:]):
+                reached[-1] = True
     return reached[-1]
+
+
+def _is_skipped(live: Bytes) -> bool:
+    """Whether ``live`` is a jump over the breakpoints behind it: what 6.4 and later write where no no-op is as long."""
+    return fits(live, (0xEB, len(live) - 2, *(0xCC for _ in live[2:])))
 
 
 def _fentry(_: Instruction, live: Bytes, name: str) -> Optional[str]:
@@ -99,13 +133,13 @@ def _retpoline(row: Instruction, live: Bytes, name: str) -> Optional[str]:
         good = _indirect(live, 0xD0 + number % 8, number > 7, is_nops)
         good = good or fits(live, (*row.data[: len(live) - 5], *_CALL))
     elif opcode == 0xE9:
-        good = _indirect(live, 0xE0 + number % 8, number > 7, _is_filler)
+        good = _indirect(live, 0xE0 + number % 8, number > 7, is_filler)
         good = good or fits(live, (*row.data[: len(live) - 5], *_JUMP))
     elif opcode != 0x0F:
         good = False
     else:  # jcc: the opposite condition over the indirect jump
         jcc = (row.data[-5] & 0x0F | 0x70) ^ 1
-        good = fits(live[:1], (jcc,)) and _indirect(live[2:], 0xE0 + number % 8, number > 7, _is_filler)
+        good = fits(live[:1], (jcc,)) and _indirect(live[2:], 0xE0 + number % 8, number > 7, is_filler)
     return "a retpoline" if good else None
 
 
@@ -131,14 +165,22 @@ def _static_call(row: Instruction, live: Bytes, name: str) -> Optional[str]:
 
 
 def _paravirt(row: Instruction, live: Bytes, name: str) -> Optional[str]:
-    if not _PARAVIRT.match(name) or len(row.data) not in (6, 7) or row.data[0] != 0xFF:
-        return None
-    rest = live[5:]
-    if (fits(live[:5], _CALL) or fits(live[:5], _JUMP)) and (is_nops(rest) or _is_filler(rest)):
-        return "a paravirt call"
-    if any(is_nops(live[length:]) for length in range(5)):
-        return "a paravirt call"
-    return None
+    return PARAVIRT if _PARAVIRT.match(name) and paravirt(row, live) else None
+
+
+def paravirt(row: Instruction, live: Bytes) -> bool:
+    """Whether ``live`` is what apply_paravirt() makes of ``row``, a call (or jump) through one of the pv_…ops."""
+    if len(row.data) not in (6, 7) or row.data[0] != 0xFF:
+        return False
+    bodies = ((), *_NATIVE, _CALL)
+    return any(fits(live[: len(body)], body) and is_nops(live[len(body) :]) for body in bodies) or (
+        fits(live[:5], _JUMP) and is_filler(live[5:])
+    )
+
+
+def tracked(row: Instruction, live: Bytes) -> bool:
+    """Whether ``live`` is the call ``row`` once it goes to the padding before its function: call depth tracking."""
+    return row.data[:1] == b"\xe8" and fits(live[:1], row.data[:1]) and _shifted(row.data, live)
 
 
 def _static_key(row: Instruction, live: Bytes, _: str) -> Optional[str]:
@@ -151,7 +193,7 @@ def _static_key(row: Instruction, live: Bytes, _: str) -> Optional[str]:
     if row.data[0] in (0xE9, 0xEB) and fits(row.data, jump):
         if is_nop(live):
             return "a static key"
-        if size == 5 and fits(live[:2], _SHORT) and is_nops(live[2:]):
+        if size == 5 and fits(live[:2], _SHORT) and is_filler(live[2:]):  # breakpoints since 6.3
             return "a CPU feature's branch"
     return None
 
@@ -186,7 +228,7 @@ def is_nop(live: Bytes) -> bool:
     return any(fits(live, form) for form in _NOPS.get(len(live), ()))
 
 
-def _is_filler(live: Bytes) -> bool:
+def is_filler(live: Bytes) -> bool:
     """What may stand behind a jump: breakpoints, no-ops, or the one and then the other."""
     stop = next((at for at, byte in enumerate(live) if byte not in (0xCC, None)), len(live))
     return any(is_nops(live[at:]) for at in range(stop + 1))

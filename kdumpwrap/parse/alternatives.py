@@ -5,7 +5,7 @@ field that names them; in a module the fields are relocations. Kernel sources: a
 """
 
 import re
-from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 SECTIONS = (".altinstructions", ".altinstr_replacement")
 
@@ -58,13 +58,12 @@ _RECORDS = "RELOCATION RECORDS FOR ["
 _RECORD = re.compile(r"^(?P<offset>[0-9a-f]{8,16}) R_\S+ +(?P<target>[^\s+-]+)(?P<addend>[+-]0x[0-9a-f]+)?$")
 
 
-def parse(text: str, arch: Optional[str], section: Optional[str] = None) -> Tuple[Site, ...]:
-    """The sites that ``objdump -s -r -j .altinstructions -j .altinstr_replacement`` tells of, by address.
+def parse(found: Mapping[str, Section], arch: Optional[str], section: Optional[str] = None) -> Tuple[Site, ...]:
+    """The sites that the two ``SECTIONS`` among ``found`` tell of, by address.
 
     ``section``: of a module only those in this one, whose addresses count from its start. The size of an entry differs
     from kernel to kernel: the one with which all entries make sense is taken; () when there is none.
     """
-    found = sections(text)
     if SECTIONS[0] not in found:
         return ()
     if section is None:  # a vmlinux may have kept its relocations (--emit-relocs); its fields are filled in

@@ -12,6 +12,7 @@ _NO_KALLSYM = re.compile(rb"\.L|\$")
 
 # types of a symbol that code can have: T/t text, W/w weak, V/v weak object, i an ifunc
 _ROW = re.compile(rb"^([0-9a-f]+) [tTwWi] (?!\.L|\$)(\S+)$", re.M)
+_ANY_ROW = re.compile(rb"^([0-9a-f]+) [B-TV-Zb-z] (?!\.L|\$)(\S+)$", re.M)
 
 
 _LARGE = 10_000  # rows: a vmlinux, whose linker script ends with the symbol _end
@@ -74,6 +75,26 @@ def enclosing(text: bytes, place: int) -> Optional[Symbol]:
             return Symbol(match[2].decode("utf-8", "backslashreplace"), start, size)
         end = begin
     return None
+
+
+def place_name(text: bytes, place: int) -> Optional[str]:
+    """``pv_lock_ops+0x8``, what lies at the address ``place``, code or data, in the output of ``nm -n``."""
+    end = _after(text, place)
+    best: Optional[Tuple[int, str]] = None
+    while end > 0:
+        begin = text.rfind(b"\n", 0, end - 1) + 1
+        match = _ANY_ROW.match(text, begin)
+        end = begin
+        if not match:
+            continue
+        found = (int(match[1], 16), match[2].decode("utf-8", "backslashreplace"))
+        if best is not None and found[0] != best[0]:
+            break
+        if best is None or best[1].startswith("_"):  # "__start_ro_after_init" stands where "pv_ops" begins
+            best = found
+    if best is None:
+        return None
+    return f"{best[1]}+{place - best[0]:#x}" if place > best[0] else best[1]
 
 
 def _after(text: bytes, place: int) -> int:

@@ -1,7 +1,7 @@
 """What kind of ELF file this is, as ``readelf -W -h -n -S`` says."""
 
 import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 # readelf's words for the machines of CentOS; the names are those of uname -m
 _MACHINES = {
@@ -70,3 +70,11 @@ def parse(text: str) -> Optional[Elf]:
         sections=len(re.findall(r"^ *\[ *\d+\] ", text, re.M)),
         dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),
     )
+
+
+def sections(text: str) -> Tuple[str, ...]:
+    """The names of the sections in the output of ``readelf -W -S``. Sample (binutils 2.40)::
+
+    [38] runtime_ptr_dentry_hashtable PROGBITS        ffffffff836ca578 2aca578 000014 00   A  0   0  1
+    """
+    return tuple(re.findall(r"^ *\[ *\d+\] (\S+) +[A-Z]+", text, re.M))

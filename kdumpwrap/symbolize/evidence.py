@@ -9,6 +9,7 @@ from kdumpwrap.culprit import blame, callchain
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.kernel import Instruction, Location
 from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.parse.patches import Patches
 from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
@@ -105,7 +106,7 @@ def gather(
                 arch=arch,
                 entries=(window.start,),
                 slide=slide,
-                sites=lambda: failures.keep(frame.module, lambda: symbolizer.alternatives(part(frame))) or (),
+                patches=lambda: failures.keep(frame.module, lambda: symbolizer.patched(part(frame))) or Patches(),
             )
             report, slide = replace(report, code=checked.code), checked.slide
         inside = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))

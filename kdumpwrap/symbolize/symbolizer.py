@@ -22,8 +22,8 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
-from kdumpwrap.parse.alternatives import Site
-from kdumpwrap.symbolize import objects, turns
+from kdumpwrap.parse.patches import Patches
+from kdumpwrap.symbolize import objects, operands, turns
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
@@ -280,15 +280,14 @@ class Symbolizer:
             return ()
         if not found.tools.disassembles:
             raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
-        return binutils.instructions(found.tools, path, start, stop, where.section)
+        rows = binutils.instructions(found.tools, path, start, stop, where.section)
+        return operands.named(rows, found.nm) if found.nm else rows
 
-    def alternatives(self, where: Part) -> Tuple[Site, ...]:
-        """Where the kernel swaps instructions when it starts. Raises KdumpwrapError."""
+    def patched(self, where: Part) -> Patches:
+        """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
         found = self.objects[where.module]
         path, tools = found.code, found.tools
-        if path is None:
-            return ()
-        return binutils.alternatives(tools, path, where.section)
+        return Patches() if path is None else binutils.patched(tools, path, where.section)
 
     # ------------------------------------------------------------ what went wrong
 

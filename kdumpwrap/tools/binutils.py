@@ -8,9 +8,8 @@ from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
-from kdumpwrap.parse import addr2line, nm, objdump, readelf
-from kdumpwrap.parse.alternatives import SECTIONS, Site
-from kdumpwrap.parse.alternatives import parse as parse_alternatives
+from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
+from kdumpwrap.parse.patches import Patches
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools.argv import Argument, option, options, word
@@ -233,12 +232,13 @@ def instructions(
     return rows
 
 
-def alternatives(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Tuple[Site, ...]:
-    """Where the kernel swaps instructions of ``elf_file`` when it starts; of a module those in ``section``."""
+def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Patches:
+    """Where the kernel rewrites instructions of ``elf_file`` when it starts; of a module those in ``section``."""
+    names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file]).text)
+    wanted = [option("--section={}", word(name)) for name in patches.wanted(names)]
     kinds = options("-s -r" if section else "-s")
-    named = [option("--section={}", word(name)) for name in SECTIONS]
-    # exit status 1: "section '.altinstr_replacement' mentioned in a -j option, but not found in any input file"
-    return parse_alternatives(run(tools.objdump, [*kinds, *named, elf_file], ok=(0, 1)).text, tools.arch, section)
+    text = run(tools.objdump, [*kinds, *wanted, elf_file]).text if wanted else ""
+    return patches.parse(text, names, tools.arch, section)
 
 
 def _said(stderr: str) -> str:

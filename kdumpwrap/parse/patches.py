@@ -1,0 +1,75 @@
+"""Where a kernel rewrites its own instructions when it starts, as the sections of its file list the places.
+
+Kernel sources: arch/x86/include/asm/{alternative,paravirt_types,runtime-const}.h, arch/x86/kernel/callthunks.c.
+"""
+
+import re
+from types import MappingProxyType
+from typing import Collection, Dict, Mapping, NamedTuple, Optional, Tuple
+
+from kdumpwrap.parse import alternatives
+from kdumpwrap.parse.alternatives import Section, Site
+
+_PARAVIRT = ".parainstructions"  # up to 6.7; later these calls are alternatives
+_CALLS = ".call_sites"  # of a kernel with call depth tracking: 6.2 and later, el9
+_CONSTANT = re.compile(r"^runtime_(?P<kind>ptr|shift)_\w+$", re.ASCII)  # 6.11 and later, el9: runtime_ptr_USER_PTR_MAX
+_CONSTANT_SIZES = {"ptr": 8, "shift": 1}  # bytes of the immediate that becomes the constant
+_PARAVIRT_ENTRY = 16  # bytes: u64 address, u8 type, u8 length, u16 clobbers, padding
+
+
+class Patches(NamedTuple):
+    """The places in one file (of a module: in one section of it) that the kernel rewrites."""
+
+    alternatives: Tuple[Site, ...] = ()
+    paravirt: Mapping[int, int] = MappingProxyType({})  # calls through pv_…ops: address -> length
+    constants: Mapping[int, int] = MappingProxyType({})  # immediates that become runtime constants: address -> length
+    calls_tracked: bool = False  # whether calls can be moved for call depth tracking
+
+
+def wanted(names: Collection[str]) -> Tuple[str, ...]:
+    """Those of the sections ``names`` whose contents ``parse`` reads."""
+    known = (*alternatives.SECTIONS, _PARAVIRT)
+    return tuple(name for name in names if name in known or _CONSTANT.match(name))
+
+
+def parse(text: str, names: Collection[str], arch: Optional[str], section: Optional[str] = None) -> Patches:
+    """The places that ``objdump -s -r -j …`` of the ``wanted`` sections tells of; ``names`` are all that the file has.
+
+    ``section``: of a module only those in this one, whose addresses count from its start.
+    """
+    found = alternatives.sections(text)
+    return Patches(
+        alternatives.parse(found, arch, section),
+        _paravirt(found[_PARAVIRT], section) if _PARAVIRT in found else {},
+        _constants(found),
+        _CALLS in names,
+    )
+
+
+def _paravirt(table: Section, section: Optional[str]) -> Dict[int, int]:
+    """Sample (6.1, x86-64), a call of 6 bytes: `` ffffffff8324b500 23c20483 ffffffff 2d06ff01 00000000``."""
+    calls: Dict[int, int] = {}
+    for at in range(0, len(table.data) - _PARAVIRT_ENTRY + 1, _PARAVIRT_ENTRY):
+        where: Optional[str] = None
+        if section is None:
+            address = int.from_bytes(table.data[at : at + 8], "little")
+        else:
+            where, address = table.relocations.get(at, ("", 0))
+        if where == section:
+            calls[address] = table.data[at + 9]
+    return calls
+
+
+def _constants(found: Mapping[str, Section]) -> Dict[int, int]:
+    """Each entry is the distance from itself to an immediate. Modules have none.
+
+    Sample (6.12, x86-64), of a ``shr $0xc,%r``: `` ffffffff836ca560 dfd6d9fd 66f1d9fd 4cf5d9fd 9a13dafd``.
+    """
+    places: Dict[int, int] = {}
+    for name, table in found.items():
+        match = _CONSTANT.match(name)
+        if match:
+            for at in range(0, len(table.data) - 3, 4):
+                distance = int.from_bytes(table.data[at : at + 4], "little", signed=True)
+                places[table.address + at + distance] = _CONSTANT_SIZES[match["kind"]]
+    return places
