@@ -31,6 +31,8 @@ def test_bt_gives_each_frame_with_its_runtime_address() -> None:
     assert task.frames[0].frame.runtime == 0xFFFFFFFF9726C3CF
     assert task.frames[0].frame.offset is None  # bt without -s does not say it
     assert task.warnings == ("WARNING: possibly bogus exception frame",)
+    (doubted,) = [row for row in task.frames if row.warning]
+    assert (doubted.number, doubted.frame.symbol, doubted.frame.context) == (18, "do_softirq", None)
 
 
 def test_an_exception_is_a_frame_of_its_own_looked_up_as_it_is() -> None:

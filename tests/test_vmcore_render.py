@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Tuple
 
 import pytest
+import recorded
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
@@ -18,6 +19,7 @@ from kdumpwrap.model.vmcore import (
     Difference,
     MemoryRow,
     SlabObject,
+    StuckTask,
     System,
     VmcoreFacts,
 )
@@ -87,7 +89,7 @@ def test_a_frame_that_the_log_calls_stale_is_marked() -> None:
 def test_for_programs() -> None:
     value = json.loads(json.dumps(renderer.as_json(FACTS)))
     assert list(value) == (
-        "rung system panic_task other_cpus memory blocked slab modules log differences problems".split()
+        "rung system panic_task other_cpus memory blocked slab modules log differences problems stuck".split()
     )
     assert value["slab"] == {
         "cache": "skbuff_head_cache",
@@ -114,7 +116,19 @@ def test_for_scripts() -> None:
     assert ["crash-module", "xxxwan", "OE"] in rows
     (send4,) = [row for row in rows if row[0] == "crash-frame" and row[4] == "send4"]
     assert send4[:8] == ["crash-frame", "7", "", "0", "send4", "0x7a", "xxxwan", "0xffffffffc028f0ea"]
-    assert send4[8:] == ["/src/linux-5.14/net/a.h", "12", "/home/b/xxxwan.c", "109"]
+    assert send4[8:] == ["/src/linux-5.14/net/a.h", "12", "/home/b/xxxwan.c", "109", ""]
+
+
+def test_the_row_whose_registers_crash_doubts_is_marked() -> None:
+    frames = (*TASK.frames[:2], TASK.frames[2]._replace(warning=TASK.warnings[0]))
+    facts = replace(FACTS, panic_task=replace(TASK, frames=frames), other_cpus=())
+    text = renderer.text(facts)
+    (row,) = [line for line in text.splitlines() if "bogus" in line]
+    assert row.split()[0] == "send4+0x7a"
+    assert row.endswith("crash: /home/b/xxxwan.c:109, possibly bogus exception frame")
+    assert '"warning": "WARNING: possibly bogus exception frame"' in json.dumps(renderer.as_json(facts))
+    rows = renderer.raw(facts).splitlines()
+    assert sum(line.endswith("\tWARNING: possibly bogus exception frame") for line in rows) == 1
 
 
 def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
@@ -173,6 +187,70 @@ def test_where_they_differ_both_are_shown(changed: "dict[str, object]", expected
     assert told(report, FACTS) == [Difference(*expected)]
     shown = renderer.text(replace(FACTS, differences=differences.between(report, ANALYSIS, FACTS)))
     assert f"The log and crash do not agree: {expected[0]}\n   log       {expected[1]}".rstrip() in shown
+
+
+WATCHER = Backtrace(
+    88,
+    0xFFFF8B6E80A48000,
+    6,
+    "khungtaskd",
+    (
+        BacktraceFrame(0, Frame("machine_kexec", 0x1AE)),
+        BacktraceFrame(1, Frame("__crash_kexec", 0x6A)),
+        BacktraceFrame(2, Frame("panic", 0xE7)),
+        BacktraceFrame(3, Frame("watchdog", 0x2F9)),
+        BacktraceFrame(4, Frame("kthread", 0x134)),
+        BacktraceFrame(5, Frame("ret_from_fork", 0x35)),
+    ),
+)
+
+
+def test_a_watcher_that_panics_is_no_difference() -> None:
+    """The log's report is about the stuck task, crash's backtrace about khungtaskd, which panicked because of it."""
+    (report,) = recorded.parse("el8-hung-task-watcher-panics").reports
+    facts = VmcoreFacts("plain", panic_task=WATCHER)
+    assert told(report, facts) == []
+    assert differences.stuck(report, facts) == StuckTask(2210, "acme_sync")
+    facts = replace(facts, stuck=differences.stuck(report, facts))
+    text = renderer.text(facts)
+    assert "task      khungtaskd, pid 88, cpu 6" in text
+    assert "stuck     acme_sync, pid 2210, by the log: khungtaskd watched it and panicked" in text
+    assert renderer.as_json(facts)["stuck"] == {"pid": 2210, "comm": "acme_sync"}
+    assert "crash-stuck\t2210\tacme_sync\n" in renderer.raw(facts)
+
+
+def test_another_watcher_is_a_difference() -> None:
+    (report,) = recorded.parse("el8-hung-task-watcher-panics").reports
+    other = replace(WATCHER, pid=7, frames=WATCHER.frames[:4])
+    found = {one.what: (one.log, one.crash) for one in told(report, VmcoreFacts("plain", panic_task=other))}
+    assert found["pid"] == ("88", "7")
+    assert found["call trace"] == ("kthread+0x134, ret_from_fork+0x35", "not in its backtrace")
+
+
+def test_a_stall_is_compared_with_the_cpu_that_found_it() -> None:
+    (report,) = recorded.parse("el8-rcu-stall-other-cpu").reports
+    assert report.panicker is not None
+    shown = enumerate(report.panicker.trace)
+    trace = tuple(BacktraceFrame(number, Frame(one.symbol, one.offset)) for number, one in shown)
+    idle = Backtrace(0, 0xFFFF8B6E80A48000, 11, "swapper/11", trace)
+    facts = VmcoreFacts("plain", panic_task=idle)
+    assert told(report, facts) == []
+    assert differences.stuck(report, facts) == StuckTask(1893, "acme_rx/0")
+
+
+def test_a_lockup_panics_in_the_stuck_task() -> None:
+    (report,) = recorded.parse("el8-soft-lockup-same-loop").reports
+    own = Backtrace(1893, 1, 3, "acme_rx/0", (BacktraceFrame(0, Frame("acme_rx_thread", 0x2B, module="acmewan")),))
+    facts = VmcoreFacts("plain", panic_task=own)
+    assert differences.stuck(report, facts) is None
+    assert {one.what for one in told(report, facts)} == {"call trace"}  # kthread and what is below it
+
+
+def test_without_the_panics_own_lines_nothing_is_compared() -> None:
+    (report,) = recorded.parse("el8-hung-task-all-doubtful").reports
+    facts = VmcoreFacts("plain", panic_task=WATCHER)
+    assert told(report, facts) == []
+    assert differences.stuck(report, facts) == StuckTask(2231, "acme_cfg")
 
 
 def test_the_logs_way_to_its_own_dump_is_no_difference() -> None:

@@ -26,6 +26,7 @@ class BacktraceFrame(NamedTuple):
     frame: Frame  # resolved by kdumpwrap: inline chain, line of the call
     file: Optional[str] = None  # crash's word: the innermost line, for a caller the one after the call
     line: Optional[int] = None
+    warning: Optional[str] = None  # crash's: "WARNING: possibly bogus exception frame", of the registers at this frame
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,13 @@ class Difference(NamedTuple):
     crash: str
 
 
+class StuckTask(NamedTuple):
+    """The task that hangs, by the log, where another one called panic() because of it."""
+
+    pid: Optional[int]
+    comm: Optional[str]
+
+
 @dataclass(frozen=True)
 class VmcoreFacts:
     """All that crash added to an analysis. What it could not say is None or empty, and told by ``problems``."""
@@ -117,4 +125,5 @@ class VmcoreFacts:
     modules: Tuple[LoadedModule, ...] = ()  # those that taint the kernel
     log: Optional[str] = None  # the kernel's log, when there was no other
     differences: Tuple[Difference, ...] = ()
+    stuck: Optional[StuckTask] = None  # then the panic task is the watcher
     problems: Tuple[Problem, ...] = ()

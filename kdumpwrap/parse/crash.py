@@ -32,6 +32,8 @@ _EXCEPTION = re.compile(r"\s+\[exception [A-Z]+: (?P<symbol>[^\s+\]]+)\+(?P<offs
 _POINTER = re.compile(r"\s+(?:RIP|PC|NIP): (?P<address>[0-9a-f]{8,16})\b")
 #     debian/build/build_amd64_none_cloud-amd64/net/core/dev.c: 5619
 _LINE = re.compile(r"    (?P<file>[^\s:][^:]*): (?P<line>\d+)$")
+# WARNING: possibly bogus exception frame
+_BOGUS = "possibly bogus exception frame"
 # --- <IRQ stack> ---
 # --- <NMI exception stack> ---
 _STACK = re.compile(r"--- <(?P<stack>[^>]*)> ---")
@@ -131,6 +133,8 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
             frames = _on_stack(frames, stack["stack"])
         elif line.startswith(("WARNING: ", "bt: ")):
             warnings.append(line)
+            if _BOGUS in line and frames:  # it follows the registers that it doubts
+                frames[-1] = frames[-1]._replace(warning=line)
     close()
     return tuple(found)
 

@@ -2,7 +2,15 @@
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, SlabObject, System, VmcoreFacts
+from kdumpwrap.model.vmcore import (
+    Backtrace,
+    BacktraceFrame,
+    BlockedTask,
+    SlabObject,
+    StuckTask,
+    System,
+    VmcoreFacts,
+)
 from kdumpwrap.render import raw as rows
 from kdumpwrap.render.json import Json, address, frame, problems
 from kdumpwrap.render.text import PLAIN, Style, clean, name, place
@@ -49,6 +57,7 @@ def as_json(facts: VmcoreFacts) -> Dict[str, Json]:
         "log": facts.log,
         "differences": [dict(one._asdict()) for one in facts.differences],
         "problems": problems(facts.problems),
+        "stuck": dict(facts.stuck._asdict()) if facts.stuck else None,
     }
 
 
@@ -71,6 +80,8 @@ def raw(facts: VmcoreFacts) -> str:
         lines.append(rows.row("crash-slab", slab.cache, slab.object_size, start, offset, int(slab.allocated)))
     lines += (rows.row("crash-module", module.name, module.flags) for module in facts.modules)
     lines += (rows.row("crash-difference", *difference) for difference in facts.differences)
+    if facts.stuck is not None:
+        lines.append(rows.row("crash-stuck", facts.stuck.pid, facts.stuck.comm))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -85,6 +96,8 @@ def in_words(facts: VmcoreFacts) -> Iterator[Tuple[str, str]]:
         task = facts.panic_task
         cpu = f", cpu {task.cpu}" if task.cpu is not None else ""
         yield ("task", f"{clean(task.comm)}, pid {task.pid}{cpu}, task_struct {task.task:#x}")
+    if facts.stuck is not None:
+        yield ("stuck", _stuck(facts.stuck, facts.panic_task))
     sizes = {row.name: row for row in facts.memory}
     words = [
         f"{label} {clean(sizes[key].size)}" + (f" ({sizes[key].percentage}%)" if sizes[key].percentage else "")
@@ -117,6 +130,12 @@ def _system(system: System) -> Iterator[Tuple[str, str]]:
     yield ("system", ", ".join(word for word in words if word))
     if system.panic:
         yield ("panic", clean(system.panic))
+
+
+def _stuck(stuck: StuckTask, watcher: Optional[Backtrace]) -> str:
+    words = [clean(stuck.comm) or "unknown", *([f"pid {stuck.pid}"] if stuck.pid is not None else [])]
+    because = f": {clean(watcher.comm)} watched it and panicked" if watcher is not None else ""
+    return f"{', '.join(words)}, by the log{because}"
 
 
 def _in_slab(slab: SlabObject) -> str:
@@ -155,7 +174,8 @@ def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
         else:
             yield f"{label:>5} {text_:{width}}  {style.place}{where}{style.reset}" if where else f"{label:>5} {text_}"
     for warning in task.warnings:
-        yield f"   {style.faint}{clean(warning)}{style.reset}"
+        if not any(row.warning == warning for row in task.frames):
+            yield f"   {style.faint}{clean(warning)}{style.reset}"
 
 
 def _word(row: BacktraceFrame, known: bool, style: Style) -> str:
@@ -164,13 +184,18 @@ def _word(row: BacktraceFrame, known: bool, style: Style) -> str:
 
 
 def own_word(row: BacktraceFrame) -> str:
-    """What crash says about the line, ``net/core/dev.c:6697``; empty where the inline chain has it anyway."""
-    if row.file is None:
-        return ""
-    said = short(row.file), row.line
-    if any(one.file is not None and (short(one.file), one.line) == said for one in row.frame.locations):
-        return ""
-    return f"{clean(said[0])}:{row.line}"
+    """What crash says about the row: its line, where the inline chain has another, and its warning.
+
+    ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty where it says nothing of its own.
+    """
+    words = []
+    said = (short(row.file), row.line) if row.file is not None else None
+    known = [(short(one.file), one.line) for one in row.frame.locations if one.file is not None]
+    if said is not None and said not in known:
+        words.append(f"{clean(said[0])}:{row.line}")
+    if row.warning is not None:
+        words.append(clean(row.warning.partition("WARNING: ")[2] or row.warning))
+    return ", ".join(words)
 
 
 # ---------------------------------------------------------------- for programs
@@ -189,6 +214,7 @@ def _task(task: Backtrace) -> Dict[str, Json]:
                 "number": row.number,
                 "exact": row.frame.exact,
                 "crash": {"file": row.file, "line": row.line} if row.file is not None else None,
+                "warning": row.warning,
             }
             for row in task.frames
         ],
@@ -216,4 +242,5 @@ def _row(row: BacktraceFrame) -> str:
         found.line if found else None,
         row.file,
         row.line,
+        row.warning,
     )

@@ -1,17 +1,46 @@
 """Where crash and the log tell one crash differently (pure)."""
 
+from dataclasses import replace
 from itertools import dropwhile
 from typing import Iterator, List, Optional, Set, Tuple
 
 from kdumpwrap.culprit import callchain
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.model.vmcore import Difference, VmcoreFacts
+from kdumpwrap.model.vmcore import Difference, StuckTask, VmcoreFacts
+
+# a watchdog, RCU or khungtaskd finds them, often on another CPU or in another task
+_HANGS = ("hung-task", "rcu-stall", "soft-lockup", "hard-lockup")
 
 
 def between(report: Report, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
-    """What the fatal report of the log and crash say differently, both as they say it."""
-    return (*_task(report, facts), *_kernel(analysis, facts), *_code(report, facts), *_modules(report, facts))
+    """What the fatal report of the log and crash say differently, both as they say it.
+
+    The task and the code that crash shows are those of panic(): of a hang that is what the log prints behind "Kernel
+    panic", not the stuck task.
+    """
+    theirs = _of_panic(report, facts)
+    code = (*_task(theirs, facts), *_code(theirs, facts)) if theirs is not None else ()
+    return (*code, *_kernel(analysis, facts), *_modules(report, facts))
+
+
+def stuck(report: Report, facts: VmcoreFacts) -> Optional[StuckTask]:
+    """The task that hangs, where it is not the one that panicked."""
+    if facts.panic_task is None or _of_panic(report, facts) is report:
+        return None
+    return StuckTask(report.pid, report.comm)
+
+
+def _of_panic(report: Report, facts: VmcoreFacts) -> Optional[Report]:
+    """What the log says of the task that called panic(): of a hang not always the report; None: nothing."""
+    if report.kind not in _HANGS or facts.panic_task is None:
+        return report
+    found = report.panicker
+    if found is None:
+        return report if facts.panic_task.pid == report.pid else None
+    if found.pid == report.pid and (found.cpu == report.cpu or None in (found.cpu, report.cpu)):
+        return report
+    return replace(report, cpu=found.cpu, pid=found.pid, comm=found.comm, ip=None, trace=found.trace)
 
 
 def _task(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:

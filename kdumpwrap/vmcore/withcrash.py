@@ -72,7 +72,10 @@ def learn(
         log=_whole(said[_LOG]) or None if _LOG in said else None,
         problems=(*outcome.problems, *_few(system), *unresolved),
     )
-    return replace(facts, differences=differences.between(report, analysis, facts)) if report else facts
+    if report is None:
+        return facts
+    stuck = differences.stuck(report, facts)
+    return replace(facts, differences=differences.between(report, analysis, facts), stuck=stuck)
 
 
 def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:

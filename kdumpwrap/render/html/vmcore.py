@@ -17,6 +17,7 @@ _LABELS = {
     "system": "System",
     "panic": "Panic",
     "task": "Panic task",
+    "stuck": "Stuck task",
     "memory": "Memory",
     "tainting": "Tainting",
     "address": "Fault address",
