@@ -400,6 +400,36 @@ def test_one_line_says_why(fake: Fake, start: str, version: str, line: str) -> N
     assert result.stderr.count("kdumpwrap: ") == 1
 
 
+# crash 8.0.2 and 5.14.0-570.el9: struct module has no core_size, its memory is in struct module_memory
+TOO_OLD = """crash: invalid structure member offset: module_core_size
+       FILE: kernel.c  LINE: 3787  FUNCTION: module_init()
+
+"""
+
+
+def test_a_crash_that_is_too_old_for_the_kernels_modules_starts_without_them(fake: Fake) -> None:
+    fake.program(start=f"if '--no_modules' not in args:\n    say({TOO_OLD!r}); sys.exit(1)", answer="say('#0 x\\n')")
+    rows, result = fake.answers("bt", "log", "mod")
+    assert fake.starts == ["", "--no_kmem_cache --no_modules"]
+    assert [(row["command"], row["complete"]) for row in rows] == [("bt", False), ("log", True), ("mod", False)]
+    assert result.status == 3
+    lines = result.stderr.splitlines()
+    assert lines[0] == "kdumpwrap: crash 8.0.2 is too old for kernel 5.14.0-503.el9.x86_64, which needs 8.0.4 or newer"
+    assert lines[1].startswith("hint: crash 8.0.4 or newer: ") and "crash-utility" in lines[1]
+    assert "without slab caches (kmem -s) and modules" in lines[2]
+    assert "the answer to `bt` is cut off or not to be trusted: crash knows nothing of modules" in result.stderr
+
+
+def test_a_crash_that_is_too_old_altogether_answers_what_minimal_can(fake: Fake) -> None:
+    fake.program(start=f"if not minimal:\n    say({TOO_OLD!r}); sys.exit(1)")
+    rows, result = fake.answers("bt", "log", "ps -m")
+    assert fake.starts == ["", "--no_kmem_cache --no_modules", "--minimal"]
+    assert [(row["command"], row["complete"]) for row in rows] == [("bt", False), ("log", True), ("ps -m", False)]
+    assert result.status == 3
+    assert "kdumpwrap: crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
+    assert "the answers to `bt`, `ps -m` are missing: not available with --minimal" in result.stderr
+
+
 def test_crash_is_not_there(fake: Fake) -> None:
     result = fake.run_cli(
         "crash", fake.crash, "--vmlinux", fake.vmlinux, "-c", "bt", env={**fake.tools.alone, "CRASH": None}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Optional, Tuple
 
 import pytest
+import recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -299,6 +300,17 @@ def test_an_out_of_tree_function_is_no_machinery_whatever_its_name() -> None:
 )
 def test_a_hung_task_is_blamed_by_its_own_frame(frames: str, expected: Optional[str]) -> None:
     assert blamed(hung(frames, (LoadedModule("spl", "POE"), LoadedModule("zfs", "POE")))) == expected
+
+
+def test_a_hung_task_of_whose_stack_nothing_but_the_scheduler_is_sure() -> None:
+    (report,) = recorded.parse("el8-hung-task-all-doubtful").reports
+    found = blame.culprit(report)
+    assert found is not None and (found.symbol, found.module) == ("acme_config_lock", "acmewan")
+    assert found.why.endswith("; the kernel marks the frame with ?")
+    assert blame.suspect(report) is None  # the module is not on the certain part of the way
+    assert blamed(hung("__schedule schedule")) is None
+    assert blamed(hung("__schedule ? schedule ? foo+0x1c0")) is None  # foo+0x1c0/0x1c0, no return address
+    assert blamed(hung("__schedule schedule foo ? bar")) == "foo"
 
 
 def test_waiting_is_passed_over_only_where_a_task_waits() -> None:

@@ -208,3 +208,12 @@ def test_a_hostile_log_stays_text() -> None:
     assert len(rows.splitlines()) == len(
         raw.render(replace(WHOLE, reports=(replace(report, trace=(CALLER,)),))).splitlines()
     )
+
+
+def test_the_end_of_a_context_is_said_where_no_other_one_begins() -> None:
+    """Kernels without ``<TASK>`` (to 5.15, el8): what was interrupted stands behind ``</IRQ>``."""
+    trace = (Frame("do_softirq", 1, 2, context="IRQ"), Frame("vfs_write", 1, 2), Frame("nmi", 1, 2, context="#DF"))
+    report = Report("oops", "Oops: 0000 [#1]", 1, trace=trace)
+    shown = text.render(Analysis(Crash("/c"), Kernel(), (report,), 0)).splitlines()
+    rows = shown[next(number for number, line in enumerate(shown) if line.startswith("Call trace")) + 1 :]
+    assert [line.split()[0] for line in rows] == ["<IRQ>", "#0", "</IRQ>", "#1", "<#DF>", "#2"]

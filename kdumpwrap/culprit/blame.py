@@ -5,6 +5,7 @@ them call back in dispatch.py.
 """
 
 import re
+from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
@@ -61,8 +62,11 @@ def blame(report: Report) -> Optional[Blame]:
     if overflown(report):
         return _overflowing(report)
     path = callchain.way(report)
-    if path:
-        return _first(report, path)
+    found = _first(report, path)
+    if found is None and report.kind in WAITING:
+        found = _doubtful(report)
+    if found is not None or path:
+        return found
     return Blame(named, "named in the headline") if named else None
 
 
@@ -118,6 +122,17 @@ def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
         else:
             return Blame(frame, _reason(report, frame, skipped, concealed))
     return _last_resort(report, skipped)
+
+
+def _doubtful(report: Report) -> Optional[Blame]:
+    """For a hung task of whose stack the unwinder gives up behind the scheduler: the first frame with a question mark.
+
+    What is no return address does not count: a pointer to a function, or to its end.
+    """
+    likely = (frame for frame in report.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
+    shown = replace(report, trace=tuple(replace(frame, certain=True) for frame in likely))
+    found = _first(shown, callchain.way(shown))
+    return None if found is None else found._replace(why=f"{found.why}; the kernel marks the frame with ?")
 
 
 def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:

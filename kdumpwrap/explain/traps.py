@@ -232,6 +232,9 @@ def panic(report: Report) -> Iterator[str]:
 def waiting(report: Report) -> Iterator[str]:
     """Where a hung task waits."""
     for frame in report.trace:
-        if frame.certain and frame.symbol and report.culprit and frame.symbol.startswith(report.culprit.symbol):
-            yield f"The task sleeps in {described(frame)} and was not woken up (the certain frames of its stack)."
+        if frame.symbol and report.culprit and frame.symbol.startswith(report.culprit.symbol):
+            evidence = (
+                "the certain frames of its stack" if frame.certain else "its stack, of which this frame is in doubt"
+            )
+            yield f"The task sleeps in {described(frame)} and was not woken up ({evidence})."
             return

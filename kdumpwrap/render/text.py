@@ -249,8 +249,8 @@ def _frames(report: Report) -> Iterator[_Row]:
             continue
         frame = report.trace[number]
         if frame.context != context:
-            context = frame.context
-            yield _Row(None, "", f"<{clean(context)}>" if context else "", "")
+            context, before = frame.context, context
+            yield _Row(None, "", f"<{clean(context)}>" if context else f"</{clean(before)}>", "")
         yield from _frame(f"#{number}", frame)
         number += 1
 

@@ -25,7 +25,14 @@ _SINCE = (
     ((5, 14), "8.0.0"),  # task_struct.__state: "invalid structure member offset: task_struct_state"
     ((5, 17), "8.0.1"),  # struct slab
 )
+# the crash that first knows what an older one stumbles over, whatever the kernel: distributions take changes over
+_TAUGHT = (
+    ("log_end", "7.3.0"),
+    ("task_struct_state", "8.0.0"),
+    ("module_core_size", "8.0.4"),  # struct module_memory: 6.4, and the kernels of el9 that took it over
+)
 _ZSTD_SINCE = "8.0.0"
+_SOURCES = "https://github.com/crash-utility/crash"
 _MORE = shell.hint("free memory or add swap")
 
 # of an answer that is not whole, in half a sentence
@@ -154,7 +161,9 @@ def _need(size: int, limit: Optional[Limit]) -> float:
 def _too_old(failure: Failure, subject: Subject) -> Problem:
     version, first = _quietly(lambda: crash_program.version(subject.tool)), wanted(subject.release)
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
-    hint = shell.hint("a newer crash: {}", packages.install("crash"))
+    first = next((taught for word, taught in _TAUGHT if _first(failure.words).endswith(f": {word}")), first)
+    newer = f"crash {first} or newer" if first and (not version or older(version, first)) else "a newer crash"
+    hint = shell.hint(f"{newer}: {{}}, or build it from {_SOURCES}", packages.install("crash"))
     if version and first and older(version, first):
         return Problem(f"{name} is too old for {kernel}, which needs {first} or newer", hint)
     return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)

@@ -51,6 +51,8 @@ def rung(name: str) -> Rung:
 def below(current: Rung, failure: Failure) -> Optional[Rung]:
     """The rung to try after ``current`` failed so."""
     path = _PATHS.get(failure.kind, ())
+    if failure.kind == crash_failure.TOO_OLD and ": module_" in failure.words:
+        path = (REDUCED, *path)  # which does not look at modules
     return next((one for one in path if RUNGS.index(one) > RUNGS.index(current)), None)
 
 
