@@ -46,8 +46,13 @@ def either(hints: Iterable[Hint]) -> Hint:
     return Hint("; or ".join(one for one in hints if one))
 
 
+def every(commands: Iterable[Hint]) -> Hint:
+    """A shell's condition: each of ``commands`` succeeds."""
+    return Hint(" && ".join(commands))
+
+
 def own(text: str) -> Hint:
-    """A hint that this program made and wrote where nobody else could change it: in a saved answer."""
+    """A hint whose every word is known to be ours: of a saved answer, or checked before."""
     return Hint(text)
 
 

@@ -95,7 +95,9 @@ def test_hints_are_made_in_one_place() -> None:
     """mypy lets nothing but a Hint be a hint; here nobody makes one of any text."""
     makers = {file for file, _, name in calls() if name.rpartition(".")[2] == "Hint"}
     assert makers == {"shell.py"}
-    assert {file for file, _, name in calls() if name == "shell.own"} == {"parse/ndjson.py"}
+    # a saved answer; words that were checked or are literals, inside the quotes of a sed script
+    own = {file for file, _, name in calls() if name == "shell.own"}
+    assert own == {"parse/ndjson.py", "doctor/fixes.py", "doctor/script.py"}
     assert not [
         file
         for file, _, name in calls()

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import finder
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor import fixes, inventory, toolchain
@@ -153,13 +153,13 @@ def _source_steps(release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
     version = re.match(r"\d+\.\d+", release)
     if manager in ("dnf", "debuginfo-install"):
         package = f"kernel-debuginfo-common-{base.rpartition('.')[2]}-{base.rpartition('.')[0]}"
-        command = f"{'dnf' if manager == 'dnf' else 'yum'} install --enablerepo='*debug*' {package}"
+        command = shell.hint("{} install --enablerepo='*debug*' {}", "dnf" if manager == "dnf" else "yum", package)
     elif manager == "apt" and version:
         package = f"linux-source-{version[0]}{'.0' if packages.debuginfo(release).endswith('dbgsym') else ''}"
-        command = f"apt install {package}"
+        command = shell.hint("apt install {}", package)
     elif manager == "zypper":
         package = f"kernel-{release.rpartition('-')[2]}-debugsource"
-        command = f"zypper install {package}"
+        command = shell.hint("zypper install {}", package)
     else:
         return fixes.by_hand(f"Name the sources of {release} with --source-dir DIR"), "their package"
     return (Step(what, command, "install"),), package

@@ -3,6 +3,7 @@
 import re
 from typing import Iterator, List, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import defaults, directives, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf, packages
@@ -56,7 +57,8 @@ def _directive_faults(facts: Facts, found: Config) -> Iterator[Tuple[str, fixes.
 def _switch_on(facts: Facts, file: str) -> fixes.Steps:
     text = facts.host.text(file) or ""
     if re.search(r"^USE_KDUMP=", text, re.M):
-        command = f"sed -i 's/^USE_KDUMP=.*/USE_KDUMP=1/' {file}"
+        command = shell.hint("sed -i 's/^USE_KDUMP=.*/USE_KDUMP=1/' {}", file)
         return (Step("Switch kdump on", command), *fixes.load(facts))
-    step = Step("Switch kdump on", f"echo USE_KDUMP=1 >>{file}", unless=f"grep -q '^USE_KDUMP=1' {file}")
+    unless = shell.hint("grep -q '^USE_KDUMP=1' {}", file)
+    step = Step("Switch kdump on", shell.hint("echo USE_KDUMP=1 >>{}", file), unless=unless)
     return (step, *fixes.load(facts))

@@ -3,6 +3,7 @@
 import re
 from typing import Iterator
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import defaults, fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.model.host import Check, Step
@@ -31,8 +32,8 @@ def lockdown(facts: Facts) -> Iterator[Check]:
     if loaded == 0 and _lacks_file_load(facts):
         step = Step(
             "Load the capture kernel by kexec_file_load",
-            f"sed -i 's/^KEXEC_ARGS=\"/&-s /' {_SYSCONFIG}",
-            unless=f"grep -q '^KEXEC_ARGS=.*-s' {_SYSCONFIG}",
+            shell.hint("sed -i {} {}", 's/^KEXEC_ARGS="/&-s /', _SYSCONFIG),
+            unless=shell.hint("grep -q '^KEXEC_ARGS=.*-s' {}", _SYSCONFIG),
         )
         seen = f"{mode}: kexec needs -s, and KEXEC_ARGS in {_SYSCONFIG} lacks it"
         yield Check("lockdown", "fail", seen, (step, *fixes.load(facts)), evidence=(path, _SYSCONFIG))

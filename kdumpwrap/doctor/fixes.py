@@ -4,18 +4,19 @@ Every command can be run twice: what is not idempotent by nature has a condition
 """
 
 import re
-import shlex
 from typing import Iterator, Optional, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import bootconfig, crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import M
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import packages
 from kdumpwrap.model.host import Step
+from kdumpwrap.shell import Hint
 
 Steps = Tuple[Step, ...]
 
-_RUNNING = "tr ' ' '\\n' </proc/cmdline | grep -qxF --"  # whether the kernel runs with this parameter
+_RUNNING = shell.hint("tr ' ' '\\n' </proc/cmdline | grep -qxF --")  # whether the kernel runs with this parameter
 _SAFE = re.compile(r"[\w:,@.+-]+")  # a value of crashkernel= that may stand in a command
 _WORD = re.compile(r"\w+")
 _DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
@@ -23,8 +24,10 @@ _DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
 
 def look_again(facts: Facts) -> Steps:
     """For what this user may not read."""
-    root = "" if facts.host.live else f" --root {shlex.quote(str(facts.host.root))}"
-    return (Step("Look again as root", f"sudo kdumpwrap doctor{root}"),)
+    again = shell.hint("sudo kdumpwrap doctor")
+    if not facts.host.live:
+        again = shell.hint("{} --root {}", again, facts.host.root)
+    return (Step("Look again as root", again),)
 
 
 def install(facts: Facts, tool: str) -> Steps:
@@ -46,14 +49,9 @@ def debuginfo(release: str) -> Steps:
     return (Step(what, command, "install"),) if known else by_hand(f"For {release}: {command}")
 
 
-def quoted(word: str) -> str:
-    """``word`` for a shell."""
-    return shlex.quote(word)
-
-
 def by_hand(what: str) -> Steps:
     """Something that no command can do."""
-    return (Step(what, ""),)
+    return (Step(what, shell.NONE),)
 
 
 def unit(facts: Facts) -> str:
@@ -64,27 +62,30 @@ def unit(facts: Facts) -> str:
 def enable(facts: Facts, *, masked: bool = False) -> Steps:
     """Start the service now and at every boot."""
     name = unit(facts)
-    unmask = (Step(f"Unmask {name}", f"systemctl unmask {name}", "enable"),) if masked else ()
-    return (*unmask, Step(f"Start {name} now and at every boot", f"systemctl enable --now {name}", "enable"))
+    unmask = (Step(f"Unmask {name}", shell.hint("systemctl unmask {}", name), "enable"),) if masked else ()
+    return (
+        *unmask,
+        Step(f"Start {name} now and at every boot", shell.hint("systemctl enable --now {}", name), "enable"),
+    )
 
 
 def load(facts: Facts) -> Steps:
     """Load the capture kernel (anew)."""
     name = unit(facts)
-    return (Step("Load the capture kernel", f"systemctl restart {name}", "load"),)
+    return (Step("Load the capture kernel", shell.hint("systemctl restart {}", name), "load"),)
 
 
 def rebuild(facts: Facts) -> Steps:
     """Build the capture kernel's initramfs anew and load it."""
     what = "Build the capture kernel's initramfs anew"
     if facts.distribution.family == "debian":
-        release = shlex.quote(f"/var/lib/kdump/initrd.img-{facts.release}")
-        return (Step(what, f"rm -f {release}", "load"), *load(facts))  # kdump-config builds a missing one
+        image = f"/var/lib/kdump/initrd.img-{facts.release}"
+        return (Step(what, shell.hint("rm -f {}", image), "load"), *load(facts))  # kdump-config builds a missing one
     if facts.distribution.family == "suse":
-        return (Step(what, "mkdumprd -f", "load"), *load(facts))
+        return (Step(what, shell.hint("mkdumprd -f"), "load"), *load(facts))
     if defaults.generation(facts.distribution) == 7:
-        return (Step(what, "touch /etc/kdump.conf", "load"), *load(facts))  # no "kdumpctl rebuild" there
-    return (Step(what, "kdumpctl rebuild", "load"), *load(facts))
+        return (Step(what, shell.hint("touch /etc/kdump.conf"), "load"), *load(facts))  # no "kdumpctl rebuild" there
+    return (Step(what, shell.hint("kdumpctl rebuild"), "load"), *load(facts))
 
 
 def reserve(facts: Facts) -> Steps:
@@ -96,8 +97,8 @@ def reserve(facts: Facts) -> Steps:
         return by_hand(f"Give the machine more memory: {crashkernel.human(facts.memory or 0)} are too little for kdump")
     own = value == defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
     if own and facts.distribution.family == "el" and defaults.generation(facts.distribution) >= 9:
-        fadump = " --fadump=on" if facts.fadump else ""
-        command = f"kdumpctl reset-crashkernel{fadump} --kernel=ALL"
+        fadump = ["--fadump=on"] if facts.fadump else []
+        command = shell.join(["kdumpctl", "reset-crashkernel", *fadump, "--kernel=ALL"])
         return (Step(f"Reserve memory: crashkernel={value}", command, "boot"), *_zipl(facts), *reboot((value,)))
     return configure(facts, (value,))
 
@@ -110,11 +111,11 @@ def configure(facts: Facts, values: Sequence[str]) -> Steps:
     what = f"Reserve memory: {words}"
     if facts.distribution.family == "debian":
         line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {words}"'
-        command = f"echo {shlex.quote(line)} >{_DROP_IN}"
+        command = shell.hint("echo {} >{}", line, _DROP_IN)
         return (Step(what, command, "boot"), *menu(facts), *reboot(values))
     by_grubby = facts.boot.kind == "bls" or facts.arch == "s390x" or defaults.generation(facts.distribution) > 7
     if facts.distribution.family == "el" and by_grubby:
-        command = f"grubby --update-kernel=ALL --args={shlex.quote(words)}"
+        command = shell.hint("grubby --update-kernel=ALL --args={}", words)
         return (Step(what, command, "boot"), *_zipl(facts), *reboot(values))
     return (*_grub_default(facts, words, what), *menu(facts), *reboot(values))
 
@@ -128,15 +129,15 @@ def settings(facts: Facts, values: Sequence[str]) -> Steps:
 def menu(facts: Facts) -> Steps:
     """Write the boot menu anew from /etc/default/grub."""
     path = bootconfig.menu_path(facts.host, facts.distribution)
-    command = "update-grub" if facts.distribution.family == "debian" else f"grub2-mkconfig -o {shlex.quote(path)}"
+    mkconfig = shell.hint("grub2-mkconfig -o {}", path)
+    command = shell.hint("update-grub") if facts.distribution.family == "debian" else mkconfig
     return (Step("Write the boot menu anew", command, "boot"),)
 
 
 def reboot(values: Sequence[str]) -> Steps:
     """Reboot; nothing to do when the kernel already runs with these values of ``crashkernel=``."""
-    words = (shlex.quote(f"crashkernel={value}") for value in values)
-    unless = " && ".join(f"{_RUNNING} {word}" for word in words)
-    return (_reboot(unless),)
+    running = [shell.hint("{} {}", _RUNNING, f"crashkernel={value}") for value in values]
+    return (_reboot(shell.every(running)),)
 
 
 def zipl(facts: Facts) -> Steps:
@@ -149,23 +150,27 @@ def sysctl(name: str, value: int, file: Optional[str]) -> Steps:
     key = f"kernel.{name}"
     if file is not None:
         pattern = f"/^[[:space:]-]*kernel[./]{name}[[:space:]]*=/s/=.*/= {value}/"
-        lasting = f"sed -i {shlex.quote(pattern)} {shlex.quote(file)}"
+        lasting = shell.hint("sed -i {} {}", pattern, file)
     else:
-        lasting = f"echo '{key} = {value}' >/etc/sysctl.d/90-kdump-{name.replace('_', '-')}.conf"
-    return (Step(f"Set {key} to {value}", lasting), Step(f"Set {key} to {value} now", f"sysctl -w {key}={value}"))
+        drop_in = f"/etc/sysctl.d/90-kdump-{name.replace('_', '-')}.conf"
+        lasting = shell.hint("echo {} >{}", f"{key} = {value}", drop_in)
+    return (
+        Step(f"Set {key} to {value}", lasting),
+        Step(f"Set {key} to {value} now", shell.hint("sysctl -w {}", f"{key}={value}")),
+    )
 
 
 def comment_out(facts: Facts, file: str, directive: str) -> Steps:
     """Turn every line of kdump.conf with this directive into a comment."""
     if not _WORD.fullmatch(directive):
         return by_hand(f"Take the line {directive} out of {file}")
-    command = f"sed -i -E 's/^[[:space:]]*{directive}([[:space:]]|$)/#&/' {file}"
+    command = shell.hint("sed -i -E {} {}", f"s/^[[:space:]]*{directive}([[:space:]]|$)/#&/", file)
     return (Step(f"Take {directive} out of {file}", command), *load(facts))
 
 
 def set_directive(facts: Facts, file: str, directive: str, value: str) -> Steps:
     """Give a directive of kdump.conf another value."""
-    command = f"sed -i -E 's|^[[:space:]]*{directive}([[:space:]].*)?$|{directive} {value}|' {file}"
+    command = shell.hint("sed -i -E {} {}", f"s|^[[:space:]]*{directive}([[:space:]].*)?$|{directive} {value}|", file)
     return (Step(f"Say {directive} {value} in {file}", command), *load(facts))
 
 
@@ -182,7 +187,7 @@ def proposal(facts: Facts) -> Optional[str]:
 
 
 def _zipl(facts: Facts) -> Steps:
-    return (Step("Write the boot record anew", "zipl", "boot"),) if facts.arch == "s390x" else ()
+    return (Step("Write the boot record anew", shell.hint("zipl"), "boot"),) if facts.arch == "s390x" else ()
 
 
 def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
@@ -194,10 +199,11 @@ def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
     if re.search(rf'^{variable}="', facts.host.text(bootconfig.DEFAULTS) or "", re.M):
         old = """'/^GRUB_CMDLINE_LINUX/s/crashkernel=[^" ]* *//g'"""
         command = f"""sed -i -e {old} -e 's/^{variable}=" */{variable}="{words} /' {bootconfig.DEFAULTS}"""
-        yield Step(what, command, "boot")
+        yield Step(what, shell.own(command), "boot")
     else:
-        unless = f"grep -qF crashkernel= {bootconfig.DEFAULTS}"
-        yield Step(what, f"""echo '{variable}="${variable} {words}"' >>{bootconfig.DEFAULTS}""", "boot", unless)
+        unless = shell.hint("grep -qF crashkernel= {}", bootconfig.DEFAULTS)
+        command = f"""echo '{variable}="${variable} {words}"' >>{bootconfig.DEFAULTS}"""
+        yield Step(what, shell.own(command), "boot", unless)
 
 
 def _suse(facts: Facts) -> Steps:
@@ -208,8 +214,8 @@ def _suse(facts: Facts) -> Steps:
     words = f"crashkernel={high},high crashkernel={low},low" if split else f"crashkernel={low}"
     settings_now = _grub_default(facts, words, "Reserve the memory that kdumptool calibrate asks for")
     chosen = f"""grep -o 'crashkernel=[^" ]*' {bootconfig.DEFAULTS} | head -n 1"""
-    return (*settings_now, *menu(facts), _reboot(f'{_RUNNING} "$({chosen})"'))
+    return (*settings_now, *menu(facts), _reboot(shell.own(f'{_RUNNING} "$({chosen})"')))
 
 
-def _reboot(unless: str) -> Step:
-    return Step("Reboot: the kernel reserves memory only then", "reboot", "reboot", unless)
+def _reboot(unless: Hint) -> Step:
+    return Step("Reboot: the kernel reserves memory only then", shell.hint("reboot"), "reboot", unless)

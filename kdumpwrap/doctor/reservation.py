@@ -3,6 +3,7 @@
 import re
 from typing import Iterator, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import bootconfig, bootloader, crashkernel, defaults, fixes, sysctls
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import M, human
@@ -78,7 +79,9 @@ def reserved(facts: Facts) -> Iterator[Check]:
         yield Check(name, "fail", seen, _other_value(facts), after=("crashkernel", "bootloader"), evidence=(_SIZE,))
     elif ranges and not listed and facts.arch != "ppc64le":  # which does not list it
         seen = f"{human(size)} by {_SIZE}, but /proc/iomem has no Crash kernel"
-        again = Step("Reboot, and look again", "reboot", "reboot", "grep -q 'Crash kernel' /proc/iomem")
+        again = Step(
+            "Reboot, and look again", shell.hint("reboot"), "reboot", shell.hint("grep -q 'Crash kernel' /proc/iomem")
+        )
         yield Check(name, "warn", seen, (again,), evidence=(_SIZE, "/proc/iomem"))
     else:
         yield Check(name, "ok", human(size), evidence=(_SIZE, "/proc/iomem") if listed else (_SIZE,))
@@ -114,8 +117,8 @@ def forbidden(facts: Facts) -> Iterator[Check]:
     if value and facts.host.number(_LOADED) == 0:
         file = sysctls.configured(facts.host, name).file
         lasting = fixes.sysctl(name, 0, file)[:1] if file else ()
-        done = f"grep -qx 0 {path}"
-        steps = (*lasting, Step("Reboot: it cannot be switched back", "reboot", "reboot", done))
+        done = shell.hint("grep -qx 0 {}", path)
+        steps = (*lasting, Step("Reboot: it cannot be switched back", shell.hint("reboot"), "reboot", done))
         yield Check(name, "fail", "1, and no capture kernel is loaded", steps, evidence=(path,))
     else:
         yield Check(name, "ok", str(value), evidence=(path,))

@@ -2,6 +2,7 @@
 
 from typing import Dict, List, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.host import packages
 from kdumpwrap.model.host import PHASES, Check, Diagnosis, Step
 
@@ -53,7 +54,7 @@ def steps(checks: Tuple[Check, ...]) -> Tuple[Step, ...]:
     later: List[Step] = []
     for step in ordered:
         if step.phase == "enable":
-            now = step.command.replace("systemctl enable --now ", "systemctl enable ")
+            now = shell.own(step.command.replace("systemctl enable --now ", "systemctl enable "))
             later.append(step._replace(what=step.what.replace(" now and at every boot", " at every boot"), command=now))
         elif step.phase not in ("load", "reboot"):
             later.append(step)

@@ -3,6 +3,7 @@
 import re
 from typing import Dict, Iterator, NamedTuple, Optional
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host.tree import Host
@@ -98,7 +99,7 @@ def _policy(facts: Facts, name: str, trouble: str) -> Iterator[Check]:
         return
     path = f"/proc/sys/kernel/{name}"
     if setting.value is not None and setting.value != value:
-        command = f"sysctl -w kernel.{name}={setting.value}"
+        command = shell.hint("sysctl -w {}", f"kernel.{name}={setting.value}")
         seen = f"{value}, but {setting.value} is configured ({setting.file or 'sysctl.d'})"
         step = Step(f"Set kernel.{name} to {setting.value} now, as configured", command)
         yield Check(name, "warn", seen, (step,), evidence=(path, setting.file or ""))

@@ -2,6 +2,7 @@
 
 from typing import Iterator
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import defaults, directives, dumpconfig, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf
@@ -62,7 +63,7 @@ def path(facts: Facts) -> Iterator[Check]:
     elif facts.host.report or not inventory.has_programs(facts.host):
         yield Check("path", "unknown", f"{directory} is not part of this tree")
     else:
-        step = Step(f"Make the directory {directory}", f"mkdir -p {fixes.quoted(directory)}")
+        step = Step(f"Make the directory {directory}", shell.hint("mkdir -p {}", directory))
         yield Check("path", "fail", f"no directory {directory}", (step, *fixes.load(facts)), evidence=(found.file,))
 
 
@@ -88,7 +89,7 @@ def _ssh(facts: Facts, found: Config, shown: str) -> Check:
         return Check("target", "ok", f"{shown}, key {key}", evidence=(found.file, key))
     if facts.host.report or not facts.host.is_dir("/root"):
         return Check("target", "ok", shown, evidence=(found.file,))
-    steps = (Step("Make a key and bring it to the target", "kdumpctl propagate"), *fixes.load(facts))
+    steps = (Step("Make a key and bring it to the target", shell.hint("kdumpctl propagate")), *fixes.load(facts))
     return Check("target", "fail", f"{shown}: no key {key}", steps, evidence=(found.file,))
 
 

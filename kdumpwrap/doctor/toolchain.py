@@ -4,6 +4,7 @@ import os
 import re
 from typing import Iterator, NamedTuple, Optional, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import defaults, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
@@ -147,5 +148,5 @@ def _newer_binutils(facts: Facts) -> Tuple[Step, ...]:
         return fixes.by_hand(f"Install binutils {_DWARF5} or later, and name them: ADDR2LINE=, OBJDUMP=, NM=")
     directory = f"/opt/rh/{toolset}/root/usr/bin"
     names = " ".join(f"{name.upper()}={directory}/{name}" for name in _BINUTILS)
-    profile = Step("Let kdumpwrap use them", f"echo 'export {names}' >{_PROFILE}")
+    profile = Step("Let kdumpwrap use them", shell.hint("echo {} >{}", f"export {names}", _PROFILE))
     return (*fixes.install(facts, f"{toolset}-binutils"), profile)

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.shell import NONE, Hint
+
 
 class Step(NamedTuple):
     """One command of a fix."""
 
     what: str  # in words: "Install kexec-tools"
-    command: str  # ready for a shell; "" when a person has to do it by hand
+    command: Hint  # ready for a shell; "" when a person has to do it by hand
     phase: str = "configure"  # one of PHASES
-    unless: str = ""  # a shell's condition under which nothing is left to do, for a command that may not run twice
+    unless: Hint = NONE  # a shell's condition under which nothing is left to do, for a command that may not run twice
 
 
 PHASES = ("install", "configure", "boot", "enable", "load", "reboot")  # the order in which steps are taken
