@@ -162,8 +162,9 @@ def _too_old(failure: Failure, subject: Subject) -> Problem:
     version, first = _quietly(lambda: crash_program.version(subject.tool)), wanted(subject.release)
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
     first = next((taught for word, taught in _TAUGHT if _first(failure.words).endswith(f": {word}")), first)
-    newer = f"crash {first} or newer" if first and (not version or older(version, first)) else "a newer crash"
-    hint = shell.hint(f"{newer}: {{}}, or build it from {_SOURCES}", packages.install("crash"))
+    known_first = shell.hint("crash {} or newer", first) if first else shell.NONE
+    newer = known_first if first and (not version or older(version, first)) else shell.hint("a newer crash")
+    hint = shell.hint("{}: {}, or build it from {}", newer, packages.install("crash"), _SOURCES)
     if version and first and older(version, first):
         return Problem(f"{name} is too old for {kernel}, which needs {first} or newer", hint)
     return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)
