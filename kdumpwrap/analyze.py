@@ -89,7 +89,6 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
     symbolizer.load(frames, crashes[0][1].arch, {k: v for one in distinct for k, v in origins(one).items()})
     started = [_start(one, symbolizer) for one in distinct]
-    symbolizer.foresee(_places(case, symbolizer) for case in started)
     from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
     from kdumpwrap.explain import reasons  # noqa: F401 (used below; they load while objdump and addr2line work)
 

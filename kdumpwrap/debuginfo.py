@@ -128,20 +128,45 @@ def by_build_id(build_id: str, places: Places) -> Tuple[Path, ...]:
 
 
 def source(
-    file: str, line: int, release: Optional[str], places: Places, *, context: int = 6, beside: Optional[Path] = None
+    file: str,
+    line: int,
+    release: Optional[str],
+    places: Places,
+    *,
+    column: Optional[int] = None,
+    context: int = 6,
+    beside: Optional[Path] = None,
 ) -> Optional[Source]:
-    """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here."""
+    """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here.
+
+    ``column`` is the byte of that line, from 1, at which the faulting expression begins.
+    """
     if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
         return None
     for directory, path in _source_paths(file, release, places, beside):
         try:
-            lines = files.text(path, limit=_SOURCE_SIZE, inside=directory).splitlines()
+            content = files.read(path, limit=_SOURCE_SIZE, inside=directory)
         except OSError:
             continue
+        lines = content.replace(b"\r\n", b"\n").split(b"\n")  # and at no form feed, as compilers count
+        if not lines[-1]:
+            del lines[-1]  # behind the last newline
         if line <= len(lines):
             first = max(1, line - context)
-            return Source(file, path, first, tuple(lines[first - 1 : line + context]), line)
+            shown = tuple(map(_decoded, lines[first - 1 : line + context]))
+            return Source(file, path, first, shown, line, _character(lines[line - 1], column))
     return None
+
+
+def _character(line: bytes, column: Optional[int]) -> Optional[int]:
+    """Which character of ``line``, from 1, begins at the byte ``column``; None where the line has no such byte."""
+    if column is None or not 0 < column <= len(line):
+        return None
+    return len(_decoded(line[: column - 1])) + 1
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace")
 
 
 def is_compressed(path: Path) -> bool:

@@ -354,6 +354,24 @@ def test_broken_tool(tool: str, failing: str, host: Host, tool_dir: ToolDir, run
         assert re.search(r"^hint: \S+ install binutils$", result.stderr, re.MULTILINE)
 
 
+@pytest.mark.parametrize("failing", [name for name in FAILINGS if name != "missing"])
+def test_addr2line_knows_where_eu_addr2line_is_broken(
+    failing: str, host: Host, tool_dir: ToolDir, run_cli: RunCli
+) -> None:
+    tool_dir.real(*REAL_TOOLS)
+    tool_dir.fake("eu-addr2line", FAILINGS[failing] or "")
+    result = run_cli("analyze", "--root", host.root, env={**tool_dir.alone, "KDUMPWRAP_TIMEOUT": "1"})
+    assert_partial(result, "eu-addr2line (did not end|failed|printed no)")
+    assert "include/net/ip_tunnels.h:462 (iptunnel_xmit_stats, inlined in iptunnel_xmit at" in result.stdout
+
+
+def test_without_eu_addr2line_nothing_is_missing(host: Host, tool_dir: ToolDir, run_cli: RunCli) -> None:
+    tool_dir.real(*REAL_TOOLS)
+    result = run_cli("analyze", "-v", "--root", host.root, env=tool_dir.alone)
+    assert "include/net/ip_tunnels.h:462 (iptunnel_xmit_stats, inlined in iptunnel_xmit at" in result.stdout
+    assert "+ addr2line -a -i -f -e" in result.stderr and "eu-addr2line" not in result.stderr
+
+
 @pytest.mark.parametrize("variable", ["NM", "OBJDUMP", "ADDR2LINE"])
 def test_tool_named_in_the_environment_is_missing(variable: str, host: Host, run_cli: RunCli) -> None:
     result = run_cli("analyze", "--root", host.root, env={variable: "/opt/none/such-tool"})
@@ -439,7 +457,7 @@ def test_hostile_names_in_raw_lines(hostile: Host, run_cli: RunCli) -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", result.stdout)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row for row in rows if row[0] == "comm"] == [["comm", "red\\x1b\\x07\\x9b1m [bold]\\t[/x]"]]
-    assert all(len(row) == 11 for row in rows if row[0] == "frame")
+    assert all(len(row) == 12 for row in rows if row[0] == "frame")
 
 
 def test_hostile_names_in_json(hostile: Host, run_cli: RunCli) -> None:

@@ -1,4 +1,4 @@
-"""Where memory is scarce, nm, objdump and addr2line run one after the other: each holds some 300 MB for a vmlinux."""
+"""Where memory is scarce, nm, objdump and addr2line run one after the other: each holds up to 300 MB for a vmlinux."""
 
 import json
 import re
@@ -19,7 +19,7 @@ BIND = 'mount --bind "$0" /proc/meminfo && exec "$@"'
 @pytest.fixture
 def tools(tool_dir: ToolDir, tmp_path: Path) -> ToolDir:
     """The real ones, which note in a log when they start and when they end."""
-    for name in ("nm", "addr2line", "objdump"):
+    for name in ("nm", "eu-addr2line", "addr2line", "objdump"):
         log, real = tmp_path / "log", shutil.which(name)
         tool_dir.fake(name, f'echo + >>{log}; {real} "$@"; status=$?; echo - >>{log}; exit $status')
     return tool_dir
@@ -44,5 +44,5 @@ def test_one_tool_at_a_time_below_1_gb(
     meminfo.write_text(re.sub(r"(?<=MemAvailable:) *\d+", f" {free * 1024}", Path("/proc/meminfo").read_text()))
     prefix = [*doctor_sandbox.namespace(), "sh", "-c", BIND, str(meminfo)]
     steps = started(run_cli, lab, tools, tmp_path / "log", prefix)
-    assert steps.count("+") == steps.count("-") >= 5  # nm and objdump of two objects, addr2line
+    assert steps.count("+") == steps.count("-") >= 5  # nm and lines of two objects, objdump
     assert ("+ +" in " ".join(steps)) == side_by_side, steps

@@ -1,8 +1,10 @@
 """The three forms of a report: the contract's keys, its escapes, and nothing in a log that reaches a terminal."""
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Dict, Tuple
 
 import pytest
 
@@ -13,7 +15,8 @@ from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
 from kdumpwrap.model.log import Code, Frame, LoadedModule, Report, TaintFlag
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 from kdumpwrap.render import json as json_renderer
-from kdumpwrap.render import raw, text
+from kdumpwrap.render import markdown, raw, text
+from kdumpwrap.render.html import code
 
 IP = Frame(
     "iptunnel_xmit",
@@ -22,8 +25,8 @@ IP = Frame(
     exact=True,
     address=0xFFFFFFFF81898D7D,
     locations=(
-        Location("local_add", "/b/linux-4.19.113/arch/x86/include/asm/local.h", 33),
-        Location("iptunnel_xmit_stats", "/b/linux-4.19.113/include/net/ip_tunnels.h", 462),
+        Location("local_add", "/b/linux-4.19.113/arch/x86/include/asm/local.h", 33, 2),
+        Location("iptunnel_xmit_stats", "/b/linux-4.19.113/include/net/ip_tunnels.h", 462, 7),
         Location("iptunnel_xmit", "/b/linux-4.19.113/net/ipv4/ip_tunnel_core.c", 87),
     ),
 )
@@ -85,11 +88,11 @@ def test_raw_facts_in_their_order() -> None:
         "culprit\tiptunnel_xmit\t\tinclude/net/ip_tunnels.h\t462",
         "suspect\tXxxWan\tsend4\t\t",
         "signature\t3f9c0a1b2c3d\tpage-fault iptunnel_xmit < send4[xxxwan]",
-        "ip\tiptunnel_xmit\t0x17d\t0x1c0\t\t0xffffffff81898d7d\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33",
-        "inline\tip\tlocal_add\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33",
-        "inline\tip\tiptunnel_xmit_stats\t/b/linux-4.19.113/include/net/ip_tunnels.h\t462",
-        "frame\t0\tIRQ\t1\tsend4\t0xf2\t0x1b0\tXxxWan\t\t\t",
-        "frame\t1\tIRQ\t0\tipt_do_table\t0x351\t0x680\t\t\t\t",
+        "ip\tiptunnel_xmit\t0x17d\t0x1c0\t\t0xffffffff81898d7d\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33\t2",
+        "inline\tip\tlocal_add\t/b/linux-4.19.113/arch/x86/include/asm/local.h\t33\t2",
+        "inline\tip\tiptunnel_xmit_stats\t/b/linux-4.19.113/include/net/ip_tunnels.h\t462\t7",
+        "frame\t0\tIRQ\t1\tsend4\t0xf2\t0x1b0\tXxxWan\t\t\t\t",
+        "frame\t1\tIRQ\t0\tipt_do_table\t0x351\t0x680\t\t\t\t\t",
         "insn\t0xffffffff81898d7a\t48 63 db\tmovslq %ebx,%rbx\ta.h\t461\t0",
         "insn\t0xffffffff81898d7d\t48 83 40 10 01\taddq $0x1,0x10(%rax)\ta.h\t462\t1",
         "source\t461\t\\tbytes\t0",
@@ -143,10 +146,18 @@ def test_json_has_every_key_of_the_contract() -> None:
         "function": "iptunnel_xmit",
         "file": "/b/linux-4.19.113/net/ipv4/ip_tunnel_core.c",
         "line": 87,
+        "column": None,
     }
     assert list(found["reports"][0]["code"]) == ["bytes", "trap", "check", "detail"]
     assert list(found["reports"][0]["disassembly"][0]) == ["address", "bytes", "text", "file", "line", "fault"]
-    assert list(found["reports"][0]["source"]) == ["file", "path", "first", "lines", "fault_line"]
+    assert list(found["reports"][0]["source"]) == [
+        "file",
+        "path",
+        "first",
+        "lines",
+        "fault_line",
+        "fault_column",
+    ]
     assert list(found["reports"][0]["culprit"]) == ["symbol", "module", "file", "line", "why"]
     assert list(found["reports"][0]["suspect"]) == ["module", "flags", "symbol", "file", "line"]
     assert found["problems"] == [{"message": "no debuginfo for the module XxxWan", "hint": "--module-dir DIR"}]
@@ -177,6 +188,41 @@ def test_text_says_where_and_whom() -> None:
     assert "=> ffffffff81898d7d  48 83 40 10 01  addq $0x1,0x10(%rax)" in shown
     assert shown.count("=>") == 2  # the instruction and the source line
     assert "\x1b" not in shown
+
+
+SOURCES: Dict[str, Tuple[str, int, str]] = {  # the line, the character that is marked, the line and the mark as shown
+    "plain": ("return s->ops->weight++;", 14, "return s->ops->weight++;\n             ^"),
+    "first": ("x++;", 1, "x++;\n^"),
+    "tabs": ("\t\ts->x = 1;", 4, "                s->x = 1;\n                 ^"),
+    "a tab inside": ("\ta;\tb();", 5, "        a;      b();\n                ^"),
+    "wide": ("名前 = s->x;", 7, "名前 = s->x;\n        ^"),
+    "an accent": ("e\u0301 = s->x;", 7, "e\u0301 = s->x;\n     ^"),
+    "escaped": ("/* \x07 */ s->x;", 11, "/* \\x07 */ s->x;\n             ^"),
+}
+
+
+@pytest.mark.parametrize(("line", "column", "expected"), SOURCES.values(), ids=SOURCES.keys())
+def test_a_caret_under_the_faulting_expression(line: str, column: int, expected: str) -> None:
+    found = Source("a.h", Path("/src/a.h"), 99, ("before", line, "behind"), 100, column)
+    shown, mark = expected.split("\n")
+    assert [*text.source(found)] == ["    99  before", f"=> 100  {shown}", f"        {mark}", "   101  behind"]
+    report = replace(REPORT, source=found, disassembly=())
+    assert f"=> 100  {shown}\n        {mark}\n   101  behind" in markdown.render(replace(WHOLE, reports=(report,)))
+    page = code.code(report)
+    hidden = shown[: len(text.clean(line[: column - 1]))]
+    assert f"<code><span>{html.escape(hidden, quote=False)}</span>^</code>" in page
+
+
+def test_no_caret_where_the_column_is_not_known() -> None:
+    assert "^" not in text.render(WHOLE) + markdown.render(WHOLE)
+    assert 'class="caret"' not in code.code(REPORT)
+
+
+def test_copies_of_one_function_are_told_apart_by_their_addresses() -> None:
+    same, other = (Location("set_pte", "paravirt.h", 441),), (Location("set_pte", "x.c", 7),)
+    frame = Frame("set_pte", 5, certain=False, candidates=(1, 2, 3), candidate_locations=(same, other, same))
+    shown = text.render(replace(WHOLE, reports=(replace(REPORT, trace=(frame,)),)))
+    assert "3 functions have this name: paravirt.h:441 at 0x1, x.c:7, paravirt.h:441 at 0x3\n" in shown
 
 
 def test_text_is_coloured_only_when_asked() -> None:

@@ -8,9 +8,8 @@ from typing import Callable
 import pytest
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
-from kdumpwrap.tools import run as running
 from kdumpwrap.tools.argv import Word, option, options, strings, word
-from kdumpwrap.tools.run import Started, run
+from kdumpwrap.tools.run import run
 
 Fake = Callable[[str, str], str]
 
@@ -78,8 +77,6 @@ def test_paths_are_absolute_and_plain_text_is_a_mistake_of_ours(
         option("--section={}", forgotten)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         run("true", [forgotten])  # type: ignore[list-item]
-    with pytest.raises(TypeError):
-        Started("true", [forgotten])  # type: ignore[list-item]
 
 
 def test_nothing_is_looked_up_where_the_crash_lies(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,13 +107,6 @@ ENDLESS = "exec yes abcdefghijklmnopqrstuvwxyz"
 def test_output_without_end_is_stopped(fake: Fake, where: str) -> None:
     with pytest.raises(ToolFailed, match="more than 1 MiB"):
         run(fake("nm", ENDLESS + where), limit=1 << 20)
-
-
-def test_output_without_end_of_one_that_waits_is_stopped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "LARGEST", 1 << 20)
-    begun = Started(fake("addr2line", ENDLESS), [])
-    with pytest.raises(ToolFailed, match="more than 1 MiB"):
-        begun.finish(b"0x1\n")
 
 
 def test_a_file_without_end_is_stopped(fake: Fake, tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ class _Kernels:
                 break
         if key not in self._open:
             self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
-            if len(self._open) <= 2:  # at work while other logs are read; one addr2line alone, for it takes 300 MB
-                self._open[key].start(eager=len(self._open) == 1)
+            if len(self._open) <= 2:  # nm works while other logs are read
+                self._open[key].start()
         self._open.move_to_end(key)
         return self._open[key]
 

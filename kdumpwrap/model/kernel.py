@@ -25,6 +25,7 @@ class Location(NamedTuple):
     function: Optional[str]
     file: Optional[str]  # as the debug information gives it, "/./" folded away
     line: Optional[int]
+    column: Optional[int] = None  # byte of that line, from 1, at which the expression begins
 
 
 class Symbol(NamedTuple):
@@ -66,3 +67,4 @@ class Source:
     first: int  # number of the first of `lines`
     lines: Tuple[str, ...]
     fault_line: int
+    fault_column: Optional[int] = None  # character of that line, from 1, at which the faulting expression begins

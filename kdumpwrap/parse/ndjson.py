@@ -93,7 +93,12 @@ def _frame(value: "Dict[str, Json]") -> Frame:
         _text(value.get("module")),
         certain=value.get("certain") is True,
         locations=tuple(
-            Location(_text(place.get("function")), _text(place.get("file")), _number(place.get("line")))
+            Location(
+                _text(place.get("function")),
+                _text(place.get("file")),
+                _number(place.get("line")),
+                _number(place.get("column")),
+            )
             for place in _objects(value.get("locations"))
         ),
     )

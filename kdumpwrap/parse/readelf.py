@@ -24,7 +24,6 @@ class Elf(NamedTuple):
     has_symbols: bool
     has_lines: bool  # there is a .debug_line with something in it
     has_code: bool  # .text has bytes in this file (a .ko.debug's is NOBITS)
-    text: Optional[int] = None  # address of .text
     symbols: Optional[int] = None  # entries of .symtab, those of files and sections included
     sections: int = 0
     dwarf5: bool = False  # its debug information has sections that came with DWARF 5
@@ -57,7 +56,6 @@ def parse(text: str) -> Optional[Elf]:
     # "[79] .symtab  SYMTAB  0000000000000000 101c3230 2b8318 18     80 92023  8": bytes, bytes of each entry
     table = re.search(r"^ *\[ *\d+\] \.symtab +SYMTAB +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+)", text, re.M)
     entry = int(table[2], 16) if table else 0
-    text_address = re.search(r"^ *\[ *\d+\] \.text +\w+ +([0-9a-f]+)", text, re.M)
     return Elf(
         machine=_MACHINES.get(machine[1], machine[1]),
         relocatable=bool(kind and kind[1] == "REL"),
@@ -65,7 +63,6 @@ def parse(text: str) -> Optional[Elf]:
         has_symbols=".symtab" in sections,
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
         has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
-        text=int(text_address[1], 16) if text_address else None,
         symbols=int(table[1], 16) // entry if table and entry else None,
         sections=len(re.findall(r"^ *\[ *\d+\] ", text, re.M)),
         dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),

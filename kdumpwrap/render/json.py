@@ -128,7 +128,9 @@ def frame(one: Frame) -> Dict[str, Json]:
 
 
 def _locations(chain: Sequence[Location]) -> List[Json]:
-    return [{"function": place.function, "file": place.file, "line": place.line} for place in chain]
+    return [
+        {"function": place.function, "file": place.file, "line": place.line, "column": place.column} for place in chain
+    ]
 
 
 def instructions(rows: Sequence[Instruction]) -> List[Json]:
@@ -157,4 +159,5 @@ def _source(source: Source) -> Dict[str, Json]:
         "first": source.first,
         "lines": list(source.lines),
         "fault_line": source.fault_line,
+        "fault_column": source.fault_column,
     }

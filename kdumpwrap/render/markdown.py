@@ -8,7 +8,7 @@ from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
-from kdumpwrap.render import summary, vmcore
+from kdumpwrap.render import caret, summary, vmcore
 from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import clean, name, place
 from kdumpwrap.where import telling
@@ -114,6 +114,10 @@ def _listing(report: Report) -> List[str]:
         for number in range(first, min(source.fault_line + _AFTER + 1, source.first + len(source.lines))):
             mark = "=>" if number == source.fault_line else "  "
             lines.append(f"{mark} {number}  {clean(source.lines[number - source.first])}")
+            before = caret.before(source)
+            if number == source.fault_line and before is not None:
+                below = f"   {'':{len(str(number))}}  {caret.under(clean(before))}"
+                lines += [below] if len(below) < WIDTH else []  # else the line is cut before it
     fault = next((index for index, row in enumerate(report.disassembly) if row.fault), None)
     if fault is not None:
         lines += [""] if lines else []

@@ -34,11 +34,12 @@ def address(value: Optional[int]) -> str:
 
 
 def resolved(expression: str, frame: Frame) -> str:
-    """``resolve``: ``EXPR  ADDRESS  FUNCTION  FILE  LINE  INLINE``, innermost first."""
+    """``resolve``: ``EXPR  ADDRESS  FUNCTION  FILE  LINE  INLINE  COLUMN``, innermost first."""
     rows = frame.locations or (Location(frame.symbol, None, None),)
     last = len(rows) - 1
     return "".join(
-        row(expression, address(frame.address), place.function, place.file, place.line, int(index < last)) + "\n"
+        row(expression, address(frame.address), place.function, place.file, place.line, int(index < last), place.column)
+        + "\n"
         for index, place in enumerate(rows)
     )
 
@@ -115,13 +116,14 @@ def _place(frame: Frame) -> Tuple[Value, ...]:
         address(frame.address),
         inner.file,
         inner.line,
+        inner.column,
     )
 
 
 def _inlined(number: Union[str, int], frame: Frame) -> Iterator[str]:
     """The inline chain of a frame: every function but the outermost, which the frame itself names."""
     for place in frame.locations[:-1]:
-        yield row("inline", number, place.function, place.file, place.line)
+        yield row("inline", number, place.function, place.file, place.line, place.column)
 
 
 def _source(source: Optional[Source]) -> Iterator[str]:

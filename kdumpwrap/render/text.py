@@ -6,7 +6,7 @@ from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.log import Frame, Report, subject
-from kdumpwrap.render import escape, summary
+from kdumpwrap.render import caret, escape, summary
 from kdumpwrap.where import short, telling
 
 
@@ -85,11 +85,14 @@ def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[s
 
 
 def source(excerpt: Source, style: Style = PLAIN) -> Iterator[str]:
-    """The lines of the source, the faulting one with an arrow."""
+    """The lines of the source, the faulting one with an arrow, and a caret under the faulting expression."""
     width = len(str(excerpt.first + len(excerpt.lines)))
+    before = caret.before(excerpt)
     for number, text in enumerate(excerpt.lines, excerpt.first):
         if number == excerpt.fault_line:
             yield f"{style.bold}=> {number:{width}}  {clean(text)}{style.reset}"
+            if before is not None:
+                yield f"   {'':{width}}  {style.alarm}{caret.under(clean(before))}{style.reset}"
         else:
             yield f"   {number:{width}}  {clean(text)}"
 
@@ -155,7 +158,7 @@ def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iter
             yield _fact(
                 "address", f"{clean(ip.symbol)} names {len(ip.candidates)} functions, nothing in the log decides:"
             )
-            for candidate in _candidates(ip):
+            for candidate in candidates(ip):
                 yield _fact("", candidate)
     elif ip is not None:
         yield _fact("where", f"{name(ip)}: no code of the kernel")
@@ -262,12 +265,16 @@ def _frame(label: str, frame: Frame) -> Iterator[_Row]:
         label = ""
     shown = place(frame.locations[-1]) if frame.locations else ""
     if frame.candidates:
-        shown = f"{len(frame.candidates)} functions have this name: {', '.join(_candidates(frame))}"
+        shown = f"{len(frame.candidates)} functions have this name: {', '.join(candidates(frame))}"
     yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)
 
 
-def _candidates(frame: Frame) -> Iterator[str]:
-    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where it has no line."""
+def candidates(frame: Frame) -> Iterator[str]:
+    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where that does not tell."""
     chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
-    for address, chain in zip(frame.candidates, chains):
-        yield place(telling(chain)) or f"{address:#x}"
+    places = [place(telling(chain)) for _, chain in zip(frame.candidates, chains)]
+    for address, found in zip(frame.candidates, places):
+        if found and places.count(found) > 1:  # copies of one function of a header
+            yield f"{found} at {address:#x}"
+        else:
+            yield found or f"{address:#x}"

@@ -37,7 +37,7 @@ def source(chain: Sequence[Location], release: Optional[str], places: Places) ->
     best = telling(chain)
     for place in (*([best] if best else []), *chain):
         if place.file is not None and place.line is not None:
-            found = debuginfo.source(place.file, place.line, release, places)
+            found = debuginfo.source(place.file, place.line, release, places, column=place.column)
             if found:
                 return found
     return None

@@ -19,7 +19,6 @@ from kdumpwrap.symbolize.maker import Maker
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
 from kdumpwrap.tools.modules import Refused, open_module
-from kdumpwrap.tools.run import Started
 
 if TYPE_CHECKING:
     from kdumpwrap.tools.modules import Module
@@ -74,18 +73,15 @@ class Vmlinux(NamedTuple):
     tools: Toolset
     elf: Elf
     nm: bytes
-    waiting: Optional[Started]  # an addr2line that loads the debug information meanwhile
 
 
 def open_vmlinux(
     release: Optional[str],
     places: Places,
     beside: Optional[Path],
-    *,
-    eager: bool,
     build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Vmlinux:
-    """The vmlinux of ``release``, its symbol table read. ``eager``: with an addr2line that gets ready beside nm.
+    """The vmlinux of ``release``, its symbol table read.
 
     ``build_id`` is asked for when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
     or the file is none.
@@ -106,13 +102,7 @@ def open_vmlinux(
     if not elf.has_symbols:
         raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
     tools = binutils.toolset(elf.machine)
-    waiting = binutils.start_locations(tools, path, elf.text) if eager and elf.has_lines else None
-    try:
-        return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf), waiting)
-    except KdumpwrapError:
-        if waiting is not None:
-            waiting.stop()
-        raise
+    return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf))
 
 
 def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
@@ -138,7 +128,7 @@ def _boots(path: Path) -> bool:
 
 def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Object:
     """The functions called ``names`` of a vmlinux. Raises KdumpwrapError when it was made for another ``arch``."""
-    path, tools, elf, text, _ = opened
+    path, tools, elf, text = opened
     if arch is not None and elf.machine != arch:
         raise KdumpwrapError(f"{path}: made for {elf.machine}, the crash is of {arch}")
     return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text, elf.dwarf5)
@@ -182,14 +172,13 @@ def module(
         problems.append(
             Problem(f"no debug information for the module {name}, so no lines{origin}", maker.hint, maker.tool_failed)
         )
-    elif not tools.relocates:
+    elif not tools.relocates and tools.eu_addr2line is None:
         message = f"no addr2line here can read modules of {tools.arch}"
-        problems.append(Problem(message, packages.cross_binutils(tools.arch)))
+        problems.append(Problem(message, packages.install("elfutils")))
     functions: Dict[str, Tuple[Symbol, ...]] = {}
     for symbol in binutils.module_symbols(tools, found.symbols):
         functions[symbol.name] = (*functions.get(symbol.name, ()), symbol)
-    lines = found.lines if tools.relocates else None
-    return Object(tools, lines, found.code, found.build_id, functions), tuple(problems)
+    return Object(tools, found.lines, found.code, found.build_id, functions), tuple(problems)
 
 
 def _by_build_id(

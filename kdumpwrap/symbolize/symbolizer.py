@@ -1,7 +1,7 @@
 """From ``symbol+offset`` to file, line and instructions, for the frames of many reports of one kernel.
 
-Base + offset as in the manual workflow, but asked together: one nm, one addr2line and one objdump for each object,
-whatever the number of frames, reports or crashes.
+Base + offset as in the manual workflow, but asked together: one nm and one objdump for each object, whatever the number
+of frames, reports or crashes. The lines are those of lines.py.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type
@@ -23,12 +22,13 @@ from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.patches import Patches
-from kdumpwrap.symbolize import objects, operands, turns
+from kdumpwrap.symbolize import objects, operands
 from kdumpwrap.symbolize.failures import Failures
+from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
 from kdumpwrap.tools import binutils
-from kdumpwrap.tools.run import Started, stopped
+from kdumpwrap.tools.run import stopped
 
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
@@ -60,20 +60,14 @@ class Symbolizer:
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
         self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
-        self._asked: Set[Place] = set()
-        self._located: Dict[Place, Tuple[Location, ...]] = {}
         self._lock = threading.Lock()
-        self._tight = memory.unused() < _TIGHT
-        self._pool = ThreadPoolExecutor(max_workers=1 if self._tight else 4)
+        self._pool = ThreadPoolExecutor(max_workers=1 if memory.unused() < _TIGHT else 4)
+        self._lines = Lines(self._pool, self.failures)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
         self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
         self._opening: Optional[Future[Vmlinux]] = None
         self._opened = False
-        self._waiting: Optional[Started] = None  # an addr2line on the vmlinux
-        self._begun: Optional[Started] = None  # the same one, asked or not
-        self._foreseen: Sequence[int] = ()  # addresses that it has got already
-        self._most = turns.MOST  # pages that one crash asks about
         self._compiled: Optional[Future[Optional[str]]] = None
 
     def __enter__(self) -> "Symbolizer":
@@ -92,24 +86,15 @@ class Symbolizer:
                 self._directory.cleanup()
             return
         self._pool.shutdown(cancel_futures=True)
-        if self._opening is not None and not self._opening.cancelled() and self._opening.exception() is None:
-            begun = self._begun or self._opening.result().waiting
-            if begun is not None:
-                begun.stop()
         self._directory.cleanup()
 
     # ------------------------------------------------------------ symbols
 
-    def start(self, *, eager: bool = True) -> None:
-        """Start nm and, if ``eager``, addr2line on the vmlinux: half a second, in which a log can be read."""
+    def start(self) -> None:
+        """Start nm on the vmlinux: while it works a log can be read."""
         if self._opening is None:
             self._opening = self._pool.submit(
-                objects.open_vmlinux,
-                self.release,
-                self.places,
-                self._beside,
-                eager=eager and not self._tight,
-                build_id=self._build_id,
+                objects.open_vmlinux, self.release, self.places, self._beside, build_id=self._build_id
             )
 
     def load(
@@ -149,7 +134,6 @@ class Symbolizer:
             self.failures.keep(name, job.result)
 
     def _load_vmlinux(self, opened: Vmlinux, names: Set[str], arch: Optional[str]) -> None:
-        self._waiting = self._begun = opened.waiting
         self.objects[None] = found = objects.vmlinux(opened, names, arch)
         self.vmlinux = opened.path
         if found.lines is None:
@@ -158,8 +142,6 @@ class Symbolizer:
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:
             self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
-        if self._waiting is None and opened.elf.has_lines and not self._tight:  # else it begins when it is asked
-            self._waiting = self._begun = binutils.start_locations(found.tools, opened.path, opened.elf.text)
 
     def _load_module(self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str]) -> None:
         self.objects[name], problems = objects.module(
@@ -197,55 +179,10 @@ class Symbolizer:
             return frame
         return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
 
-    def foresee(self, crashes: Iterable[Iterable[Place]]) -> None:
-        """Have the addr2line that waits begin with the places of ``crashes``: ``locate`` will ask for them and more."""
-        asked = [{place.address for place in places if place.part.module is None} for places in crashes]
-        self._most = min(turns.MOST, max(map(turns.pages, asked)))
-        if self._waiting is not None:
-            self._foreseen = next(turns.turns(sorted(set().union(*asked)), self._most), ())
-            self._waiting.feed(binutils.asked(self._foreseen))
-
     def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
-        """The locations of ``places``, by one addr2line for each object (and section of a module).
-
-        What was asked before is remembered: the result holds that too.
-        """
-        asked: Dict[Part, Set[int]] = {}
-        for place in set(places) - self._asked:
-            asked.setdefault(place.part, set()).add(place.address)
-        jobs = [self._pool.submit(self._ask, part, sorted(addresses)) for part, addresses in asked.items()]
-        for job in jobs:
-            job.result()
-        self._asked.update(Place(part, address) for part, addresses in asked.items() for address in addresses)
-        return self._located
-
-    def _ask(self, part: Part, addresses: Sequence[int]) -> None:
-        """Ask for the lines of ``addresses``, one addr2line after the other, so that memory stays bounded."""
-        found = self.objects[part.module]
-        if found.lines is None:
-            return
-        told: Set[int] = set()
-        most = turns.MOST if part.module is not None else self._most
-        if part.module is None:
-            told, self._foreseen = set(self._foreseen), ()
-            near = {turns.page(address) for address in told}
-            # what was told comes first, then what lies near it: together the first turn
-            addresses = sorted(addresses, key=lambda address: (address not in told, turns.page(address) not in near))
-        for turn in turns.turns(addresses, most):
-            waiting = None
-            if part.module is None:
-                waiting, self._waiting = self._waiting, None
-            chunk = turn if waiting is None else [address for address in turn if address not in told]
-            ask = partial(binutils.locations, found.tools, found.lines, chunk, part.section, waiting)
-            lines = self.failures.keep(part.module, ask) or binutils.Lines({})
-            chains = lines.chains
-            if lines.lacking:
-                self.failures.add(part.module, Problem(lines.lacking, tool_failed=True))
-            self._located.update((Place(part, address), chain) for address, chain in chains.items())
-            if not any(place.line for chain in chains.values() for place in chain):
-                reason = self.failures.keep(part.module, partial(objects.blind, found))
-                if reason is not None:
-                    self.failures.add(part.module, reason)
+        """The locations of ``places``, asked together, and of all that was asked before."""
+        self._lines.ask(places, self.objects)
+        return self._lines.answers()
 
     # ------------------------------------------------------------ instructions
 

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
@@ -12,8 +12,9 @@ from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
 from kdumpwrap.parse.patches import Patches
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.shell import Hint
+from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import Started, run
+from kdumpwrap.tools.run import run
 
 # prefix of the cross binutils, as Debian, Fedora and EPEL call them
 _PREFIXES = {
@@ -32,13 +33,6 @@ _BFD_NAMES = {
 }
 
 
-class Lines(NamedTuple):
-    """The locations of each address, innermost inlined function first; ``lacking`` says what addr2line left out."""
-
-    chains: Dict[int, Tuple[Location, ...]]
-    lacking: str = ""
-
-
 class Toolset(NamedTuple):
     """The programs that understand one machine's files."""
 
@@ -49,13 +43,15 @@ class Toolset(NamedTuple):
     arch: str  # as uname -m says it
     relocates: bool = True  # addr2line can be trusted with a module (relocatable file) of this machine
     disassembles: bool = True
+    eu_addr2line: Optional[str] = None  # elfutils' for files of any machine, where it is to be asked before addr2line
 
 
 def toolset(arch: Optional[str]) -> Toolset:
     """The programs for files of ``arch``: those the environment names, else native ones, a cross set, LLVM's objdump.
 
-    NM, OBJDUMP, ADDR2LINE, READELF, CROSS_COMPILE are those of the kernel's Makefiles. nm, readelf and, of a vmlinux,
-    addr2line answer for any machine; a foreign module's lines and any foreign code need tools made for that machine.
+    NM, OBJDUMP, ADDR2LINE, READELF, CROSS_COMPILE are those of the kernel's Makefiles. nm, readelf, eu-addr2line and,
+    of a vmlinux, addr2line answer for any machine; addr2line on a foreign module and any foreign code need tools made
+    for that machine.
     """
     host = os.uname().machine
     arch = arch or host
@@ -63,6 +59,9 @@ def toolset(arch: Optional[str]) -> Toolset:
     if arch != host and not prefix and shutil.which(_PREFIXES.get(arch, "?") + "objdump"):
         prefix = _PREFIXES[arch]
     named = {tool: os.environ.get(tool.upper()) for tool in ("nm", "addr2line", "objdump", "readelf")}
+    eu_addr2line = elfutils.addr2line()
+    if eu_addr2line == named["addr2line"]:
+        named["addr2line"] = None  # what is asked second is another one
     native = arch == host or bool(prefix) or _knows("objdump", arch)
     objdump_here = prefix + "objdump" if native else _llvm_objdump()
     return Toolset(
@@ -73,6 +72,7 @@ def toolset(arch: Optional[str]) -> Toolset:
         arch=arch,
         relocates=native or named["addr2line"] is not None,
         disassembles=objdump_here is not None or named["objdump"] is not None,
+        eu_addr2line=eu_addr2line,
     )
 
 
@@ -148,20 +148,6 @@ def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
     return match[1] if match else None
 
 
-def start_locations(tools: Toolset, elf_file: Path, warm: Optional[int]) -> Started:
-    """An addr2line on ``elf_file`` that waits for its addresses.
-
-    Asked for the address ``warm``, it has loaded the debug information (0.3 s of a vmlinux) when the addresses come.
-    """
-    first = () if warm is None else (warm,)
-    return Started(tools.addr2line, [*options("-a -i -f -e"), elf_file], asked(first))
-
-
-def asked(addresses: Iterable[int]) -> bytes:
-    """``addresses`` as addr2line reads them from its standard input."""
-    return "".join(f"{address:#x}\n" for address in addresses).encode()
-
-
 def version(tool: str) -> Optional[str]:
     """``2.27-44.base.el7`` of "GNU addr2line version 2.27-44.base.el7"; None when the tool does not say."""
     try:
@@ -175,39 +161,26 @@ def version(tool: str) -> Optional[str]:
 
 
 def locations(
-    tools: Toolset,
-    elf_file: Path,
-    addresses: Iterable[int],
-    section: Optional[str] = None,
-    started: Optional[Started] = None,
-) -> Lines:
-    """Function, file and line of each address, inlined callers included, by one addr2line.
+    tools: Toolset, elf_file: Path, addresses: Sequence[int], section: Optional[str] = None
+) -> Dict[int, Tuple[Location, ...]]:
+    """Function, file and line of each address, inlined callers included, by one addr2line; () where nothing is known.
 
-    ``section`` is needed for a module: its sections all start at 0. ``started`` is an addr2line that already waits;
-    what it was fed before is answered too. An address without an answer is left out.
+    ``section`` is needed for a module: its sections all start at 0. An address whose answer is not there, or not whole,
+    is left out. Raises ToolFailed when nothing is known of what was printed.
 
     The first address is asked for once more at the end: behind it, all answers are known to be whole.
     """
-    rest = tuple(addresses)
-    wanted = (*(int(one, 16) for one in (started.fed if started else b"").split()), *rest)
-    if not wanted:
-        return Lines({})
-    mark = wanted[0]
-    if started is not None:
-        output = started.finish(asked((*rest, mark)))
-    else:
-        within = (*options("-j"), word(section)) if section else ()
-        arguments: Sequence[Argument] = (*options("-a -i -f"), *within, *options("-e"), elf_file)
-        output = run(tools.addr2line, arguments, stdin=asked((*rest, mark)))
-    argv = (tools.addr2line, str(elf_file))
+    if not addresses:
+        return {}
+    asked = (*addresses, addresses[0])
+    within = (*options("-j"), word(section)) if section else ()
+    arguments: Sequence[Argument] = (*options("-a -i -f"), *within, *options("-e"), elf_file)
+    output = run(tools.addr2line, arguments, stdin="".join(f"{address:#x}\n" for address in asked).encode())
     if not output.stdout.startswith(b"0x"):
+        argv = (tools.addr2line, str(elf_file))
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
-    found = addr2line.parse(output.text, (*wanted, mark))
-    if not found.missing:
-        return Lines(found.chains)
-    count = len(set(wanted))
-    lacking = f"{tools.addr2line} answered {count - len(found.missing)} of {count} addresses of {elf_file}"
-    return Lines(found.chains, lacking)
+    found = addr2line.parse(output.text, asked)
+    return {address: found.chains.get(address, ()) for address in addresses if address not in found.missing}
 
 
 def instructions(

@@ -100,56 +100,6 @@ def stopped() -> bool:
     return _stopped
 
 
-class Started:
-    """A program that was started before all that it shall read is known: what it loads meanwhile costs no time."""
-
-    def __init__(self, tool: str, arguments: Sequence[Argument], first: bytes = b"", *, package: str = "") -> None:
-        """Start ``tool`` with ``arguments`` and feed it ``first`` (see ``feed``); as ``run`` does, errors included."""
-        self.argv = (tool, *strings(arguments))
-        self._noted = note(self.argv)
-        self.fed = b""  # what the program was given to read
-        self._start = time.monotonic()
-        self._stdout, self._stderr = _memory("stdout"), _memory("stderr")
-        self._process = _popen(self.argv, subprocess.PIPE, self._stdout, self._stderr, package, LARGEST)
-        self.feed(first)
-
-    def feed(self, text: bytes) -> None:
-        """Give the program a part of what it shall read: a few kilobytes, which a pipe takes without waiting."""
-        self.fed += text
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it has ended already: finish() will tell how
-                os.write(self._process.stdin.fileno(), text)  # past the buffer, which would try once more at close()
-
-    def finish(self, rest: bytes, *, timeout: Optional[float] = None) -> Output:
-        """Feed the ``rest``, wait, and give what the program printed; time limit and errors are those of ``run``."""
-        timeout = _limit(timeout)
-        self.fed += rest
-        _fed(self._noted, self.fed)
-        try:
-            self._process.communicate(rest, timeout)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            raise _late(self.argv, timeout) from None
-        finally:
-            _running.discard(self._process)
-        with self._stdout, self._stderr:
-            return _checked(
-                self.argv, self._process.returncode, self._stdout, self._stderr, self._start, (0,), LARGEST, keep=True
-            )
-
-    def stop(self) -> None:
-        """End the program, if it still runs. What it left running may hold its pipe open: that is not waited for."""
-        _running.discard(self._process)
-        if self._process.returncode is None:
-            self._process.kill()
-            if self._process.stdin is not None:
-                with contextlib.suppress(OSError):  # flushing what was meant for the program
-                    self._process.stdin.close()
-            self._process.wait()
-        self._stdout.close()
-        self._stderr.close()
-
-
 def _memory(name: str) -> BinaryIO:
     """A file in memory for what a program prints: nm would fill a pipe 1200 times, each time until we have woken up."""
     return os.fdopen(os.memfd_create(name), "w+b")

@@ -168,4 +168,17 @@ linux_banner:
 	.byte	0
 .Linfo_end:
 
+/* which unit an address belongs to: elfutils finds none without it */
+	.section .debug_aranges, "", @progbits
+	.long	.Laranges_end - .Laranges_start
+.Laranges_start:
+	.short	2
+	.long	.Linfo
+	.byte	8, 0
+	.balign	16
+	.quad	.Ltext
+	.quad	.Ltext_end - .Ltext
+	.quad	0, 0
+.Laranges_end:
+
 	.section .note.GNU-stack, "", @progbits

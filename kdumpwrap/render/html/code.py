@@ -4,10 +4,12 @@ from typing import FrozenSet, List, Optional, Tuple
 
 from kdumpwrap.model.kernel import Instruction, Location
 from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.render import caret
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
 from kdumpwrap.render.summary import best_place, where
+from kdumpwrap.render.text import clean
 
 # what is no general register: told apart at the end of the table
 _SPECIAL = frozenset(
@@ -75,6 +77,11 @@ def _source(report: Report) -> str:
         rows.append(
             f'<div class="{css}" data-n="{number}"><b>{mark}</b><i class="no">{number}</i><code>{text}</code></div>'
         )
+        before = caret.before(source)
+        if number == source.fault_line and before is not None:
+            # what stands before it takes its room in whatever font shows it, and is not seen
+            code = f"<code><span>{esc(clean(before))}</span>{caret.MARK}</code>"
+            rows.append(f'<div class="caret" aria-hidden="true"><b></b><i class="no"></i>{code}</div>')
     return (
         f'<div class="pane source"><h3>Source <code>{esc(where(Location(None, source.file, None)))}</code></h3>'
         f'<div class="listing" tabindex="0" role="region" aria-label="Source">{"".join(rows)}</div></div>'

@@ -8,6 +8,7 @@ from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.render.html.document import esc, path
 from kdumpwrap.render.summary import out_of_tree, where
+from kdumpwrap.render.text import candidates
 from kdumpwrap.where import telling
 
 MOST = 400  # frames that a page shows: a runaway recursion prints thousands
@@ -118,11 +119,7 @@ def _frame(row: Row, report: Report) -> str:
 
 def _at(frame: Frame, known: bool) -> str:
     if frame.candidates:
-        chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
-        each = ", ".join(
-            f"<code>{path(where(telling(chain))) or f'{address:#x}'}</code>"
-            for address, chain in zip(frame.candidates[:8], chains)
-        )
+        each = ", ".join(f"<code>{path(one)}</code>" for one in [*candidates(frame)][:8])
         return f"{len(frame.candidates)} functions have this name: {each}"
     if frame.locations:
         return f"<code>{path(where(frame.locations[-1]))}</code>"

@@ -1,0 +1,126 @@
+"""Where addresses lie in the source: this alone runs eu-addr2line and addr2line, each time for many addresses."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.log import symbolname
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.symbolize import objects
+from kdumpwrap.symbolize.failures import Failures
+from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.tools import binutils, elfutils
+
+_Chain = Tuple[Location, ...]
+_Chains = Dict[int, _Chain]
+
+# Either tool keeps what it has read of each compilation unit. Of a vmlinux of 600 MB eu-addr2line takes 107 MB for one
+# address, 163 for 100 pages, 360 for 3000; addr2line 259, 317 and 1326. A new process costs 0.03 s, and 0.3.
+_PAGES = 100  # of code that one process is asked about
+
+
+class Lines:
+    """The lines of the addresses of one kernel; what was asked once is not asked again."""
+
+    def __init__(self, pool: ThreadPoolExecutor, failures: Failures) -> None:
+        """The tools run in ``pool``; what they could not do is added to ``failures``."""
+        self._pool = pool
+        self._failures = failures
+        self._asked: Set[Place] = set()
+        self._known: Dict[Place, _Chain] = {}
+        self._jobs: List[Future[None]] = []
+
+    def ask(self, places: Iterable[Place], opened: Mapping[Optional[str], Object]) -> None:
+        """Have the tools look for ``places`` in ``opened``: one process for each object, or section of a module."""
+        new = set(places) - self._asked
+        self._asked |= new
+        parts: Dict[Part, List[int]] = {}
+        for place in new:
+            parts.setdefault(place.part, []).append(place.address)
+        for part, addresses in parts.items():
+            self._jobs.append(self._pool.submit(self._look_up, part, opened[part.module], sorted(addresses)))
+
+    def answers(self) -> Dict[Place, _Chain]:
+        """The locations of every place that was asked for, innermost function first; none for what nobody knows."""
+        while self._jobs:
+            self._jobs.pop().result()
+        return self._known
+
+    def _look_up(self, part: Part, found: Object, addresses: Sequence[int]) -> None:
+        if found.lines is None:  # which is said where the object is opened
+            return
+        for few in _few_pages(addresses):
+            chains = self._chains(part, found, few)
+            self._known.update((Place(part, address), chain) for address, chain in chains.items() if chain)
+
+    def _chains(self, part: Part, found: Object, addresses: Sequence[int]) -> _Chains:
+        """What the best tool says; for an address that it has no line of, what the next one says."""
+        chains: _Chains = {}
+        left = addresses
+        for tool, ask in _tools(part, found):
+            answers: _Chains = {}
+            problem = None
+            try:
+                answers = ask(left)
+            except KdumpwrapError as error:
+                problem = Problem(error.message, error.hint, error.tool_failed)
+            if problem is None and len(answers) < len(left):
+                message = f"{tool} answered {len(answers)} of {len(left)} addresses of {found.lines}"
+                problem = Problem(message, tool_failed=True)
+            if problem is not None and any(address not in chains for address in left):  # else it was a second opinion
+                self._failures.add(part.module, problem)
+            chains.update((one, chain) for one, chain in answers.items() if _has_line(chain) or not chains.get(one))
+            left = [address for address in addresses if not _has_line(chains.get(address, ()))]
+            if not left:
+                break
+        if len(left) == len(addresses):
+            old = self._failures.keep(part.module, partial(objects.blind, found))
+            if old is not None:
+                self._failures.add(part.module, old)
+        return {address: _named(part, found, address, chain) for address, chain in chains.items()}
+
+
+def _tools(part: Part, found: Object) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
+    """Who can be asked for addresses of ``part``, the best first."""
+    tools, path = found.tools, found.lines
+    if path is None:
+        return
+    if tools.eu_addr2line is not None:
+        yield tools.eu_addr2line, partial(elfutils.locations, tools.eu_addr2line, path, section=part.section)
+    if part.module is None or tools.relocates:
+        yield tools.addr2line, partial(binutils.locations, tools, path, section=part.section)
+
+
+def _has_line(chain: _Chain) -> bool:
+    return any(place.line for place in chain)
+
+
+def _named(part: Part, found: Object, address: int, chain: _Chain) -> _Chain:
+    """``chain`` with the function that contains ``address``, as nm says, where the tool had no name for it.
+
+    eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown.
+    """
+    if not chain:
+        return chain
+    name = chain[-1].function
+    if name is None:
+        symbol = found.enclosing(part.section, address)
+        name = symbol.name if symbol is not None else None
+    return (*chain[:-1], chain[-1]._replace(function=name and symbolname.plain(name)))
+
+
+def _few_pages(addresses: Iterable[int]) -> Iterator[List[int]]:
+    """``addresses``, which are sorted, in lists that lie on few pages of code: each for a process of its own."""
+    few: List[int] = []
+    pages: Set[int] = set()
+    for address in addresses:
+        page = address >> 12
+        if page not in pages and len(pages) == _PAGES:
+            yield few
+            few, pages = [], set()
+        few.append(address)
+        pages.add(page)
+    if few:
+        yield few

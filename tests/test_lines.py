@@ -1,0 +1,132 @@
+"""Who is asked for lines, of real objects: elfutils first, binutils for what that does not know."""
+
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Tuple
+
+import pytest
+from conftest import ToolDir
+
+from kdumpwrap.model.kernel import Location, Symbol
+from kdumpwrap.symbolize import lines
+from kdumpwrap.symbolize.failures import Failures
+from kdumpwrap.symbolize.lines import Lines
+from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.tools import binutils
+
+SOURCE = """\
+static inline __attribute__((always_inline)) int inner(int *p)
+{
+	return p[1] / p[0];
+}
+
+__attribute__((noinline, section(".text.unlikely"))) int cold(int *p)
+{
+	return inner(p) + 7;
+}
+
+int hot(int *p)
+{
+	return cold(p) * inner(p + 1);
+}
+"""
+
+
+def compiled(directory: Path, *options: str) -> Path:
+    """An object with functions in two sections, both at 0, as a module has them."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    (directory / "part.c").write_text(SOURCE)
+    made = directory / "part.ko"
+    argv = ["gcc", "-g", "-O2", *options, "-c", "-o", str(made), "part.c"]
+    subprocess.run(argv, check=True, cwd=directory)
+    return made
+
+
+def opened(path: Path, **tools: Optional[str]) -> Object:
+    chosen = binutils.toolset(None)._replace(**tools)  # type: ignore[arg-type]
+    functions: Dict[str, Tuple[Symbol, ...]] = {
+        symbol.name: (symbol,) for symbol in binutils.module_symbols(chosen, path)
+    }
+    return Object(chosen, path, path, None, functions)
+
+
+def located(found: Object, places: Iterable[Tuple[str, int]], failures: Optional[Failures] = None) -> List[str]:
+    """``function file:line:column < …`` for each place, a section and an offset."""
+    wanted = [Place(Part("part", section), offset) for section, offset in places]
+    with ThreadPoolExecutor(2) as pool:
+        asked = Lines(pool, failures or Failures())
+        asked.ask(wanted, {"part": found})
+        known = asked.answers()
+    return [" < ".join(map(shown, known.get(place, ()))) for place in wanted]
+
+
+def shown(one: Location) -> str:
+    column = "" if one.column is None else f":{one.column}"
+    return f"{one.function} {Path(one.file or '?').name}:{one.line}{column}"
+
+
+def division(path: Path, section: str) -> int:
+    """Where the section divides for the first time."""
+    text = subprocess.run(
+        ["objdump", "-d", "-j", section, str(path)], check=True, capture_output=True, text=True
+    ).stdout
+    return next(int(row.partition(":")[0], 16) for row in text.splitlines() if "div" in row)
+
+
+def test_both_tools_agree_and_one_knows_columns(tmp_path: Path) -> None:
+    path = compiled(tmp_path)
+    places = [(section, division(path, section)) for section in (".text", ".text.unlikely")]
+    assert located(opened(path), places) == [
+        "inner part.c:3:14 < hot part.c:13:19",
+        "inner part.c:3:14 < cold part.c:8:9",
+    ]
+    assert located(opened(path, eu_addr2line=None), places) == [
+        "inner part.c:3 < hot part.c:13",
+        "inner part.c:3 < cold part.c:8",
+    ]
+
+
+def test_no_column_where_the_compiler_wrote_none(tmp_path: Path) -> None:
+    path = compiled(tmp_path, "-gno-column-info")
+    assert located(opened(path), [(".text", division(path, ".text"))]) == ["inner part.c:3 < hot part.c:13"]
+
+
+def test_addr2line_is_asked_where_a_unit_has_no_aranges(tmp_path: Path) -> None:
+    """As clang leaves them out: elfutils of el7 and el8 then finds no unit at all."""
+    path = compiled(tmp_path)
+    subprocess.run(["objcopy", "-R", ".debug_aranges", "-R", ".rela.debug_aranges", str(path)], check=True)
+    failures = Failures()
+    (answer,) = located(opened(path), [(".text", division(path, ".text"))], failures)
+    assert answer.startswith("inner part.c:3")
+    assert not [*failures.of(["part"])]
+
+
+def test_nm_names_a_function_that_has_no_name(tool_dir: ToolDir, tmp_path: Path) -> None:
+    path = compiled(tmp_path)
+    nameless = "cat >/dev/null; printf '0x%016x\\n??\\npart.c:3:14\\n??\\npart.c:8:9\\n' 4 4"
+    tool = str(tool_dir.fake("eu-addr2line", nameless))
+    assert located(opened(path, eu_addr2line=tool), [(".text.unlikely", 4)]) == ["None part.c:3:14 < cold part.c:8:9"]
+
+
+def test_a_part_of_the_answers(tool_dir: ToolDir, tmp_path: Path) -> None:
+    """What is missing the other tool is asked, and a person is told."""
+    path = compiled(tmp_path)
+    later = division(path, ".text.unlikely")
+    first = f"cat >/dev/null; printf '0x%016x\\ncold\\nother.c:1:1\\n' 0 {later}"  # and what is asked last is not there
+    tool = str(tool_dir.fake("eu-addr2line", first))
+    failures = Failures()
+    answers = located(opened(path, eu_addr2line=tool), [(".text.unlikely", 0), (".text.unlikely", later)], failures)
+    assert answers == ["cold other.c:1:1", "inner part.c:3 < cold part.c:8"]
+    (problem,) = failures.of(["part"])
+    assert problem.message == f"{tool} answered 1 of 2 addresses of {path}"
+
+
+def test_every_address_once_and_on_few_pages() -> None:
+    addresses = [page << 12 | offset for page in range(2 * lines._PAGES + 1) for offset in (0, 8)]
+    few = [*lines._few_pages(addresses)]
+    assert [one for part in few for one in part] == addresses
+    assert [len({one >> 12 for one in part}) for part in few] == [lines._PAGES, lines._PAGES, 1]
+    assert [*lines._few_pages([])] == []
