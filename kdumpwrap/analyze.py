@@ -66,6 +66,9 @@ def read(crash: Crash, places: Places) -> Log:
 
         return vmcorelog.read(crash.vmcore or crash.path, places)
     log = reader.parse(crashfile.blocks(crash.dmesg))
+    cut = crashfile.cut(crash.dmesg)
+    if cut:
+        log = replace(log, problems=(*log.problems, Problem(cut)))
     if not finder.is_incomplete(crash.dmesg):
         return log
     if not log.reports and crash.vmcore is not None:
@@ -73,7 +76,13 @@ def read(crash: Crash, places: Places) -> Log:
 
         with suppress(KdumpwrapError):
             return vmcorelog.read(crash.vmcore, places)
-    return replace(log, problems=(Problem(f"{crash.dmesg}: kdump did not finish it: the log may be cut off"),))
+    return replace(
+        log,
+        problems=(
+            *log.problems,
+            Problem(f"{crash.dmesg}: kdump did not finish it: the log may be cut off"),
+        ),
+    )
 
 
 def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Iterator[Analysis]:

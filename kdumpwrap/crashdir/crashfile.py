@@ -9,19 +9,44 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.host.files import BLOCK, reason
 
+LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffer has 32 MB at most
+
 
 def blocks(path: str) -> Iterator[bytes]:
-    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files."""
+    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files.
+
+    Of a file with more than 2 LARGEST bytes its two ends: see ``cut``.
+    """
     if path == "-":
         yield from files.standard_input()
         return
     descriptor = _open(path)
     try:
-        yield from iter(lambda: os.read(descriptor, BLOCK), b"")
+        size = os.fstat(descriptor).st_size
+        if size <= 2 * LARGEST:
+            yield from iter(lambda: os.read(descriptor, BLOCK), b"")
+            return
+        for start in (0, size - LARGEST):
+            for place in range(start, start + LARGEST, BLOCK):
+                yield os.pread(descriptor, BLOCK, place)
+            yield b"\n"  # the ends do not make one line
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
         os.close(descriptor)
+
+
+def cut(path: str) -> str:
+    """What ``blocks`` leaves out of the log at ``path``, in words; empty when it reads all of it."""
+    if path == "-":
+        return ""
+    descriptor = _open(path)
+    try:
+        size = os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    ends = f"the first and last {LARGEST >> 20} MB were read"
+    return f"{path}: {size >> 20} MB long, {ends}" if size > 2 * LARGEST else ""
 
 
 def head(path: str, size: int) -> bytes:

@@ -5,6 +5,7 @@ field that names them; in a module the fields are relocations. Kernel sources: a
 """
 
 import re
+from bisect import bisect_left
 from typing import Dict, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 SECTIONS = (".altinstructions", ".altinstr_replacement")
@@ -102,13 +103,14 @@ def sections(text: str) -> Dict[str, Section]:
 def _sites(table: Section, replacements: Optional[Section], layout: _Layout, section: Optional[str]) -> List[Site]:
     """The sites read with ``layout``; none when it cannot be the right one."""
     sites: List[Site] = []
+    records = sorted(replacements.relocations) if replacements else []
     if len(table.data) % layout.size:
         return sites
     for at in range(0, len(table.data), layout.size):
         length, replaced = table.data[at + layout.length], table.data[at + layout.replaced]
         where, address = _place(table, at, layout)
         there, origin = _place(table, at + 4, layout)
-        body = _body(replacements, there, origin, replaced)
+        body = _body(replacements, records, there, origin, replaced)
         if not length or replaced > length or (body is None and layout.near):
             return []
         if where == section:
@@ -126,8 +128,13 @@ def _place(table: Section, at: int, layout: _Layout) -> Tuple[Optional[str], int
     return None, table.address + at + distance
 
 
-def _body(replacements: Optional[Section], there: Optional[str], origin: int, length: int) -> Optional[Bytes]:
-    """The ``length`` bytes at ``origin``; None when they lie outside of .altinstr_replacement."""
+def _body(
+    replacements: Optional[Section], records: Sequence[int], there: Optional[str], origin: int, length: int
+) -> Optional[Bytes]:
+    """The ``length`` bytes at ``origin``; None when they lie outside of .altinstr_replacement.
+
+    ``records`` are the places of its relocations, sorted.
+    """
     if not length:
         return ()
     if replacements is None or there not in (None, SECTIONS[1]):
@@ -136,7 +143,7 @@ def _body(replacements: Optional[Section], there: Optional[str], origin: int, le
     if not 0 <= first <= len(replacements.data) - length:
         return None
     body: List[Optional[int]] = list(replacements.data[first : first + length])
-    for offset in replacements.relocations:
+    for offset in records[bisect_left(records, first - 3) : bisect_left(records, first + length)]:
         for at in range(max(offset - first, 0), min(offset - first + 4, length)):
             body[at] = None
     return tuple(body)

@@ -28,11 +28,15 @@ def parse(text: str, *, little_endian_words: bool = True) -> Tuple[Instruction, 
     rows: List[Instruction] = []
     file: Optional[str] = None
     line: Optional[int] = None
+    records: List[Relocation] = []  # of the last row
     for row in text.splitlines():
         match = _INSTRUCTION.match(row)
         if match:
             data = _bytes(match["bytes"], little_endian_words)
             address = int(match["address"], 16)
+            if records:
+                rows[-1] = rows[-1]._replace(relocations=tuple(records))
+                records = []
             if match["text"] is None and rows and address == rows[-1].address + len(rows[-1].data):
                 rows[-1] = rows[-1]._replace(data=rows[-1].data + data)
                 continue
@@ -41,13 +45,14 @@ def parse(text: str, *, little_endian_words: bool = True) -> Tuple[Instruction, 
         elif row[:1].isspace():
             relocation = _RELOCATION.match(row)
             if relocation and rows:
-                entry = Relocation(int(relocation["address"], 16), relocation["type"], relocation["target"])
-                rows[-1] = rows[-1]._replace(relocations=(*rows[-1].relocations, entry))
+                records.append(Relocation(int(relocation["address"], 16), relocation["type"], relocation["target"]))
         elif (named := _PLACE.match(row)) is not None:
             found = place(named["place"])
             file, line = (found[0] or None), (found[1] or None)
         elif row.endswith(">:"):
             file = line = None  # a new function: what stood before does not reach into it
+    if records:
+        rows[-1] = rows[-1]._replace(relocations=tuple(records))
     return tuple(rows)
 
 

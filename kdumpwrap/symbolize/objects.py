@@ -1,6 +1,7 @@
 """The files that hold the code of one kernel, opened: its vmlinux and its modules, with their functions by name."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -52,18 +53,21 @@ class Object:
     functions: Dict[str, Tuple[Symbol, ...]]  # a name may stand for several
     nm: bytes = field(default=b"", repr=False)  # of a vmlinux: all that nm printed
     dwarf5: bool = False
+    # of a module, once it was asked: the first function at each address of a section, and these addresses
+    _sections: Dict[Optional[str], Dict[int, Symbol]] = field(default_factory=dict, repr=False, compare=False)
+    _starts: Dict[Optional[str], List[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def enclosing(self, section: Optional[str], address: int) -> Optional[Symbol]:
         """The function that contains ``address``."""
         if self.nm:
             return nm.enclosing(self.nm, address)
-        before = [
-            symbol
-            for symbols in self.functions.values()
-            for symbol in symbols
-            if symbol.section == section and symbol.address <= address
-        ]
-        return max(before, key=lambda symbol: symbol.address, default=None)
+        if not self._sections:
+            for symbol in (one for symbols in self.functions.values() for one in symbols):
+                self._sections.setdefault(symbol.section, {}).setdefault(symbol.address, symbol)
+            self._starts.update((name, sorted(symbols)) for name, symbols in self._sections.items())
+        starts = self._starts.get(section, [])
+        at = bisect_right(starts, address)
+        return self._sections[section][starts[at - 1]] if at else None
 
 
 class Vmlinux(NamedTuple):
@@ -175,10 +179,11 @@ def module(
     elif not tools.relocates and tools.eu_addr2line is None:
         message = f"no addr2line here can read modules of {tools.arch}"
         problems.append(Problem(message, packages.install("elfutils")))
-    functions: Dict[str, Tuple[Symbol, ...]] = {}
+    functions: Dict[str, List[Symbol]] = {}
     for symbol in binutils.module_symbols(tools, found.symbols):
-        functions[symbol.name] = (*functions.get(symbol.name, ()), symbol)
-    return Object(tools, found.lines, found.code, found.build_id, functions), tuple(problems)
+        functions.setdefault(symbol.name, []).append(symbol)
+    named = {function: tuple(symbols) for function, symbols in functions.items()}
+    return Object(tools, found.lines, found.code, found.build_id, named), tuple(problems)
 
 
 def _by_build_id(

@@ -157,10 +157,15 @@ class Symbolizer:
             self.failures.add(name, problem)
 
     def symbols(self, frame: Frame) -> Tuple[Symbol, ...]:
-        """The functions that have the name of ``frame``; of its size, where any has it."""
-        found = self.objects.get(frame.module)
-        symbols = found.functions.get(frame.symbol or "", ()) if found else ()
+        """The functions that have the name of ``frame``; of its size, where any has it; () for too many."""
+        symbols = self._named(frame)
+        if len(symbols) > nm.NAMESAKES:
+            return ()
         return tuple(symbol for symbol in symbols if _fits(symbol, frame)) or symbols
+
+    def _named(self, frame: Frame) -> Tuple[Symbol, ...]:
+        found = self.objects.get(frame.module)
+        return found.functions.get(frame.symbol or "", ()) if found else ()
 
     def fits(self, frame: Frame) -> bool:
         """False when the object has the function in another size only: it is not of the build that crashed."""
@@ -241,7 +246,12 @@ class Symbolizer:
         if misfits:
             message = f"{len(misfits)} functions have another size here than in the crash, {misfits[0]} among them"
             found.append(Problem(f"{message}: not the build that crashed", packages.debuginfo(self.release or "")))
+        for name in sorted({frame.symbol for frame in frames if frame.symbol and self._crowd(frame)}):
+            found.append(Problem(f"more than {nm.NAMESAKES} functions are called {name}: none of them is taken"))
         return tuple(dict.fromkeys(found))
+
+    def _crowd(self, frame: Frame) -> bool:
+        return len(self._named(frame)) > nm.NAMESAKES
 
 
 def _fits(symbol: Symbol, frame: Frame) -> bool:
