@@ -243,6 +243,12 @@ def test_a_headline_names_the_function_where_the_trace_is_cut_off() -> None:
     assert blamed(replace(report, ip=None)) == "sk_stream_kill_queues"
 
 
+def test_a_function_that_ported_code_names_is_blamed_where_there_is_no_trace() -> None:
+    (report,) = reader.parse([b"[    1.000000] VERIFY0(0 == dmu_buf_hold(os)) failed (0 == 5)\n"
+                              b"[    1.000001] PANIC at dnode.c:1635:dnode_setdirty()\n"]).reports  # fmt: skip
+    assert blamed(report) == "dnode_setdirty"
+
+
 def test_nobody_is_blamed_without_a_name() -> None:
     assert blame.culprit(read("Kernel panic - not syncing: Attempted to kill init!", CPU)) is None
 

@@ -468,6 +468,54 @@ SCISSORS = b"""[    1.000000] list_del corruption, ffff8f17->next is LIST_POISON
 """
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("el7-warning-text-behind", "list_add corruption. prev->next should be next (ffff8b1fdb6a4e30), but was"),
+        ("el6-warning-text-behind", "NETDEV WATCHDOG: em2 (bnx2): transmit queue 0 timed out"),
+        ("el6-warning", "NETDEV WATCHDOG: eth0 (be2net): transmit queue 3 timed out"),
+        ("no-scissors-before-warning", "acme_tx: queue 3 has 17 descriptors more than it was given"),
+        ("lustre-lbug", "(dcache.c:136:ll_ddelete()) ASSERTION( d_count(de) == 1 ) failed:"),
+    ],
+)
+def test_the_kernels_own_sentence_comes_first(name: str, words: str) -> None:
+    report = recorded.parse(name).reports[-1]
+    first = reasons.explain(report)[0]
+    assert first.startswith('The kernel said: "') and words in first
+    assert "condition was true" not in " ".join(reasons.explain(report))
+
+
+def test_where_the_reason_of_an_nmi_is_logged() -> None:
+    text = recorded_with("el7-hpwdt-nmi")
+    assert text.startswith(
+        "The reason stands in the machine's own logs: Integrated Management Log (IML), OA Syslog, "
+        "OA Forward Progress Log, iLO Event Log"
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "[    0.900000] EXT4-fs (sda1): mounted\n" * 5 + "[    0.950000] foo+0x1/0x20\n",
+        "[    0.950000] ---[ end trace 5e1f7c21d0b9a3c4 ]---\n",
+        "[    0.950000] Modules linked in: a b c\n",
+        "[    0.950000] RDX: 0000000000000000 RSI: 0000000000000000\n",
+        "[    0.950000] server1 login: root\n",
+        "",
+    ],
+)
+def test_what_stands_before_a_warning_without_scissors_may_be_another_matter(before: str) -> None:
+    (found,) = reader.parse([f"{before}[    1.000000] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n".encode()]).reports
+    assert found.message is None
+
+
+def test_scissors_that_a_mailer_joined_with_the_text() -> None:
+    text = "[    1.000000] ------------[ cut here ]------------ Trying to free already-free IRQ 0\n"
+    text += "[    1.000001] WARNING: CPU: 2 PID: 12 at kernel/irq/manage.c:1868 __free_irq+0x1e3/0x350\n"
+    (found,) = reader.parse([text.encode()]).reports
+    assert found.message == "Trying to free already-free IRQ 0"
+
+
 def test_what_was_said_before_the_scissors_is_kept() -> None:
     (found,) = reader.parse([SCISSORS]).reports
     assert found.message == "list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)"

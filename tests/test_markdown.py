@@ -31,7 +31,7 @@ def shown(text: str) -> Page:
         "Page fault in iptunnel_xmit",
         "Page fault at include/net/ip_tunnels.h:526 in iptunnel_xmit_stats(), inlined in iptunnel_xmit(),",
         "headline: BUG: unable to handle page fault for address: ffffaa1730745690",
-        "before it: xxxwan: tunnel went down while it was in use",
+        "the kernel said: xxxwan: tunnel went down while it was in use",
         "stopped at: iptunnel_xmit+0x203/0x240, include/net/ip_tunnels.h:526",
         "ask: the maker of the out-of-tree module xxxwan (send4, /home/vendor/xxxwan/xxxwan.c:90)",
         "kernel: 6.1.0-47-cloud-amd64 x86_64, tainted GOE",

@@ -24,6 +24,7 @@ _NAMED = re.compile(
     r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
     r"(?: \[(?P<module>[\w-]{1,64})\])?"
 )
+_CALLED = re.compile(r"\b[\w-]{1,64}\.c:\d{1,6}:(?P<symbol>[A-Za-z_]\w{0,127})\(\)")
 _LONGEST_HEADLINE = 1024  # characters that are searched for a name
 _STACK_PROTECTOR = "ernel stack is corrupted in"
 _STACK_END = "corrupted stack end"
@@ -67,6 +68,8 @@ def blame(report: Report) -> Optional[Blame]:
         found = _doubtful(report)
     if found is not None or path:
         return found
+    if named is None:
+        named = _called(report)
     return Blame(named, "named in the headline") if named else None
 
 
@@ -239,6 +242,15 @@ def _ends(frame: Frame) -> bool:
 def _is_entry(frame: Frame) -> bool:
     caller = dispatch.caller(callchain.true_name(frame))
     return caller is not None and caller.calls in ("system call", "thread function")
+
+
+def _called(report: Report) -> Optional[Frame]:
+    """The function that code of Lustre and ZFS names: ``(dcache.c:136:ll_ddelete())``, ``PANIC at dnode.c:9:f()``."""
+    for text in (report.headline, report.message or ""):
+        found = _CALLED.search(text[:_LONGEST_HEADLINE])
+        if found:
+            return Frame(found["symbol"])
+    return None
 
 
 def _named(report: Report) -> Optional[Frame]:

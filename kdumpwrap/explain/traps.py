@@ -40,12 +40,20 @@ def bug(report: Report) -> Iterator[str]:
         return
     name = {"bug": "BUG", "warning": "WARN"}.get(report.kind, "BUG")
     told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, report) else ""
-    if place is not None:
-        source = _statement(report)
+    source = _statement(report)
+    if report.message:
+        yield _said(report.message)
+        if place is not None and source:
+            yield f"The check is {place}: {source} (the headline{told})."
+    elif place is not None:
         yield f"{stop[0].upper()}{stop[1:]} at {place}{f': {source}' if source else ''} (the headline{told})."
     if row is not None:
         yield from _tested(report, row)
     yield from _lists(report)
+
+
+def _said(message: str) -> str:
+    return f'The kernel said: "{message.rstrip(".")}".'
 
 
 def _condition(report: Report) -> Optional[str]:
@@ -120,7 +128,6 @@ def _lists(report: Report) -> Iterator[str]:
     """The kernel's list checks: which entry, and what its neighbours hold."""
     message = report.message or ""
     if message:
-        yield f'The kernel said just before: "{message}".'
         for word in _HEX.findall(message):
             found = meaning(int(word, 16), report.arch)
             if found is not None and found.kind == "poison":
@@ -212,6 +219,10 @@ def asked_for(report: Report) -> Optional[str]:
 def panic(report: Report) -> Iterator[str]:
     """What the text of a panic that stands alone says."""
     text = report.headline
+    if report.message and text.endswith(":"):
+        yield f"The reason stands in the machine's own logs: {report.message} (the panic's text)."
+    elif report.message:
+        yield _said(report.message)
     if "stack-protector" in text or "stack is corrupted in" in text:
         yield (
             "The stack canary of the function that the headline names was overwritten when it returned: "

@@ -35,6 +35,11 @@ _END = re.compile(
     r"Mem-Info|Task dump|Object |INFO: (?:Alloc|Freed|Slab|Object)|Kernel Offset|task:\S|Bytes \d|Reported by|"
     r"irq event stamp|other info|rcu: |\S{1,20} kthread starved"
 )
+# WARNING: at lib/list_debug.c:29 __list_add+0x65/0xc0()                    el7
+# WARNING: at fs/hugetlbfs/inode.c:940 hugetlb_file_setup+0x227/0x250() (Tainted: P           ---------------   )
+_OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
+_ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
+_LONGEST_MESSAGE = 512
 _GRACE_PERIOD = re.compile(r"(?:rcu: )?(?:RCU grace-period kthread stack dump|\S{1,20} kthread (?:starved|timer))")
 _OTHER_CPU = re.compile(r"(?:NMI backtrace for cpu|Task dump for CPU) (?P<cpu>\d+)")
 _OFFSET = re.compile(r"Kernel Offset: (?:0x(?P<offset>[0-9a-f]{1,16}) from|disabled)")
@@ -96,6 +101,8 @@ class Draft:
         """A second headline of the same event, the line of die() above all."""
         if headline.role == "die":
             self.die = headline.text
+        elif headline.role == "weak" and self.message is None:  # behind ZFS's VERIFY: "PANIC at dnode.c:9:f()"
+            self.message = headline.text
         self.learn(headline.facts)
         self._seen(line)
 
@@ -118,7 +125,7 @@ class Draft:
             return
         if self.panicker is not None:
             self.panicker.feed(line)
-        what = self._read(text, line.text, self._before)
+        what = self._read(text, line.text, self._before) or self._said(text)
         if what:  # else somebody else's line between those of the report
             self._before = what
             self._width = len(text)
@@ -143,6 +150,17 @@ class Draft:
         if what and self.section == DUMP and what != "code":
             self.section = OTHER
         return what
+
+    def _said(self, text: str) -> str:
+        """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
+        head = self.section == HEAD and self.modules is None and self.release is None and not self.frames
+        if head and self.kind == "warning" and self.message is None and _OLD_WARNING.search(self.headline):
+            self.message = text[:_LONGEST_MESSAGE]
+            return "said"
+        if self.kind == "panic" and self.headline.endswith(":") and head and _ITEM.match(text):
+            self.message = (f"{self.message}, " if self.message else "") + _ITEM.sub("", text, 1)[:80]
+            return "said" if len(self.message) < _LONGEST_MESSAGE else ""
+        return ""
 
     # ------------------------------------------------------------ the stack
 

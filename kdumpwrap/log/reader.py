@@ -148,6 +148,7 @@ class _Reader:
         return None
 
     def _headline(self, line: LogLine, found: Headline) -> None:
+        said: Optional[str] = None
         draft = self._open.get(line.caller)
         if found.role == "die" and (draft is None or draft.kind not in fatal.DIE):
             # another CPU's report came between the headline and the line of die()
@@ -157,6 +158,7 @@ class _Reader:
         if draft is not None and _one_event(draft, line, found):
             if draft.role in ("weak", "logged") and found.role == "report":
                 self._drop(draft)
+                said = draft.headline if draft.role == "weak" else None
             else:
                 if found.role == "late" and draft.kind == "warning":
                     draft.kind = found.kind
@@ -165,7 +167,7 @@ class _Reader:
                     draft.feed(line)
                 return
         made = Draft(line, found, self._boot)
-        made.message = self._preamble.reason(line)
+        made.message = said or self._preamble.reason(line, found.kind)
         self._add(line, made)
 
     def _panic(self, line: LogLine, found: Headline) -> None:
@@ -176,10 +178,11 @@ class _Reader:
             self._open[line.caller] = culprit
             return
         draft = self._open.get(line.caller)
-        if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
-            self._drop(draft)  # Lustre's and ZFS's own words: the panic says the same
         made = Draft(line, Headline(kind, "panic", found.text, {}), self._boot)
         made.panic = text
+        if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
+            self._drop(draft)  # Lustre's and ZFS's own words, which say more than "LBUG"
+            made.message = draft.headline
         self._add(line, made)
 
     def _add(self, line: LogLine, draft: Draft) -> None:

@@ -108,6 +108,7 @@ def _report(report: Report) -> Dict[str, Json]:
         "workqueue": report.workqueue,
         "kernel_offset": address(report.kernel_offset),
         "last_line": report.last_line,
+        "message": report.message,
     }
 
 

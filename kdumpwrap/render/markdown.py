@@ -70,7 +70,7 @@ def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
     crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
     yield f"* headline: {code(summary.headline(report))}"
     if report.message and report.message not in report.headline:
-        yield f"* before it: {code(report.message)}"
+        yield f"* the kernel said: {code(report.message)}"
     if report.panic and report.panic not in report.headline:
         yield f"* panic: {code(report.panic)}"
     if report.ip is not None and report.ip.symbol is not None:

@@ -99,6 +99,8 @@ def _report(analysis: Analysis, report: Report, with_signature: bool) -> Iterato
     for insn in report.disassembly:
         yield _insn(insn)
     yield from _source(report.source)
+    if report.message is not None:
+        yield row("message", report.message)
     yield row("uptime", None if report.time is None else f"{report.time:.6f}")
     for sentence in report.explanation:
         yield row("explanation", sentence)
