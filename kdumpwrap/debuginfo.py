@@ -11,6 +11,7 @@ from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files, packages
+from kdumpwrap.host import release as releases
 from kdumpwrap.model.kernel import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
@@ -39,6 +40,7 @@ _MODULE = re.compile(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug
 _COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
 
 _SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
+_A_SOURCE = "init/main.c"  # that every kernel has, and no package of headers
 _SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
 
 
@@ -191,19 +193,29 @@ def _source_paths(
             yield path.parent, path
 
 
+def source_tree(release: Optional[str], root: Path) -> Optional[Path]:
+    """The sources of the kernel ``release`` below ``root``; None where only headers are installed, or nothing."""
+    return next((tree for tree in _trees(release, root) if (tree / _A_SOURCE).is_file()), None)
+
+
+def packed_sources(release: Optional[str], root: Path) -> Optional[Path]:
+    """The archive with the sources of ``release`` that Debian's and Ubuntu's linux-source installs, if it is there."""
+    kernel = releases.parse(release)
+    found = kernel and sorted(root.glob(f"usr/src/linux-source-{kernel.minor}*.tar.*"))
+    return found[0] if found else None
+
+
 def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
     """Kernel sources installed for ``release``. Flavours share the tree of the kernel they are built from."""
-    if not release or "/" in release:
+    kernel = releases.parse(release)
+    if kernel is None:
         return
-    base = re.sub(r"(\+[\w+-]+|\.debug)$", "", release)
-    for name in dict.fromkeys((release, base)):
-        pattern = re.sub(r"([*?[])", r"[\1]", name)
-        yield from sorted(root.glob(f"usr/src/debug/kernel-*/linux-{pattern}"))
-        for path in (f"lib/modules/{name}/source", f"usr/src/kernels/{name}", f"lib/modules/{name}/build"):
-            yield root / path
-    version = re.match(r"(\d+\.\d+)", release)
-    if version:
-        yield root / f"usr/src/linux-source-{version[1]}"
+    for name in dict.fromkeys((kernel.text, kernel.base)):
+        yield from sorted(root.glob(f"usr/src/debug/kernel-*/linux-{name}"))
+        for path in ("lib/modules/{}/source", "usr/src/kernels/{}", "lib/modules/{}/build", "usr/src/linux-{}"):
+            yield root / path.format(name)
+    for path in (f"usr/src/linux-source-{kernel.minor}", f"usr/src/linux-source-{kernel.minor}.0"):  # Debian, Ubuntu
+        yield root / path
 
 
 def _refused(path: Path, inside: Optional[Path] = None) -> Optional[str]:

@@ -65,7 +65,7 @@ def install(arguments: List[str]) -> Optional[int]:
             copy("usr/lib/debug", "usr/src")
             full = release[2] + ("+debug" if release[1] else "")
             place(f"usr/lib/debug/lib/modules/{full}/vmlinux")
-            place(f"usr/src/debug/kernel-{release[2].rpartition('.')[0]}/linux-{release[2]}/Makefile")
+            place(f"usr/src/debug/kernel-{release[2].rpartition('.')[0]}/linux-{release[2]}/init/main.c")
         elif re.fullmatch(r"\w+-?toolset-\d+-binutils", package):
             for tool in ("nm", "objdump", "addr2line"):
                 place(f"opt/rh/{package[:-9]}/root/usr/bin/{tool}")
@@ -95,6 +95,11 @@ def place(path: str) -> None:
 
 
 # ---------------------------------------------------------------- boot loaders
+
+
+def unpack(arguments: List[str]) -> None:
+    """Of linux-source's archive; what it unpacks is part of the healthy host."""
+    copy("usr/src")
 
 
 def grubby(arguments: List[str]) -> Optional[int]:
@@ -272,6 +277,7 @@ def booted() -> str:
 
 FAKES: Dict[str, Callable[[List[str]], Optional[int]]] = {
     **dict.fromkeys(("yum", "dnf", "apt-get", "zypper", "debuginfo-install"), install),
+    "tar": unpack,
     "grubby": grubby,
     "grub2-mkconfig": mkconfig,
     "update-grub": mkconfig,

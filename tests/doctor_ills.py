@@ -265,6 +265,6 @@ def foreign_crash(release: str) -> Callable[[Tree, str], None]:
         crash_of(release)(tree, name)
         tree.write(f"usr/lib/debug/lib/modules/{release}/vmlinux", "")
         base = release.rpartition(".")[0]
-        tree.write(f"usr/src/debug/kernel-{base}/linux-{release}/Makefile", "")
+        tree.write(f"usr/src/debug/kernel-{base}/linux-{release}/init/main.c", "")
 
     return change

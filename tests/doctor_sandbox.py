@@ -19,7 +19,7 @@ from doctor_hosts import Tree
 FAKES = Path(__file__).with_name("doctor_fakes.py")
 FAKED = (
     "yum dnf apt-get zypper debuginfo-install grubby grub2-mkconfig update-grub zipl kdumpctl kdumptool mkdumprd "
-    "systemctl sysctl reboot"
+    "systemctl sysctl reboot tar"
 ).split()
 HARMLESS = set("if then else fi set step echo printf grep head sed tr mkdir touch rm".split())
 

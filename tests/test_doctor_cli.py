@@ -157,7 +157,7 @@ def test_the_order_is_always_the_same(ill: Tree, run_cli: RunCli) -> None:
     [
         ("crash", "\ncrash 7.2.3-11.el7_9.1\nCopyright", "5.14.0-503.16.1.el9_5.x86_64", "warn"),
         ("crash", "\ncrash 8.0.2\n", "6.12.0-55.9.1.el10_0.x86_64", "warn"),
-        ("crash", "\ncrash 8.0.5-2.el10\n", "6.12.0-55.9.1.el10_0.x86_64", "ok"),
+        ("crash", "\ncrash 8.0.6-2.el10\n", "6.12.0-55.9.1.el10_0.x86_64", "ok"),
         ("crash", "what is this", "6.12.0-55.9.1.el10_0.x86_64", "ok"),
         ("makedumpfile", "makedumpfile: version 1.6.3 (released on 29 Mar 2018)", "5.14.0-503.el9.x86_64", "warn"),
         ("makedumpfile", "makedumpfile: version 1.7.2 (released on 20 Oct 2022)", "5.14.0-503.el9.x86_64", "ok"),
@@ -173,11 +173,11 @@ def test_tools_too_old_for_the_kernels_that_crashed_here(
     from dataclasses import replace
 
     from kdumpwrap.doctor import facts, toolchain
-    from kdumpwrap.host.packages import Distribution
+    from kdumpwrap.host.distribution import DEBIAN, Distribution
     from kdumpwrap.host.tree import Host
 
     tool_dir.fake(tool, f"cat <<'END'\n{prints}\nEND")
-    known = replace(facts.read(Host(Path("/"))), distribution=Distribution("debian", "debian", 12))
+    known = replace(facts.read(Host(Path("/"))), distribution=Distribution("debian", DEBIAN, 12))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", tool_dir.first["PATH"])
         checks = {check.name: check for check in toolchain.check(known, (kernel,))}

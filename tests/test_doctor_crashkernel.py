@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kdumpwrap.doctor import crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import G, Kernel, M, reserve
-from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host.distribution import DEBIAN, EL, SUSE, Distribution, Family
 
 MEASURED = Path(__file__).parent / "data" / "doctor" / "crashkernel.tsv"
 MAINLINE = Kernel(auto=None, suffixes=True)
@@ -41,7 +41,7 @@ def test_a_value_is_found_where_the_kernel_finds_it() -> None:
     ],
 )
 def test_auto_of_el7(value: str, memory: Optional[int], size: int) -> None:
-    kernel = defaults.kernel(Distribution("centos", "el", 7), "4.19.113-88.8bs.el7.x86_64", "x86_64", memory)
+    kernel = defaults.kernel(Distribution("centos", EL, 7), "4.19.113-88.8bs.el7.x86_64", "x86_64", memory)
     found = reserve((value,), memory, kernel)
     assert found.size == size if memory else found.size is None
 
@@ -51,7 +51,7 @@ def test_auto_of_el7(value: str, memory: Optional[int], size: int) -> None:
     [(1000 * M, 160 * M), (512 * M, 0), (2 * G, 160 * M), (16 * G, 192 * M), (128 * G, 256 * M), (2048 * G, 512 * M)],
 )
 def test_auto_of_el8(memory: int, size: int) -> None:
-    kernel = defaults.kernel(Distribution("centos", "el", 8), "4.18.0-553.el8_10.x86_64", "x86_64", memory)
+    kernel = defaults.kernel(Distribution("centos", EL, 8), "4.18.0-553.el8_10.x86_64", "x86_64", memory)
     assert reserve(("auto",), memory, kernel).size == size
 
 
@@ -65,36 +65,36 @@ def test_auto_of_el8(memory: int, size: int) -> None:
     ],
 )
 def test_auto_is_gone(id_: str, major: int, release: str) -> None:
-    kernel = defaults.kernel(Distribution(id_, "el", major), release, "x86_64", 8 * G)
+    kernel = defaults.kernel(Distribution(id_, EL, major), release, "x86_64", 8 * G)
     assert reserve(("auto",), 8 * G, kernel) == crashkernel.Reservation(0, "this kernel does not know auto")
 
 
 @pytest.mark.parametrize("arch", ["ppc64le", "s390x"])
 def test_high_is_not_known_everywhere(arch: str) -> None:
-    kernel = defaults.kernel(Distribution("centos", "el", 9), "5.14.0-503.el9", arch, 8 * G)
+    kernel = defaults.kernel(Distribution("centos", EL, 9), "5.14.0-503.el9", arch, 8 * G)
     assert reserve(("256M,high",), 8 * G, kernel).fault == "this kernel does not know ,high"
 
 
 @pytest.mark.parametrize(
     ("id_", "family", "major", "arch", "release", "value"),
     [
-        ("centos", "el", 7, "x86_64", "3.10.0-1160.el7.x86_64", "auto"),
-        ("centos", "el", 8, "x86_64", "4.18.0-553.el8_10.x86_64", "auto"),
-        ("centos", "el", 8, "x86_64", "6.1.50-1.el8.elrepo.x86_64", "1G-4G:192M,4G-64G:256M,64G-:512M"),
-        ("centos", "el", 9, "x86_64", None, "1G-4G:192M,4G-64G:256M,64G-:512M"),
-        ("centos", "el", 9, "aarch64", None, "1G-4G:256M,4G-64G:320M,64G-:576M"),
-        ("centos", "el", 9, "aarch64", "5.14.0-503.el9.aarch64+64k", "1G-4G:356M,4G-64G:420M,64G-:676M"),
-        ("centos", "el", 10, "x86_64", None, "2G-64G:256M,64G-:512M"),
-        ("centos", "el", 10, "s390x", None, "2G-64G:256M,64G-:512M"),
-        ("centos", "el", 10, "ppc64le", None, "2G-4G:384M,4G-16G:512M,16G-64G:1G,64G-128G:2G,128G-:4G"),
-        ("fedora", "el", 41, "x86_64", None, "2G-64G:256M,64G-:512M"),
-        ("debian", "debian", 12, "x86_64", None, "384M-:128M"),
-        ("ubuntu", "debian", 22, "x86_64", None, "512M-:192M"),
-        ("sles", "suse", 15, "x86_64", None, None),
+        ("centos", EL, 7, "x86_64", "3.10.0-1160.el7.x86_64", "auto"),
+        ("centos", EL, 8, "x86_64", "4.18.0-553.el8_10.x86_64", "auto"),
+        ("centos", EL, 8, "x86_64", "6.1.50-1.el8.elrepo.x86_64", "1G-4G:192M,4G-64G:256M,64G-:512M"),
+        ("centos", EL, 9, "x86_64", None, "1G-4G:192M,4G-64G:256M,64G-:512M"),
+        ("centos", EL, 9, "aarch64", None, "1G-4G:256M,4G-64G:320M,64G-:576M"),
+        ("centos", EL, 9, "aarch64", "5.14.0-503.el9.aarch64+64k", "1G-4G:356M,4G-64G:420M,64G-:676M"),
+        ("centos", EL, 10, "x86_64", None, "2G-64G:256M,64G-:512M"),
+        ("centos", EL, 10, "s390x", None, "2G-64G:256M,64G-:512M"),
+        ("centos", EL, 10, "ppc64le", None, "2G-4G:384M,4G-16G:512M,16G-64G:1G,64G-128G:2G,128G-:4G"),
+        ("fedora", EL, 41, "x86_64", None, "2G-64G:256M,64G-:512M"),
+        ("debian", DEBIAN, 12, "x86_64", None, "384M-:128M"),
+        ("ubuntu", DEBIAN, 22, "x86_64", None, "512M-:192M"),
+        ("sles", SUSE, 15, "x86_64", None, None),
     ],
 )
 def test_what_a_release_proposes(
-    id_: str, family: str, major: int, arch: str, release: Optional[str], value: Optional[str]
+    id_: str, family: Family, major: int, arch: str, release: Optional[str], value: Optional[str]
 ) -> None:
     distribution = Distribution(id_, family, major)
     proposed = defaults.default(distribution, release, arch)

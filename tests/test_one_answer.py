@@ -2,12 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List, Optional
 
 import pytest
 from conftest import RunCli
 
+from kdumpwrap import debuginfo
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.doctor import facts, toolchain
 from kdumpwrap.doctor.examination import examine
+from kdumpwrap.host import needs, packages
+from kdumpwrap.host.tree import Host
+from kdumpwrap.parse.crash_failure import TOO_OLD, Failure
+from kdumpwrap.vmcore import causes
+from kdumpwrap.vmcore.files import Subject
 
 # what a CentOS 7 host leaves in its crash directory
 OOPS = """\
@@ -84,3 +92,97 @@ def test_a_password_in_the_address_of_a_server_is_not_shown(tmp_path: Path, run_
     root = host(tmp_path, {"etc/sysconfig/kdump": "KDUMP_SAVEDIR=ssh://kdump:secret@server/srv/dumps\n"})
     listed = run_cli("list", "--root", root)
     assert "kdump@server:/srv/dumps: run kdumpwrap there" in listed.stderr and "secret" not in listed.stderr
+
+
+# ---------------------------------------------------------------- where the sources are
+
+RELEASES = {"el": "5.14.0-503.el9.x86_64", "debian": "6.1.0-47-amd64", "suse": "5.14.21-150400.24.100-default"}
+
+
+@pytest.mark.parametrize(
+    ("release", "tree", "found"),
+    [
+        (RELEASES["el"], "usr/src/debug/kernel-5.14.0-503.el9_5/linux-5.14.0-503.el9.x86_64", True),
+        (RELEASES["el"] + "+debug", "usr/src/debug/kernel-5.14.0-503.el9/linux-5.14.0-503.el9.x86_64", True),
+        (RELEASES["el"], "usr/src/debug/kernel-5.14.0-427.el9/linux-5.14.0-427.el9.x86_64", False),
+        (RELEASES["el"], f"lib/modules/{RELEASES['el']}/source", True),
+        ("6.18.0-rc3+", "lib/modules/6.18.0-rc3+/build", True),
+        (RELEASES["debian"], "usr/src/linux-source-6.1", True),
+        ("5.15.0-91-generic", "usr/src/linux-source-5.15.0", True),
+        (RELEASES["suse"], "usr/src/linux-5.14.21-150400.24.100", True),
+    ],
+)
+def test_doctor_sees_the_sources_that_analyze_shows(release: str, tree: str, found: bool, tmp_path: Path) -> None:
+    root = host(tmp_path, {f"{tree}/init/main.c": "1\n2\n3\n", "proc/sys/kernel/osrelease": release, "usr/lib/x": ""})
+    shown = debuginfo.source("init/main.c", 2, release, Places(root))
+    assert (shown is not None) == found
+    assert seen(root, "sources").startswith(f"{release}: /{tree}" if found else f"{release}: kernel-debuginfo-common-")
+
+
+@pytest.mark.parametrize(
+    ("release", "files", "says"),
+    [
+        (RELEASES["debian"], ("usr/src/linux-source-6.1.tar.xz",), "/usr/src/linux-source-6.1.tar.xz is not unpacked"),
+        (RELEASES["el"], (f"usr/src/kernels/{RELEASES['el']}/include/linux/kernel.h",), "is not installed"),
+        (RELEASES["el"], (f"lib/modules/{RELEASES['el']}/build/Makefile",), "is not installed"),
+    ],
+)
+def test_an_archive_or_headers_are_no_sources(release: str, files: List[str], says: str, tmp_path: Path) -> None:
+    root = host(tmp_path, {**dict.fromkeys(files, "1\n"), "proc/sys/kernel/osrelease": release, "usr/lib/x": ""})
+    assert debuginfo.source("init/main.c", 1, release, Places(root)) is None
+    assert says in seen(root, "sources")
+
+
+# ---------------------------------------------------------------- which tool reads which kernel
+
+
+@pytest.mark.parametrize(
+    ("release", "version"),
+    [
+        ("4.18.0-553.el8_10.x86_64", None),
+        ("5.10.0-28-amd64", "7.3.0"),
+        ("5.14.0-503.el9.x86_64", "8.0.0"),
+        ("5.17.0-1-generic", "8.0.1"),
+        ("6.1.0-47-amd64", "8.0.3"),
+        ("6.4.0-150600.23.22-default", "8.0.4"),
+        ("6.12.0-55.el10.x86_64", "8.0.6"),
+    ],
+)
+def test_doctor_and_crash_itself_name_the_same_version_of_crash(
+    release: str, version: Optional[str], tmp_path: Path
+) -> None:
+    packages_ = "crash-7.2.3-1.el8.x86_64\nbinutils-2.40-1.el8.x86_64\n"
+    os_release = "ID=centos\nVERSION_ID=8\n"
+    root = host(tmp_path, {"sos_commands/x": "", "installed-rpms": packages_, "etc/os-release": os_release})
+    check = next(one for one in toolchain.check(facts.read(Host(root)), (release,)) if one.name == "crash")
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\necho crash 7.2.3\n")
+    crash.chmod(0o755)
+    subject = Subject(str(crash), Path("vmlinux"), Path("vmcore"), release)
+    told = causes.problem(Failure(TOO_OLD, "no such member"), subject, 0, (), 1.0).message
+    if version is None:
+        assert check.status == "ok" and "which needs" not in told
+    else:
+        assert f"{release} needs {version} for " in check.seen
+        assert f"which needs {version} or newer" in told
+
+
+def test_doctor_and_the_hint_name_the_same_toolset(tmp_path: Path) -> None:
+    for major, toolset in (("7", "devtoolset-11"), ("8", "gcc-toolset-13")):
+        root = host(tmp_path / major, {"etc/os-release": f"ID=rocky\nID_LIKE=rhel\nVERSION_ID={major}.9\n"})
+        host(root, {"usr/bin/addr2line": "", "usr/bin/nm": "", "usr/bin/objdump": ""})
+        check = next(
+            one
+            for one in toolchain.check(facts.read(Host(root)), ("6.12.0-55.el10.x86_64",))
+            if one.name == "addr2line"
+        )
+        assert f" install {toolset}-binutils" in check.fix[0].command
+        assert f"/opt/rh/{toolset}/root/usr/bin/addr2line" in check.fix[1].command
+        hint = packages.newer_binutils(root)
+        assert f" install {toolset}-binutils;" in hint and f"/opt/rh/{toolset}/root/usr/bin/addr2line" in hint
+
+
+def test_a_version_is_older_by_its_numbers() -> None:
+    assert needs.older("7.2.9", "7.3.0") and needs.older("2.30-123.el8", "2.35") and needs.older("8.0.2++", "8.0.3")
+    assert not needs.older("2.35.2-54.el9", "2.35") and not needs.older("8.0.10", "8.0.3")
+    assert not needs.older("unknown", "2.35")

@@ -165,5 +165,6 @@ def test_a_release_without_a_version_is_older_than_any() -> None:
 def test_releases_sort_as_rpm_sorts_them() -> None:
     names = ["6.12.0-55.el10.x86_64", "3.10.0-1160.el7.x86_64", "3.10.0-957.el7.x86_64", "5.14.0-503.el9.x86_64"]
     parsed = [found for found in map(release.parse, names) if found]
-    assert [found.minor for found in sorted(parsed, key=lambda found: found.order)] == ["3.10", "3.10", "5.14", "6.12"]
-    assert min(parsed, key=lambda found: found.order).text == "3.10.0-957.el7.x86_64"
+    ordered = sorted(parsed, key=lambda found: release.order(found.text))
+    assert [found.minor for found in ordered] == ["3.10", "3.10", "5.14", "6.12"]
+    assert min(parsed, key=lambda found: release.order(found.text)).text == "3.10.0-957.el7.x86_64"

@@ -16,7 +16,7 @@ from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places, vmlinux
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import packages
+from kdumpwrap.host import distribution, packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, Limit
 from kdumpwrap.log import reader
 from kdumpwrap.model.crash import Crash
@@ -149,7 +149,7 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
             yield causes.problem(crash_failure.Failure(kind, name), subject, 1 << 30, limits, 1.0).hint
     yield maker(name, (), release, top).hint
     for os_release in ("ID=centos\nVERSION_ID=7", "ID=debian", "ID=sles"):
-        yield packages.install_on(packages.identify(os_release), name)
+        yield packages.install_on(distribution.identify(os_release), name)
     yield packages.debuginfo(release)
     yield packages.cross_binutils(name, top)
 

@@ -128,41 +128,32 @@ def sources(facts: Facts, crashes: Crashes) -> Iterator[Check]:
 
 
 def _sources(facts: Facts, release: str) -> Check:
-    host = facts.host
-    base = re.sub(r"(\+[\w+-]+|\.debug)$", "", release)  # flavours share the tree of the kernel they are built from
-    names = [name for name in host.names("/usr/src/debug") if name.startswith("kernel-")]
-    places = [f"/usr/src/debug/{name}/linux-{base}" for name in names]
-    places += [f"/lib/modules/{release}/source"]
-    places += [f"/usr/src/linux-{one}" for one in (base, base.rpartition("-")[0]) if one]  # SUSE: without "-default"
-    version = re.match(r"(\d+\.\d+)(\.\d+)?", release)
-    if version:
-        stem = f"/usr/src/linux-source-{version[1]}"
-        places += [f"{one}{suffix}" for one in (stem, stem + ".0") for suffix in ("", ".tar.xz", ".tar.bz2")]
-    place = host.any(*places)
-    if place:
-        return Check("sources", "ok", f"{release}: {place}", side=_SIDE, evidence=(place,))
-    steps, package = _source_steps(release, base)
-    seen = f"{release}: {package} is not installed: lines are named, not shown"
+    root = facts.host.root
+    tree = debuginfo.source_tree(release, root)
+    if tree is not None:
+        shown = f"/{tree.relative_to(root)}"
+        return Check("sources", "ok", f"{release}: {shown}", side=_SIDE, evidence=(shown,))
+    packed, package = debuginfo.packed_sources(release, root), packages.sources(release)
+    if package is None:
+        seen, steps = (
+            "their package is not installed",
+            fixes.by_hand(f"Name the sources of {release} with --source-dir DIR"),
+        )
+    elif packed is not None:
+        seen, steps = f"/{packed.relative_to(root)} is not unpacked", _unpack(release, package)
+    else:
+        seen = f"{package.package} is not installed"
+        steps = (Step(f"Install the sources of {release}", package.command, "install"), *_unpack(release, package))
+    seen = f"{release}: {seen}: lines are named, not shown"
     return Check("sources", "warn", seen, steps, side=_SIDE, after=("debuginfo",))
 
 
-def _source_steps(release: str, base: str) -> Tuple[Tuple[Step, ...], str]:
-    """What brings the sources of ``release``, and the package's name: by the kernel, as its debuginfo."""
-    what = f"Install the sources of {release}"
-    manager = packages.debuginfo(release).split()[0]
-    version = re.match(r"\d+\.\d+", release)
-    if manager in ("dnf", "debuginfo-install"):
-        package = f"kernel-debuginfo-common-{base.rpartition('.')[2]}-{base.rpartition('.')[0]}"
-        command = shell.hint("{} install --enablerepo='*debug*' {}", "dnf" if manager == "dnf" else "yum", package)
-    elif manager == "apt" and version:
-        package = f"linux-source-{version[0]}{'.0' if packages.debuginfo(release).endswith('dbgsym') else ''}"
-        command = shell.hint("apt install {}", package)
-    elif manager == "zypper":
-        package = f"kernel-{release.rpartition('-')[2]}-debugsource"
-        command = shell.hint("zypper install {}", package)
-    else:
-        return fixes.by_hand(f"Name the sources of {release} with --source-dir DIR"), "their package"
-    return (Step(what, command, "install"),), package
+def _unpack(release: str, package: packages.Sources) -> fixes.Steps:
+    if not package.packed:
+        return ()
+    tree = f"/usr/src/{package.package}"
+    command, done = shell.hint("tar -C /usr/src -xf {}.tar.*", tree), shell.hint("grep -qs . {}", f"{tree}/init/main.c")
+    return (Step(f"Unpack the sources of {release}", command, "install", done),)
 
 
 def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:

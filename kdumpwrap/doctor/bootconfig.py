@@ -5,8 +5,9 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
+from kdumpwrap.host import release as releases
 from kdumpwrap.host import variables
-from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host.distribution import EL, Distribution
 from kdumpwrap.host.tree import Denied, Host
 
 DEFAULTS = "/etc/default/grub"
@@ -34,17 +35,15 @@ def read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
 
 def menu_path(host: Host, distribution: Distribution) -> str:
     """The grub.cfg that the machine boots with: on EFI, el7 and el8 have it on the EFI partition."""
-    if distribution.family == "debian":
-        return "/boot/grub/grub.cfg"
-    if distribution.family == "el" and host.is_dir("/sys/firmware/efi"):
+    if distribution.family is EL and host.is_dir("/sys/firmware/efi"):
         vendor = _efi_directory(host)
         if vendor is not None:
             return f"/boot/efi/EFI/{vendor}/grub.cfg"
-    elif distribution.family == "el" and not host.exists("/boot/grub2/grub.cfg"):
+    elif distribution.family is EL and not host.exists("/boot/grub2/grub.cfg"):
         vendor = _efi_directory(host)
         if vendor is not None and host.exists(f"/boot/efi/EFI/{vendor}/grub.cfg"):
             return f"/boot/efi/EFI/{vendor}/grub.cfg"
-    return "/boot/grub2/grub.cfg"
+    return distribution.family.menu
 
 
 def crashkernel(parameters: Optional[str]) -> Tuple[str, ...]:
@@ -71,7 +70,7 @@ def _read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
             fallback = grub.kernelopts(_first(host, cfg, "/boot/grub2/grub.cfg") or "")
             environment.update({"kernelopts": fallback} if fallback is not None else {})
         entries = [grub.loader_entry(name, host.text(f"{directory}/{name}") or "", environment) for name in names]
-        entries.sort(key=lambda entry: grub.newest_first(entry.release), reverse=True)
+        entries.sort(key=lambda entry: releases.order(entry.release), reverse=True)
         return Boot("bls", directory, tuple(entries), _next(entries, environment), settings)
     text = host.text("/etc/zipl.conf") if arch == "s390x" else None
     if text is not None:

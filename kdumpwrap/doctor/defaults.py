@@ -1,10 +1,10 @@
 """What each release's kernel understands of crashkernel=, and the value that the release itself proposes (pure)."""
 
-import re
 from typing import Dict, Optional
 
 from kdumpwrap.doctor.crashkernel import G, Kernel, M, size_of
-from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host import release as releases
+from kdumpwrap.host.distribution import DEBIAN, EL, SUSE, Distribution
 
 # ppc64le, the same from el7 to el10
 _POWER = "2G-4G:384M,4G-16G:512M,16G-64G:1G,64G-128G:2G,128G-:4G"
@@ -48,13 +48,6 @@ _UBUNTU = "512M-:192M"
 _UBUNTU_24 = "2G-4G:320M,4G-32G:512M,32G-64G:1024M,64G-128G:2048M,128G-:4096M"
 
 
-def generation(distribution: Distribution) -> int:
-    """The N of elN whose rules hold; Fedora's are those of el10. An unknown one is taken for el9."""
-    if distribution.id == "fedora":
-        return 10
-    return min(max(distribution.major or 9, 7), 10)
-
-
 def kernel(distribution: Distribution, release: Optional[str], arch: Optional[str], memory: Optional[int]) -> Kernel:
     """What the kernel ``release`` of ``distribution`` understands."""
     return Kernel(_auto(distribution, release, arch, memory), _suffixes(distribution, release, arch))
@@ -64,19 +57,20 @@ def default(
     distribution: Distribution, release: Optional[str], arch: Optional[str], *, fadump: bool = False
 ) -> Optional[str]:
     """The value that this release proposes; None where a tool of its own computes it (SUSE)."""
-    if distribution.family == "suse":
+    if distribution.family is SUSE:
         return None
-    if distribution.family == "debian":
+    if distribution.family is DEBIAN:
         if distribution.id != "ubuntu":
             return _DEBIAN
         return _UBUNTU_24 if (distribution.major or 0) >= 24 and arch in (None, "x86_64") else _UBUNTU
     if fadump:
         return _FADUMP
-    if generation(distribution) <= 8 and _auto(distribution, release, arch, None) is not None:
+    if distribution.generation <= 8 and _auto(distribution, release, arch, None) is not None:
         return "auto"
-    table = _LITERAL[max(generation(distribution), 9)]
+    table = _LITERAL[max(distribution.generation, 9)]
     value = table.get(arch or "x86_64", table["x86_64"])
-    if arch == "aarch64" and release and "+64k" in release:
+    kernel_ = releases.parse(release)
+    if arch == "aarch64" and kernel_ is not None and "64k" in kernel_.flavour:
         return _more(value, _64K)
     return value
 
@@ -91,11 +85,12 @@ def _auto(
     distribution: Distribution, release: Optional[str], arch: Optional[str], memory: Optional[int]
 ) -> Optional[str]:
     """The ranges of "auto" for this kernel; None when it does not know the word."""
-    if distribution.family != "el" or distribution.id == "fedora":
+    if distribution.family is not EL or distribution.id == "fedora":
         return None
-    tag = re.search(r"\.el(\d{1,3})", release or "")  # 4.19.113-88.8bs.el7.x86_64
-    major = int(tag[1]) if tag else generation(distribution)
-    if major not in _AUTO or ".elrepo" in (release or ""):  # elrepo's are kernel.org's kernels
+    found = releases.parse(release)
+    tagged = found is not None and found.vendor in ("el", "uek")  # 4.19.113-88.8bs.el7.x86_64 too
+    major = found.generation if found is not None and tagged else distribution.generation
+    if major not in _AUTO or (found is not None and found.vendor == "elrepo"):  # elrepo's are kernel.org's kernels
         return None
     value = _AUTO[major].get(arch or "x86_64", _AUTO[major]["x86_64"])
     if major == 7 and memory and arch in (None, "x86_64", "s390x"):
@@ -107,9 +102,10 @@ def _auto(
 def _suffixes(distribution: Distribution, release: Optional[str], arch: Optional[str]) -> bool:
     """x86 since 3.9, aarch64 since 6.0 (and in el9's 5.14); the others take no ,high."""
     if arch == "aarch64":
-        version = re.match(r"(\d{1,4})\.(\d{1,4})", release or "")
-        old = version is not None and (int(version[1]), int(version[2])) < (6, 0)
-        return not old or bool(re.search(r"\.el9", release or "")) or distribution.family == "suse"
+        found = releases.parse(release)
+        if found is None or found.version == (0, 0, 0) or found.version >= (6, 0):
+            return True
+        return (found.family == "el" and found.generation == 9) or distribution.family is SUSE
     return arch not in ("ppc64le", "ppc64", "s390x")
 
 

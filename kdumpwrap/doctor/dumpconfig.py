@@ -4,28 +4,26 @@ import re
 from typing import Iterator, List, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import defaults, directives, fixes, inventory
+from kdumpwrap.doctor import directives, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.host import kdumpconf, packages
+from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.kdumpconf import Config
 from kdumpwrap.model.host import Check, Step
-
-_FILES = {"el": "/etc/kdump.conf", "debian": "/etc/default/kdump-tools", "suse": "/etc/sysconfig/kdump"}
 
 
 def read(facts: Facts) -> Config:
     """The configuration of this host. Raises Denied."""
-    return kdumpconf.read(facts.host, _FILES[facts.distribution.family])
+    return kdumpconf.read(facts.host, facts.distribution.family.config)
 
 
 def check(facts: Facts) -> Iterator[Check]:
     """``config``: whether the file is there, and its release understands every line."""
-    found, file = read(facts), _FILES[facts.distribution.family]
+    found, file = read(facts), facts.distribution.family.config
     if found.missing:
         if not inventory.has_programs(facts.host) and not facts.host.is_dir("/etc"):
             yield Check("config", "unknown", f"no {file} here")
         else:
-            again = fixes.by_hand(f"Write {file}, or install {packages.kdump(facts.distribution)} again: it brings one")
+            again = fixes.by_hand(f"Write {file}, or install {facts.distribution.kdump} again: it brings one")
             yield Check("config", "fail", f"no {file}", again, after=("package",))
     elif found.off:
         yield Check("config", "fail", f"{found.off} in {file}", _switch_on(facts, file), evidence=(file,))
@@ -39,7 +37,7 @@ def check(facts: Facts) -> Iterator[Check]:
 
 
 def _directive_faults(facts: Facts, found: Config) -> Iterator[Tuple[str, fixes.Steps]]:
-    generation = defaults.generation(facts.distribution)
+    generation = facts.distribution.generation
     done: List[str] = []
     for name, value in found.lines:
         if name in done:

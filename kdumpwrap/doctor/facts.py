@@ -7,10 +7,10 @@ from typing import Dict, Optional, Tuple
 
 from kdumpwrap.doctor import bootconfig
 from kdumpwrap.doctor.crashkernel import K, values
-from kdumpwrap.doctor.grub import newest_first
-from kdumpwrap.doctor.grub import release as grub_release
-from kdumpwrap.host import packages, variables
-from kdumpwrap.host.packages import Distribution
+from kdumpwrap.host import distribution as distributions
+from kdumpwrap.host import release as releases
+from kdumpwrap.host import variables
+from kdumpwrap.host.distribution import Distribution
 from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
 
@@ -54,7 +54,8 @@ def read(host: Host) -> Facts:
     """The facts of ``host``."""
     running, installed = _running_release(host), _installed_release(host)
     os_release = _quiet(host, "/etc/os-release") or _quiet(host, "/usr/lib/os-release") or ""
-    distribution = packages.identify(os_release) if os_release else _by_kernel(running or installed or "")
+    kernel = releases.parse(running or installed)
+    distribution = distributions.identify(os_release) if os_release else distributions.of_kernel(kernel)
     arch = _arch(host)
     boot = bootconfig.read(host, distribution, arch)
     release = known(running or (boot.next.release if boot.next else None) or installed)
@@ -63,7 +64,7 @@ def read(host: Host) -> Facts:
         distribution=distribution,
         pretty=_pretty(os_release),
         release=release,
-        arch=arch or _arch_of(release),
+        arch=arch or releases.machine(release or ""),
         memory=_memory(host),
         cmdline=_quiet(host, "/proc/cmdline"),
         boot=boot,
@@ -113,13 +114,12 @@ def _running_release(host: Host) -> Optional[str]:
     for path in ("/proc/sys/kernel/osrelease", "/proc/version", "/uname", "/sos_commands/kernel/uname_-a"):
         text = _quiet(host, path)
         if text:
-            # "Linux version 5.14.0-503.el9.x86_64 (…) …", "Linux wan-gw1 5.14.0-503.el9.x86_64 #1 SMP …"
-            match = re.match(r"(?:Linux (?:version|\S+) )?(\d[^\s/]*)", text)
-            if match:
-                return match[1]
+            found = releases.in_uname(text)
+            if found:
+                return found
     # "BOOT_IMAGE=(hd0,gpt2)/vmlinuz-5.14.0-503.el9.x86_64 root=…"
     words = (_quiet(host, "/proc/cmdline") or "").split()
-    return next((grub_release(word) for word in words if word.startswith("BOOT_IMAGE=")), None)
+    return next((releases.in_file_name(word) for word in words if word.startswith("BOOT_IMAGE=")), None)
 
 
 def _installed_release(host: Host) -> Optional[str]:
@@ -128,27 +128,17 @@ def _installed_release(host: Host) -> Optional[str]:
         names = [name for name in host.names("/lib/modules") if name[:1].isdecimal()]
     except Denied:
         return None
-    return max(names, key=newest_first, default=None)
-
-
-_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64el": "ppc64le", "powerpc64le": "ppc64le"}
-_MACHINE = re.compile(r"[._-](x86_64|aarch64|ppc64le|s390x|amd64|arm64|powerpc64le)\b")
+    return max(names, key=releases.order, default=None)
 
 
 def _arch(host: Host) -> Optional[str]:
     if host.live:
         return os.uname().machine
     for path in ("/uname", "/sos_commands/kernel/uname_-a"):
-        match = re.search(r"\b(x86_64|aarch64|ppc64le|s390x)\b", _quiet(host, path) or "")
-        if match:
-            return match[1]
-    return _arch_of(_running_release(host) or _installed_release(host)) or _library_arch(host)
-
-
-def _arch_of(release: Optional[str]) -> Optional[str]:
-    """``x86_64`` of ``3.10.0-1160.el7.x86_64`` and of ``6.1.0-47-cloud-amd64``."""
-    match = _MACHINE.search(release or "")
-    return _ARCHITECTURES.get(match[1], match[1]) if match else None
+        found = releases.machine(_quiet(host, path) or "")
+        if found:
+            return found
+    return releases.machine(_running_release(host) or _installed_release(host) or "") or _library_arch(host)
 
 
 def _library_arch(host: Host) -> Optional[str]:
@@ -168,18 +158,6 @@ def _library_arch(host: Host) -> Optional[str]:
 def _pretty(os_release: str) -> str:
     fields = variables.assignments([os_release])
     return fields.get("PRETTY_NAME") or fields.get("NAME") or "unknown distribution"
-
-
-def _by_kernel(release: str) -> Distribution:
-    """The distribution whose kernel this is, for a tree without an os-release; CentOS where that says nothing."""
-    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
-    if tag:
-        return Distribution("fedora" if tag[1] == "fc" else "centos", "el", int(tag[2]))
-    if re.search(r"-(amd64|arm64|powerpc64le|s390x)$", release):
-        return Distribution("debian", "debian", None)
-    if release.endswith("-generic"):
-        return Distribution("ubuntu", "debian", None)
-    return Distribution("sles", "suse", None) if release.endswith("-default") else packages.identify("")
 
 
 def _container(host: Host) -> bool:

@@ -4,7 +4,7 @@ import re
 from typing import Iterator
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import defaults, fixes
+from kdumpwrap.doctor import fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.model.host import Check, Step
 
@@ -79,7 +79,7 @@ def zipl(facts: Facts) -> Iterator[Check]:
 
 def _lacks_file_load(facts: Facts) -> bool:
     """el9 and later say -s in KEXEC_ARGS; before, kdumpctl adds it by itself when Secure Boot is on."""
-    if facts.distribution.family != "el" or defaults.generation(facts.distribution) < 9:
+    if not facts.distribution.family.kdumpctl or facts.distribution.generation < 9:
         return False
     # KEXEC_ARGS="-s"
     arguments = re.search(r'^KEXEC_ARGS="([^"\n]*)', facts.host.text(_SYSCONFIG) or "", re.M)

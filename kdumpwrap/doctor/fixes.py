@@ -11,6 +11,7 @@ from kdumpwrap.doctor import bootconfig, crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import M
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import packages
+from kdumpwrap.host.distribution import DEBIAN, SUSE
 from kdumpwrap.model.host import Step
 from kdumpwrap.shell import Hint
 
@@ -38,7 +39,7 @@ def install(facts: Facts, tool: str) -> Steps:
 
 def kdump_package(facts: Facts) -> Steps:
     """Install what arms kdump."""
-    return install(facts, packages.kdump(facts.distribution))
+    return install(facts, facts.distribution.kdump)
 
 
 def debuginfo(release: str) -> Steps:
@@ -54,14 +55,9 @@ def by_hand(what: str) -> Steps:
     return (Step(what, shell.NONE),)
 
 
-def unit(facts: Facts) -> str:
-    """The service that loads the capture kernel."""
-    return "kdump-tools" if facts.distribution.family == "debian" else "kdump"
-
-
 def enable(facts: Facts, *, masked: bool = False) -> Steps:
     """Start the service now and at every boot."""
-    name = unit(facts)
+    name = facts.distribution.family.unit
     unmask = (Step(f"Unmask {name}", shell.hint("systemctl unmask {}", name), "enable"),) if masked else ()
     return (
         *unmask,
@@ -71,32 +67,31 @@ def enable(facts: Facts, *, masked: bool = False) -> Steps:
 
 def load(facts: Facts) -> Steps:
     """Load the capture kernel (anew)."""
-    name = unit(facts)
+    name = facts.distribution.family.unit
     return (Step("Load the capture kernel", shell.hint("systemctl restart {}", name), "load"),)
 
 
 def rebuild(facts: Facts) -> Steps:
     """Build the capture kernel's initramfs anew and load it."""
     what = "Build the capture kernel's initramfs anew"
-    if facts.distribution.family == "debian":
-        image = f"/var/lib/kdump/initrd.img-{facts.release}"
-        return (Step(what, shell.hint("rm -f {}", image), "load"), *load(facts))  # kdump-config builds a missing one
-    if facts.distribution.family == "suse":
-        return (Step(what, shell.hint("mkdumprd -f"), "load"), *load(facts))
-    if defaults.generation(facts.distribution) == 7:
-        return (Step(what, shell.hint("touch /etc/kdump.conf"), "load"), *load(facts))  # no "kdumpctl rebuild" there
-    return (Step(what, shell.hint("kdumpctl rebuild"), "load"), *load(facts))
+    family = facts.distribution.family
+    command = family.rebuild
+    if family is DEBIAN:  # kdump-config builds a missing one
+        command = shell.hint("{} {}", command, family.initramfs[0].format(release=facts.release))
+    elif family.kdumpctl and facts.distribution.generation == 7:
+        command = shell.hint("touch /etc/kdump.conf")  # no "kdumpctl rebuild" there
+    return (Step(what, command, "load"), *load(facts))
 
 
 def reserve(facts: Facts) -> Steps:
     """Make the kernel reserve what this release proposes, from the next boot on."""
     value = proposal(facts)
     if value is None:
-        if facts.distribution.family == "suse":
+        if facts.distribution.family is SUSE:
             return _suse(facts)
         return by_hand(f"Give the machine more memory: {crashkernel.human(facts.memory or 0)} are too little for kdump")
     own = value == defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
-    if own and facts.distribution.family == "el" and defaults.generation(facts.distribution) >= 9:
+    if own and facts.distribution.family.kdumpctl and facts.distribution.generation >= 9:
         fadump = ["--fadump=on"] if facts.fadump else []
         command = shell.join(["kdumpctl", "reset-crashkernel", *fadump, "--kernel=ALL"])
         return (Step(f"Reserve memory: crashkernel={value}", command, "boot"), *_zipl(facts), *reboot((value,)))
@@ -109,12 +104,12 @@ def configure(facts: Facts, values: Sequence[str]) -> Steps:
         return reserve(facts)
     words = " ".join(f"crashkernel={value}" for value in values)
     what = f"Reserve memory: {words}"
-    if facts.distribution.family == "debian":
+    if facts.distribution.family is DEBIAN:
         line = f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {words}"'
         command = shell.hint("echo {} >{}", line, _DROP_IN)
         return (Step(what, command, "boot"), *menu(facts), *reboot(values))
-    by_grubby = facts.boot.kind == "bls" or facts.arch == "s390x" or defaults.generation(facts.distribution) > 7
-    if facts.distribution.family == "el" and by_grubby:
+    by_grubby = facts.boot.kind == "bls" or facts.arch == "s390x" or facts.distribution.generation > 7
+    if facts.distribution.family.kdumpctl and by_grubby:
         command = shell.hint("grubby --update-kernel=ALL --args={}", words)
         return (Step(what, command, "boot"), *_zipl(facts), *reboot(values))
     return (*_grub_default(facts, words, what), *menu(facts), *reboot(values))
@@ -129,8 +124,8 @@ def settings(facts: Facts, values: Sequence[str]) -> Steps:
 def menu(facts: Facts) -> Steps:
     """Write the boot menu anew from /etc/default/grub."""
     path = bootconfig.menu_path(facts.host, facts.distribution)
-    mkconfig = shell.hint("grub2-mkconfig -o {}", path)
-    command = shell.hint("update-grub") if facts.distribution.family == "debian" else mkconfig
+    family = facts.distribution.family
+    command = family.write_menu if family is DEBIAN else shell.hint("{} {}", family.write_menu, path)
     return (Step("Write the boot menu anew", command, "boot"),)
 
 
@@ -195,7 +190,7 @@ def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
 
     ``words`` stand in single quotes; what the shell is to compute closes and opens them again.
     """
-    variable = "GRUB_CMDLINE_LINUX_DEFAULT" if facts.distribution.family == "suse" else "GRUB_CMDLINE_LINUX"
+    variable = facts.distribution.family.parameters
     if re.search(rf'^{variable}="', facts.host.text(bootconfig.DEFAULTS) or "", re.M):
         old = """'/^GRUB_CMDLINE_LINUX/s/crashkernel=[^" ]* *//g'"""
         command = f"""sed -i -e {old} -e 's/^{variable}=" */{variable}="{words} /' {bootconfig.DEFAULTS}"""

@@ -3,6 +3,7 @@
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from kdumpwrap.host import release as releases
 from kdumpwrap.host import variables
 
 
@@ -19,8 +20,6 @@ class Entry(NamedTuple):
 _LINUX = re.compile(r"\s*(?:linux|linux16|linuxefi)\s+(?P<kernel>\S+)\s*(?P<parameters>.*)")
 # "menuentry 'CentOS Linux (3.10.0-1160.el7.x86_64) 7 (Core)' --class centos … {"
 _MENUENTRY = re.compile(r"""\s*menuentry\s+(?P<quote>["'])(?P<title>[^"']*)(?P=quote)""")
-# "/boot/vmlinuz-5.14.0-503.11.1.el9_5.x86_64", "(hd0,msdos1)/vmlinuz-…", s390x "/boot/image-…"
-_KERNEL = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^/\s]+)$")
 _RESCUE = re.compile(r"rescue|recovery mode", re.I)
 
 
@@ -36,7 +35,7 @@ def menu(text: str) -> Tuple[Entry, ...]:
         if linux:
             parameters = linux["parameters"]
             odd = bool(_RESCUE.search(title)) or "rescue" in linux["kernel"]
-            found.append(Entry(title, release(linux["kernel"]), parameters, odd))
+            found.append(Entry(title, releases.in_file_name(linux["kernel"]), parameters, odd))
     return tuple(found)
 
 
@@ -50,7 +49,7 @@ def loader_entry(name: str, text: str, grubenv: Dict[str, str]) -> Entry:
         elif key and not key.startswith("#"):
             fields[key] = value.strip()
     stem = name[: -len(".conf")] if name.endswith(".conf") else name
-    version = release(fields.get("linux", "")) or fields.get("version")
+    version = releases.in_file_name(fields.get("linux", "")) or fields.get("version")
     odd = "rescue" in stem or bool(_RESCUE.search(fields.get("title", "")))
     return Entry(stem, version, variables.expand(fields.get("options", ""), grubenv), odd)
 
@@ -76,21 +75,9 @@ def zipl(text: str) -> Tuple[Entry, ...]:
         if stripped.startswith("["):
             if "image" in fields:
                 odd = "rescue" in section or "rescue" in fields["image"]
-                found.append(Entry(section, release(fields["image"]), fields.get("parameters", ""), odd))
+                found.append(Entry(section, releases.in_file_name(fields["image"]), fields.get("parameters", ""), odd))
             section, fields = stripped.strip("[]"), {}
         elif "=" in stripped and not stripped.startswith("#"):
             name, _, value = stripped.partition("=")
             fields[name.strip()] = variables.word(value.strip())
     return tuple(found)
-
-
-def release(kernel: str) -> Optional[str]:
-    """``5.14.0-503.el9.x86_64`` of ``/boot/vmlinuz-5.14.0-503.el9.x86_64``."""
-    match = _KERNEL.search(kernel)
-    return match["release"] if match else None
-
-
-def newest_first(release_: Optional[str]) -> Tuple[Tuple[int, str], ...]:
-    """A key that sorts releases as rpm does, near enough: numbers by value, letters before numbers."""
-    parts = re.findall(r"\d+|[A-Za-z]+", release_ or "")
-    return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)

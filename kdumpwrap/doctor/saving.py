@@ -4,7 +4,7 @@ import os
 import re
 from typing import Iterator, Optional
 
-from kdumpwrap.doctor import crashkernel, defaults, directives, dumpconfig, fixes
+from kdumpwrap.doctor import crashkernel, directives, dumpconfig, fixes
 from kdumpwrap.doctor.crashkernel import K, human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
@@ -20,18 +20,18 @@ def collector(facts: Facts) -> Iterator[Check]:
     if found.missing:
         return
     fault = ""
-    if facts.distribution.family == "el":
-        generation = defaults.generation(facts.distribution)
+    if facts.distribution.family.kdumpctl:
+        generation = facts.distribution.generation
         fault = directives.collector_fault(found.collector, found.target, generation)
     level = directives.dump_level(found.collector)
-    if not fault and facts.distribution.family != "el" and level is not None and not 0 <= level <= 31:
+    if not fault and not facts.distribution.family.kdumpctl and level is not None and not 0 <= level <= 31:
         fault = f"a dump level is 0 to 31, not {level}"
     if fault:
         flat = "makedumpfile -F -l --message-level 7 -d 31"
         value = flat if found.target.kind in ("ssh", "raw") else kdumpconf.COLLECTOR
         steps = (
             fixes.set_directive(facts, found.file, "core_collector", value)
-            if facts.distribution.family == "el"
+            if facts.distribution.family.kdumpctl
             else fixes.by_hand(f"Mend the dump level in {found.file}")
         )
         yield Check("core_collector", "fail", f"{found.collector}: {fault}", steps, evidence=(found.file,))
@@ -41,7 +41,7 @@ def collector(facts: Facts) -> Iterator[Check]:
 
 def actions(facts: Facts) -> Iterator[Check]:
     """``failure_action``: what the capture kernel does when the dump cannot be written, and after it was."""
-    if facts.distribution.family != "el":
+    if not facts.distribution.family.kdumpctl:
         return
     found = dumpconfig.read(facts)
     if found.missing:
@@ -98,7 +98,7 @@ def space(facts: Facts) -> Iterator[Check]:
 
 def estimate(facts: Facts) -> Iterator[Check]:
     """``estimate``: what ``kdumpctl estimate`` (el8.5 and later) recommends against what is reserved."""
-    if not facts.host.live or facts.distribution.family != "el" or defaults.generation(facts.distribution) < 8:
+    if not facts.host.live or not facts.distribution.family.kdumpctl or facts.distribution.generation < 8:
         return
     from kdumpwrap.tools.argv import options
     from kdumpwrap.tools.run import run

@@ -6,21 +6,14 @@ from typing import Iterator, List, Optional, Tuple
 from kdumpwrap.doctor import fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
-from kdumpwrap.host import packages
 from kdumpwrap.model.host import Check
 
-# programs that each family's package brings: one of each row has to be there
-_PROGRAMS = {
-    "el": (("kdumpctl",), ("kexec",)),
-    "debian": (("kdump-config",), ("kexec",)),
-    "suse": (("kdumptool", "mkdumprd"), ("kexec",)),
-}
 _SECONDS = 20.0  # systemctl answers at once, or D-Bus is broken
 
 
 def package(facts: Facts) -> Iterator[Check]:
     """``package``: whether what arms kdump is installed."""
-    name = packages.kdump(facts.distribution)
+    name = facts.distribution.kdump
     listed = inventory.packages(facts.host)
     if listed is not None and (name in listed or not inventory.has_programs(facts.host)):
         wanted = [name] if name == "kdump-tools" else [name, "kexec-tools"]
@@ -34,7 +27,7 @@ def package(facts: Facts) -> Iterator[Check]:
         yield Check("package", "unknown", "neither programs nor a list of packages here")
         return
     found: List[str] = []
-    for row in _PROGRAMS[facts.distribution.family]:
+    for row in facts.distribution.family.programs:
         path = next((path for path in (inventory.program(facts.host, one) for one in row) if path), None)
         if path is None:
             lacking = name if not found and row[0] != "kexec" else "kexec-tools"
@@ -46,7 +39,7 @@ def package(facts: Facts) -> Iterator[Check]:
 
 def service(facts: Facts) -> Iterator[Check]:
     """``service``: whether it is started at boot, and was."""
-    unit = f"{fixes.unit(facts)}.service"
+    unit = f"{facts.distribution.family.unit}.service"
     if facts.container:
         yield Check("service", "unknown", "a container: the service belongs to its host")
         return
@@ -66,7 +59,7 @@ def service(facts: Facts) -> Iterator[Check]:
             "package crashkernel bootloader reserved kexec_load_disabled lockdown config target path core_collector "
             "failure_action makedumpfile"
         ).split()
-        seen = f"{unit} is {state}, but {active} (journalctl -u {fixes.unit(facts)})"
+        seen = f"{unit} is {state}, but {active} (journalctl -u {facts.distribution.family.unit})"
         status = "warn" if loaded else "fail"
         yield Check("service", status, seen, fixes.load(facts), after=tuple(after), evidence=(evidence,))
         return
@@ -81,7 +74,7 @@ def initramfs(facts: Facts) -> Iterator[Check]:
     if release is None:
         yield Check(name, "unknown", "the kernel's release is not known")
         return
-    candidates = _images(facts, release)
+    candidates = tuple(path.format(release=release) for path in facts.distribution.family.initramfs)
     path = host.any(*candidates)
     if path is None and host.report:
         yield from _reported(facts, candidates)
@@ -94,7 +87,7 @@ def initramfs(facts: Facts) -> Iterator[Check]:
         yield Check(name, "fail", f"no {candidates[0]}", fixes.rebuild(facts), after=after)
     else:
         built = host.modified(path) or 0
-        sources = [*_settings(facts), *_kernels(release)]
+        sources = [*facts.distribution.family.built_from, *_kernels(release)]
         newer = [source for source in sources if (host.modified(source) or 0) > built]
         if newer:
             seen = f"{newer[0]} is newer than {path}"
@@ -150,21 +143,6 @@ def _systemctl(question: str, unit: str) -> Optional[str]:
     except (ToolMissing, ToolFailed):
         return None
     return answer if re.fullmatch(r"[a-z-]+", answer) else None
-
-
-def _images(facts: Facts, release: str) -> Tuple[str, ...]:
-    """Where the initramfs may lie, the usual place first."""
-    if facts.distribution.family == "debian":
-        # KDUMP_INITRD=/var/lib/kdump/initrd.img, a link to the one of the running kernel
-        return (f"/var/lib/kdump/initrd.img-{release}",)
-    if facts.distribution.family == "suse":
-        return ("/var/lib/kdump/initrd", f"/boot/initrd-{release}-kdump")
-    return (f"/boot/initramfs-{release}kdump.img", f"/var/lib/kdump/initramfs-{release}kdump.img")
-
-
-def _settings(facts: Facts) -> Tuple[str, ...]:
-    """What the initramfs is made from, besides the kernel."""
-    return {"debian": (), "suse": ("/etc/sysconfig/kdump",)}.get(facts.distribution.family, ("/etc/kdump.conf",))
 
 
 def _kernels(release: str) -> Tuple[str, ...]:

@@ -71,7 +71,7 @@ def _panic_on_oops(facts: Facts) -> Iterator[Check]:
     path = f"/proc/sys/kernel/{name}"
     value = running(facts.host, name)
     setting = configured(facts.host, name)
-    sets_itself = facts.distribution.family in ("debian", "suse")  # when the service loads the capture kernel
+    sets_itself = facts.distribution.family.arms_panic  # when the service loads the capture kernel
     if value is None and facts.running:
         yield Check(name, "unknown", f"no {path} here")
     elif value is None and setting.value == 0 and not sets_itself:

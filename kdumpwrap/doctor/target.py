@@ -3,7 +3,7 @@
 from typing import Iterator
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import defaults, directives, dumpconfig, fixes, inventory
+from kdumpwrap.doctor import directives, dumpconfig, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.kdumpconf import Config, Target
@@ -24,11 +24,11 @@ def target(facts: Facts) -> Iterator[Check]:
     if fault:
         steps = fixes.by_hand(f"Mend the target in {found.file}: {fault}")
         yield Check("target", "fail", f"{shown}: {fault}", steps, evidence=(found.file,))
-    elif len(several) > 1 and defaults.generation(facts.distribution) >= 9:
+    elif len(several) > 1 and facts.distribution.generation >= 9:
         seen = f"{len(several)} targets ({', '.join(several)}): kdump takes one"
         steps = fixes.comment_out(facts, found.file, several[0])
         yield Check("target", "fail", seen, steps, evidence=(found.file,))
-    elif where.kind == "ssh" and facts.distribution.family == "el":
+    elif where.kind == "ssh" and facts.distribution.family.kdumpctl:
         yield _ssh(facts, found, shown)
     elif _is_device(where) and _absent(facts, where):
         seen = f"{shown}: no such device here"
@@ -68,7 +68,7 @@ def path(facts: Facts) -> Iterator[Check]:
 
 
 def _form_fault(facts: Facts, where: Target) -> str:
-    return directives.target_fault(where) if facts.distribution.family == "el" else _url_fault(where)
+    return directives.target_fault(where) if facts.distribution.family.kdumpctl else _url_fault(where)
 
 
 def _url_fault(where: Target) -> str:

@@ -5,24 +5,18 @@ import re
 from typing import Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import defaults, fixes, inventory
+from kdumpwrap.doctor import fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
+from kdumpwrap.host import needs, packages
+from kdumpwrap.host import release as releases
+from kdumpwrap.host.distribution import EL
 from kdumpwrap.model.host import Check, Step
 
 _BINUTILS = ("nm", "objdump", "addr2line")
 _SECONDS = 20.0
 
-# binutils of each release, where the tree has the programs but cannot run them
-_BINUTILS_OF = {7: "2.27", 8: "2.30", 9: "2.35", 10: "2.41"}
-
-# what a kernel wants of the tools: from this version on, this one, because …
-_NEEDS = {
-    "crash": (((6, 1), "8.0.3", "its maple trees"), ((5, 10), "7.3.0", "its log's ring buffer")),
-    "makedumpfile": (((5, 10), "1.6.9", "its log's ring buffer"),),
-}
 _PROFILE = "/etc/profile.d/kdumpwrap.sh"
-_DWARF5 = "2.35"  # binutils that read it in practice
 
 # "GNU objdump version 2.35.2-54.el9", "GNU nm (GNU Binutils for Debian) 2.40", "crash 8.0.2",
 # "makedumpfile: version 1.7.2 (released on 20 Oct 2022)"
@@ -59,13 +53,12 @@ def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
 
 def own(facts: Facts, release: str) -> bool:
     """Whether ``release`` is a kernel of this very distribution: its tools are made for it."""
-    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
-    if facts.distribution.family == "el":
-        if tag is None:
-            return False
-        major = facts.distribution.major
-        return (tag[1] == "fc") == (facts.distribution.id == "fedora") and (major is None or int(tag[2]) == major)
-    return tag is None
+    kernel, host = releases.parse(release), facts.distribution
+    if kernel is None or kernel.family != host.family.name or kernel.vendor == "elrepo":  # elrepo's are kernel.org's
+        return False
+    if host.family is not EL:
+        return True
+    return (kernel.vendor == "fedora") == (host.id == "fedora") and host.major in (None, kernel.generation)
 
 
 def _find(facts: Facts, name: str) -> Optional[Tool]:
@@ -84,8 +77,8 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
         return Tool(named[1], None)
     if host.is_dir("/usr/bin"):
         path = inventory.program(host, name)
-        if version is None and package == "binutils" and facts.distribution.family == "el":
-            version = _BINUTILS_OF.get(defaults.generation(facts.distribution))
+        if version is None and package == "binutils" and facts.distribution.family is EL:
+            version = needs.BINUTILS_OF.get(facts.distribution.generation)
         return Tool(path, version)
     if listed:
         bundled = name == "makedumpfile" and fixes.install(facts, name)[0].command.split()[-1] in listed
@@ -110,43 +103,22 @@ def _version(text: str) -> Optional[str]:
     return match[0] if match else None
 
 
-def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> Optional[Tuple[str, Tuple[Step, ...]]]:
+def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> Optional[Tuple[str, fixes.Steps]]:
     """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or who knows."""
-    if version is None or own(facts, release):
+    need = None if own(facts, release) else needs.lacking(name, version, release)
+    if need is None:
         return None
-    if name == "addr2line":
-        if not _dwarf5(release) or not _older(version, _DWARF5):
-            return None
+    if need is needs.DWARF5:
         return f"cannot read the DWARF 5 of {release} (every line is ??:0)", _newer_binutils(facts)
-    kernel = re.match(r"(\d{1,4})\.(\d{1,4})", release)
-    for since, least, why in _NEEDS.get(name, ()):
-        if kernel and (int(kernel[1]), int(kernel[2])) >= since and _older(version, least):
-            steps = fixes.by_hand(f"Install {name} {least} or later: {release} needs it for {why}")
-            return f"{release} needs {least} for {why}", steps
-    return None
+    steps = fixes.by_hand(f"Install {name} {need.version} or later: {release} needs it for {need.why}")
+    return f"{release} needs {need.version} for {need.why}", steps
 
 
-def _dwarf5(release: str) -> bool:
-    """el9 and Fedora 34 (gcc 11) compile it so; others where the compiler decides, from about 5.18 on."""
-    tag = re.search(r"\.(el|fc)(\d{1,3})", release)
-    if tag:
-        return int(tag[2]) >= (9 if tag[1] == "el" else 34)
-    version = re.match(r"(\d{1,4})\.(\d{1,4})", release)
-    return version is not None and (int(version[1]), int(version[2])) >= (5, 18)
-
-
-def _older(version: str, least: str) -> bool:
-    from packaging.version import Version
-
-    return Version(version) < Version(least)
-
-
-def _newer_binutils(facts: Facts) -> Tuple[Step, ...]:
-    """Red Hat's toolsets bring newer binutils beside the system's."""
-    toolset = {7: "devtoolset-11", 8: "gcc-toolset-13"}.get(defaults.generation(facts.distribution))
-    if facts.distribution.family != "el" or toolset is None:
-        return fixes.by_hand(f"Install binutils {_DWARF5} or later, and name them: ADDR2LINE=, OBJDUMP=, NM=")
-    directory = f"/opt/rh/{toolset}/root/usr/bin"
-    names = " ".join(f"{name.upper()}={directory}/{name}" for name in _BINUTILS)
+def _newer_binutils(facts: Facts) -> fixes.Steps:
+    toolset = packages.toolset(facts.distribution)
+    if toolset is None:
+        least = needs.DWARF5.version
+        return fixes.by_hand(f"Install binutils {least} or later, and name them: ADDR2LINE=, OBJDUMP=, NM=")
+    names = " ".join(f"{name.upper()}={toolset.directory}/{name}" for name in _BINUTILS)
     profile = Step("Let kdumpwrap use them", shell.hint("echo {} >{}", f"export {names}", _PROFILE))
-    return (*fixes.install(facts, f"{toolset}-binutils"), profile)
+    return (*fixes.install(facts, toolset.package), profile)

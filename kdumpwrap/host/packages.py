@@ -1,85 +1,35 @@
-"""Which package brings what is missing, and the command that installs it, for each distribution."""
+"""The command that installs what is missing, for each distribution: tools, debuginfo, sources."""
 
-import re
-from contextlib import suppress
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from kdumpwrap import shell
-from kdumpwrap.host.tree import Denied, Host
+from kdumpwrap.host import distribution
+from kdumpwrap.host import release as releases
+from kdumpwrap.host.distribution import EL, Distribution
+from kdumpwrap.host.release import Release
 from kdumpwrap.shell import Hint
 
-# tool -> package where it is not called like the tool: (CentOS, Fedora …), (Debian, Ubuntu), (SUSE)
-_PACKAGES = {
-    "nm": ("binutils", "binutils", "binutils"),
-    "objdump": ("binutils", "binutils", "binutils"),
-    "addr2line": ("binutils", "binutils", "binutils"),
-    "readelf": ("binutils", "binutils", "binutils"),
-    "xz": ("xz", "xz-utils", "xz"),
-    "debuginfod-find": ("elfutils-debuginfod-client", "debuginfod", "debuginfod-client"),
-}
-
-# what the cross binutils are called: (CentOS via EPEL and Fedora, Debian and Ubuntu, SUSE)
-_CROSS = {
-    "x86_64": ("binutils-x86_64-linux-gnu", "binutils-x86-64-linux-gnu", "cross-x86_64-binutils"),
-    "aarch64": ("binutils-aarch64-linux-gnu", "binutils-aarch64-linux-gnu", "cross-aarch64-binutils"),
-    "ppc64le": ("binutils-powerpc64le-linux-gnu", "binutils-powerpc64le-linux-gnu", "cross-ppc64le-binutils"),
-    "s390x": ("binutils-s390x-linux-gnu", "binutils-s390x-linux-gnu", "cross-s390x-binutils"),
-}
+# Red Hat's toolsets bring newer binutils beside the system's, for el7 and el8
+_TOOLSETS = {7: "devtoolset-11", 8: "gcc-toolset-13"}
+_BY_HAND = shell.hint("install its debuginfo package, or name its vmlinux with --vmlinux FILE")
 
 
-class Distribution(NamedTuple):
-    """``family`` is "el", "debian" or "suse"; ``major`` the number that el7, el8 … end in."""
+class Toolset(NamedTuple):
+    """Binutils that read DWARF 5, beside the system's own."""
 
-    id: str
-    family: str
-    major: Optional[int]
-
-
-def distribution(root: Path = Path("/")) -> Distribution:
-    """The distribution installed below ``root`` by its os-release; CentOS where that says nothing."""
-    host = Host(root)
-    for name in ("/etc/os-release", "/usr/lib/os-release"):
-        with suppress(Denied):
-            text = host.text(name)
-            if text is not None:
-                return identify(text)
-    return identify("")
-
-
-def identify(os_release: str) -> Distribution:
-    """The distribution whose os-release says ``os_release``."""
-    fields: Dict[str, str] = dict(re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)", os_release, re.M))
-    words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".lower().split()
-    if "debian" in words or "ubuntu" in words:
-        family = "debian"
-    elif any("suse" in word or word == "sles" for word in words):
-        family = "suse"
-    else:
-        family = "el"
-    major = re.match(r"\d{1,4}", fields.get("VERSION_ID", ""))
-    return Distribution(fields.get("ID", "centos"), family, int(major[0]) if major else None)
+    package: str
+    directory: str  # of its programs
 
 
 def install(tool: str, root: Path = Path("/")) -> Hint:
-    """The command that installs the package with ``tool`` (or the package of that name) on this host."""
-    return install_on(distribution(root), tool)
+    """The command that installs the package with ``tool`` (or the package of that name) on the host below ``root``."""
+    return install_on(distribution.of_root(root), tool)
 
 
 def install_on(host: Distribution, tool: str) -> Hint:
     """The command that installs the package with ``tool`` (or the package of that name) on ``host``."""
-    if tool == "makedumpfile" and kdump(host) == "kexec-tools":
-        tool = "kexec-tools"  # a package of its own since el10
-    return _command(*_PACKAGES.get(tool, (tool, tool, tool)), host)
-
-
-def kdump(host: Distribution) -> str:
-    """The package that arms kdump: kexec-tools; kdump-utils since el10 and Fedora 40; Debian's and SUSE's own."""
-    if host.family == "debian":
-        return "kdump-tools"
-    if host.family == "suse":
-        return "kdump"
-    return "kdump-utils" if (host.major or 0) >= (40 if host.id == "fedora" else 10) else "kexec-tools"
+    return host.install(host.package(tool))
 
 
 def unattended(command: str) -> str:
@@ -100,42 +50,27 @@ def unattended(command: str) -> str:
 
 def cross_binutils(arch: str, root: Path = Path("/")) -> Hint:
     """The command that installs binutils which read the code of ``arch`` (as uname -m says it)."""
-    columns = _CROSS.get(arch)
-    if columns is None:
+    host = distribution.of_root(root)
+    package = host.family.cross.get(arch)
+    if package is None:
         return shell.hint("install binutils that were built for {}", arch)
-    return _command(*columns, distribution(root))
+    return host.install(package)
+
+
+def toolset(host: Distribution) -> Optional[Toolset]:
+    """The newer binutils that ``host`` has to offer; None where it has none, or its own are new enough."""
+    name = _TOOLSETS.get(host.generation) if host.family is EL else None
+    return Toolset(f"{name}-binutils", f"/opt/rh/{name}/root/usr/bin") if name else None
 
 
 def newer_binutils(root: Path = Path("/")) -> Hint:
-    """How to come by binutils that read DWARF 5 on this host, and how to use them."""
-    host = distribution(root)
-    toolset = "devtoolset-11" if host.major == 7 else "gcc-toolset-12"
-    if host.family == "el" and host.id != "fedora" and host.major in (7, 8):
-        tools = f"/opt/rh/{toolset}/root/usr/bin"
-        command = _command(f"{toolset}-binutils", "", "", host)
-        return shell.hint("{}; ADDR2LINE={} OBJDUMP={} kdumpwrap …", command, f"{tools}/addr2line", f"{tools}/objdump")
-    return shell.hint("ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils")
-
-
-def _command(el: str, debian: str, suse: str, host: Distribution) -> Hint:
-    if host.family == "debian":
-        return shell.hint("apt install {}", debian)
-    if host.family == "suse":
-        return shell.hint("zypper install {}", suse)
-    return shell.hint("{} install {}", "yum" if host.id != "fedora" and (host.major or 9) < 8 else "dnf", el)
-
-
-# flavour at the end of the release -> the middle of the package's name
-_FLAVOURS = {
-    "debug": "debug-",
-    "rt": "rt-",
-    "rt-debug": "rt-debug-",
-    "rt+debug": "rt-debug-",
-    "64k": "64k-",
-    "64k-debug": "64k-debug-",
-    "64k+debug": "64k-debug-",
-    "zfcpdump": "zfcpdump-",
-}
+    """How to come by binutils that read DWARF 5 on the host below ``root``, and how to use them."""
+    host = distribution.of_root(root)
+    newer = toolset(host)
+    if newer is None:
+        return shell.hint("ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils")
+    programs = (f"{newer.directory}/addr2line", f"{newer.directory}/objdump")
+    return shell.hint("{}; ADDR2LINE={} OBJDUMP={} kdumpwrap …", host.install(newer.package), *programs)
 
 
 def debuginfo(release: str) -> Hint:
@@ -143,28 +78,47 @@ def debuginfo(release: str) -> Hint:
 
     By the release and not by this host: a CentOS crash is often read elsewhere.
     """
-    if re.search(r"\.(el\d+|fc\d+|amzn\d|an\d+|al\d+|oe\d+)", release):
-        return _el_debuginfo(release)
-    if re.search(r"-(generic|lowlatency|aws|azure|gcp|gke|oracle|kvm|ibm|raspi|nvidia)[\w-]*$", release):
+    kernel = releases.parse(release)
+    if kernel is None:
+        return _BY_HAND
+    if kernel.family == "el":
+        middle = f"{kernel.flavour}-" if kernel.flavour else ""
+        command = shell.hint("debuginfo-install") if _is_old(kernel) else shell.hint("dnf debuginfo-install")
+        return shell.hint("{} {}", command, f"kernel-{middle}{kernel.base}")
+    if kernel.family == "suse":
+        return shell.hint("zypper install {}", f"kernel-{kernel.flavour}-debuginfo")
+    if kernel.vendor == "ubuntu":
         return shell.hint("apt install {}", f"linux-image-unsigned-{release}-dbgsym")
-    if re.search(r"-(default|preempt|azure|rt|kvmsmall)$", release) and re.search(r"-(lp)?\d+\.\d+", release):
-        return shell.hint("zypper install {}", f"kernel-{release.rpartition('-')[2]}-debuginfo")
-    if re.search(r"-(amd64|arm64|armmp|686(-pae)?|powerpc64le|s390x|riscv64|loong64)[\w-]*$", release):
+    if kernel.vendor == "debian":
         return shell.hint("apt install {}", f"linux-image-{release}-dbg")
-    return shell.hint("install its debuginfo package, or name its vmlinux with --vmlinux FILE")
+    return _BY_HAND
 
 
-def _el_debuginfo(release: str) -> Hint:
-    old = re.search(r"\.el[567](\D|$)", release)
-    command = shell.hint("debuginfo-install") if old else shell.hint("dnf debuginfo-install")
-    base, flavour = release, ""
-    if old and release.endswith(".debug"):
-        base, flavour = release[: -len(".debug")], "debug-"
-    elif "+" in release:
-        base, _, suffix = release.partition("+")
-        flavour = _FLAVOURS.get(suffix, f"{suffix}-")
-    elif re.search(r"\.rt\d", release):
-        flavour = "rt-"
-    elif re.search(r"el\d+uek", release):
-        flavour = "uek-"
-    return shell.hint("{} {}", command, f"kernel-{flavour}{base}")
+class Sources(NamedTuple):
+    """What brings the sources of a kernel."""
+
+    package: str
+    command: Hint
+    packed: bool = False  # the package brings an archive of them in /usr/src (Debian, Ubuntu)
+
+
+def sources(release: str) -> Optional[Sources]:
+    """The package with the sources of the kernel ``release``, by the kernel as `debuginfo`; None: who knows."""
+    kernel = releases.parse(release)
+    if kernel is None or not kernel.family:
+        return None
+    if kernel.family == "el":
+        name, _, machine = kernel.base.rpartition(".")
+        package = f"kernel-debuginfo-common-{machine}-{name}"
+        manager = shell.hint("yum") if _is_old(kernel) else shell.hint("dnf")
+        return Sources(package, shell.hint("{} install --enablerepo='*debug*' {}", manager, package))
+    if kernel.family == "suse":
+        package = f"kernel-{kernel.flavour}-debugsource"
+        return Sources(package, shell.hint("zypper install {}", package))
+    package = f"linux-source-{kernel.minor}{'.0' if kernel.vendor == 'ubuntu' else ''}"
+    return Sources(package, shell.hint("apt install {}", package), packed=True)
+
+
+def _is_old(kernel: Release) -> bool:
+    """Whether it belongs to a host without dnf."""
+    return kernel.vendor in ("el", "uek", "elrepo") and (kernel.generation or 0) <= 7

@@ -65,6 +65,11 @@ _DEBIAN = re.compile(
     re.X | re.A,
 )
 
+# "/boot/vmlinuz-5.14.0-503.11.1.el9_5.x86_64", "(hd0,msdos1)/vmlinuz-…", s390x "/boot/image-…"
+_FILE = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^/\s]+)$")
+# "Linux version 5.14.0-503.el9.x86_64 (…) …", "Linux wan-gw1 5.14.0-503.el9.x86_64 #1 SMP …", "5.14.0-503.el9.x86_64"
+_UNAME = re.compile(r"(?:Linux (?:version|\S+) )?(?P<release>\d[^\s/]*)")
+
 _TAGS = {"el": "el", "fc": "fedora", "amzn": "amazon", "an": "anolis", "al": "alinux", "oe": "openeuler"}
 _FAMILIES = {"debian": "debian", "ubuntu": "debian", "suse": "suse", "": ""}  # the others install by yum and dnf
 
@@ -89,12 +94,6 @@ class Release(NamedTuple):
     def minor(self) -> str:
         """``5.14``."""
         return f"{self.version[0]}.{self.version[1]}"
-
-    @property
-    def order(self) -> Tuple[Tuple[int, str], ...]:
-        """A key that sorts releases as rpm does, near enough: numbers by value, letters before numbers."""
-        parts = re.findall(r"[0-9]+|[A-Za-z]+", self.text)
-        return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def valid(text: Optional[str]) -> bool:
@@ -131,6 +130,24 @@ def parse(text: Optional[str]) -> Optional[Release]:
         return Release(text, version, "debian", None, "-".join(filter(None, flavours)), text, machine(text))
     flavour, base = _rpm_flavour(text, "")
     return Release(text, version, "", None, flavour, base, machine(text))
+
+
+def order(text: Optional[str]) -> Tuple[Tuple[int, str], ...]:
+    """A key that sorts releases as rpm does, near enough: numbers by value, letters before numbers."""
+    parts = re.findall(r"[0-9]+|[A-Za-z]+", text or "")
+    return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)
+
+
+def in_file_name(path: str) -> Optional[str]:
+    """``5.14.0-503.el9.x86_64`` of ``/boot/vmlinuz-5.14.0-503.el9.x86_64``, ``(hd0,msdos1)/vmlinuz-…``."""
+    match = _FILE.search(path)
+    return match["release"] if match else None
+
+
+def in_uname(text: str) -> Optional[str]:
+    """The release in what uname prints, or in /proc/version, or alone."""
+    match = _UNAME.match(text)
+    return match["release"] if match else None
 
 
 def machine(text: str) -> Optional[str]:

@@ -1,6 +1,5 @@
 """The files that hold the code of one kernel, opened: its vmlinux and its modules, with their functions by name."""
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import packages
+from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Symbol
 from kdumpwrap.model.log import Frame
@@ -23,9 +22,6 @@ from kdumpwrap.tools.modules import Refused, open_module
 
 if TYPE_CHECKING:
     from kdumpwrap.tools.modules import Module
-
-
-DWARF5_SINCE = "2.35"  # of binutils; el7 has 2.27, el8 2.30
 
 
 class Part(NamedTuple):
@@ -209,20 +205,13 @@ def _by_build_id(
 
 def blind(found: Object) -> Optional[Problem]:
     """Why no address of ``found`` has a line though there is a line table: binutils too old for it. Else None."""
-    from packaging.version import InvalidVersion, Version
-
     if not found.dwarf5:
         return None
-    tool = found.tools.addr2line
+    tool, least = found.tools.addr2line, needs.DWARF5.version
     version = binutils.version(tool) or ""
-    number = re.match(r"\d+(?:\.\d+)+", version)
-    try:
-        old = number is not None and Version(number[0]) < Version(DWARF5_SINCE)
-    except InvalidVersion:
-        old = False
-    if not old:
+    if not needs.older(version, least):
         return None
-    message = f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {DWARF5_SINCE} can"
+    message = f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {least} can"
     return Problem(message, packages.newer_binutils())
 
 

@@ -6,7 +6,7 @@ from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import packages
+from kdumpwrap.host import needs, packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
@@ -19,19 +19,6 @@ from kdumpwrap.vmcore.memory import FULL, MINIMAL
 
 _BLOCK = 1 << 20
 
-# the crash that first reads the kernels from that one on: its release notes
-_SINCE = (
-    ((5, 10), "7.3.0"),  # the lockless log buffer: "cannot determine length of symbol: log_end"
-    ((5, 14), "8.0.0"),  # task_struct.__state: "invalid structure member offset: task_struct_state"
-    ((5, 17), "8.0.1"),  # struct slab
-)
-# the crash that first knows what an older one stumbles over, whatever the kernel: distributions take changes over
-_TAUGHT = (
-    ("log_end", "7.3.0"),
-    ("task_struct_state", "8.0.0"),
-    ("module_core_size", "8.0.4"),  # struct module_memory: 6.4, and the kernels of el9 that took it over
-)
-_ZSTD_SINCE = "8.0.0"
 _SOURCES = "https://github.com/crash-utility/crash"
 _MORE = shell.hint("free memory or add swap")
 
@@ -107,25 +94,6 @@ def holds(file: Path, text: bytes) -> bool:
     return False
 
 
-def older(version: str, than: str) -> bool:
-    """Whether the crash ``version`` came before ``than``."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(version) < Version(than)
-    except InvalidVersion:
-        return False
-
-
-def wanted(release: Optional[str]) -> Optional[str]:
-    """The first crash that reads the kernel ``release``; None where any does, as far as is known."""
-    numbers = (release or "").split("-")[0].split(".")[:2]
-    if len(numbers) < 2 or not all(number.isdigit() for number in numbers):
-        return None
-    kernel = (int(numbers[0]), int(numbers[1]))
-    return next((version for since, version in reversed(_SINCE) if kernel >= since), None)
-
-
 def _memory(size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
     need = int(_need(size, limit)) >> 10
@@ -159,21 +127,23 @@ def _need(size: int, limit: Optional[Limit]) -> float:
 
 
 def _too_old(failure: Failure, subject: Subject) -> Problem:
-    version, first = _quietly(lambda: crash_program.version(subject.tool)), wanted(subject.release)
+    version = _quietly(lambda: crash_program.version(subject.tool))
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
-    first = next((taught for word, taught in _TAUGHT if _first(failure.words).endswith(f": {word}")), first)
-    known_first = shell.hint("crash {} or newer", first) if first else shell.NONE
-    newer = known_first if first and (not version or older(version, first)) else shell.hint("a newer crash")
+    need = needs.told(_first(failure.words)) or needs.needed("crash", subject.release)
+    old = need is not None and version is not None and needs.older(version, need.version)
+    wanted = need if old or not version else None
+    newer = shell.hint("crash {} or newer", wanted.version) if wanted else shell.hint("a newer crash")
     hint = shell.hint("{}: {}, or build it from {}", newer, packages.install("crash"), _SOURCES)
-    if version and first and older(version, first):
-        return Problem(f"{name} is too old for {kernel}, which needs {first} or newer", hint)
+    if need is not None and old:
+        return Problem(f"{name} is too old for {kernel}, which needs {need.version} or newer", hint)
     return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)
 
 
 def _compression(failure: Failure, subject: Subject) -> Problem:
     version = _quietly(lambda: crash_program.version(subject.tool))
-    if version and "zstd" in failure.words and older(version, _ZSTD_SINCE):
-        message = f"crash {version} is too old for a zstd dump, which needs {_ZSTD_SINCE} or newer"
+    least = needs.ZSTD_DUMP.version
+    if version and "zstd" in failure.words and needs.older(version, least):
+        message = f"crash {version} is too old for a zstd dump, which needs {least} or newer"
         return Problem(message, shell.hint("a newer crash: {}", packages.install("crash")))
     return Problem(
         f"this crash cannot unpack the dump ({_first(failure.words)})", shell.hint("makedumpfile -c -d 31 VMCORE NEW")

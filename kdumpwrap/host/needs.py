@@ -1,0 +1,90 @@
+"""Which version of a tool reads which kernel, and where that is known from."""
+
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from kdumpwrap.host import release as releases
+
+
+class Need(NamedTuple):
+    """The kernels from ``since`` on want ``tool`` of ``version`` or newer, for ``why`` in half a sentence."""
+
+    tool: str
+    since: Tuple[int, int]
+    version: str
+    why: str
+    stumbles: str = ""  # the symbol or member that an older crash(8) does not find when it starts
+
+
+# The newest that applies counts. A kernel that a distribution has patched may want a newer one than its number says:
+# the tools of that distribution are made for it.
+NEEDS = (
+    # crash's own record of changes, as Debian's package keeps it (/usr/share/doc/crash/changelog.Debian.gz, 7.2.6 to
+    # 8.0.6). 7.3.0: "Add support for new lockless righbuffer that Linux 5.10 introduced. Without the two patches, crash
+    # fails during session initialization"
+    Need("crash", (5, 10), "7.3.0", "its log's ring buffer", "log_end"),
+    # 8.0.0: "Handle task_struct state member changes for kernels >= 5.14-rc1 … Without the patch, crash fails to start"
+    Need("crash", (5, 14), "8.0.0", "its task_struct", "task_struct_state"),
+    # 8.0.1: "memory: Handle struct slab changes on Linux 5.17-rc1 and later … Without the patch, crash fails to start"
+    Need("crash", (5, 17), "8.0.1", "its struct slab", "kmem_cache_s_num"),
+    # 8.0.3, which the record does not list: crash 8.0.2 has no word of maple trees, 8.0.4 mends what 8.0.3 does to them
+    Need("crash", (6, 1), "8.0.3", "its maple trees"),
+    # 8.0.4: "Support module memory layout change on Linux 6.4", which later kernels of el9 took over
+    Need("crash", (6, 4), "8.0.4", "the layout of its modules", "module_core_size"),
+    # 8.0.6: "Fix "kmem -v" option on Linux 6.9 and later kernels"
+    Need("crash", (6, 9), "8.0.6", "its vmap areas"),
+    # Debian's record of makedumpfile, 1.6.8-4: "Fix failure of dmesg.<timestamp> creation on 5.10+ kernels"; the fix
+    # came to 1.6.9
+    Need("makedumpfile", (5, 10), "1.6.9", "its log's ring buffer"),
+)
+
+# 8.0.0: "Add support for reading dumpfiles compressed by Zstandard (zstd)"
+ZSTD_DUMP = Need("crash", (0, 0), "8.0.0", "a zstd dump")
+
+# el9's own 2.35.2 reads its kernels; el8's 2.30 says ??:0 for every address of one, like el7's 2.27
+DWARF5 = Need("addr2line", (0, 0), "2.35", "its DWARF 5")
+
+# binutils of CentOS N, for a tree whose programs cannot be run
+BINUTILS_OF = {7: "2.27", 8: "2.30", 9: "2.35", 10: "2.41"}
+
+
+def needed(tool: str, release: Optional[str]) -> Optional[Need]:
+    """What the kernel ``release`` wants of ``tool``; None where any version does, as far as is known."""
+    kernel = releases.parse(release)
+    if kernel is None:
+        return None
+    if tool == DWARF5.tool:
+        return DWARF5 if dwarf5(kernel) else None
+    return next((need for need in reversed(NEEDS) if need.tool == tool and kernel.version >= need.since), None)
+
+
+def lacking(tool: str, version: Optional[str], release: Optional[str]) -> Optional[Need]:
+    """What the kernel ``release`` wants and the ``version`` of ``tool`` is not; None when it is, or who knows."""
+    need = needed(tool, release)
+    return need if need is not None and version is not None and older(version, need.version) else None
+
+
+def told(words: str) -> Optional[Need]:
+    """What a crash(8) that stumbled lacks, whatever the kernel's number: distributions take changes over.
+
+    ``words``: "invalid structure member offset: module_core_size".
+    """
+    return next((need for need in NEEDS if need.stumbles and words.endswith(f": {need.stumbles}")), None)
+
+
+def dwarf5(kernel: releases.Release) -> bool:
+    """Whether it was compiled with DWARF 5: gcc 11 does so, which el9 and Fedora 34 brought.
+
+    Elsewhere it is the compiler that decides (DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT), from about 5.18 on.
+    """
+    if kernel.vendor in ("el", "uek", "elrepo", "fedora"):
+        return (kernel.generation or 0) >= (34 if kernel.vendor == "fedora" else 9)
+    return kernel.version >= (5, 18)
+
+
+def older(version: str, than: str) -> bool:
+    """Whether the version that ``version`` starts with ("2.35.2-54.el9") came before ``than``; False for no version."""
+    from packaging.version import Version
+
+    number = re.match(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,9}", version)
+    return number is not None and Version(number[0]) < Version(than)
