@@ -10,10 +10,10 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Kernel, Location
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, Log, Report, subject
-from kdumpwrap.model.verdict import Signature
+from kdumpwrap.model.verdict import Signature, Verdict
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
@@ -53,8 +53,9 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
     crash = finder.find(target, places.root)
     log = read(crash, places)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
-    reports = tuple(_explained(_blamed(report)) for report in log.reports)
-    return _finished(crash, log, kernel, reports, _signature(reports, log.fatal), log.problems)
+    resolutions = tuple(map(Resolution.of, log.reports))
+    findings = tuple(_finding(one, _verdict(one)) for one in resolutions)
+    return _finished(crash, log, kernel, findings, _signature(log), log.problems)
 
 
 def read(crash: Crash, places: Places) -> Log:
@@ -91,20 +92,20 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     What crashes of one bug have in common is asked once for all of them.
     """
     from kdumpwrap.culprit.callchain import origins
-    from kdumpwrap.culprit.shape import shape
+    from kdumpwrap.culprit.shape import key
 
-    shapes = [shape(log) for _, log in crashes]
-    distinct = tuple(dict.fromkeys(shapes))
-    frames = (frame for one in distinct for report in one.reports for frame in _frames(report))
-    symbolizer.load(frames, crashes[0][1].arch, {k: v for one in distinct for k, v in origins(one).items()})
-    started = [_start(one, symbolizer) for one in distinct]
+    keys = [key(log) for _, log in crashes]
+    distinct = {one: log for one, (_, log) in zip(keys, crashes)}
+    frames = (frame for log in distinct.values() for report in log.reports for frame in _frames(report))
+    symbolizer.load(frames, crashes[0][1].arch, {k: v for log in distinct.values() for k, v in origins(log).items()})
+    started = [_start(log, symbolizer) for log in distinct.values()]
     from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
     from kdumpwrap.explain import reasons  # noqa: F401 (used below; they load while objdump and addr2line work)
 
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
-    answers = {case.log: _answer(case, located, symbolizer) for case in cases}
-    for (crash, log), one in zip(crashes, shapes):
+    answers = {one: _answer(case, located, symbolizer) for one, case in zip(distinct, cases)}
+    for (crash, log), one in zip(crashes, keys):
         yield _analysis(crash, log, answers[one])
 
 
@@ -115,17 +116,18 @@ class _Case(NamedTuple):
     """A log on its way: first its reports get addresses, then the one it is about gets its instructions."""
 
     log: Log
-    reports: Tuple[Report, ...]
+    resolutions: Tuple[Resolution, ...]
     failures: Failures  # what could not be done for this log, and may well be done for others
     window: "Optional[Window]" = None
     evidence: "Optional[Evidence]" = None
 
 
 class _Answer(NamedTuple):
-    """What is true of every crash with the same shape."""
+    """What is true of every crash with the same key."""
 
     kernel: Kernel
-    reports: Tuple[Report, ...]
+    resolutions: Tuple[Resolution, ...]
+    verdicts: Tuple[Verdict, ...]
     signature: Optional[Signature]
     problems: Tuple[Problem, ...]
 
@@ -136,130 +138,130 @@ def _start(log: Log, symbolizer: Symbolizer) -> _Case:
     from kdumpwrap.symbolize.placed import placed
 
     failures = Failures()
-    reports = tuple(placed(report, symbolizer, failures) for report in log.reports)
-    index = subject(reports, log.fatal)
-    return _Case(log, reports, failures, None if index is None else evidence.start(reports[index], symbolizer))
+    resolutions = tuple(placed(report, symbolizer, failures) for report in log.reports)
+    index = subject(len(resolutions), log.fatal)
+    window = None if index is None else evidence.start(resolutions[index], symbolizer)
+    return _Case(log, resolutions, failures, window)
 
 
 def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
     """The instructions are there: the code bytes are compared with them."""
     from kdumpwrap.symbolize import evidence
 
-    index = subject(case.reports, case.log.fatal)
+    index = subject(len(case.resolutions), case.log.fatal)
     if index is None:
         return case
-    found = evidence.gather(case.reports[index], case.window, symbolizer, case.log.arch, case.failures)
+    found = evidence.gather(case.resolutions[index], case.window, symbolizer, case.log.arch, case.failures)
     return case._replace(evidence=found)
 
 
 def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> _Answer:
     """Lines for frames and instructions, the source, whom to ask."""
     log = case.log
-    index = subject(case.reports, log.fatal)
-    reports = list(case.reports)
+    index = subject(len(case.resolutions), log.fatal)
+    resolutions = [_located(one, located, symbolizer) for one in case.resolutions]
     slide = log.kernel_offset
     if index is not None and case.evidence is not None:
         evidence = case.evidence
-        reports[index], slide = evidence.report, evidence.slide
-        reports[index] = replace(reports[index], disassembly=evidence.lined(located))
-    reports = [_located(report, located, symbolizer) for report in reports]
-    if index is not None and case.evidence is not None and case.evidence.frame is not None:
-        chain = located.get(_place(case.evidence.frame), ())
-        reports[index] = replace(reports[index], source=source(chain, symbolizer.release, symbolizer.places))
+        slide = evidence.slide
+        chain = located.get(_place(evidence.frame), ()) if evidence.frame is not None else ()
+        resolutions[index] = replace(
+            resolutions[index],
+            check=evidence.check,
+            disassembly=evidence.lined(located),
+            function=evidence.function,
+            source=source(chain, symbolizer.release, symbolizer.places),
+        )
     vmlinux = symbolizer.objects.get(None)
     kernel = Kernel(
         log.release,
         log.arch,
         str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
         vmlinux.build_id if vmlinux else None,
-        _slide(reports) if slide is None else slide,
+        _slide(resolutions) if slide is None else slide,
     )
     # without a report nothing is missing for its sake
-    frames = tuple(frame for report in reports for frame in _frames(report))
-    found = (*symbolizer.problems(frames), *case.failures.of(f.module for f in frames if f.module)) if reports else ()
-    problems = tuple(dict.fromkeys(found))
-    blamed = tuple(_blamed(report) for report in reports)
-    return _Answer(kernel, blamed, _signature(blamed, log.fatal), problems)
+    frames = tuple(frame for one in resolutions for frame in one.frames)
+    found: Sequence[Problem] = ()
+    if resolutions:
+        found = (*symbolizer.problems(frames), *case.failures.of(f.module for f in frames if f.module))
+    verdicts = tuple(map(_verdict, resolutions))
+    return _Answer(kernel, tuple(resolutions), verdicts, _signature(log), tuple(dict.fromkeys(found)))
 
 
 def _analysis(crash: Crash, log: Log, answer: _Answer) -> Analysis:
     """The answer as it stands for one crash: with its own registers and times, and what these explain."""
-    from kdumpwrap.culprit.shape import restored
-
     kernel, problems = answer.kernel, (*log.problems, *answer.problems)
     if log.build_id is not None:
         if kernel.build_id not in (None, log.build_id):
             problems += (_other_build(kernel, log.build_id),)
         kernel = replace(kernel, build_id=log.build_id)
-    reports = tuple(_explained(restored(found, own)) for found, own in zip(answer.reports, log.reports))
-    return _finished(crash, log, kernel, reports, answer.signature, problems)
+    findings = tuple(
+        _finding(replace(resolution, report=own), verdict)
+        for own, resolution, verdict in zip(log.reports, answer.resolutions, answer.verdicts)
+    )
+    return _finished(crash, log, kernel, findings, answer.signature, problems)
 
 
 def _finished(
     crash: Crash,
     log: Log,
     kernel: Kernel,
-    reports: Tuple[Report, ...],
+    findings: Tuple[Finding, ...],
     signature: Optional[Signature],
     problems: Tuple[Problem, ...],
 ) -> Analysis:
-    if not reports:
+    if not findings:
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems += (Problem(f"{what}: no report of a crash in this log"),)
-    return Analysis(crash, kernel, reports, log.fatal, signature, problems)
+    return Analysis(crash, kernel, findings, log.fatal, signature, problems)
 
 
 # ---------------------------------------------------------------- one report
 
 
-def _located(report: Report, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Report:
-    """``report`` with file and line for each frame that the object has in the size of the log."""
-    from kdumpwrap.symbolize.placed import with_candidates
+def _located(resolution: Resolution, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Resolution:
+    """``resolution`` with file and line for each frame that the object has in the size of the log."""
+    from kdumpwrap.symbolize.placed import with_lines
 
-    def lines(frame: Frame) -> Frame:
-        if frame.candidates:
-            return with_candidates(frame, located)
-        known = frame.address is not None and symbolizer.fits(frame)
-        return replace(frame, locations=located.get(_place(frame), ())) if known else frame
-
-    return replace(report, ip=report.ip and lines(report.ip), trace=tuple(lines(frame) for frame in report.trace))
+    ip = resolution.ip and with_lines(resolution.ip, located, symbolizer)
+    return replace(resolution, ip=ip, trace=tuple(with_lines(one, located, symbolizer) for one in resolution.trace))
 
 
-def _blamed(report: Report) -> Report:
-    """``report`` with whom to ask."""
+def _verdict(resolution: Resolution) -> Verdict:
+    """Whom to ask."""
     from kdumpwrap.culprit import blame
 
-    return replace(report, culprit=blame.culprit(report), suspect=blame.suspect(report))
+    return blame.verdict(resolution)
 
 
-def _explained(report: Report) -> Report:
-    """``report`` with why it happened."""
+def _finding(resolution: Resolution, verdict: Verdict) -> Finding:
+    """What follows, and why it happened."""
     from kdumpwrap.explain import reasons
 
-    return replace(report, explanation=reasons.explain(report))
+    return Finding(resolution, *verdict, reasons.explain(resolution, verdict.culprit))
 
 
-def _signature(reports: Sequence[Report], fatal: Optional[int]) -> Optional[Signature]:
+def _signature(log: Log) -> Optional[Signature]:
     from kdumpwrap.culprit import signature
 
-    index = subject(reports, fatal)
-    return signature.signature(reports[index]) if index is not None else None
+    index = subject(len(log.reports), log.fatal)
+    return signature.signature(log.reports[index]) if index is not None else None
 
 
 def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
     """Every address of a case that wants a line."""
     from kdumpwrap.symbolize.placed import candidates
 
-    for report in case.reports:
-        for frame in _frames(report):
-            yield from candidates(frame)
-            if frame.address is not None and symbolizer.fits(frame):
-                yield _place(frame)
+    for frame in (frame for one in case.resolutions for frame in one.frames):
+        yield from candidates(frame)
+        if frame.address is not None and symbolizer.fits(frame):
+            yield _place(frame)
     if case.evidence is not None:
         yield from case.evidence.places()
 
 
-def _place(frame: Frame) -> Place:
+def _place(frame: ResolvedFrame) -> Place:
     return Place(part(frame), lookup(frame))
 
 
@@ -269,12 +271,11 @@ def _frames(report: Report) -> Iterator[Frame]:
     yield from report.trace
 
 
-def _slide(reports: Sequence[Report]) -> Optional[int]:
+def _slide(resolutions: Sequence[Resolution]) -> Optional[int]:
     """The KASLR offset, from an address that the log printed and the one that the vmlinux has for it."""
-    for report in reports:
-        for frame in _frames(report):
-            if frame.runtime is not None and frame.address is not None and frame.module is None:
-                return frame.runtime - frame.address
+    for frame in (frame for one in resolutions for frame in one.frames):
+        if frame.runtime is not None and frame.address is not None and frame.module is None:
+            return frame.runtime - frame.address
     return None
 
 

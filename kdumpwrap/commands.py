@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.log import Frame
+from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.render.summary import chosen
 from kdumpwrap.symbolize.objects import lookup
 
@@ -87,19 +87,19 @@ def _objects(command: str) -> Iterator[Tuple[PurePath, Optional[str]]]:
 
 def _wanted(analysis: Analysis) -> _Wanted:
     found: _Wanted = {None: set()}
-    report = chosen(analysis)
-    if report is None:
+    finding = chosen(analysis)
+    if finding is None:
         return found
-    frames = [*((report.ip,) if report.ip else ()), *report.trace]
-    for frame in frames:
+    rows = finding.resolution.disassembly
+    for frame in finding.resolution.frames:
         if frame.address is not None:
             found.setdefault(_module(frame), set()).add(lookup(frame))
-    shown = next((row.address for row in report.disassembly if row.fault), None)
+    shown = next((row.address for row in rows if row.fault), None)
     for module, addresses in found.items():
         if shown is not None and any(abs(one - shown) < 16 for one in addresses):
-            found[module] = addresses | {row.address for row in report.disassembly}
+            found[module] = addresses | {row.address for row in rows}
     return found
 
 
-def _module(frame: Frame) -> Optional[str]:
+def _module(frame: ResolvedFrame) -> Optional[str]:
     return frame.module.replace("-", "_") if frame.module is not None else None

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Counter as CounterOf
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.verdict import Signature, Suspect
 from kdumpwrap.where import telling
 
@@ -73,41 +72,42 @@ class Groups:
 
 def row(analysis: Analysis) -> Optional[Row]:
     """The row of a crash; None when its log holds no report."""
-    index = subject(analysis.reports, analysis.fatal)
+    index = analysis.subject
     if index is None or analysis.signature is None:
         return None
-    report, crash = analysis.reports[index], analysis.crash
-    culprit = report.culprit
-    symbol, offset, place = _site(report)
+    finding, crash = analysis.findings[index], analysis.crash
+    culprit = finding.culprit
+    symbol, offset, file, line = _site(finding)
     return Row(
         crash.time,
         crash.host,
         analysis.kernel.release,
-        report.kind,
+        finding.report.kind,
         symbol,
         offset,
-        place.file if place else None,
-        place.line if place else None,
+        file,
+        line,
         culprit.module if culprit else None,
         analysis.signature,
         crash.path,
         culprit.symbol if culprit else None,
-        report.suspect,
-        report.headline,
+        finding.suspect,
+        finding.report.headline,
     )
 
 
-def _site(report: Report) -> Tuple[Optional[str], Optional[int], Optional[Location]]:
-    """Symbol, offset and place of the instruction pointer; of the culprit where that points nowhere (a panic)."""
-    ip, culprit = report.ip, report.culprit
+def _site(finding: Finding) -> Tuple[Optional[str], Optional[int], Optional[str], Optional[int]]:
+    """Symbol, offset, file and line of the instruction pointer; of the culprit where that points nowhere (a panic)."""
+    ip, culprit = finding.resolution.ip, finding.culprit
     if ip is not None and ip.symbol is not None:
-        return ip.symbol, ip.offset, telling(ip.locations)
+        place = telling(ip.locations)
+        return (ip.symbol, ip.offset, place.file, place.line) if place else (ip.symbol, ip.offset, None, None)
     if culprit is None:
-        return None, None, None
-    frame = next((frame for frame in report.trace if frame.certain and _is(frame, culprit.symbol)), None)
+        return None, None, None, None
+    frame = next((frame for frame in finding.resolution.trace if frame.certain and _is(frame, culprit.symbol)), None)
     offset = frame.offset if frame and frame.symbol == culprit.symbol else None
-    return culprit.symbol, offset, Location(culprit.symbol, culprit.file, culprit.line)
+    return culprit.symbol, offset, culprit.file, culprit.line
 
 
-def _is(frame: Frame, function: str) -> bool:
+def _is(frame: ResolvedFrame, function: str) -> bool:
     return frame.symbol == function or bool(frame.locations and frame.locations[-1].function == function)

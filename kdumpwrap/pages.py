@@ -90,8 +90,8 @@ class Site:
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:
     """How well a crash is told: the one with instructions, the least missing, and the newest, stands for its bug."""
-    report = summary.chosen(analysis)
-    return bool(report and report.disassembly), -len(analysis.problems), analysis.crash.time or ""
+    finding = summary.chosen(analysis)
+    return bool(finding and finding.resolution.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
 def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optional[Places] = None) -> LogLines:
@@ -99,7 +99,8 @@ def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optiona
 
     Of a vmcore that has no log beside it, crash's answer to ``log`` serves, if there is one.
     """
-    report, path = summary.chosen(analysis), analysis.crash.dmesg
+    finding, path = summary.chosen(analysis), analysis.crash.dmesg
+    report = finding.report if finding is not None else None
     if report is not None and path is None and facts is not None and facts.log is not None:
         found = _around(report, iter([facts.log.encode("utf-8", "replace")]))
         if any(number == report.line and report.headline in text for number, text in found):
@@ -135,10 +136,10 @@ def is_private(
     made_of = {"/dev/stdin" if crash.dmesg == "-" else crash.dmesg, analysis.kernel.vmlinux}
     if crash.dmesg is None or finder.is_incomplete(crash.dmesg) or facts is not None:
         made_of.add(crash.vmcore)
-    made_of |= {str(report.source.path) for report in analysis.reports if report.source is not None}
+    resolutions = [finding.resolution for finding in analysis.findings]
+    made_of |= {str(one.source.path) for one in resolutions if one.source is not None}
     if places is not None and modules:
-        frames = [frame for report in analysis.reports for frame in (report.ip, *report.trace) if frame is not None]
-        names = {frame.module for frame in frames if frame.module is not None}
+        names = {frame.module for one in resolutions for frame in one.frames if frame.module is not None}
         beside = Path(crash.dmesg or crash.vmcore or crash.path).parent
         made_of |= {str(file) for found in debuginfo.modules(names, release, places, beside).values() for file in found}
     return not all(files.is_public(file) for file in made_of if file is not None)

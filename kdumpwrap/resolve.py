@@ -10,6 +10,7 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Listing
+from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import Place, lookup, part
@@ -46,7 +47,7 @@ def parse(expression: str, *, caller: bool = False) -> Frame:
 
 def resolve(
     expressions: Sequence[str], release: Optional[str], places: Places, *, caller: bool = False
-) -> Tuple[Tuple[Tuple[str, Frame], ...], Tuple[Problem, ...]]:
+) -> Tuple[Tuple[Tuple[str, ResolvedFrame], ...], Tuple[Problem, ...]]:
     """Each expression with its resolved frame, and what could not be done. A name of several functions gives each."""
     frames = [parse(expression, caller=caller) for expression in expressions]
     with _symbolizer(release, places) as symbolizer:
@@ -105,13 +106,13 @@ def _symbolizer(release: Optional[str], places: Places) -> Symbolizer:
     return Symbolizer(release, places)
 
 
-def _place(frame: Frame) -> Place:
+def _place(frame: ResolvedFrame) -> Place:
     return Place(part(frame), lookup(frame))
 
 
-def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[Frame]:
+def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[ResolvedFrame]:
     symbols = symbolizer.symbols(frame)
-    return [symbolizer.place(frame, [symbol]) for symbol in symbols] or [frame]
+    return [symbolizer.place(frame, [symbol]) for symbol in symbols] or [ResolvedFrame.of(frame)]
 
 
 def _is_unknown(symbolizer: Symbolizer, frame: Frame) -> bool:

@@ -1,14 +1,14 @@
 """An analysis made by hand, with everything in it that a renderer can meet: the crash of iptunnel_xmit."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Tuple, Type
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
-from kdumpwrap.model.log import Code, Frame, LoadedModule, Report, TaintFlag
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import CodeCheck, Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.log import Code, LoadedModule, Report, TaintFlag
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 from kdumpwrap.model.vmcore import (
     Backtrace,
@@ -30,8 +30,8 @@ def insn(address: int, data: str, text: str, file: str, line: int, **more: Any) 
     return Instruction(address, bytes.fromhex(data), text, file, line, **more)
 
 
-def frame(symbol: str, offset: int, size: int, *places: Tuple[str, str, int], **more: Any) -> Frame:
-    return Frame(symbol, offset, size, locations=tuple(Location(*place) for place in places), **more)
+def frame(symbol: str, offset: int, size: int, *places: Tuple[str, str, int], **more: Any) -> ResolvedFrame:
+    return ResolvedFrame(symbol, offset, size, locations=tuple(Location(*place) for place in places), **more)
 
 
 IP = frame(
@@ -58,7 +58,7 @@ TRACE = (
     ),
     frame("ip_sublist_rcv", 0x240, 0x240, ("ip_sublist_rcv", "net/ipv4/ip_input.c", 640), context="IRQ", certain=False),
     frame("xfs_file_write_iter", 0xA1, 0x100, module="xfs", context="TASK"),
-    Frame(
+    ResolvedFrame(
         "dev_show",
         0x18,
         0x40,
@@ -67,7 +67,7 @@ TRACE = (
         candidate_locations=((Location("dev_show", "drivers/base/core.c", 12),), ()),
     ),
     frame("entry_SYSCALL_64_after_hwframe", 0x6E, 0xD8, ("?", "arch/x86/entry/entry_64.S", 121), context="TASK"),
-    Frame(None, runtime=0x3FFFD4A1D92, context="TASK"),
+    ResolvedFrame(None, runtime=0x3FFFD4A1D92, context="TASK"),
 )
 
 SOURCE = Source(
@@ -100,7 +100,25 @@ DISASSEMBLY = (
     insn(BASE + 0x20B, "75bd", "jne ffffffff818a70d1 <iptunnel_xmit+0x1d1>", TUNNELS, 529),
 )
 
-REPORT = Report(
+_STAGES: Tuple[Type[Any], ...] = (Finding, Resolution, Report)
+
+
+def finding(**facts: Any) -> Finding:
+    """A finding made of ``facts``, the fields of all three stages; frames stand in the log as well as resolved."""
+    return change(Finding(Resolution(Report("oops", "", 1))), **facts)
+
+
+def change(one: Finding, **facts: Any) -> Finding:
+    """``one`` with other ``facts``, whichever stage they belong to."""
+    own = [{name: facts[name] for name in facts if name in names} for names in _NAMES]
+    assert {name for some in own for name in some} == set(facts)
+    report = replace(one.report, **own[2])
+    return replace(one, resolution=replace(one.resolution, report=report, **own[1]), **own[0])
+
+
+_NAMES = [{one.name for one in fields(stage)} - {"resolution", "report"} for stage in _STAGES]
+
+FINDING = finding(
     kind="page-fault",
     headline="BUG: unable to handle page fault for address: ffffaa1730745690",
     line=12,
@@ -125,7 +143,8 @@ REPORT = Report(
         ("r12", 0xFFFF9D3A9A1F2000),
         ("cr2", 0xFFFFAA1730745690),
     ),
-    code=Code(bytes.fromhex("4801501848ff4010"), 0, check="patched", detail="a KASLR relocation (slide 0x23400000)"),
+    code=Code(bytes.fromhex("4801501848ff4010"), 0),
+    check=CodeCheck("patched", "a KASLR relocation (slide 0x23400000)"),
     access="write",
     message="xxxwan: tunnel went down while it was in use",
     hardware="QEMU Standard PC (i440FX + PIIX, 1996)",
@@ -155,7 +174,7 @@ ANALYSIS = Analysis(
         "1f0c7d6a",
         0x23400000,
     ),
-    (Report("warning", "WARNING: CPU: 0 PID: 7 at net/core/dev.c:12", 3, 1.5), REPORT),
+    (finding(kind="warning", headline="WARNING: CPU: 0 PID: 7 at net/core/dev.c:12", line=3, time=1.5), FINDING),
     1,
     Signature("315d60b47671", "page-fault iptunnel_xmit < send4[xxxwan] < hfunc_in4[xxxwan]"),
     (Problem("no debuginfo for the module xfs", shell.hint("dnf debuginfo-install kernel-modules")),),
@@ -170,7 +189,7 @@ COMMANDS = (
 
 def with_report(**changes: Any) -> Analysis:
     """ANALYSIS, its fatal report changed."""
-    return replace(ANALYSIS, reports=(ANALYSIS.reports[0], replace(REPORT, **changes)))
+    return replace(ANALYSIS, findings=(ANALYSIS.findings[0], change(FINDING, **changes)))
 
 
 IDLE = Backtrace(

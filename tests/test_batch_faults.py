@@ -14,7 +14,7 @@ from kdumpwrap import analyze
 from kdumpwrap.batch import engine as many
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model.kernel import Symbol
+from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
@@ -185,7 +185,7 @@ def test_names_that_would_forge_rows_and_paint_the_terminal(tree: Tree, run_cli:
 class Clumsy(Symbolizer):
     """Makes a mistake of ours: one that no KdumpwrapError foresees."""
 
-    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> Frame:
+    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> ResolvedFrame:
         if frame.symbol == "ip_tunnel_lookup":
             raise IndexError("list index out of range")
         return super().place(frame, symbols)

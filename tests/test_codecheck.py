@@ -66,20 +66,20 @@ def example(log: str) -> codecheck.Checked:
 
 def test_the_worked_example_tells_its_slide() -> None:
     found = example("48 8b 85 f0 04 00 00 65 48 03 05 ae 63 77 46 48 63 db <48> 83 40 10 01")
-    assert (found.code.check, found.slide) == ("patched", 0x38000000)
-    assert "slide 0x38000000" in (found.code.detail or "")
-    assert "0xffffffff81898d72" in (found.code.detail or "")
+    assert (found.check.result, found.slide) == ("patched", 0x38000000)
+    assert "slide 0x38000000" in (found.check.detail or "")
+    assert "0xffffffff81898d72" in (found.check.detail or "")
 
 
 def test_the_same_bytes_match() -> None:
     found = example("48 8b 85 f0 04 00 00 65 48 03 05 ae 63 77 7e 48 63 db <48> 83 40 10 01")
-    assert (found.code.check, found.slide) == ("match", None)
+    assert (found.check.result, found.slide) == ("match", None)
 
 
 def test_one_bit_is_a_mismatch_and_shown() -> None:
     found = example("48 8b 85 f0 04 00 00 65 48 03 05 ae 63 77 46 48 63 db <48> 83 40 14 01")
-    assert found.code.check == "mismatch"
-    detail = found.code.detail or ""
+    assert found.check.result == "mismatch"
+    detail = found.check.detail or ""
     assert "one bit" in detail
     assert "48 83 40 10 01 (addq $0x1,0x10(%rax)), the log 48 83 40 14 01" in detail
 
@@ -88,21 +88,21 @@ def test_another_slide_than_the_known_one_is_a_mismatch() -> None:
     log = code("65 48 03 05 ae 63 77 46 48 63 db <48> 83 40 10 01")
     window = rows(*EXAMPLE, start=0xFFFFFFFF81898D6B)
     known = [codecheck.compare(log, 0xFFFFFFFF81898D7D, window, slide=slide) for slide in (0x38000000, 0x1000000)]
-    assert [one.code.check for one in known] == ["patched", "mismatch"]
+    assert [one.check.result for one in known] == ["patched", "mismatch"]
 
 
 def test_two_fields_must_tell_the_same_slide() -> None:
     window = ("48 c7 c7 c0 03 04 82|mov $0xffffffff820403c0,%rdi", "48 c7 c6 68 99 34 82|mov $0xffffffff82349968,%rsi")
     same = compared("<48> c7 c7 c0 03 24 98 48 c7 c6 68 99 54 98", *window)
-    assert (same.code.check, same.slide) == ("patched", 0x16200000)
-    assert compared("<48> c7 c7 c0 03 24 98 48 c7 c6 68 99 74 98", *window).code.check == "mismatch"
+    assert (same.check.result, same.slide) == ("patched", 0x16200000)
+    assert compared("<48> c7 c7 c0 03 24 98 48 c7 c6 68 99 74 98", *window).check.result == "mismatch"
 
 
 def test_a_field_that_the_end_of_the_window_cuts() -> None:
     text = "48 c7 47 10 30 79 80 81|movq $0xffffffff81807930,0x10(%rdi)"
     cut = compared("<48> c7 47 10 30 79 a0", text)
-    assert (cut.code.check, cut.slide) == ("patched", None)  # which slide, three bytes do not tell
-    assert compared("<48> c7 47 10 30 78 a0", text).code.check == "mismatch"
+    assert (cut.check.result, cut.slide) == ("patched", None)  # which slide, three bytes do not tell
+    assert compared("<48> c7 47 10 30 78 a0", text).check.result == "mismatch"
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_field_that_the_end_of_the_window_cuts() -> None:
     ],
 )
 def test_what_a_kernel_rewrites(log: str, row: str, words: str) -> None:
-    found = compared(log, row).code
-    assert found.check == "patched", found.detail
+    found = compared(log, row).check
+    assert found.result == "patched", found.detail
     assert words in (found.detail or "")
 
 
@@ -159,12 +159,12 @@ def test_what_a_kernel_rewrites(log: str, row: str, words: str) -> None:
     ],
 )
 def test_what_it_does_not(log: str, row: str) -> None:
-    assert compared(log, row).code.check == "mismatch"
+    assert compared(log, row).check.result == "mismatch"
 
 
 def test_a_lock_prefix_and_a_relocation_in_one_instruction() -> None:
     found = compared("<3e> 48 01 34 d5 50 c9 0e aa", "f0 48 01 34 d5 50 c9 2e 83|lock add %rsi,-0x7cd136b0(,%rdx,8)")
-    assert (found.code.check, found.slide) == ("patched", 0x26E00000)
+    assert (found.check.result, found.slide) == ("patched", 0x26E00000)
 
 
 # ---------------------------------------------------------------- alternatives
@@ -178,14 +178,14 @@ def test_alternatives_are_asked_for_only_when_nothing_else_explains() -> None:
         return Patches(alternatives=(Site(BASE, 5, (0x0F, 0x01, 0xCB), None),))
 
     nops = "90|nop", "90|nop", "90|nop", "90|nop", "90|nop"
-    assert compared("<90> 90 90 90 90", *nops, patches=listed).code.check == "match"
-    key = compared("<eb> 02", "66 90|xchg %ax,%ax", patches=listed).code
-    assert (key.check, asked) == ("patched", [])
-    swapped = compared("<0f> 01 cb 66 90", *nops, patches=listed).code
-    assert (swapped.check, asked) == ("patched", [1])
+    assert compared("<90> 90 90 90 90", *nops, patches=listed).check.result == "match"
+    key = compared("<eb> 02", "66 90|xchg %ax,%ax", patches=listed).check
+    assert (key.result, asked) == ("patched", [])
+    swapped = compared("<0f> 01 cb 66 90", *nops, patches=listed).check
+    assert (swapped.result, asked) == ("patched", [1])
     assert "alternative" in (swapped.detail or "")
-    assert compared("<0f> 01 cb 66 91", *nops, patches=listed).code.check == "mismatch"
-    assert compared("<0f> 1f 44 00 00", *nops, patches=listed).code.check == "patched"  # the no-ops made one
+    assert compared("<0f> 01 cb 66 91", *nops, patches=listed).check.result == "mismatch"
+    assert compared("<0f> 1f 44 00 00", *nops, patches=listed).check.result == "patched"  # the no-ops made one
 
 
 def test_branches_of_an_alternative_move_along() -> None:
@@ -194,11 +194,11 @@ def test_branches_of_an_alternative_move_along() -> None:
     origin = BASE + 0x100000
     body = (0xE9, *((target - origin - 5) % (1 << 32)).to_bytes(4, "little"))
     site = Patches(alternatives=(Site(BASE, 5, body, origin),))
-    near = compared("<eb> 40 0f 1f 00", *jump, patches=lambda: site).code
-    assert near.check == "patched"
-    assert compared("<eb> 40 cc cc cc", *jump, patches=lambda: site).code.check == "patched"  # since 6.3
-    assert compared("<e9> 3d 00 00 00", *jump, patches=lambda: site).code.check == "patched"
-    assert compared("<e9> 3e 00 00 00", *jump, patches=lambda: site).code.check == "mismatch"
+    near = compared("<eb> 40 0f 1f 00", *jump, patches=lambda: site).check
+    assert near.result == "patched"
+    assert compared("<eb> 40 cc cc cc", *jump, patches=lambda: site).check.result == "patched"  # since 6.3
+    assert compared("<e9> 3d 00 00 00", *jump, patches=lambda: site).check.result == "patched"
+    assert compared("<e9> 3e 00 00 00", *jump, patches=lambda: site).check.result == "mismatch"
 
 
 def read(text: str, arch: str) -> Sequence[Site]:
@@ -228,13 +228,13 @@ def test_what_the_module_loader_fills_in_is_passed_over() -> None:
     row = Instruction(BASE, bytes.fromhex("48c7c700000000"), "mov $0x0,%rdi")
     row = row._replace(relocations=(Relocation(BASE + 3, "R_X86_64_32S", ".rodata.str1.1+0x3c"),))
     for log, check in (("<48> c7 c7 3e b1 5a c0", "match"), ("<48> c7 c6 3e b1 5a c0", "mismatch")):
-        assert codecheck.check(code(log), BASE, [row]).check == check
+        assert codecheck.check(code(log), BASE, [row]).result == check
 
 
 def test_a_modules_call_to_fentry_is_known_by_its_relocation() -> None:
     row = Instruction(BASE, bytes.fromhex("e800000000"), f"call {BASE + 5:x} <f+0x5>")
     row = row._replace(relocations=(Relocation(BASE + 1, "R_X86_64_PLT32", "__fentry__-0x4"),))
-    assert codecheck.check(code("<0f> 1f 44 00 00"), BASE, [row]).check == "patched"
+    assert codecheck.check(code("<0f> 1f 44 00 00"), BASE, [row]).result == "patched"
 
 
 @pytest.mark.parametrize(
@@ -256,21 +256,21 @@ def test_a_modules_call_to_fentry_is_known_by_its_relocation() -> None:
     ],
 )
 def test_words_of_other_machines(arch: str, log: str, row: str, check: str) -> None:
-    found = compared(log, row, arch=arch).code
-    assert found.check == check, found.detail
+    found = compared(log, row, arch=arch).check
+    assert found.result == check, found.detail
 
 
 def test_a_word_of_a_module_may_differ_where_it_is_relocated() -> None:
     row = Instruction(BASE, bytes.fromhex("00000094"), f"bl {BASE:x} <f>")
     row = row._replace(relocations=(Relocation(BASE, "R_AARCH64_CALL26", "_printk"),))
     for word, check in (("(97ff0123)", "match"), ("(b7ff0123)", "mismatch")):
-        assert codecheck.check(code(word, 4), BASE, [row], arch="aarch64").check == check
+        assert codecheck.check(code(word, 4), BASE, [row], arch="aarch64").result == check
 
 
 def test_a_window_that_the_instructions_cover_in_part() -> None:
     found = code("00 11 22 48 63 <db> 90 90")
     done = codecheck.check(found, BASE + 2, rows("48 63 db|movslq %ebx,%rbx"))
-    assert done.check == "match"
+    assert done.result == "match"
     assert "3 of 8 bytes compared" in (done.detail or "")
     assert codecheck.span(found, BASE + 2) == (BASE - 3, BASE + 5)
 
@@ -281,7 +281,7 @@ def test_a_window_that_the_instructions_cover_in_part() -> None:
     ids=["no bytes", "no instructions", "no trap"],
 )
 def test_what_cannot_be_compared_is_unchecked(found: Code, window: Tuple[Instruction, ...]) -> None:
-    assert codecheck.check(found, BASE, window).check == "unchecked"
+    assert codecheck.check(found, BASE, window).result == "unchecked"
 
 
 @given(
@@ -297,7 +297,7 @@ def test_no_bytes_raise(data: bytes, trap: int, texts: List[Tuple[bytes, str]], 
         window.append(Instruction(start, octets, text))
         start += len(octets)
     done = codecheck.check(Code(data, trap), BASE + max(trap, 0), window, arch=arch)
-    assert done.check in ("match", "patched", "mismatch", "unchecked")
+    assert done.result in ("match", "patched", "mismatch", "unchecked")
 
 
 # ---------------------------------------------------------------- a real kernel's live text
@@ -376,10 +376,10 @@ def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(l
     for stretch, ip in _windows(live, WINDOWS, 1):
         at = ip - stretch.start
         done = _checked(live, stretch, ip, stretch.memory[at - 42 : at + 22])
-        counts[done.code.check or ""] = counts.get(done.code.check or "", 0) + 1
+        counts[done.check.result or ""] = counts.get(done.check.result or "", 0) + 1
         slides.add(done.slide)
-        if done.code.check == "mismatch":
-            wrong.append(f"{ip:#x}: {done.code.detail}")
+        if done.check.result == "mismatch":
+            wrong.append(f"{ip:#x}: {done.check.detail}")
     assert len(wrong) < WINDOWS / 500, wrong
     assert slides <= {None, live.slide}
     assert live.slide in slides
@@ -398,7 +398,7 @@ def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> No
             continue  # a place that the kernel did rewrite
         data[place] ^= chance.randrange(1, 256)
         tried += 1
-        caught += _checked(live, stretch, ip, bytes(data)).code.check == "mismatch"
+        caught += _checked(live, stretch, ip, bytes(data)).check.result == "mismatch"
     assert tried > WINDOWS / 2
     assert caught > 0.99 * tried, f"{caught} of {tried}"
 

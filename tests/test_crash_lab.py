@@ -14,10 +14,11 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import pexpect
 import pytest
 from conftest import Lab, Result, RunCli, environment
+from handmade import change
 
 from kdumpwrap import analyze
 from kdumpwrap.debuginfo import Places
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.render import vmcore as renderer
 from kdumpwrap.vmcore import withcrash
 
@@ -69,14 +70,14 @@ def whole(run_cli: RunCli, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
 def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -> None:
     places = Places(lab.root, None, (lab.module_dir,), ())
     analysis = analyze.analyze(str(lab.crashes[case]), places)
-    report = analysis.reports[subject(analysis.reports, analysis.fatal) or 0]
+    report = analysis.findings[analysis.subject or 0].resolution
     facts = withcrash.learn(analysis, places)
 
     assert facts.rung == "plain"
     assert facts.system is not None
     assert facts.system.release == lab.release
     assert facts.panic_task is not None
-    assert (facts.panic_task.pid, facts.panic_task.comm) == (report.pid, report.comm)
+    assert (facts.panic_task.pid, facts.panic_task.comm) == (report.report.pid, report.report.comm)
     assert len(facts.other_cpus) == 1
     assert {row.name for row in facts.memory} >= {"TOTAL MEM", "FREE", "SLAB"}
     tainted = () if case == "sysrq" else (("xxxwan", "OE"),)
@@ -118,9 +119,9 @@ def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -
     text = renderer.text(facts)
     assert "Backtrace of the panic task" in text
     value = json.loads(json.dumps(renderer.as_json(facts)))
-    assert value["panic_task"]["pid"] == report.pid
+    assert value["panic_task"]["pid"] == report.report.pid
     assert value["panic_task"]["frames"][0]["symbol"] == "machine_kexec"
-    assert f"crash-task\t{report.pid}\t" in renderer.raw(facts)
+    assert f"crash-task\t{report.report.pid}\t" in renderer.raw(facts)
     # crash 8.0.2 finds only the running tasks of this kernel
     few = facts.system.tasks is not None and facts.system.tasks < 10
     assert any("`ps -m` is not whole" in problem.message for problem in facts.problems) == few
@@ -147,10 +148,10 @@ def test_what_only_the_vmcore_knows(lab: Lab, whole: Dict[str, str], tmp_path: P
     analysis = analyze.analyze(str(vmcore), places)
     header = re.match(r"PID: \d+ +TASK: (?P<task>[0-9a-f]+)", whole["bt"])
     assert header
-    task, number = int(header["task"], 16), subject(analysis.reports, analysis.fatal) or 0
-    reports = list(analysis.reports)
-    reports[number] = replace(reports[number], fault_address=task + 24)
-    facts = withcrash.learn(replace(analysis, reports=tuple(reports)), places)
+    task, number = int(header["task"], 16), analysis.subject or 0
+    findings = list(analysis.findings)
+    findings[number] = change(findings[number], fault_address=task + 24)
+    facts = withcrash.learn(replace(analysis, findings=tuple(findings)), places)
     assert facts.log == whole["log"]
     assert facts.slab is not None
     assert (facts.slab.cache, facts.slab.start, facts.slab.offset, facts.slab.allocated) == (
@@ -163,11 +164,11 @@ def test_what_only_the_vmcore_knows(lab: Lab, whole: Dict[str, str], tmp_path: P
     assert facts.panic_task.task == task
 
 
-def certain(report: Report) -> List[Frame]:
-    return [frame for frame in ([report.ip] if report.ip else []) + list(report.trace) if frame.certain]
+def certain(report: Resolution) -> List[ResolvedFrame]:
+    return [frame for frame in report.frames if frame.certain]
 
 
-def place(frame: Frame) -> Tuple[object, ...]:
+def place(frame: ResolvedFrame) -> Tuple[object, ...]:
     return frame.module, frame.section, frame.address
 
 

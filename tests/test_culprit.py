@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import blame, machinery
 from kdumpwrap.log import reader
-from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.kernel import Location, Resolution
 from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
@@ -101,7 +101,7 @@ def panic(text: str, frames: str) -> Report:
 
 
 def blamed(report: Report) -> Optional[str]:
-    found = blame.culprit(report)
+    found = blame.culprit(Resolution.of(report))
     return found.symbol if found else None
 
 
@@ -170,7 +170,7 @@ def test_the_table_has_a_case_for_each_group() -> None:
 
 def test_the_instruction_pointer_comes_first() -> None:
     report = fault("iptunnel_xmit", "<IRQ> send4[wan] wan_hook[wan] nf_hook_slow ip_local_deliver </IRQ>")
-    found = blame.culprit(report)
+    found = blame.culprit(Resolution.of(report))
     assert found == ("iptunnel_xmit", None, None, None, "the instruction pointer")
 
 
@@ -189,7 +189,7 @@ def test_a_stale_frame_blames_nobody() -> None:
 
 
 def test_a_call_through_a_bad_pointer_is_its_callers() -> None:
-    found = blame.culprit(fault("0x0", "call_timer_fn __run_timers.part.0 run_timer_softirq"))
+    found = blame.culprit(Resolution.of(fault("0x0", "call_timer_fn __run_timers.part.0 run_timer_softirq")))
     assert found is not None
     assert (found.symbol, found.why) == ("call_timer_fn", "it called through a bad pointer (0x0)")
 
@@ -233,8 +233,9 @@ def test_behind_a_call_that_never_returns_the_log_names_the_wrong_function() -> 
     padded = panic("sysrq triggered crash", "panic __pfx_sysrq_reset+0x10 __handle_sysrq write_sysrq_trigger")
     assert blamed(padded) == "__handle_sysrq"
     place = (Location("sysrq_handle_crash", "drivers/tty/sysrq.c", 155),)
-    known = replace(report, trace=tuple(replace(f, locations=place) if f.offset == 0 else f for f in report.trace))
-    found = blame.culprit(known)
+    known = Resolution.of(report)
+    trace = tuple(replace(f, locations=place) if f.offset == 0 else f for f in known.trace)
+    found = blame.culprit(replace(known, trace=trace))
     assert found == ("sysrq_handle_crash", None, "drivers/tty/sysrq.c", 155, "called panic()")
 
 
@@ -250,12 +251,12 @@ def test_a_function_that_ported_code_names_is_blamed_where_there_is_no_trace() -
 
 
 def test_nobody_is_blamed_without_a_name() -> None:
-    assert blame.culprit(read("Kernel panic - not syncing: Attempted to kill init!", CPU)) is None
+    assert blame.culprit(Resolution.of(read("Kernel panic - not syncing: Attempted to kill init!", CPU))) is None
 
 
 def test_a_machine_check_is_nobodys_fault_who_ran() -> None:
     report = fault("intel_idle", "cpuidle_enter_state do_idle cpu_startup_entry")
-    assert blame.culprit(replace(report, kind="machine-check")) is None
+    assert blame.culprit(Resolution.of(replace(report, kind="machine-check"))) is None
 
 
 # ---------------------------------------------------------------- where it ends
@@ -310,10 +311,10 @@ def test_a_hung_task_is_blamed_by_its_own_frame(frames: str, expected: Optional[
 
 def test_a_hung_task_of_whose_stack_nothing_but_the_scheduler_is_sure() -> None:
     (report,) = recorded.parse("el8-hung-task-all-doubtful").reports
-    found = blame.culprit(report)
+    found = blame.culprit(Resolution.of(report))
     assert found is not None and (found.symbol, found.module) == ("acme_config_lock", "acmewan")
     assert found.why.endswith("; the kernel marks the frame with ?")
-    assert blame.suspect(report) is None  # the module is not on the certain part of the way
+    assert blame.suspect(Resolution.of(report)) is None  # the module is not on the certain part of the way
     assert blamed(hung("__schedule schedule")) is None
     assert blamed(hung("__schedule ? schedule ? foo+0x1c0")) is None  # foo+0x1c0/0x1c0, no return address
     assert blamed(hung("__schedule schedule foo ? bar")) == "foo"
@@ -397,12 +398,11 @@ def test_two_calls_of_one_function_are_no_recursion() -> None:
 
 def test_the_suspect_is_the_first_out_of_tree_module() -> None:
     report = fault("iptunnel_xmit", "<IRQ> ? stale[sunrpc] send4[wan] wan_hook[wan] nf_hook_slow")
-    assert blame.suspect(report) == ("wan", "OE", "send4", None, None)
+    assert blame.suspect(Resolution.of(report)) == ("wan", "OE", "send4", None, None)
     place = (Location("local_add", "arch/x86/include/asm/local.h", 33), Location("send4", "wan.c", 111))
-    known = replace(
-        report, trace=tuple(replace(f, locations=place) if f.symbol == "send4" else f for f in report.trace)
-    )
-    assert blame.suspect(known) == ("wan", "OE", "send4", "wan.c", 111)
+    known = Resolution.of(report)
+    trace = tuple(replace(f, locations=place) if f.symbol == "send4" else f for f in known.trace)
+    assert blame.suspect(replace(known, trace=trace)) == ("wan", "OE", "send4", "wan.c", 111)
 
 
 @pytest.mark.parametrize(
@@ -410,18 +410,18 @@ def test_the_suspect_is_the_first_out_of_tree_module() -> None:
 )
 def test_which_flags_make_a_suspect(flags: str, accused: bool) -> None:
     report = replace(fault("foo", "bar[wan]"), modules=(LoadedModule("wan", flags),))
-    assert (blame.suspect(report) is not None) is accused
+    assert (blame.suspect(Resolution.of(report)) is not None) is accused
 
 
 def test_no_suspect_without_proof() -> None:
-    assert blame.suspect(fault("foo", "send4[wan]", modules="")) is None  # tainted by whom?
-    assert blame.suspect(fault("foo", "? send4[wan] vfs_write")) is None  # stale
+    assert blame.suspect(Resolution.of(fault("foo", "send4[wan]", modules=""))) is None  # tainted by whom?
+    assert blame.suspect(Resolution.of(fault("foo", "? send4[wan] vfs_write"))) is None  # stale
 
 
 def test_a_suspects_function_is_left_open_where_the_log_hides_it() -> None:
-    assert blame.suspect(panic("x", "panic wan_list+0x0[wan] foo")) is None  # no module list
+    assert blame.suspect(Resolution.of(panic("x", "panic wan_list+0x0[wan] foo"))) is None  # no module list
     report = replace(panic("x", "panic wan_list+0x0[wan] foo"), modules=(LoadedModule("wan", "OE"),))
-    assert blame.suspect(report) == ("wan", "OE", None, None, None)
+    assert blame.suspect(Resolution.of(report)) == ("wan", "OE", None, None, None)
 
 
 def test_the_file_is_that_of_the_telling_function() -> None:
@@ -431,9 +431,9 @@ def test_the_file_is_that_of_the_telling_function() -> None:
         Location("iptunnel_xmit_stats", "include/net/ip_tunnels.h", 526),
         Location("iptunnel_xmit", "net/ipv4/ip_tunnel_core.c", 87),
     )
-    report = fault("iptunnel_xmit", "send4[wan]")
-    assert report.ip is not None
-    found = blame.culprit(replace(report, ip=replace(report.ip, locations=chain)))
+    known = Resolution.of(fault("iptunnel_xmit", "send4[wan]"))
+    assert known.ip is not None
+    found = blame.culprit(replace(known, ip=replace(known.ip, locations=chain)))
     assert found is not None
     assert found[:4] == ("iptunnel_xmit", None, "include/net/ip_tunnels.h", 526)
 
@@ -463,7 +463,7 @@ REPORTS = st.builds(
 
 @given(REPORTS)
 def test_no_report_is_too_strange(report: Report) -> None:
-    found = blame.culprit(report)
+    found = blame.culprit(Resolution.of(report))
     assert found is None or (found.symbol is not None and found.why)
-    accused = blame.suspect(report)
+    accused = blame.suspect(Resolution.of(report))
     assert accused is None or accused.module == "wan"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import handmade
 import pytest
 import recorded
 from conftest import Lab, RunCli
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from kdumpwrap.arch import operand
 from kdumpwrap.explain import poison, reasons
 from kdumpwrap.log import reader
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.log import Frame
 
-IP = Frame("f", 0x20, 0x100, exact=True)
+IP = ResolvedFrame("f", 0x20, 0x100, exact=True)
 
 
 def rows(*texts: str, fault: int = -1, start: int = 0x1000) -> Tuple[Instruction, ...]:
@@ -29,11 +30,12 @@ def rows(*texts: str, fault: int = -1, start: int = 0x1000) -> Tuple[Instruction
     )
 
 
-def report(*texts: str, kind: str = "page-fault", arch: str = "x86_64", fault: int = -1, **more: Any) -> Report:
+def report(*texts: str, kind: str = "page-fault", arch: str = "x86_64", fault: int = -1, **more: Any) -> Resolution:
     registers = tuple((name, value) for name, value in more.pop("registers", {}).items())
     shown = rows(*texts, fault=fault) if texts else ()
     more.setdefault("ip", IP)
-    return Report(kind, more.pop("headline", "BUG"), 1, arch=arch, registers=registers, disassembly=shown, **more)
+    facts = {"kind": kind, "headline": "BUG", "arch": arch, "registers": registers, "disassembly": shown, **more}
+    return handmade.finding(**facts).resolution
 
 
 def told(*texts: str, **more: Any) -> str:
@@ -164,7 +166,8 @@ def test_the_effective_address_is_checked_against_the_log() -> None:
 
 def recorded_with(name: str, *texts: str, fault: int = -1) -> str:
     """What is said of the recorded log's last report when its instructions are ``texts``."""
-    shown = replace(recorded.parse(name).reports[-1], disassembly=rows(*texts, fault=fault) if texts else ())
+    known = Resolution.of(recorded.parse(name).reports[-1])
+    shown = replace(known, disassembly=rows(*texts, fault=fault) if texts else ())
     return "\n".join(reasons.explain(shown))
 
 
@@ -250,14 +253,14 @@ def test_the_push_of_the_faults_own_frame() -> None:
 
 
 def test_a_jump_to_null_names_the_caller() -> None:
-    above = Frame("send4", 0xF2, 0x1B0, "xxxwan", locations=(Location("send4", "xxxwan.c", 107),))
-    text = told(ip=Frame(None, runtime=0, exact=True), trace=(above,), kind="null-pointer", access="execute")
+    above = ResolvedFrame("send4", 0xF2, 0x1B0, "xxxwan", locations=(Location("send4", "xxxwan.c", 107),))
+    text = told(ip=ResolvedFrame(None, runtime=0, exact=True), trace=(above,), kind="null-pointer", access="execute")
     assert "0x0: NULL" in text
     assert "send4 [xxxwan] (xxxwan.c:107)" in text
 
 
 def test_a_jump_to_freed_memory() -> None:
-    text = told(ip=Frame(None, runtime=0x6B6B6B6B6B6B6B6B, exact=True), kind="general-protection")
+    text = told(ip=ResolvedFrame(None, runtime=0x6B6B6B6B6B6B6B6B, exact=True), kind="general-protection")
     assert "POISON_FREE" in text
 
 
@@ -282,12 +285,12 @@ def test_a_per_cpu_pointer_without_its_offset() -> None:
 
 
 def test_an_argument_is_the_callers() -> None:
-    above = Frame("caller", 0x10, 0x20, locations=(Location("caller", "net/g.c", 7),))
+    above = ResolvedFrame("caller", 0x10, 0x20, locations=(Location("caller", "net/g.c", 7),))
     text = told(
         "push %rbx",
         "mov %rdi,%rbx",
         "mov 0x10(%rbx),%rax",
-        ip=Frame("f", 8, 0x40, exact=True),
+        ip=ResolvedFrame("f", 8, 0x40, exact=True),
         registers={"rbx": 0, "rdi": 5},
         fault_address=0x10,
         trace=(above,),
@@ -431,7 +434,7 @@ def test_a_stack_canary() -> None:
 
 
 def frames(*names: str) -> List[Frame]:
-    return [Frame(name.lstrip("?"), 0x10, 0x40, certain=not name.startswith("?")) for name in names]
+    return [ResolvedFrame(name.lstrip("?"), 0x10, 0x40, certain=not name.startswith("?")) for name in names]
 
 
 def test_repeats_are_folded() -> None:
@@ -480,9 +483,9 @@ SCISSORS = b"""[    1.000000] list_del corruption, ffff8f17->next is LIST_POISON
 )
 def test_the_kernels_own_sentence_comes_first(name: str, words: str) -> None:
     report = recorded.parse(name).reports[-1]
-    first = reasons.explain(report)[0]
+    first = reasons.explain(Resolution.of(report))[0]
     assert first.startswith('The kernel said: "') and words in first
-    assert "condition was true" not in " ".join(reasons.explain(report))
+    assert "condition was true" not in " ".join(reasons.explain(Resolution.of(report)))
 
 
 def test_where_the_reason_of_an_nmi_is_logged() -> None:

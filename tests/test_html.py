@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Set, Tuple, Union
 import pytest
 from conftest import Lab, RunCli
 from crashtree import grow, kernels
-from handmade import ANALYSIS, COMMANDS, FACTS, LOG, REPORT, TRACE, VENDOR, with_report
+from handmade import ANALYSIS, COMMANDS, FACTS, FINDING, IP, LOG, TRACE, VENDOR, change, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, pasted, poisoned
@@ -24,8 +24,8 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.kernel import CodeCheck, Instruction, ResolvedFrame
+from kdumpwrap.model.log import LoadedModule
 from kdumpwrap.model.verdict import Signature
 from kdumpwrap.model.vmcore import (
     Backtrace,
@@ -99,14 +99,14 @@ def test_inlined_callers_are_folded_except_at_the_instruction_pointer() -> None:
 
 
 def test_an_endless_recursion_is_folded() -> None:
-    ring = (Frame("recurse", 0x10, 0x40, context="TASK"), Frame("again", 0x18, 0x40, context="TASK"))
+    ring = (ResolvedFrame("recurse", 0x10, 0x40, context="TASK"), ResolvedFrame("again", 0x18, 0x40, context="TASK"))
     found = page(with_report(trace=(*TRACE[:1], *ring * 200, *TRACE[1:2])))
     assert found.classed("frame") == 1 + 1 + 2 + 1
     assert "… and so on: 200 times in all, up to #400" in found.words
 
 
 def test_a_trace_without_an_end_is_cut() -> None:
-    frames = tuple(Frame(f"f{number}", 1, 2) for number in range(3000))
+    frames = tuple(ResolvedFrame(f"f{number}", 1, 2) for number in range(3000))
     found = page(with_report(trace=frames))
     assert found.classed("frame") == 400
     assert "2601 more frames are not shown" in found.words
@@ -138,8 +138,8 @@ def test_the_faulting_line_is_tied_to_its_instructions() -> None:
     ],
 )
 def test_the_guilty_register(text: str, arch: str, kind: str, names: Tuple[str, ...], expected: Set[str]) -> None:
-    report = replace(
-        REPORT,
+    report = change(
+        FINDING,
         kind=kind,
         arch=arch,
         fault_address=None,
@@ -151,34 +151,34 @@ def test_the_guilty_register(text: str, arch: str, kind: str, names: Tuple[str, 
 
 def test_the_guilty_register_of_a_call_through_a_bad_pointer() -> None:
     call = Instruction(0, b"\0", "call *%rax", fault=True)
-    report = replace(REPORT, ip=Frame(None), registers=(("rax", 0), ("rsp", 1)), disassembly=(call,))
+    report = change(FINDING, ip=ResolvedFrame(None), registers=(("rax", 0), ("rsp", 1)), disassembly=(call,))
     assert guilty(report) == {"rax"}
 
 
 @pytest.mark.parametrize(
     ("changes", "level"),
     [
-        ({"code": replace(REPORT.code, check="match")}, "certain"),  # type: ignore[type-var]
-        ({"code": replace(REPORT.code, check="mismatch")}, "doubtful"),  # type: ignore[type-var]
-        ({"code": None}, "likely"),
-        ({"ip": replace(REPORT.ip, candidates=(1, 2))}, "open"),  # type: ignore[type-var]
-        ({"ip": replace(REPORT.ip, locations=())}, "open"),  # type: ignore[type-var]
+        ({"check": CodeCheck("match")}, "certain"),
+        ({"check": CodeCheck("mismatch")}, "doubtful"),
+        ({"check": CodeCheck("unchecked")}, "likely"),
+        ({"ip": replace(IP, candidates=(1, 2))}, "open"),
+        ({"ip": replace(IP, locations=())}, "open"),
     ],
     ids=["match", "mismatch", "unchecked", "namesakes", "no line"],
 )
 def test_how_sure_the_place_is(changes: Dict[str, Any], level: str) -> None:
     analysis = with_report(**changes)
-    first = statements(analysis, analysis.reports[1])[0]
+    first = statements(analysis, analysis.findings[1])[0]
     assert first.what.startswith("It stopped")
     assert first.level == level
     assert f'<span class="pill {level}">{level}</span>' in html.page(analysis)
 
 
 def test_a_module_is_a_vendors_by_the_flags_of_the_log() -> None:
-    assert out_of_tree(REPORT, "xxxwan")
-    assert not out_of_tree(REPORT, "xfs")
-    assert not out_of_tree(REPORT, "not_in_the_list")
-    assert not out_of_tree(REPORT, None)
+    assert out_of_tree(FINDING, "xxxwan")
+    assert not out_of_tree(FINDING, "xfs")
+    assert not out_of_tree(FINDING, "not_in_the_list")
+    assert not out_of_tree(FINDING, None)
 
 
 # ---------------------------------------------------------------- what is missing in it
@@ -196,8 +196,8 @@ def test_a_module_is_a_vendors_by_the_flags_of_the_log() -> None:
         {"registers": ()},
         {"explanation": (), "taints": (), "modules": (), "comm": None, "pid": None, "cpu": None},
         {"last_line": None},
-        {"ip": Frame(None, runtime=0)},
-        {"ip": Frame("f"), "code": None},
+        {"ip": ResolvedFrame(None, runtime=0)},
+        {"ip": ResolvedFrame("f"), "code": None},
     ],
     ids=str,
 )
@@ -277,8 +277,8 @@ def test_a_thousand_cpus_and_tasks_stay_readable() -> None:
 
 def test_a_vmcore_without_a_log_beside_it_shows_the_log_that_crash_had() -> None:
     analysis = replace(with_report(line=2, last_line=3), crash=Crash("/c", vmcore="/c/vmcore"))
-    log = f"[1.0] before\n[2.0] {REPORT.headline}\n[2.1] RIP\n"
-    assert pages.log(analysis, replace(FACTS, log=log))[1] == (2, f"[2.0] {REPORT.headline}")
+    log = f"[1.0] before\n[2.0] {FINDING.report.headline}\n[2.1] RIP\n"
+    assert pages.log(analysis, replace(FACTS, log=log))[1] == (2, f"[2.0] {FINDING.report.headline}")
     assert pages.log(analysis, replace(FACTS, log="another\nlog\n")) == ()
     assert pages.log(analysis, FACTS) == ()
 
@@ -346,13 +346,15 @@ def test_no_text_breaks_out(text: str) -> None:
         headline=text,
         comm=text,
         explanation=(text,),
-        trace=(Frame(text, 1, 2, module=text, context=text),),
+        trace=(ResolvedFrame(text, 1, 2, module=text, context=text),),
         disassembly=(Instruction(1, b"\0", text, text, 1, True, text),),
     )
     facts = VmcoreFacts(
         text,
         replace(FACTS.system or System(), nodename=text, panic=text),
-        Backtrace(1, 2, 3, text, (BacktraceFrame(0, Frame(text, 1, module=text, context=text), text, 2),), (text,)),
+        Backtrace(
+            1, 2, 3, text, (BacktraceFrame(0, ResolvedFrame(text, 1, module=text, context=text), text, 2),), (text,)
+        ),
         (Backtrace(0, 1, 2, text),),
         (MemoryRow(text, 1, text, None), MemoryRow("TOTAL MEM", 1, text, 1)),
         (BlockedTask(1, 2, 3, text, text, 4.0),),
@@ -373,7 +375,7 @@ def test_no_text_breaks_out(text: str) -> None:
 
 
 def test_c_is_coloured_and_says_the_same() -> None:
-    lines = REPORT.source.lines if REPORT.source else ()
+    lines = FINDING.resolution.source.lines if FINDING.resolution.source else ()
     coloured = colour.c(lines)
     assert '<i class="k">struct</i>' in coloured[4]
     assert '<i class="c">/* per CPU: nobody else writes here */</i>' in coloured[3]

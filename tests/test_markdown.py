@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 import pytest
 from conftest import Lab, RunCli
-from handmade import ANALYSIS, COMMANDS, FACTS, REPORT, TRACE, with_report
+from handmade import ANALYSIS, COMMANDS, FACTS, FINDING, TRACE, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -15,8 +15,7 @@ from markup import HOSTILE, Page, poisoned
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame
+from kdumpwrap.model.kernel import Instruction, ResolvedFrame
 from kdumpwrap.render import markdown
 
 
@@ -86,7 +85,7 @@ def test_sixty_lines_are_enough_for_anything() -> None:
         with_report(
             trace=TRACE * 300,
             explanation=("a reason",) * 300,
-            disassembly=REPORT.disassembly * 30,
+            disassembly=FINDING.resolution.disassembly * 30,
             headline="long " * 1000,
         ),
         problems=(Problem("m", shell.hint("h")),) * 300,
@@ -139,7 +138,7 @@ def test_no_text_becomes_markup(text: str) -> None:
         comm=text,
         explanation=(text,),
         culprit=None,
-        trace=(Frame(text, 1, 2, module=text, context=text),),
+        trace=(ResolvedFrame(text, 1, 2, module=text, context=text),),
         disassembly=(Instruction(1, b"\0", text, fault=True),),
         source=None,
     )

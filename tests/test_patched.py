@@ -40,9 +40,9 @@ class Kernel(NamedTuple):
 
     def checked(self, function: str, live: str, *, slide: int = 0) -> Tuple[str, str]:
         """``check`` and the name of what was done; no name for a mismatch."""
-        found = self.compare(function, live, slide=slide).code
+        found = self.compare(function, live, slide=slide).check
         name = (found.detail or "").partition("it: ")[2].partition(" at 0x")[0]
-        return found.check or "", name.partition(" (slide")[0]
+        return found.result, name.partition(" (slide")[0]
 
 
 TOOLS = binutils.toolset("x86_64")
@@ -133,7 +133,7 @@ def test_a_paravirt_call_that_the_window_cuts(build: Build, length: int) -> None
     cut = " ".join(NATIVE[0].split()[:length])
     assert build("old").checked("named_call", cut) == PARAVIRT
     assert build("old").checked("listed_call", cut) == PARAVIRT
-    assert build("old").compare("named_call", f"{' '.join(NATIVE[0].split()[length:])} 90", at=length).code.check in (
+    assert build("old").compare("named_call", f"{' '.join(NATIVE[0].split()[length:])} 90", at=length).check.result in (
         "patched",
         "match",
     )
@@ -160,9 +160,9 @@ def test_one_witness_is_enough(build: Build) -> None:
     assert (listed.comment, kernel.patches.paravirt[listed.address]) == ("ffffffff82025b48 <nameless+0x8>", 7)
     code = Code(bytes.fromhex(NATIVE[0].replace(" ", "")), 0)
     unnamed = [named._replace(comment=None)]
-    assert codecheck.check(code, named.address, unnamed, patches=lambda: kernel.patches).check == "mismatch"
-    assert codecheck.check(code, named.address, [named]).check == "patched"
-    assert codecheck.check(code, listed.address, [listed]).check == "mismatch"
+    assert codecheck.check(code, named.address, unnamed, patches=lambda: kernel.patches).result == "mismatch"
+    assert codecheck.check(code, named.address, [named]).result == "patched"
+    assert codecheck.check(code, listed.address, [listed]).result == "mismatch"
 
 
 @pytest.mark.parametrize(("section", "wanted"), [(".text", {1: 7}), (".text.unlikely", {2: 7}), (".init.text", {})])
@@ -173,8 +173,8 @@ def test_the_calls_that_a_module_lists(tmp_path: Path, section: str, wanted: Dic
     if wanted:
         rows = binutils.instructions(TOOLS, tmp_path / "module.ko", 0, 16, section)
         code = Code(bytes.fromhex(NATIVE[0].replace(" ", "")), 0)
-        assert codecheck.check(code, min(wanted), rows, patches=lambda: found).check == "patched"
-        assert codecheck.check(code, min(wanted), rows).check == "mismatch"
+        assert codecheck.check(code, min(wanted), rows, patches=lambda: found).result == "patched"
+        assert codecheck.check(code, min(wanted), rows).result == "mismatch"
 
 
 # ---------------------------------------------------------------- calls
@@ -283,8 +283,8 @@ def test_a_runtime_shift(build: Build, live: str, check: str) -> None:
 def test_kaslr_offset_has_the_slide_where_the_file_has_a_zero(build: Build, function: str, opcode: str) -> None:
     kernel = build("new")
     found = kernel.compare(function, f"{opcode} {moved(SLIDE)} c3")
-    assert (found.code.check, found.slide) == ("patched", SLIDE)
-    assert "a KASLR relocation (slide 0x1b400000)" in (found.code.detail or "")
+    assert (found.check.result, found.slide) == ("patched", SLIDE)
+    assert "a KASLR relocation (slide 0x1b400000)" in (found.check.detail or "")
     assert kernel.checked(function, f"{opcode} {moved(SLIDE)}", slide=SLIDE)[0] == "patched"
     assert kernel.checked(function, f"{opcode} {moved(SLIDE)}", slide=0x200000)[0] == "mismatch"
     assert kernel.checked(function, f"{opcode} {moved(SLIDE + 1)}")[0] == "mismatch"
@@ -300,7 +300,7 @@ def test_a_percpu_operand_before_an_immediate_that_the_window_cuts(build: Build,
     octets: Sequence[int] = bytes.fromhex(whole.replace(" ", ""))
     live = bytes(octets[:length]).hex()
     told = kernel.compare("percpu_store", live, slide=slide)
-    assert told.code.check == ("match" if length < 6 else "patched"), told.code.detail
+    assert told.check.result == ("match" if length < 6 else "patched"), told.check.detail
     for at in range(2, min(length, 6)):  # a byte that no slide makes so
         spoilt = bytearray(octets[:length])
         spoilt[at] ^= 0x01

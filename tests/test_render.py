@@ -6,19 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Tuple
 
+import handmade
 import pytest
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Instruction, Kernel, Location, Source
-from kdumpwrap.model.log import Code, Frame, LoadedModule, Report, TaintFlag
+from kdumpwrap.model.kernel import Instruction, Kernel, Location, ResolvedFrame, Source
+from kdumpwrap.model.log import Code, LoadedModule, TaintFlag
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import markdown, raw, text
 from kdumpwrap.render.html import code
 
-IP = Frame(
+IP = ResolvedFrame(
     "iptunnel_xmit",
     0x17D,
     0x1C0,
@@ -30,9 +31,9 @@ IP = Frame(
         Location("iptunnel_xmit", "/b/linux-4.19.113/net/ipv4/ip_tunnel_core.c", 87),
     ),
 )
-CALLER = Frame("send4", 0xF2, 0x1B0, "XxxWan", context="IRQ")
-STALE = Frame("ipt_do_table", 0x351, 0x680, certain=False, context="IRQ", candidates=(0x10, 0x20))
-REPORT = Report(
+CALLER = ResolvedFrame("send4", 0xF2, 0x1B0, "XxxWan", context="IRQ")
+STALE = ResolvedFrame("ipt_do_table", 0x351, 0x680, certain=False, context="IRQ", candidates=(0x10, 0x20))
+FINDING = handmade.finding(
     kind="page-fault",
     headline="BUG: unable to handle kernel paging request at ffffb1c0c2345688",
     line=5,
@@ -61,7 +62,7 @@ REPORT = Report(
 WHOLE = Analysis(
     Crash("/var/crash/x", "/var/crash/x/vmcore-dmesg.txt", None, "127.0.0.1", "2023-12-20T10:51:07"),
     Kernel("4.19.113-88.8bs.el7.x86_64", "x86_64", "/v", None, 0x38000000),
-    (REPORT,),
+    (FINDING,),
     0,
     Signature("3f9c0a1b2c3d", "page-fault iptunnel_xmit < send4[xxxwan]"),
     (Problem("no debuginfo for the module XxxWan", shell.hint("--module-dir DIR")),),
@@ -164,7 +165,7 @@ def test_json_has_every_key_of_the_contract() -> None:
 
 
 def test_json_of_an_empty_report_has_the_same_keys() -> None:
-    empty = Analysis(Crash("-"), Kernel(), (Report("oops", "x", 1),))
+    empty = Analysis(Crash("-"), Kernel(), (handmade.finding(headline="x"),))
     found = json.loads(json_renderer.render(empty))
     assert set(found["reports"][0]) == set(json.loads(json_renderer.render(WHOLE))["reports"][0])
     assert found["fatal"] is None and found["signature"] is None
@@ -173,7 +174,7 @@ def test_json_of_an_empty_report_has_the_same_keys() -> None:
 
 def test_a_headline_that_the_log_lacks() -> None:
     """A log that is cut off above it: unknown is null, and a person is told so."""
-    cut = Analysis(Crash("-"), Kernel(), (Report("page-fault", "", 1),), 0)
+    cut = Analysis(Crash("-"), Kernel(), (handmade.finding(kind="page-fault"),), 0)
     assert json.loads(json_renderer.render(cut))["reports"][0]["headline"] is None
     assert "headline\t\n" in raw.render(cut)
     assert text.render(cut).startswith("(page-fault: its headline is not in the log)\n")
@@ -206,8 +207,8 @@ def test_a_caret_under_the_faulting_expression(line: str, column: int, expected:
     found = Source("a.h", Path("/src/a.h"), 99, ("before", line, "behind"), 100, column)
     shown, mark = expected.split("\n")
     assert [*text.source(found)] == ["    99  before", f"=> 100  {shown}", f"        {mark}", "   101  behind"]
-    report = replace(REPORT, source=found, disassembly=())
-    assert f"=> 100  {shown}\n        {mark}\n   101  behind" in markdown.render(replace(WHOLE, reports=(report,)))
+    report = handmade.change(FINDING, source=found, disassembly=())
+    assert f"=> 100  {shown}\n        {mark}\n   101  behind" in markdown.render(replace(WHOLE, findings=(report,)))
     page = code.code(report)
     hidden = shown[: len(text.clean(line[: column - 1]))]
     assert f"<code><span>{html.escape(hidden, quote=False)}</span>^</code>" in page
@@ -215,13 +216,13 @@ def test_a_caret_under_the_faulting_expression(line: str, column: int, expected:
 
 def test_no_caret_where_the_column_is_not_known() -> None:
     assert "^" not in text.render(WHOLE) + markdown.render(WHOLE)
-    assert 'class="caret"' not in code.code(REPORT)
+    assert 'class="caret"' not in code.code(FINDING)
 
 
 def test_copies_of_one_function_are_told_apart_by_their_addresses() -> None:
     same, other = (Location("set_pte", "paravirt.h", 441),), (Location("set_pte", "x.c", 7),)
-    frame = Frame("set_pte", 5, certain=False, candidates=(1, 2, 3), candidate_locations=(same, other, same))
-    shown = text.render(replace(WHOLE, reports=(replace(REPORT, trace=(frame,)),)))
+    frame = ResolvedFrame("set_pte", 5, certain=False, candidates=(1, 2, 3), candidate_locations=(same, other, same))
+    shown = text.render(replace(WHOLE, findings=(handmade.change(FINDING, trace=(frame,)),)))
     assert "3 functions have this name: paravirt.h:441 at 0x1, x.c:7, paravirt.h:441 at 0x3\n" in shown
 
 
@@ -233,8 +234,8 @@ HOSTILE = "\x1b[31m[bold]x[/bold]\u202e\x07\r\n\x9b2J"
 
 
 def test_a_hostile_log_stays_text() -> None:
-    report = replace(
-        REPORT,
+    finding = handmade.change(
+        FINDING,
         headline=HOSTILE,
         comm=HOSTILE,
         panic=HOSTILE,
@@ -244,7 +245,7 @@ def test_a_hostile_log_stays_text() -> None:
         suspect=Suspect(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1),
         culprit=Culprit(HOSTILE, HOSTILE, HOSTILE, 1, HOSTILE),
     )
-    hostile = replace(WHOLE, reports=(report,), problems=(Problem(HOSTILE, shell.own(HOSTILE)),))
+    hostile = replace(WHOLE, findings=(finding,), problems=(Problem(HOSTILE, shell.own(HOSTILE)),))
     shown = text.render(hostile)
     assert not set(shown) & set("\x1b\x07\r\x9b\u202e")
     assert "[bold]x[/bold]" in shown
@@ -252,14 +253,15 @@ def test_a_hostile_log_stays_text() -> None:
     assert not set(rows) & set("\x1b\x07\r\x9b")
     assert json_renderer.render(hostile).isascii()
     assert len(rows.splitlines()) == len(
-        raw.render(replace(WHOLE, reports=(replace(report, trace=(CALLER,)),))).splitlines()
+        raw.render(replace(WHOLE, findings=(handmade.change(finding, trace=(CALLER,)),))).splitlines()
     )
 
 
 def test_the_end_of_a_context_is_said_where_no_other_one_begins() -> None:
     """Kernels without ``<TASK>`` (to 5.15, el8): what was interrupted stands behind ``</IRQ>``."""
-    trace = (Frame("do_softirq", 1, 2, context="IRQ"), Frame("vfs_write", 1, 2), Frame("nmi", 1, 2, context="#DF"))
-    report = Report("oops", "Oops: 0000 [#1]", 1, trace=trace)
+    made = (("do_softirq", "IRQ"), ("vfs_write", None), ("nmi", "#DF"))
+    trace = tuple(ResolvedFrame(name, 1, 2, context=context) for name, context in made)
+    report = handmade.finding(headline="Oops: 0000 [#1]", trace=trace)
     shown = text.render(Analysis(Crash("/c"), Kernel(), (report,), 0)).splitlines()
     rows = shown[next(number for number, line in enumerate(shown) if line.startswith("Call trace")) + 1 :]
     assert [line.split()[0] for line in rows] == ["<IRQ>", "#0", "</IRQ>", "#1", "<#DF>", "#2"]

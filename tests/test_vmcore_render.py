@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 from typing import Tuple
 
+import handmade
 import pytest
 import recorded
+from handmade import change
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Kernel, Location
-from kdumpwrap.model.log import Frame, LoadedModule, Report
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
+from kdumpwrap.model.log import LoadedModule, Report
 from kdumpwrap.model.vmcore import (
     Backtrace,
     BacktraceFrame,
@@ -26,7 +28,7 @@ from kdumpwrap.model.vmcore import (
 from kdumpwrap.render import vmcore as renderer
 from kdumpwrap.vmcore import differences
 
-SEND4 = Frame(
+SEND4 = ResolvedFrame(
     "send4",
     0x7A,
     module="xxxwan",
@@ -35,7 +37,9 @@ SEND4 = Frame(
     section=".text",
     locations=(Location("wan_push", "/src/linux-5.14/net/a.h", 12), Location("send4", "/home/b/xxxwan.c", 107)),
 )
-XMIT = Frame("iptunnel_xmit", 515, exact=True, runtime=0xFFFFFFFF97AA7103, address=0xFFFFFFFF81AA7103, context="IRQ")
+XMIT = ResolvedFrame(
+    "iptunnel_xmit", 515, exact=True, runtime=0xFFFFFFFF97AA7103, address=0xFFFFFFFF81AA7103, context="IRQ"
+)
 TASK = Backtrace(
     112,
     0xFFFF8B6E9FE39800,
@@ -58,8 +62,10 @@ FACTS = VmcoreFacts(
     SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),
     (LoadedModule("xxxwan", "OE"),),
 )
-REPORT = Report("page-fault", "BUG: …", 1, pid=112, comm="ping", cpu=1, ip=replace(XMIT, context=None), trace=(SEND4,))
-ANALYSIS = Analysis(Crash("/c"), Kernel("5.14.0"), (REPORT,), 0)
+FINDING = handmade.finding(
+    kind="page-fault", headline="BUG: …", pid=112, comm="ping", cpu=1, ip=replace(XMIT, context=None), trace=(SEND4,)
+)
+ANALYSIS = Analysis(Crash("/c"), Kernel("5.14.0"), (FINDING,), 0)
 
 
 def test_for_people() -> None:
@@ -133,7 +139,9 @@ def test_the_row_whose_registers_crash_doubts_is_marked() -> None:
 
 def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
     bad = "\x1b[31m\u202e\n\t[red]"
-    frame = BacktraceFrame(0, Frame(bad, 1, module=bad, context=bad, locations=(Location(bad, bad, 1),)), bad, 2)
+    frame = BacktraceFrame(
+        0, ResolvedFrame(bad, 1, module=bad, context=bad, locations=(Location(bad, bad, 1),)), bad, 2
+    )
     facts = VmcoreFacts(
         "plain",
         System(nodename=bad, uptime=bad, panic=bad, date=bad, load_average=bad),
@@ -154,14 +162,14 @@ def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
 # ---------------------------------------------------------------- differences
 
 
-def told(report: Report, facts: VmcoreFacts) -> "list[Difference]":
-    return [*differences.between(report, ANALYSIS, facts)]
+def told(finding: Finding, facts: VmcoreFacts) -> "list[Difference]":
+    return [*differences.between(finding.resolution, ANALYSIS, facts)]
 
 
 def test_both_tell_the_same() -> None:
-    assert told(REPORT, FACTS) == []
-    assert told(replace(REPORT, comm=None, pid=None, cpu=None, ip=None), FACTS) == []  # the log says less
-    assert told(REPORT, VmcoreFacts("minimal")) == []  # crash says less
+    assert told(FINDING, FACTS) == []
+    assert told(change(FINDING, comm=None, pid=None, cpu=None, ip=None), FACTS) == []  # the log says less
+    assert told(FINDING, VmcoreFacts("minimal")) == []  # crash says less
 
 
 @pytest.mark.parametrize(
@@ -171,11 +179,11 @@ def test_both_tell_the_same() -> None:
         ({"cpu": 0}, ("cpu", "0", "1")),
         ({"comm": "pong"}, ("comm", "pong", "ping")),
         (
-            {"ip": Frame("memcpy", 4, exact=True, address=5)},
+            {"ip": ResolvedFrame("memcpy", 4, exact=True, address=5)},
             ("instruction pointer", "memcpy+0x4", "iptunnel_xmit+0x203"),
         ),
         (
-            {"trace": (SEND4, Frame("ip_output", 118, address=6))},
+            {"trace": (SEND4, ResolvedFrame("ip_output", 118, address=6))},
             ("call trace", "ip_output+0x76", "not in its backtrace"),
         ),
         ({"modules": (LoadedModule("xxxwan", "O"),)}, ("taint of xxxwan", "O", "EO")),
@@ -183,10 +191,16 @@ def test_both_tell_the_same() -> None:
     ],
 )
 def test_where_they_differ_both_are_shown(changed: "dict[str, object]", expected: Tuple[str, str, str]) -> None:
-    report = replace(REPORT, **changed)  # type: ignore[arg-type]
-    assert told(report, FACTS) == [Difference(*expected)]
-    shown = renderer.text(replace(FACTS, differences=differences.between(report, ANALYSIS, FACTS)))
+    finding = change(FINDING, **changed)
+    assert told(finding, FACTS) == [Difference(*expected)]
+    shown = renderer.text(replace(FACTS, differences=differences.between(finding.resolution, ANALYSIS, FACTS)))
     assert f"The log and crash do not agree: {expected[0]}\n   log       {expected[1]}".rstrip() in shown
+
+
+def logged(name: str) -> Tuple[Finding, Report]:
+    """The only report of a recorded log, without debuginfo."""
+    (report,) = recorded.parse(name).reports
+    return Finding(Resolution.of(report)), report
 
 
 WATCHER = Backtrace(
@@ -195,21 +209,21 @@ WATCHER = Backtrace(
     6,
     "khungtaskd",
     (
-        BacktraceFrame(0, Frame("machine_kexec", 0x1AE)),
-        BacktraceFrame(1, Frame("__crash_kexec", 0x6A)),
-        BacktraceFrame(2, Frame("panic", 0xE7)),
-        BacktraceFrame(3, Frame("watchdog", 0x2F9)),
-        BacktraceFrame(4, Frame("kthread", 0x134)),
-        BacktraceFrame(5, Frame("ret_from_fork", 0x35)),
+        BacktraceFrame(0, ResolvedFrame("machine_kexec", 0x1AE)),
+        BacktraceFrame(1, ResolvedFrame("__crash_kexec", 0x6A)),
+        BacktraceFrame(2, ResolvedFrame("panic", 0xE7)),
+        BacktraceFrame(3, ResolvedFrame("watchdog", 0x2F9)),
+        BacktraceFrame(4, ResolvedFrame("kthread", 0x134)),
+        BacktraceFrame(5, ResolvedFrame("ret_from_fork", 0x35)),
     ),
 )
 
 
 def test_a_watcher_that_panics_is_no_difference() -> None:
     """The log's report is about the stuck task, crash's backtrace about khungtaskd, which panicked because of it."""
-    (report,) = recorded.parse("el8-hung-task-watcher-panics").reports
+    finding, report = logged("el8-hung-task-watcher-panics")
     facts = VmcoreFacts("plain", panic_task=WATCHER)
-    assert told(report, facts) == []
+    assert told(finding, facts) == []
     assert differences.stuck(report, facts) == StuckTask(2210, "acme_sync")
     facts = replace(facts, stuck=differences.stuck(report, facts))
     text = renderer.text(facts)
@@ -220,46 +234,48 @@ def test_a_watcher_that_panics_is_no_difference() -> None:
 
 
 def test_another_watcher_is_a_difference() -> None:
-    (report,) = recorded.parse("el8-hung-task-watcher-panics").reports
+    finding, _ = logged("el8-hung-task-watcher-panics")
     other = replace(WATCHER, pid=7, frames=WATCHER.frames[:4])
-    found = {one.what: (one.log, one.crash) for one in told(report, VmcoreFacts("plain", panic_task=other))}
+    found = {one.what: (one.log, one.crash) for one in told(finding, VmcoreFacts("plain", panic_task=other))}
     assert found["pid"] == ("88", "7")
     assert found["call trace"] == ("kthread+0x134, ret_from_fork+0x35", "not in its backtrace")
 
 
 def test_a_stall_is_compared_with_the_cpu_that_found_it() -> None:
-    (report,) = recorded.parse("el8-rcu-stall-other-cpu").reports
+    finding, report = logged("el8-rcu-stall-other-cpu")
     assert report.panicker is not None
     shown = enumerate(report.panicker.trace)
-    trace = tuple(BacktraceFrame(number, Frame(one.symbol, one.offset)) for number, one in shown)
+    trace = tuple(BacktraceFrame(number, ResolvedFrame(one.symbol, one.offset)) for number, one in shown)
     idle = Backtrace(0, 0xFFFF8B6E80A48000, 11, "swapper/11", trace)
     facts = VmcoreFacts("plain", panic_task=idle)
-    assert told(report, facts) == []
+    assert told(finding, facts) == []
     assert differences.stuck(report, facts) == StuckTask(1893, "acme_rx/0")
 
 
 def test_a_lockup_panics_in_the_stuck_task() -> None:
-    (report,) = recorded.parse("el8-soft-lockup-same-loop").reports
-    own = Backtrace(1893, 1, 3, "acme_rx/0", (BacktraceFrame(0, Frame("acme_rx_thread", 0x2B, module="acmewan")),))
+    finding, report = logged("el8-soft-lockup-same-loop")
+    own = Backtrace(
+        1893, 1, 3, "acme_rx/0", (BacktraceFrame(0, ResolvedFrame("acme_rx_thread", 0x2B, module="acmewan")),)
+    )
     facts = VmcoreFacts("plain", panic_task=own)
     assert differences.stuck(report, facts) is None
-    assert {one.what for one in told(report, facts)} == {"call trace"}  # kthread and what is below it
+    assert {one.what for one in told(finding, facts)} == {"call trace"}  # kthread and what is below it
 
 
 def test_without_the_panics_own_lines_nothing_is_compared() -> None:
-    (report,) = recorded.parse("el8-hung-task-all-doubtful").reports
+    finding, report = logged("el8-hung-task-all-doubtful")
     facts = VmcoreFacts("plain", panic_task=WATCHER)
-    assert told(report, facts) == []
+    assert told(finding, facts) == []
     assert differences.stuck(report, facts) == StuckTask(2231, "acme_cfg")
 
 
 def test_the_logs_way_to_its_own_dump_is_no_difference() -> None:
     """The trace of a panic() begins at its dump_stack(), crash's at the capture kernel's entry."""
-    report = replace(REPORT, trace=(Frame("dump_stack_lvl", 0x44, address=1234), SEND4))
-    assert told(report, FACTS) == []
+    finding = change(FINDING, trace=(ResolvedFrame("dump_stack_lvl", 0x44, address=1234), SEND4))
+    assert told(finding, FACTS) == []
 
 
 def test_names_of_one_place() -> None:
     """crash says memmove where the log says __memmove."""
-    report = replace(REPORT, ip=replace(XMIT, symbol="__iptunnel_xmit"))
-    assert told(report, FACTS) == []
+    finding = change(FINDING, ip=replace(XMIT, symbol="__iptunnel_xmit"))
+    assert told(finding, FACTS) == []

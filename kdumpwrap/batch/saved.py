@@ -88,9 +88,10 @@ def load(crash: Crash, known: Known) -> Optional[str]:
 def save(crash: Crash, analysis: Analysis, known: Known, root: Path) -> None:
     """Write both files into the directory of ``crash``, below ``root``. Raises KdumpwrapError when that cannot be."""
     text = text_renderer.render(analysis).encode("utf-8", "backslashreplace")
-    frames = [frame for report in analysis.reports for frame in (report.ip, *report.trace) if frame is not None]
+    frames = [frame for finding in analysis.findings for frame in finding.resolution.frames]
     modules = sorted({frame.module for frame in frames if frame.module is not None})
-    sources = [_file(str(report.source.path)) for report in analysis.reports if report.source is not None]
+    found = (finding.resolution.source for finding in analysis.findings)
+    sources = [_file(str(source.path)) for source in found if source is not None]
     value = json_renderer.as_dict(analysis)
     value[_KEY] = {
         "version": __version__,

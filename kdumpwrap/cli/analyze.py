@@ -108,7 +108,7 @@ def _each(
         if html != "-":
             _show(analysis, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
-        statuses.append(FAILED if not analysis.reports else DONE if whole else PARTLY)
+        statuses.append(FAILED if not analysis.findings else DONE if whole else PARTLY)
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
 
 
@@ -133,7 +133,7 @@ def _show(
 
         output.out(raw_renderer.render(analysis, all_reports=all_reports))
         output.out("" if facts is None else vmcore.raw(facts))
-    elif analysis.reports:
+    elif analysis.findings:
         from kdumpwrap.render import text
 
         output.out(text.render(analysis, style=output.style(), all_reports=all_reports))

@@ -4,14 +4,13 @@ A kernel rewrites its own text when it starts and while it runs: three of ten go
 file. A difference is therefore no verdict until every byte of it is one that a kernel is known to write there.
 """
 
-from dataclasses import replace
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck import relocated, words, x86
 from kdumpwrap.codecheck import slide as kaslr
 from kdumpwrap.codecheck.bits import Bytes, fits, printed
 from kdumpwrap.codecheck.swapped import swapped
-from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.kernel import CodeCheck, Instruction
 from kdumpwrap.model.log import Code
 from kdumpwrap.parse.patches import Patches
 
@@ -23,7 +22,7 @@ _SHOWN = 3  # differing instructions that the detail shows
 class Checked(NamedTuple):
     """What a comparison found."""
 
-    code: Code  # with check and detail
+    check: CodeCheck
     slide: Optional[int]  # the KASLR slide that the relocated fields tell of, None when they are silent
 
 
@@ -52,9 +51,9 @@ def check(
     entries: Collection[int] = (),
     slide: Optional[int] = None,
     patches: Optional[Callable[[], Patches]] = None,
-) -> Code:
-    """``code`` with ``check`` and ``detail``: what ``compare`` finds."""
-    return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, patches=patches).code
+) -> CodeCheck:
+    """What ``compare`` finds of ``code``."""
+    return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, patches=patches).check
 
 
 def compare(
@@ -78,16 +77,16 @@ def compare(
     """
     start, stop = span(code, ip_address)
     if not 0 <= code.trap < len(code.data):
-        return Checked(replace(code, check="unchecked", detail="the log shows no code bytes here"), slide)
+        return Checked(CodeCheck("unchecked", "the log shows no code bytes here"), slide)
     rows = [row for row in window if row.address < stop and row.address + len(row.data) > start]
     if not any(row.address <= ip_address < row.address + len(row.data) for row in rows):
-        return Checked(replace(code, check="unchecked", detail="there are no instructions to compare with"), slide)
+        return Checked(CodeCheck("unchecked", "there are no instructions to compare with"), slide)
     covered = sum(min(stop, row.address + len(row.data)) - max(start, row.address) for row in rows)
     partly = "" if covered == len(code.data) else f" ({covered} of {len(code.data)} bytes compared)"
     pairs = [_Difference(row, _live(code, start, row.address, len(row.data))) for row in rows]
     differences = [(row, live) for row, live in pairs if not fits(live, relocated.filled(row, live))]
     if not differences:
-        return Checked(replace(code, check="match", detail=f"the bytes are those of the file{partly}"), slide)
+        return Checked(CodeCheck("match", f"the bytes are those of the file{partly}"), slide)
     left = [_Difference(*pair) for pair in differences]
     known, arch = slide, arch or "x86_64"
     if arch == "x86_64" and slide is None:
@@ -100,10 +99,10 @@ def compare(
         done.update(_listed([difference for difference in left if difference.row.address not in done], listed))
         left = [difference for difference in left if difference.row.address not in done]
     if left:
-        return Checked(replace(code, check="mismatch", detail=_mismatch(left, covered) + partly), known)
+        return Checked(CodeCheck("mismatch", _mismatch(left, covered) + partly), known)
     if _KASLR not in done.values():
         slide = known
-    return Checked(replace(code, check="patched", detail=_patched(done, slide) + partly), slide)
+    return Checked(CodeCheck("patched", _patched(done, slide) + partly), slide)
 
 
 def _live(code: Code, start: int, address: int, length: int) -> Bytes:

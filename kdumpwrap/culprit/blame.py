@@ -10,9 +10,8 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.model.verdict import Culprit, Suspect
+from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.verdict import Culprit, Suspect, Verdict
 
 SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
 WAITING = frozenset({"hung-task"})
@@ -34,162 +33,174 @@ _ATOMIC = "scheduling while atomic"
 class Blame(NamedTuple):
     """A frame and why a person should look there first."""
 
-    frame: Frame
+    frame: ResolvedFrame
     why: str
 
 
-def culprit(report: Report) -> Optional[Culprit]:
+def verdict(resolution: Resolution) -> Verdict:
+    """Both."""
+    return Verdict(culprit(resolution), suspect(resolution))
+
+
+def culprit(resolution: Resolution) -> Optional[Culprit]:
     """Where a person should look first; None when the log names no function of the kernel.
 
     ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
     resolved frames only: of the inlined function that tells most (`where.telling`). ``why`` is one phrase.
     """
-    found = blame(report)
+    found = blame(resolution)
     if found is None:
         return None
-    place = where.telling(found.frame.locations) or Location(None, None, None)
-    return Culprit(callchain.true_name(found.frame), found.frame.module, place.file, place.line, found.why)
+    place = where.telling(found.frame.locations)
+    file, line = (place.file, place.line) if place else (None, None)
+    return Culprit(callchain.true_name(found.frame), found.frame.module, file, line, found.why)
 
 
-def blame(report: Report) -> Optional[Blame]:
+def blame(resolution: Resolution) -> Optional[Blame]:
     """As `culprit`, but the frame itself (one made from the headline where the trace has none)."""
-    named = _named(report)
-    if named and report.kind == "panic" and _STACK_PROTECTOR in report.headline:
+    named = _named(resolution)
+    if named and resolution.report.kind == "panic" and _STACK_PROTECTOR in resolution.report.headline:
         return Blame(named, "its stack was overwritten")
-    if report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
+    if resolution.report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
         return None
-    if report.kind in SAMPLED:
-        return _sampled(report)
-    if overflown(report):
-        return _overflowing(report)
-    path = callchain.way(report)
-    found = _first(report, path)
-    if found is None and report.kind in WAITING:
-        found = _doubtful(report)
+    if resolution.report.kind in SAMPLED:
+        return _sampled(resolution)
+    if overflown(resolution):
+        return _overflowing(resolution)
+    path = callchain.way(resolution)
+    found = _first(resolution, path)
+    if found is None and resolution.report.kind in WAITING:
+        found = _doubtful(resolution)
     if found is not None or path:
         return found
     if named is None:
-        named = _called(report)
+        named = _called(resolution)
     return Blame(named, "named in the headline") if named else None
 
 
-def suspect(report: Report) -> Optional[Suspect]:
+def suspect(resolution: Resolution) -> Optional[Suspect]:
     """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
 
     Proof is a flag in the module list, of this report or another one of the same boot, or what the kernel said when the
     module was loaded (`callchain.strangers`). Without any nobody is accused.
     """
-    strangers = callchain.strangers(report)
-    for frame in callchain.way(report):
+    strangers = callchain.strangers(resolution.report)
+    for frame in callchain.way(resolution):
         if frame.module in strangers:
-            place = where.telling(frame.locations) or Location(None, None, None)
-            known = (*report.modules, *report.strangers)
+            place = where.telling(frame.locations)
+            file, line = (place.file, place.line) if place else (None, None)
+            known = (*resolution.report.modules, *resolution.report.strangers)
             flags = next(module.flags for module in known if module.name == frame.module)
             symbol = None if callchain.hidden(frame) else callchain.true_name(frame)
-            return Suspect(str(frame.module), flags, symbol, place.file, place.line)
+            return Suspect(str(frame.module), flags, symbol, file, line)
     return None
 
 
-def passed_over(report: Report, frame: Frame) -> Optional[machinery.Group]:
+def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[machinery.Group]:
     """The group of machinery to which ``frame`` belongs, or None.
 
     A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
     """
-    group = machinery.group(callchain.true_name(frame), _waits(report))
+    group = machinery.group(callchain.true_name(frame), _waits(resolution))
     if group is None or group.anywhere or frame.module is None:
         return group
-    doubtful = not report.modules and bool(set(report.taint or "") & set("OP"))
-    return None if doubtful or frame.module in callchain.strangers(report) else group
+    doubtful = not resolution.report.modules and bool(set(resolution.report.taint or "") & set("OP"))
+    return None if doubtful or frame.module in callchain.strangers(resolution.report) else group
 
 
-def _waits(report: Report) -> bool:
-    return report.kind in WAITING or _ATOMIC in report.headline
+def _waits(resolution: Resolution) -> bool:
+    return resolution.report.kind in WAITING or _ATOMIC in resolution.report.headline
 
 
 # ---------------------------------------------------------------- the search
 
 
-def _first(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+def _first(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
     """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
-    skipped: List[Tuple[str, Frame]] = []
-    concealed: Optional[Frame] = None
+    skipped: List[Tuple[str, ResolvedFrame]] = []
+    concealed: Optional[ResolvedFrame] = None
     for before, frame in zip((None, *path), path):
-        if frame is not report.ip and (_ends(frame) or (before is not None and callchain.left(before, frame))):
+        if frame is not resolution.ip and (_ends(frame) or (before is not None and callchain.left(before, frame))):
             break
-        group = passed_over(report, frame)
+        group = passed_over(resolution, frame)
         if group:
             skipped.append((group.name, frame))
         elif callchain.hidden(frame):
             concealed = concealed or frame
         else:
-            return Blame(frame, _reason(report, frame, skipped, concealed))
-    return _last_resort(report, skipped)
+            return Blame(frame, _reason(resolution, frame, skipped, concealed))
+    return _last_resort(resolution, skipped)
 
 
-def _doubtful(report: Report) -> Optional[Blame]:
+def _doubtful(resolution: Resolution) -> Optional[Blame]:
     """For a hung task of whose stack the unwinder gives up behind the scheduler: the first frame with a question mark.
 
     What is no return address does not count: a pointer to a function, or to its end.
     """
-    likely = (frame for frame in report.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
-    shown = replace(report, trace=tuple(replace(frame, certain=True) for frame in likely))
+    likely = (frame for frame in resolution.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
+    shown = replace(resolution, trace=tuple(replace(frame, certain=True) for frame in likely))
     found = _first(shown, callchain.way(shown))
     return None if found is None else found._replace(why=f"{found.why}; the kernel marks the frame with ?")
 
 
-def _reason(report: Report, frame: Frame, skipped: Sequence[Tuple[str, Frame]], concealed: Optional[Frame]) -> str:
+def _reason(
+    resolution: Resolution,
+    frame: ResolvedFrame,
+    skipped: Sequence[Tuple[str, ResolvedFrame]],
+    concealed: Optional[ResolvedFrame],
+) -> str:
     others = [(name, passed) for name, passed in skipped if name not in callchain.MESSENGERS]
     if concealed is not None:
         return f"below a function that the log cannot name: the one that ends at {concealed.symbol}+0x0"
     if not others:
-        if report.ip is not None and not report.ip.symbol:
-            address = "" if report.ip.runtime is None else f" (0x{report.ip.runtime:x})"
+        if resolution.ip is not None and not resolution.ip.symbol:
+            address = "" if resolution.ip.runtime is None else f" (0x{resolution.ip.runtime:x})"
             return f"it called through a bad pointer{address}"
-        if report.kind == "panic":
+        if resolution.report.kind == "panic":
             return "called panic()"
-        if frame is report.ip:
+        if frame is resolution.ip:
             return "the instruction pointer"
         return "first frame past the report's own" if skipped else "first frame of the trace"
     names = " < ".join(dict.fromkeys(callchain.true_name(passed) for _, passed in others[-4:]))  # innermost first
     groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
-    start = "the task's own frame, past" if _waits(report) else "first frame past"
+    start = "the task's own frame, past" if _waits(resolution) else "first frame past"
     return f"{start} the {groups} machinery ({names})"
 
 
-def _last_resort(report: Report, skipped: Sequence[Tuple[str, Frame]]) -> Optional[Blame]:
+def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[str, ResolvedFrame]]) -> Optional[Blame]:
     """All is machinery, or the log was cut there: what is left to say.
 
     Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
     does not only report.
     """
     hopeless = (*callchain.MESSENGERS, "scheduling", "context checking")
-    known = [frame for name, frame in skipped if name not in hopeless or frame is report.ip]
+    known = [frame for name, frame in skipped if name not in hopeless or frame is resolution.ip]
     if not known:
         return None
-    frame = known[-1] if _waits(report) or report.kind == "panic" else known[0]
-    return Blame(frame, "the instruction pointer" if frame is report.ip else "nothing but machinery on the way")
+    frame = known[-1] if _waits(resolution) or resolution.report.kind == "panic" else known[0]
+    return Blame(frame, "the instruction pointer" if frame is resolution.ip else "nothing but machinery on the way")
 
 
-def _sampled(report: Report) -> Optional[Blame]:
+def _sampled(resolution: Resolution) -> Optional[Blame]:
     """For a loop that was sampled: the function that stays the same from sample to sample.
 
     Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module, or in what that called, is
     in that module's own loop. Otherwise it is the function that was called back: the system call, the driver's
     operation, the timer's, the work item's function.
     """
-    path = callchain.interrupted(report)
-    back = called_back(report, path)
-    own = out_of_tree(report, path)
+    path = callchain.interrupted(resolution)
+    back = called_back(resolution, path)
+    own = out_of_tree(resolution, path)
     if own:
         return Blame(own[0], "the out-of-tree code in which the CPU was")
-    return back or _first(report, path or callchain.way(report))
+    return back or _first(resolution, path or callchain.way(resolution))
 
 
-def out_of_tree(report: Report, path: Sequence[Frame]) -> Tuple[Frame, ...]:
+def out_of_tree(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Tuple[ResolvedFrame, ...]:
     """The first run of frames in one out-of-tree module, above whatever called it back."""
-    strangers = callchain.strangers(report)
-    run: List[Frame] = []
+    strangers = callchain.strangers(resolution.report)
+    run: List[ResolvedFrame] = []
     for frame in path:
         if run and frame.module != run[0].module:
             break
@@ -200,65 +211,65 @@ def out_of_tree(report: Report, path: Sequence[Frame]) -> Tuple[Frame, ...]:
     return tuple(run)
 
 
-def overflown(report: Report) -> bool:
+def overflown(resolution: Resolution) -> bool:
     """Whether the stack ran over: how deep it was matters, not where the last straw fell."""
-    deep = report.kind == "stack-overflow" or _STACK_END in report.headline
-    return deep or (report.kind == "double-fault" and bool(callchain.recursion(report)))
+    deep = resolution.report.kind == "stack-overflow" or _STACK_END in resolution.report.headline
+    return deep or (resolution.report.kind == "double-fault" and bool(callchain.recursion(resolution)))
 
 
-def _overflowing(report: Report) -> Optional[Blame]:
-    path = callchain.interrupted(report)
-    again = callchain.recursion(report)
+def _overflowing(resolution: Resolution) -> Optional[Blame]:
+    path = callchain.interrupted(resolution)
+    again = callchain.recursion(resolution)
     if again:
         return Blame(again[-1], "it is called again and again until the stack is full")
-    return called_back(report, path) or _first(report, path or callchain.way(report))
+    return called_back(resolution, path) or _first(resolution, path or callchain.way(resolution))
 
 
-def called_back(report: Report, path: Sequence[Frame]) -> Optional[Blame]:
+def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
     """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
-    before: Optional[Frame] = None
+    before: Optional[ResolvedFrame] = None
     for frame in path:
         caller = dispatch.caller(callchain.true_name(frame))
         if caller is not None and caller.calls == dispatch.OTHER_CPU:
             return Blame(frame, "it waits for the answer of another CPU")
         if _calls_long(frame) and caller is not None:
-            if before is not None and not passed_over(report, before):
+            if before is not None and not passed_over(resolution, before):
                 return Blame(before, f"the {caller.calls} that was called: the CPU was in it, or in what it called")
             return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
         before = frame
     return None
 
 
-def _calls_long(frame: Frame) -> bool:
+def _calls_long(frame: ResolvedFrame) -> bool:
     caller = dispatch.caller(callchain.true_name(frame))
     return caller is not None and caller.loops
 
 
-def _ends(frame: Frame) -> bool:
+def _ends(frame: ResolvedFrame) -> bool:
     """Whether the way ends above ``frame``: where a context was entered."""
     return _is_entry(frame) or dispatch.is_interrupt(frame.symbol or "")
 
 
-def _is_entry(frame: Frame) -> bool:
+def _is_entry(frame: ResolvedFrame) -> bool:
     caller = dispatch.caller(callchain.true_name(frame))
     return caller is not None and caller.calls in ("system call", "thread function")
 
 
-def _called(report: Report) -> Optional[Frame]:
+def _called(resolution: Resolution) -> Optional[ResolvedFrame]:
     """The function that code of Lustre and ZFS names: ``(dcache.c:136:ll_ddelete())``, ``PANIC at dnode.c:9:f()``."""
-    for text in (report.headline, report.message or ""):
+    for text in (resolution.report.headline, resolution.report.message or ""):
         found = _CALLED.search(text[:_LONGEST_HEADLINE])
         if found:
-            return Frame(found["symbol"])
+            return ResolvedFrame(found["symbol"])
     return None
 
 
-def _named(report: Report) -> Optional[Frame]:
+def _named(resolution: Resolution) -> Optional[ResolvedFrame]:
     """The last function that the headline names with an offset; the frame of the trace where it stands there too."""
-    found = list(_NAMED.finditer(report.headline[:_LONGEST_HEADLINE]))
+    found = list(_NAMED.finditer(resolution.report.headline[:_LONGEST_HEADLINE]))
     if not found:
         return None
     last = found[-1]
-    made = Frame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
-    same = (frame for frame in callchain.way(report) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
+    made = ResolvedFrame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
+    same = (frame for frame in callchain.way(resolution) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
     return next(same, made)

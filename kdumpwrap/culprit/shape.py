@@ -1,55 +1,31 @@
-"""What two crashes of one bug have in common: a log without its times, processes and addresses of data (pure).
+"""The key of a crash: what is the same whenever one bug strikes one build of a kernel (pure).
 
-Addresses in the code, lines, the culprit and the signature follow from the shape alone. Whoever has a thousand
-crashes asks for those once for each shape, and gets the same answer as one who asks for each crash.
+Addresses in the code, lines, the culprit and the signature follow from the key alone. Whoever has a thousand crashes
+asks for those once for each key, and gets the same answer as one who asks for each crash.
 """
 
 import re
-from dataclasses import replace
+from typing import Hashable
 
 from kdumpwrap.model.log import Log, Report
 
+# what differs from one occurrence of a bug to the next
+_OWN = frozenset(
+    "headline message line last_line time cpu pid fault_address registers hardware".split()  # of the first two _DIFFERS
+)
 # "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
 # "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."
-_OWN = re.compile(
+_DIFFERS = re.compile(
     r"(?<![\w+/.])(?:0x)?[0-9a-f]{8,16}(?![\w+.])|(?<=PID: )\d+|(?<=CPU: )\d+|(?<=CPU#)\d+|"
     r"(?<= stuck for )\d+|(?<=:)\d+(?=\]$| blocked for )"
 )
 
 
-def shape(log: Log) -> Log:
-    """``log`` without what differs from one occurrence of a bug to the next."""
-    return replace(log, reports=tuple(map(_shape, log.reports)), build_id=None, problems=())
+def key(log: Log) -> Hashable:
+    """The same for two logs of which everything but an explanation can be told together."""
+    return (log.release, log.arch, log.kernel_offset, log.fatal, *map(_key, log.reports))
 
 
-def restored(answer: Report, own: Report) -> Report:
-    """``answer``, found for the shape of ``own``, with what `shape` took away."""
-    return replace(
-        answer,
-        headline=own.headline,
-        line=own.line,
-        last_line=own.last_line,
-        time=own.time,
-        cpu=own.cpu,
-        pid=own.pid,
-        fault_address=own.fault_address,
-        registers=own.registers,
-        hardware=own.hardware,
-        message=own.message,
-    )
-
-
-def _shape(report: Report) -> Report:
-    return replace(
-        report,
-        headline=_OWN.sub("0", report.headline),
-        line=0,
-        last_line=None,
-        time=None,
-        cpu=None,
-        pid=None,
-        fault_address=None,
-        registers=(),
-        hardware=None,
-        message=None,
-    )
+def _key(report: Report) -> Hashable:
+    same = tuple(value for name, value in vars(report).items() if name not in _OWN)
+    return (_DIFFERS.sub("0", report.headline), _DIFFERS.sub("0", report.message or ""), *same)

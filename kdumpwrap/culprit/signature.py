@@ -7,12 +7,12 @@ the way to the bug differs from one time to the next. It needs no debuginfo, so 
 
 import hashlib
 import re
-from dataclasses import replace
 from typing import Iterator, List, Sequence
 
 from kdumpwrap.culprit import blame, callchain, dispatch
 from kdumpwrap.log import oom, symbolname
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Signature
 
 # functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
@@ -27,15 +27,9 @@ def signature(report: Report) -> Signature:
 
     A log without any function gives the headline, its numbers replaced: ``panic Attempted to kill init! exitcode=#``.
     """
-    names = " < ".join(_names(_unresolved(report)))
+    names = " < ".join(_names(Resolution.of(report)))
     text = f"{report.kind} {names or _wording(report)}"
     return Signature(hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12], text)
-
-
-def _unresolved(report: Report) -> Report:
-    """The report as the log alone tells it."""
-    ip = replace(report.ip, locations=()) if report.ip else None
-    return replace(report, ip=ip, trace=tuple(replace(frame, locations=()) for frame in report.trace))
 
 
 def _wording(report: Report) -> str:
@@ -46,29 +40,29 @@ def _wording(report: Report) -> str:
     return _NUMBER.sub("#", words)[:160].strip()
 
 
-def _names(report: Report) -> Iterator[str]:
-    if report.kind == "panic" and oom.policy(report.headline):
+def _names(resolution: Resolution) -> Iterator[str]:
+    if resolution.report.kind == "panic" and oom.policy(resolution.report.headline):
         yield "out_of_memory"  # who asked for memory when there was no more is chance
         return
-    found = blame.blame(report)
+    found = blame.blame(resolution)
     if found is None:
         return
-    if report.kind in blame.SAMPLED or blame.overflown(report):
-        yield from _loop(report, found.frame)
+    if resolution.report.kind in blame.SAMPLED or blame.overflown(resolution):
+        yield from _loop(resolution, found.frame)
         return
-    path = callchain.way(report)
+    path = callchain.way(resolution)
     start = next((index for index, frame in enumerate(path) if frame is found.frame), None)
     if start is None:  # named in the headline alone
         yield _name(found.frame)
         return
-    if report.ip is not None and not report.ip.symbol:
+    if resolution.ip is not None and not resolution.ip.symbol:
         yield "(bad pointer)"
-    checks = (blame.passed_over(report, frame) for frame in path[:start])
+    checks = (blame.passed_over(resolution, frame) for frame in path[:start])
     yield from [f"({group.name})" for group in checks if group is not None and group.check][-1:]
-    yield from _callers(report, path[start:])
+    yield from _callers(resolution, path[start:])
 
 
-def _callers(report: Report, path: Sequence[Frame]) -> List[str]:
+def _callers(resolution: Resolution, path: Sequence[ResolvedFrame]) -> List[str]:
     """The culprit and who called it, up to whoever called back.
 
     What stands twice in a row stands once: recursion, ``foo.part.0 < foo``, ``__foo < foo``, which another compiler
@@ -79,21 +73,21 @@ def _callers(report: Report, path: Sequence[Frame]) -> List[str]:
         called_back = dispatch.caller(callchain.true_name(frame)) or dispatch.is_interrupt(frame.symbol or "")
         if called_back or len(names) == DEPTH or callchain.left(before, frame):
             break
-        skipped = blame.passed_over(report, frame) or callchain.hidden(frame)
+        skipped = blame.passed_over(resolution, frame) or callchain.hidden(frame)
         if not skipped and names[-1] != _name(frame):
             names.append(_name(frame))
     return names
 
 
-def _loop(report: Report, entry: Frame) -> Iterator[str]:
+def _loop(resolution: Resolution, entry: ResolvedFrame) -> Iterator[str]:
     """What stays the same from sample to sample, or however often a function calls itself."""
-    again = callchain.recursion(report)
-    if again and blame.overflown(report):
+    again = callchain.recursion(resolution)
+    if again and blame.overflown(resolution):
         yield from sorted({_name(frame) for frame in again})[:DEPTH]
         return
-    path = callchain.interrupted(report)
-    own = blame.out_of_tree(report, path)
-    back = blame.called_back(report, path)
+    path = callchain.interrupted(resolution)
+    own = blame.out_of_tree(resolution, path)
+    back = blame.called_back(resolution, path)
     frame = own[-1] if own else back.frame if back else entry
     name = _name(frame)
     if name.startswith("smp_call_function"):
@@ -103,6 +97,6 @@ def _loop(report: Report, entry: Frame) -> Iterator[str]:
         yield _name(path[path.index(frame) - 1])  # a system call alone says too little
 
 
-def _name(frame: Frame) -> str:
+def _name(frame: ResolvedFrame) -> str:
     name = symbolname.lasting(frame.symbol or "")
     return f"{name}[{frame.module}]" if frame.module else name

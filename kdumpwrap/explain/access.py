@@ -4,7 +4,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand, x86
 from kdumpwrap.arch.operand import Memory, Operation
-from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.model.kernel import Instruction, Resolution
 from kdumpwrap.model.log import Report
 
 _MASK = (1 << 64) - 1
@@ -35,10 +35,10 @@ class Access(NamedTuple):
 class Registers:
     """The registers of a report, by the names of any kernel's log."""
 
-    def __init__(self, report: Report) -> None:
-        self._values: Dict[str, int] = dict(report.registers)
-        row = faulting(report)
-        runtime = report.ip.runtime if report.ip else None
+    def __init__(self, resolution: Resolution) -> None:
+        self._values: Dict[str, int] = dict(resolution.report.registers)
+        row = faulting(resolution)
+        runtime = resolution.ip.runtime if resolution.ip else None
         if row is not None and runtime is not None:
             self._values["rip"] = runtime + len(row.data)  # what "0x19cf4(%rip)" counts from
 
@@ -52,16 +52,16 @@ class Registers:
         return None
 
 
-def faulting(report: Report) -> Optional[Instruction]:
+def faulting(resolution: Resolution) -> Optional[Instruction]:
     """The instruction at the instruction pointer; None when that is not known (the marked one may be a caller's)."""
-    if report.ip is None or (report.ip.symbol is None and report.ip.runtime is None):
+    if resolution.ip is None or (resolution.ip.symbol is None and resolution.ip.runtime is None):
         return None
-    return next((row for row in report.disassembly if row.fault), None)
+    return next((row for row in resolution.disassembly if row.fault), None)
 
 
-def operation(row: Instruction, report: Report) -> Operation:
+def operation(row: Instruction, resolution: Resolution) -> Operation:
     """``row`` taken apart."""
-    return operand.parse(row.text, report.arch)
+    return operand.parse(row.text, resolution.report.arch)
 
 
 def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:

@@ -6,8 +6,7 @@ from kdumpwrap.arch.operand import Memory
 from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
 from kdumpwrap.explain.origin import origin
 from kdumpwrap.explain.poison import Meaning, hexed, meaning
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
@@ -17,54 +16,56 @@ _STACK = {"x86_64": ("rsp", "rbp", "rip"), "aarch64": ("sp", "x29"), "ppc64le": 
 _READING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
-def sentences(report: Report) -> Iterator[str]:
+def sentences(resolution: Resolution) -> Iterator[str]:
     """The sentences about a failed access; none when the report is of another kind."""
-    jumped = _jump(report)
+    jumped = _jump(resolution)
     if jumped is not None:
         yield from jumped
         return
-    row = faulting(report)
+    row = faulting(resolution)
     if row is None:
-        yield from _address_alone(report)
+        yield from _address_alone(resolution)
         return
-    done = operation(row, report)
-    found = accesses(done, Registers(report))
-    access, agrees = guilty(report, found)
+    done = operation(row, resolution)
+    found = accesses(done, Registers(resolution))
+    access, agrees = guilty(resolution.report, found)
     if access is None:
-        yield from _without_access(report, row, done.memory)
+        yield from _without_access(resolution, row, done.memory)
         return
-    yield _what(report, row, access, agrees)
-    yield from _pointer(report, access)
+    yield _what(resolution, row, access, agrees)
+    yield from _pointer(resolution, access)
     if access.memory.implied:
-        yield from _stack(report, access)
-    yield from _where_from(report, row, access)
-    yield from _rights(report, access, agrees)
+        yield from _stack(resolution, access)
+    yield from _where_from(resolution, row, access)
+    yield from _rights(resolution, access, agrees)
 
 
 # ---------------------------------------------------------------- the access
 
 
-def _what(report: Report, row: Instruction, access: Access, agrees: bool) -> str:
+def _what(resolution: Resolution, row: Instruction, access: Access, agrees: bool) -> str:
     """``add %rdx,0x18(%rax) reads and writes 8 bytes at 0x… (rax 0x… + 0x18), the address in CR2.``"""
     memory = access.memory
     size = f"{memory.size} byte{'' if memory.size == 1 else 's'}" if memory.size else "memory"
     where = f" ({access.sum})" if access.sum and access.sum != f"{access.address:#x}" else ""
     text = f"{row.text} {_READING[memory.access]} {size} at {access.address:#x}{where}"
-    fault = report.fault_address
+    fault = resolution.report.fault_address
     if fault is None:
         return f"{text}; the log names no address."
-    if report.kind == "general-protection":  # the headline names the address: CR2 is that of an earlier page fault
+    if (
+        resolution.report.kind == "general-protection"
+    ):  # the headline names the address: CR2 is that of an earlier page fault
         if fault == access.address:
             return f"{text}, the address that the log names."
         if fault == base(access):
             return f"{text}; the log names {fault:#x}, the address without the displacement {_displacement(access)}."
         return f"{text}, by the instruction and the registers; the log names {fault:#x}, which is another address."
-    told = _REGISTER_OF_FAULT.get(report.arch or "x86_64", "the log")
-    pushed = _pushed(report)
+    told = _REGISTER_OF_FAULT.get(resolution.report.arch or "x86_64", "the log")
+    pushed = _pushed(resolution)
     if not agrees and pushed is not None:
         return f"{text}. {pushed}"
     if agrees:
-        page = " (it tells only the page)" if report.arch == "s390x" else ""
+        page = " (it tells only the page)" if resolution.report.arch == "s390x" else ""
         return f"{text}, the address in {told}{page}."
     return (
         f"{text}, by the instruction and the registers, but {told} says {fault:#x}: "
@@ -77,13 +78,17 @@ def _displacement(access: Access) -> str:
     return f"{'-' if displacement < 0 else ''}{abs(displacement):#x}"
 
 
-def _pushed(report: Report) -> Optional[str]:
+def _pushed(resolution: Resolution) -> Optional[str]:
     """A fault on a stack that is used up is followed by another: the CPU pushes the first one's frame there.
 
     It aligns the stack pointer to 16 bytes and then pushes SS, 8 bytes: Intel SDM 3A, 6.14.2.
     """
-    pointer, fault = Registers(report).get("rsp"), report.fault_address
-    if report.kind not in ("stack-overflow", "double-fault") or pointer is None or fault != (pointer & ~15) - 8:
+    pointer, fault = Registers(resolution).get("rsp"), resolution.report.fault_address
+    if (
+        resolution.report.kind not in ("stack-overflow", "double-fault")
+        or pointer is None
+        or fault != (pointer & ~15) - 8
+    ):
         return None
     return (
         f"CR2 {fault:#x} is where the CPU then pushed that fault's own frame, just below rsp {pointer:#x}: "
@@ -91,21 +96,24 @@ def _pushed(report: Report) -> Optional[str]:
     )
 
 
-def _rights(report: Report, access: Access, agrees: bool) -> Iterator[str]:
+def _rights(resolution: Resolution, access: Access, agrees: bool) -> Iterator[str]:
     """What the error code says of the access, and whether the instruction agrees."""
-    error = report.error_code
-    x86 = report.arch in ("x86_64", "i386", None) and report.kind in ("null-pointer", "page-fault")
+    error = resolution.report.error_code
+    x86 = resolution.report.arch in ("x86_64", "i386", None) and resolution.report.kind in (
+        "null-pointer",
+        "page-fault",
+    )
     if x86 and error is not None:
         if error & _RESERVED:
             yield f"The #PF error code {error:#06x} says that the page tables hold a reserved bit: they are damaged."
-        elif error & _PRESENT and error & _WRITE and not error & _USER and report.fault_address:
+        elif error & _PRESENT and error & _WRITE and not error & _USER and resolution.report.fault_address:
             yield (
                 f"The #PF error code {error:#06x} says that the page is there but may not be written: "
                 "read-only memory, such as a constant or the kernel's text, or SMAP guarding user space."
             )
         elif error & _PRESENT:
             yield f"The #PF error code {error:#06x} says that the page is there: it may not be accessed like this."
-    told = report.access
+    told = resolution.report.access
     if told not in ("read", "write") or not agrees:
         return
     evidence = "the #PF error code" if x86 else "the log"
@@ -118,7 +126,7 @@ def _rights(report: Report, access: Access, agrees: bool) -> Iterator[str]:
         yield f"{evidence[0].upper()}{evidence[1:]} says a {told}; the instruction is a {access.memory.access}."
 
 
-def _stack(report: Report, access: Access) -> Iterator[str]:
+def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
     """The stack itself was touched: push, call, ret."""
     stack = dict(access.terms)
     name, value = next(iter(stack.items()), ("the stack pointer", 0))
@@ -132,9 +140,9 @@ def _stack(report: Report, access: Access) -> Iterator[str]:
 # ---------------------------------------------------------------- the pointer
 
 
-def _pointer(report: Report, access: Access) -> Iterator[str]:
+def _pointer(resolution: Resolution, access: Access) -> Iterator[str]:
     """What the registers of the address say."""
-    whole = meaning(access.address, report.arch)
+    whole = meaning(access.address, resolution.report.arch)
     if access.memory.implied:
         return
     said: List[Tuple[str, Meaning, int]] = []
@@ -143,7 +151,7 @@ def _pointer(report: Report, access: Access) -> Iterator[str]:
             continue
         if name == access.memory.indexed and len(access.terms) > 1:
             continue  # an index is no pointer
-        found = meaning(value, report.arch)
+        found = meaning(value, resolution.report.arch)
         if found is not None:
             said.append((name, found, value))
     displacement = access.memory.displacement
@@ -151,14 +159,14 @@ def _pointer(report: Report, access: Access) -> Iterator[str]:
     if base is not None:
         name, found, value = base
         rest = (access.address - value + (1 << 63)) % (1 << 64) - (1 << 63)
-        yield _named(name, found, value, rest, displacement, report)
+        yield _named(name, found, value, rest, displacement, resolution)
     elif whole is not None and whole.kind != "user":
         yield _whole(access, whole)
     elif whole is not None:
         yield f"{access.address:#x} is {whole.text}: kernel code may go there only through its copy functions."
 
 
-def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, report: Report) -> str:
+def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, resolution: Resolution) -> str:
     member = rest + found.offset
     if found.kind == "null":
         if value == 0:
@@ -200,36 +208,39 @@ def _beside(member: int) -> str:
     return f"{abs(member):#x} bytes {'into' if member > 0 else 'before'} "
 
 
-def _where_from(report: Report, row: Instruction, access: Access) -> Iterator[str]:
+def _where_from(resolution: Resolution, row: Instruction, access: Access) -> Iterator[str]:
     """Where the register came from that made the address bad."""
-    suspects = [name for name, value in access.terms if meaning(value, report.arch) is not None]
+    suspects = [name for name, value in access.terms if meaning(value, resolution.report.arch) is not None]
     bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
     name = next((name for name in suspects if name in bases), bases[0] if bases else None)
-    if name is None or access.memory.implied or name in _STACK.get(report.arch or "x86_64", ()):
+    if name is None or access.memory.implied or name in _STACK.get(resolution.report.arch or "x86_64", ()):
         return
-    found = origin(report, row, name)
+    found = origin(resolution, row, name)
     if found is None:
         return
     if found.percpu is not None:
         yield f"{found.text}; without that offset the per-CPU pointer is {found.percpu:#x}, which is no valid one."
         return
     if found.argument is not None:
-        caller = _caller(report)
+        caller = _caller(resolution)
         yield f"{found.text}{f': it was passed by {caller}' if caller else ''}."
         return
     yield f"{found.text}."
 
 
-def _caller(report: Report) -> Optional[str]:
+def _caller(resolution: Resolution) -> Optional[str]:
     """The first certain frame above the instruction pointer, with its line."""
-    for frame in report.trace:
-        again = report.ip is not None and (frame.symbol, frame.offset) == (report.ip.symbol, report.ip.offset)
+    for frame in resolution.trace:
+        again = resolution.ip is not None and (frame.symbol, frame.offset) == (
+            resolution.ip.symbol,
+            resolution.ip.offset,
+        )
         if frame.certain and frame.symbol and not again:
             return described(frame)
     return None
 
 
-def described(frame: Frame) -> str:
+def described(frame: ResolvedFrame) -> str:
     """``send4 [xxxwan] (xxxwan.c:107)``."""
     from kdumpwrap.where import short, telling
 
@@ -241,15 +252,17 @@ def described(frame: Frame) -> str:
 # ---------------------------------------------------------------- without an access
 
 
-def _address_alone(report: Report) -> Iterator[str]:
+def _address_alone(resolution: Resolution) -> Iterator[str]:
     """What the address says when the instruction is not known."""
-    address = report.fault_address
+    address = resolution.report.fault_address
     if address is None:
         return
-    verb = {"read": "A read of", "write": "A write to", "execute": "A jump to"}.get(report.access or "", "An access to")
-    if report.kind == "general-protection":  # 4.18 leaves the displacement out
+    verb = {"read": "A read of", "write": "A write to", "execute": "A jump to"}.get(
+        resolution.report.access or "", "An access to"
+    )
+    if resolution.report.kind == "general-protection":  # 4.18 leaves the displacement out
         verb = "An access by way of"
-    found = meaning(address, report.arch)
+    found = meaning(address, resolution.report.arch)
     if found is None:
         yield f"{verb} {address:#x} failed, as the log says."
     elif found.kind == "null" and address == 0:
@@ -260,11 +273,11 @@ def _address_alone(report: Report) -> Iterator[str]:
         yield f"{verb} {address:#x} failed, as the log says: {found.text}{_offset(found.offset)}."
 
 
-def _without_access(report: Report, row: Instruction, memory: Tuple[Memory, ...]) -> Iterator[str]:
+def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memory, ...]) -> Iterator[str]:
     """The instruction touches no memory, or its address cannot be told."""
-    if report.kind == "general-protection" and not memory:
+    if resolution.report.kind == "general-protection" and not memory:
         mnemonic = row.text.partition(" ")[0]
-        ecx = Registers(report).get("rcx")
+        ecx = Registers(resolution).get("rcx")
         if mnemonic in ("wrmsr", "rdmsr") and ecx is not None:
             yield f"{row.text}: the CPU refuses the model-specific register {ecx & 0xFFFFFFFF:#x} (ecx)."
         else:
@@ -274,23 +287,23 @@ def _without_access(report: Report, row: Instruction, memory: Tuple[Memory, ...]
         what = " and ".join(f"{_READING[one.access]} {one.text}" for one in memory if not one.implied)
         if what:
             yield f"{row.text} {what}; the registers do not tell its address."
-    yield from _address_alone(report)
+    yield from _address_alone(resolution)
 
 
 # ---------------------------------------------------------------- jumps to nowhere
 
 
-def _jump(report: Report) -> Optional[Tuple[str, ...]]:
+def _jump(resolution: Resolution) -> Optional[Tuple[str, ...]]:
     """The CPU was sent where there is no code: through a bad function pointer, or to a broken return address."""
-    ip = report.ip
+    ip = resolution.ip
     target = None
     if ip is not None and ip.symbol is None:
         target = ip.runtime if ip.runtime is not None else ip.offset
-    elif report.access == "execute":
-        target = report.fault_address
+    elif resolution.report.access == "execute":
+        target = resolution.report.fault_address
     if target is None:
         return None
-    found = meaning(target, report.arch)
+    found = meaning(target, resolution.report.arch)
     if found is None:
         what = f"{target:#x}, where there is no code"
     elif found.kind == "null":
@@ -299,7 +312,7 @@ def _jump(report: Report) -> Optional[Tuple[str, ...]]:
         what = f"{target:#x}: {found.text}{_offset(found.offset)}: the function pointer lay in memory that was given up"
     else:
         what = f"{target:#x}: {found.text}"
-    caller = _caller(report)
+    caller = _caller(resolution)
     told = (
         "the instruction pointer"
         if ip is not None and ip.symbol is None

@@ -4,8 +4,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.operand import Operation
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.kernel import Instruction, Resolution
 
 
 class Step(NamedTuple):
@@ -19,10 +18,10 @@ class Step(NamedTuple):
 class Flow:
     """The instructions of the function that a report shows: all of them, or those round the marked one."""
 
-    def __init__(self, report: Report) -> None:
-        self.arch = report.arch or "x86_64"
-        shown = {row.address: row for row in report.disassembly}  # these have lines
-        self.rows = [shown.get(row.address, row) for row in report.function] or list(report.disassembly)
+    def __init__(self, resolution: Resolution) -> None:
+        self.arch = resolution.report.arch or "x86_64"
+        shown = {row.address: row for row in resolution.disassembly}  # these have lines
+        self.rows = [shown.get(row.address, row) for row in resolution.function] or list(resolution.disassembly)
         self._place = {row.address: place for place, row in enumerate(self.rows)}
         self._done: Dict[int, Operation] = {}
         self._branches: Dict[int, List[Instruction]] = {}  # by their target
@@ -58,8 +57,8 @@ class Flow:
                 ways.append(Step(branch, self.operation(branch), True))
         return ways[0] if len(ways) == 1 else None
 
-    def is_entry(self, row: Instruction, report: Report) -> bool:
+    def is_entry(self, row: Instruction, resolution: Resolution) -> bool:
         """Whether ``row`` is the function's first instruction."""
-        ip = report.ip
+        ip = resolution.ip
         at = next((one.address for one in self.rows if one.fault), None)
         return ip is not None and ip.offset is not None and at is not None and row.address == at - ip.offset

@@ -8,8 +8,7 @@ from kdumpwrap.arch.operand import Operation
 from kdumpwrap.arch.operation import number
 from kdumpwrap.explain.access import Registers, located
 from kdumpwrap.explain.flow import Flow
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.kernel import Instruction, Resolution
 
 _ARGUMENTS = {
     "x86_64": ("rdi", "rsi", "rdx", "rcx", "r08", "r09"),
@@ -46,11 +45,11 @@ class Origin(NamedTuple):
     percpu: Optional[int] = None  # the per-CPU pointer before this CPU's offset was added
 
 
-def origin(report: Report, fault: Instruction, register: str) -> Optional[Origin]:
+def origin(resolution: Resolution, fault: Instruction, register: str) -> Optional[Origin]:
     """Where the value that ``register`` has at ``fault`` came from; None when the instructions do not tell."""
-    flow = Flow(report)
+    flow = Flow(resolution)
     arch = flow.arch
-    registers = Registers(report)
+    registers = Registers(resolution)
     steps: List[str] = []
     wanted, at = register, fault
     changed: Set[str] = set()  # registers that are not the same here and at the fault
@@ -96,7 +95,7 @@ def origin(report: Report, fault: Instruction, register: str) -> Optional[Origin
             return _told(register, [*steps, step], percpu)
         steps.append(step)
         wanted = following
-    if flow.is_entry(at, report) and wanted in _ARGUMENTS.get(arch, ()):
+    if flow.is_entry(at, resolution) and wanted in _ARGUMENTS.get(arch, ()):
         nth = _ARGUMENTS[arch].index(wanted)
         same = "" if wanted == register else f" ({wanted})"
         steps.append(f"came as the {_NTH[nth]} argument of the function{same}")

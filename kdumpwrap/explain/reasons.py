@@ -1,12 +1,13 @@
 """Why it happened, in words: sentences from the registers, the instruction and the log, each with its evidence."""
 
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
 from kdumpwrap.explain import faults, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import Run, folded, recursion
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.verdict import Culprit
 
 __all__ = ["Run", "explain", "folded"]
 
@@ -32,63 +33,67 @@ _KASAN = (
 )
 
 
-def explain(report: Report) -> Tuple[str, ...]:
+def explain(resolution: Resolution, culprit: Optional[Culprit] = None) -> Tuple[str, ...]:
     """Sentences that say what failed and why, the most important first; () when nothing can be said.
 
     From the report alone: registers, the marked instruction, error code, headline, trace, source. Each sentence names
     what it rests on; where two witnesses disagree, it says so.
     """
     found: list[str] = []
-    for sentence in _sentences(report):
+    for sentence in _sentences(resolution, culprit):
         if sentence not in found:
             found.append(sentence)
     return tuple(found)
 
 
-def _sentences(report: Report) -> Iterator[str]:
-    asked = traps.asked_for(report)
+def _sentences(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[str]:
+    asked = traps.asked_for(resolution)
     if asked is not None:
         yield asked
-    if report.kind in _MEMORY:
-        yield from faults.sentences(report)
-    elif report.kind in _TRAPS:
-        yield from traps.bug(report)
-    elif report.kind == "divide-error":
-        yield from traps.divide(report)
-    elif report.kind in _STUCK:
-        yield from traps.stuck(report)
-    elif report.kind == "panic":
-        yield from traps.panic(report)
-    elif report.kind == "hung-task":
-        yield from traps.waiting(report)
-    elif report.kind == "kasan":
-        yield from _kasan(report)
-    if report.kind in ("stack-overflow", "double-fault"):
-        yield from _stack_used_up(report)
-    again = recursion(report)
+    if resolution.report.kind in _MEMORY:
+        yield from faults.sentences(resolution)
+    elif resolution.report.kind in _TRAPS:
+        yield from traps.bug(resolution)
+    elif resolution.report.kind == "divide-error":
+        yield from traps.divide(resolution)
+    elif resolution.report.kind in _STUCK:
+        yield from traps.stuck(resolution)
+    elif resolution.report.kind == "panic":
+        yield from traps.panic(resolution)
+    elif resolution.report.kind == "hung-task":
+        yield from traps.waiting(resolution, culprit)
+    elif resolution.report.kind == "kasan":
+        yield from _kasan(resolution)
+    if resolution.report.kind in ("stack-overflow", "double-fault"):
+        yield from _stack_used_up(resolution)
+    again = recursion(resolution)
     if again is not None:
         yield f"{again}: an endless recursion uses up the stack."
 
 
-def _kasan(report: Report) -> Iterator[str]:
+def _kasan(resolution: Resolution) -> Iterator[str]:
     for name, what in _KASAN:
-        if name in report.headline:
-            address = report.fault_address
+        if name in resolution.report.headline:
+            address = resolution.report.fault_address
             told = f" at {address:#x}" if address is not None else ""
-            known = meaning(address, report.arch) if address is not None else None
+            known = meaning(address, resolution.report.arch) if address is not None else None
             extra = f" ({known.text})" if known and known.kind not in ("user", "null") else ""
-            verb = {"read": "a read", "write": "a write"}.get(report.access or "", "an access")
+            verb = {"read": "a read", "write": "a write"}.get(resolution.report.access or "", "an access")
             yield f"KASAN caught {verb}{told}{extra} of {what}, before it did harm (the headline)."
             return
 
 
-def _stack_used_up(report: Report) -> Iterator[str]:
-    if report.kind == "stack-overflow":
+def _stack_used_up(resolution: Resolution) -> Iterator[str]:
+    if resolution.report.kind == "stack-overflow":
         yield "The kernel says that the stack overflowed: the guard page below it was touched (the headline)."
         return
-    pointer = Registers(report).get("rsp")
-    if pointer is not None and report.fault_address is not None and 0 <= pointer - report.fault_address < 4096:
+    pointer = Registers(resolution).get("rsp")
+    if (
+        pointer is not None
+        and resolution.report.fault_address is not None
+        and 0 <= pointer - resolution.report.fault_address < 4096
+    ):
         yield (
-            f"The fault address {report.fault_address:#x} lies just below rsp {pointer:#x}: "
+            f"The fault address {resolution.report.fault_address:#x} lies just below rsp {pointer:#x}: "
             "the stack itself is gone, as after an overflow into its guard page."
         )

@@ -3,8 +3,8 @@
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
-from kdumpwrap.model.kernel import Instruction
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.kernel import Instruction, Resolution
+from kdumpwrap.model.log import Frame
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are worth a word
@@ -58,13 +58,13 @@ def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:
     return times if len(pattern) == period else 0
 
 
-def recursion(report: Report) -> Optional[str]:
+def recursion(resolution: Resolution) -> Optional[str]:
     """``f calls itself: 12 frames of it on the stack``; None when nothing repeats."""
-    runs = folded(report.trace)
+    runs = folded(resolution.trace)
     if not runs:
         return None
     run = max(runs, key=lambda one: one.stop - one.first)
-    names = [f.symbol for f in report.trace[run.first : run.first + run.period] if f.certain and f.symbol]
+    names = [f.symbol for f in resolution.trace[run.first : run.first + run.period] if f.certain and f.symbol]
     ring = list(dict.fromkeys(reversed([name for name in names if name])))
     if len(ring) == 1:
         return f"{ring[0]} calls itself: {run.times} frames of it stand one behind the other in the call trace"

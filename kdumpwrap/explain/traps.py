@@ -11,8 +11,8 @@ from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.explain.repeats import loop
 from kdumpwrap.log import oom
-from kdumpwrap.model.kernel import Instruction, Location
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.kernel import Instruction, Location, Resolution
+from kdumpwrap.model.verdict import Culprit
 from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
@@ -29,48 +29,48 @@ _LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
 _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
 
 
-def bug(report: Report) -> Iterator[str]:
+def bug(resolution: Resolution) -> Iterator[str]:
     """BUG, WARN and whatever else ends in an undefined instruction."""
-    row = faulting(report)
-    place = _condition(report)
-    stop = "a condition that must never be true was true" if report.kind == "bug" else "a condition was true"
-    if report.kind == "invalid-opcode" and not (row and _is_trap(row, report)):
+    row = faulting(resolution)
+    place = _condition(resolution)
+    stop = "a condition that must never be true was true" if resolution.report.kind == "bug" else "a condition was true"
+    if resolution.report.kind == "invalid-opcode" and not (row and _is_trap(row, resolution)):
         shown = f": {row.text} ({row.data.hex(' ')})" if row else ""
         yield f"The CPU does not know this instruction{shown}: it lacks the feature, or the code was overwritten."
         return
-    name = {"bug": "BUG", "warning": "WARN"}.get(report.kind, "BUG")
-    told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, report) else ""
-    source = _statement(report)
-    if report.message:
-        yield _said(report.message)
+    name = {"bug": "BUG", "warning": "WARN"}.get(resolution.report.kind, "BUG")
+    told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, resolution) else ""
+    source = _statement(resolution)
+    if resolution.report.message:
+        yield _said(resolution.report.message)
         if place is not None and source:
             yield f"The check is {place}: {source} (the headline{told})."
     elif place is not None:
         yield f"{stop[0].upper()}{stop[1:]} at {place}{f': {source}' if source else ''} (the headline{told})."
     if row is not None:
-        yield from _tested(report, row)
-    yield from _lists(report)
+        yield from _tested(resolution, row)
+    yield from _lists(resolution)
 
 
 def _said(message: str) -> str:
     return f'The kernel said: "{message.rstrip(".")}".'
 
 
-def _condition(report: Report) -> Optional[str]:
-    found = _PLACE.search(report.headline)
+def _condition(resolution: Resolution) -> Optional[str]:
+    found = _PLACE.search(resolution.report.headline)
     if found:
         return f"{short(found['file'])}:{found['line']}"
-    locations: Tuple[Location, ...] = report.ip.locations if report.ip else ()
+    locations: Tuple[Location, ...] = resolution.ip.locations if resolution.ip else ()
     told = telling(locations)
     return f"{short(told.file)}:{told.line}" if told and told.file else None
 
 
-def _statement(report: Report) -> Optional[str]:
+def _statement(resolution: Resolution) -> Optional[str]:
     """The source's statement, if the source is here: ``BUG_ON(l->credits < 0);``.
 
     Of one that goes over several lines all of them, joined by a blank; ``…`` where the excerpt ends before it does.
     """
-    source = report.source
+    source = resolution.source
     if source is None or not 0 <= source.fault_line - source.first < len(source.lines):
         return None
     at = source.fault_line - source.first
@@ -98,18 +98,18 @@ def _depth(lines: Sequence[str]) -> Tuple[int, int]:
     return lowest, depth
 
 
-def _is_trap(row: Instruction, report: Report) -> bool:
-    return operation(row, report).kind == "trap"
+def _is_trap(row: Instruction, resolution: Resolution) -> bool:
+    return operation(row, resolution).kind == "trap"
 
 
-def _tested(report: Report, row: Instruction) -> Iterator[str]:
+def _tested(resolution: Resolution, row: Instruction) -> Iterator[str]:
     """The comparison before the trap, and the registers that it compared: ``test %esi,%esi`` with esi 0xffffffff."""
-    flow = Flow(report)
+    flow = Flow(resolution)
     branch = flow.before(row)
     test = flow.before(branch.row) if branch is not None and branch.done.kind == "branch" else None
     if branch is None or test is None or not test.row.text.startswith(("test", "cmp", "bt ")):
         return
-    registers = Registers(report)
+    registers = Registers(resolution)
     values = []
     for part in test.done.operands:
         name = part[1:] if part.startswith("%") else ""
@@ -124,31 +124,31 @@ def _tested(report: Report, row: Instruction) -> Iterator[str]:
     yield f"It got there because {branch.done.mnemonic} after {test.row.text}{told} {went}."
 
 
-def _lists(report: Report) -> Iterator[str]:
+def _lists(resolution: Resolution) -> Iterator[str]:
     """The kernel's list checks: which entry, and what its neighbours hold."""
-    message = report.message or ""
+    message = resolution.report.message or ""
     if message:
         for word in _HEX.findall(message):
-            found = meaning(int(word, 16), report.arch)
+            found = meaning(int(word, 16), resolution.report.arch)
             if found is not None and found.kind == "poison":
                 yield f"{word} is {found.text}{hexed(found.offset)}: the entry had been deleted already."
                 return
-    name = report.ip.symbol if report.ip and report.ip.symbol else ""
+    name = resolution.ip.symbol if resolution.ip and resolution.ip.symbol else ""
     if _LIST.match(name):
         doing = "added to" if "add" in name else "deleted from"
         yield f"{name} checks the neighbours of an entry that is {doing} a list: the list is corrupted."
 
 
-def divide(report: Report) -> Iterator[str]:
+def divide(resolution: Resolution) -> Iterator[str]:
     """Which operand was the divisor, and whether it must have been 0."""
-    row = faulting(report)
+    row = faulting(resolution)
     if row is None:
         return
-    done = operation(row, report)
+    done = operation(row, resolution)
     if done.kind != "divide" or done.divisor is None:
         yield f"{row.text} raised a divide error."
         return
-    registers = Registers(report)
+    registers = Registers(resolution)
     name = done.divisor[1:] if done.divisor.startswith("%") else None
     if name is not None:
         value = registers.get(register(name))
@@ -172,26 +172,26 @@ def divide(report: Report) -> Iterator[str]:
         yield f"The divisor is 0, or so small that the quotient does not fit ({high} is {value & mask:#x})."
 
 
-def stuck(report: Report) -> Iterator[str]:
+def stuck(resolution: Resolution) -> Iterator[str]:
     """Where a CPU was sampled that did not get on."""
-    row = faulting(report)
-    if row is None or report.ip is None:
+    row = faulting(resolution)
+    if row is None or resolution.ip is None:
         return
-    place = telling(report.ip.locations)
+    place = telling(resolution.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
     yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
-    rows = loop(Flow(report).rows, report.arch)
+    rows = loop(Flow(resolution).rows, resolution.report.arch)
     if rows is None:
         return
     reads = []
     for one in rows:
-        for memory in operand.parse(one.text, report.arch).memory:
+        for memory in operand.parse(one.text, resolution.report.arch).memory:
             if not memory.implied and memory.access != "write":
                 named = one.relocations[0].target if one.relocations else one.comment
                 reads.append(f"{memory.text}{f' ({named})' if named else ''}")
     spread = _spread(rows, place.file if place and place.file else row.file)
     waits = f"; it reads {', '.join(dict.fromkeys(reads))} and waits for a change" if reads else ""
-    calls = any(operand.parse(one.text, report.arch).kind == "call" for one in rows)
+    calls = any(operand.parse(one.text, resolution.report.arch).kind == "call" for one in rows)
     kind = "A loop" if calls else "A loop that calls nothing"
     span = f"{rows[0].address:#x} to {rows[-1].address:#x}"
     yield f"{kind} of {len(rows)} instructions surrounds it ({span}{spread}){waits}."
@@ -207,22 +207,24 @@ def _spread(rows: Sequence[Instruction], file: Optional[str]) -> str:
     return f", {short(shown)} line{f's {lines[0]} to' if len(lines) > 1 else ''} {lines[-1]}"
 
 
-def asked_for(report: Report) -> Optional[str]:
+def asked_for(resolution: Resolution) -> Optional[str]:
     """The crash that somebody asked for; None for any other."""
-    names = {frame.symbol for frame in (*((report.ip,) if report.ip else ()), *report.trace) if frame.certain}
-    if "sysrq triggered crash" in report.headline or "sysrq_handle_crash" in names:
-        by = f" by {report.comm}, pid {report.pid}" if report.comm else ""
+    names = {
+        frame.symbol for frame in (*((resolution.ip,) if resolution.ip else ()), *resolution.trace) if frame.certain
+    }
+    if "sysrq triggered crash" in resolution.report.headline or "sysrq_handle_crash" in names:
+        by = f" by {resolution.report.comm}, pid {resolution.report.pid}" if resolution.report.comm else ""
         return f"Somebody asked for this crash{by}: SysRq c, as `echo c > /proc/sysrq-trigger` does. It is no bug."
     return None
 
 
-def panic(report: Report) -> Iterator[str]:
+def panic(resolution: Resolution) -> Iterator[str]:
     """What the text of a panic that stands alone says."""
-    text = report.headline
-    if report.message and text.endswith(":"):
-        yield f"The reason stands in the machine's own logs: {report.message} (the panic's text)."
-    elif report.message:
-        yield _said(report.message)
+    text = resolution.report.headline
+    if resolution.report.message and text.endswith(":"):
+        yield f"The reason stands in the machine's own logs: {resolution.report.message} (the panic's text)."
+    elif resolution.report.message:
+        yield _said(resolution.report.message)
     if "stack-protector" in text or "stack is corrupted in" in text:
         yield (
             "The stack canary of the function that the headline names was overwritten when it returned: "
@@ -240,10 +242,10 @@ def panic(report: Report) -> Iterator[str]:
         yield "The root file system could not be mounted: its driver or device is missing."
 
 
-def waiting(report: Report) -> Iterator[str]:
+def waiting(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[str]:
     """Where a hung task waits."""
-    for frame in report.trace:
-        if frame.symbol and report.culprit and frame.symbol.startswith(report.culprit.symbol):
+    for frame in resolution.trace:
+        if frame.symbol and culprit and frame.symbol.startswith(culprit.symbol):
             evidence = (
                 "the certain frames of its stack" if frame.certain else "its stack, of which this frame is in doubt"
             )

@@ -4,9 +4,24 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.kernel import Instruction, Kernel, Source
-from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.model.verdict import Signature
+from kdumpwrap.model.kernel import Instruction, Kernel, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.log import Report, subject
+from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What follows from a report and what the files say of it."""
+
+    resolution: Resolution
+    culprit: Optional[Culprit] = None
+    suspect: Optional[Suspect] = None
+    explanation: Tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        """What the log said."""
+        return self.resolution.report
 
 
 @dataclass(frozen=True)
@@ -15,16 +30,21 @@ class Analysis:
 
     crash: Crash
     kernel: Kernel
-    reports: Tuple[Report, ...] = ()
+    findings: Tuple[Finding, ...] = ()  # one for each report in the log
     fatal: Optional[int] = None
     signature: Optional[Signature] = None
     problems: Tuple[Problem, ...] = ()
+
+    @property
+    def subject(self) -> Optional[int]:
+        """Index of the finding that the analysis is about: the fatal one, else the last; None without a report."""
+        return subject(len(self.findings), self.fatal)
 
 
 @dataclass(frozen=True)
 class Listing:
     """What `disasm` shows: a resolved frame, the instructions round it, its source."""
 
-    frame: Frame
+    frame: ResolvedFrame
     instructions: Tuple[Instruction, ...]
     source: Optional[Source]

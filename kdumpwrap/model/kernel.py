@@ -1,4 +1,4 @@
-"""What the files of a kernel say: symbols, instructions, source.
+"""What the files of a kernel say: symbols, instructions, source, and of a report where its frames lie.
 
 Addresses, offsets and sizes are ``int`` until a renderer writes them; what is unknown is ``None``.
 """
@@ -6,6 +6,8 @@ Addresses, offsets and sizes are ``int`` until a renderer writes them; what is u
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
+
+from kdumpwrap.model.log import Frame, Report
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,54 @@ class Source:
     lines: Tuple[str, ...]
     fault_line: int
     fault_column: Optional[int] = None  # character of that line, from 1, at which the faulting expression begins
+
+
+@dataclass(frozen=True)
+class ResolvedFrame(Frame):
+    """A frame of the log, and where the files of the kernel have it. Unknown where they do not."""
+
+    address: Optional[int] = None  # link-time address of symbol+offset; section-relative in a module
+    section: Optional[str] = None  # the module's section that `address` counts from
+    function: Optional[str] = None  # of a return address ``f+0x0``: the function before f, by the symbol table
+    locations: Tuple[Location, ...] = ()  # innermost inlined function first, the function itself last
+    candidates: Tuple[int, ...] = ()  # possible addresses, only while the symbol stays ambiguous
+    candidate_locations: Tuple[Tuple[Location, ...], ...] = ()  # of each candidate, as `locations`
+
+    @classmethod
+    def of(cls, frame: Frame) -> "ResolvedFrame":
+        """``frame`` where nothing is known of it but the log's word."""
+        return cls(**vars(frame))
+
+
+class CodeCheck(NamedTuple):
+    """What came of comparing the log's code bytes with the file's."""
+
+    result: str  # match | patched | mismatch | unchecked
+    detail: Optional[str] = None  # what the comparison found, in words
+
+
+UNCHECKED = CodeCheck("unchecked")
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What the files of the kernel say of a report."""
+
+    report: Report
+    ip: Optional[ResolvedFrame] = None
+    trace: Tuple[ResolvedFrame, ...] = ()
+    check: CodeCheck = UNCHECKED  # of the report's code bytes
+    disassembly: Tuple[Instruction, ...] = ()  # the faulting instruction and those round it
+    function: Tuple[Instruction, ...] = ()  # all instructions of the one in `disassembly`, without lines
+    source: Optional[Source] = None
+
+    @classmethod
+    def of(cls, report: Report) -> "Resolution":
+        """``report`` where there are no files."""
+        ip = ResolvedFrame.of(report.ip) if report.ip is not None else None
+        return cls(report, ip, tuple(map(ResolvedFrame.of, report.trace)))
+
+    @property
+    def frames(self) -> Tuple[ResolvedFrame, ...]:
+        """The instruction pointer, where there is one, then the trace."""
+        return (self.ip, *self.trace) if self.ip is not None else self.trace

@@ -5,11 +5,9 @@ Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.verdict import Culprit, Suspect
 
 
 class LogLine(NamedTuple):
@@ -39,7 +37,7 @@ class LoadedModule(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """One place in the code, as ``symbol+offset/size [module]`` in the log and, later, resolved."""
+    """One place in the code, as the log names it: ``symbol+offset/size [module]``."""
 
     symbol: Optional[str]
     offset: Optional[int] = None
@@ -50,11 +48,6 @@ class Frame:
     context: Optional[str] = None  # "IRQ", "TASK", "LR", …; None outside every marker
     exact: bool = False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
     module_build_id: Optional[str] = None  # CONFIG_STACKTRACE_BUILD_ID: "[mod 1f0c…]"
-    address: Optional[int] = None  # link-time address of symbol+offset; section-relative in a module
-    section: Optional[str] = None  # the module's section that `address` counts from
-    locations: Tuple[Location, ...] = ()  # innermost inlined function first, the function itself last
-    candidates: Tuple[int, ...] = ()  # possible addresses, only while the symbol stays ambiguous
-    candidate_locations: Tuple[Tuple[Location, ...], ...] = ()  # of each candidate, as `locations`
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,6 @@ class Code:
     data: bytes
     trap: int  # index in data of the byte at the instruction pointer
     unit: int = 1  # bytes in one printed word: 1 on x86, 4 on aarch64 and ppc64le
-    check: str = "unchecked"  # match | patched | mismatch | unchecked
-    detail: Optional[str] = None  # what the check found, in words
 
 
 @dataclass(frozen=True)
@@ -106,12 +97,6 @@ class Report:
     workqueue: Optional[str] = None  # "Workqueue: events_unbound foo [bar]"
     kernel_offset: Optional[int] = None  # "Kernel Offset:"
     last_line: Optional[int] = None  # number of the report's last line
-    culprit: Optional[Culprit] = None
-    suspect: Optional[Suspect] = None
-    explanation: Tuple[str, ...] = ()
-    disassembly: Tuple[Instruction, ...] = ()
-    source: Optional[Source] = None
-    function: Tuple[Instruction, ...] = ()  # all instructions of the one in `disassembly`, without lines
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: not all have a list of modules
     panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
@@ -146,9 +131,9 @@ KINDS = [
 ]
 
 
-def subject(reports: Sequence[Report], fatal: Optional[int]) -> Optional[int]:
-    """Index of the report that an analysis is about: the fatal one, else the last; None without a report."""
-    return fatal if fatal is not None else (len(reports) - 1 if reports else None)
+def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
+    """Index of that of ``reports`` reports that an analysis is about: the fatal one, else the last; None without."""
+    return fatal if fatal is not None or not reports else reports - 1
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,13 @@ class Suspect(NamedTuple):
     line: Optional[int]
 
 
+class Verdict(NamedTuple):
+    """Whom to ask about one report."""
+
+    culprit: Optional[Culprit]
+    suspect: Optional[Suspect]
+
+
 class Signature(NamedTuple):
     """What makes two crashes the same bug: 12 hex digits, and the text they are the hash of."""
 

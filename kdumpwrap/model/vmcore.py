@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.log import LoadedModule
 
 
 class Answer(NamedTuple):
@@ -23,7 +24,7 @@ class BacktraceFrame(NamedTuple):
     """One frame of ``bt``, with what crash says about its line and what kdumpwrap says."""
 
     number: int  # as crash counts; an exception's registers belong to the frame before
-    frame: Frame  # resolved by kdumpwrap: inline chain, line of the call
+    frame: ResolvedFrame  # resolved by kdumpwrap: inline chain, line of the call
     file: Optional[str] = None  # crash's word: the innermost line, for a caller the one after the call
     line: Optional[int] = None
     warning: Optional[str] = None  # crash's: "WARNING: possibly bogus exception frame", of the registers at this frame

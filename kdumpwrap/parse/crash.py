@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.host.release import known
-from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.log import LoadedModule
 from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
 
 # crash 8.0.2
@@ -114,7 +115,7 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
             continue
         exception = _EXCEPTION.match(line)
         if exception and frames:
-            pointer = Frame(exception["symbol"], int(exception["offset"], 0), exact=True, context=context)
+            pointer = ResolvedFrame(exception["symbol"], int(exception["offset"], 0), exact=True, context=context)
             frames.append(BacktraceFrame(frames[-1].number, pointer))
             continue
         address = _POINTER.match(line)
@@ -231,9 +232,9 @@ def _task(match: "re.Match[str]") -> Backtrace:
     return Backtrace(int(match["pid"]), int(match["task"], 16), int(cpu) if cpu != "-" else None, match["comm"])
 
 
-def _frame(match: "re.Match[str]", context: Optional[str]) -> Frame:
+def _frame(match: "re.Match[str]", context: Optional[str]) -> ResolvedFrame:
     offset = match["offset"]
-    return Frame(
+    return ResolvedFrame(
         match["symbol"],
         int(offset, 0) if offset else None,
         module=match["module"],

@@ -5,9 +5,9 @@ from typing import Dict, List, Optional, Tuple, Union
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Kernel, Location
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
+from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 
 SCHEMA = "kdumpwrap/1"
@@ -50,7 +50,7 @@ def analysis(value: "Dict[str, Json]", *, ours: bool = False) -> Optional[Analys
             _text(crash.get("time")),
         ),
         Kernel(_text(kernel.get("release")), _text(kernel.get("arch")), _text(kernel.get("vmlinux"))),
-        tuple(_report(report) for report in about),
+        tuple(_finding(report) for report in about),
         0 if about and fatal is not None else None,
         Signature(id, text or "") if id else None,
         tuple(
@@ -62,17 +62,16 @@ def analysis(value: "Dict[str, Json]", *, ours: bool = False) -> Optional[Analys
     )
 
 
-def _report(value: "Dict[str, Json]") -> Report:
+def _finding(value: "Dict[str, Json]") -> Finding:
     culprit, suspect, ip = _object(value.get("culprit")), _object(value.get("suspect")), _object(value.get("ip"))
     symbol, module = _text(culprit.get("symbol")), _text(suspect.get("module"))
-    return Report(
-        _text(value.get("kind")) or "oops",
-        _text(value.get("headline")) or "",
-        _number(value.get("line")) or 0,
-        ip=_frame(ip) if ip else None,
-        trace=tuple(_frame(frame) for frame in _objects(value.get("trace"))),
-        culprit=Culprit(symbol, *_place(culprit), _text(culprit.get("why")) or "") if symbol else None,
-        suspect=_suspect(module, suspect) if module else None,
+    report = Report(
+        _text(value.get("kind")) or "oops", _text(value.get("headline")) or "", _number(value.get("line")) or 0
+    )
+    return Finding(
+        Resolution(report, _frame(ip) if ip else None, tuple(map(_frame, _objects(value.get("trace"))))),
+        Culprit(symbol, *_place(culprit), _text(culprit.get("why")) or "") if symbol else None,
+        _suspect(module, suspect) if module else None,
     )
 
 
@@ -85,8 +84,8 @@ def _place(value: "Dict[str, Json]") -> Tuple[Optional[str], Optional[str], Opti
     return _text(value.get("module")), _text(value.get("file")), _number(value.get("line"))
 
 
-def _frame(value: "Dict[str, Json]") -> Frame:
-    return Frame(
+def _frame(value: "Dict[str, Json]") -> ResolvedFrame:
+    return ResolvedFrame(
         _text(value.get("symbol")),
         _address(value.get("offset")),
         _address(value.get("size")),

@@ -4,9 +4,9 @@ import json
 from typing import Dict, List, Optional, Sequence, Union
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Analysis, Listing
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.log import Code, Frame, Report
+from kdumpwrap.model.finding import Analysis, Finding, Listing
+from kdumpwrap.model.kernel import CodeCheck, Instruction, Location, ResolvedFrame, Source
+from kdumpwrap.model.log import Code
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -47,7 +47,7 @@ def as_dict(analysis: Analysis) -> Dict[str, Json]:
             "build_id": kernel.build_id,
             "kaslr_offset": address(kernel.kaslr_offset),
         },
-        "reports": [_report(report) for report in analysis.reports],
+        "reports": [_report(finding) for finding in analysis.findings],
         "fatal": analysis.fatal,
         "signature": {"id": signature.id, "text": signature.text} if signature else None,
         "problems": problems(analysis.problems),
@@ -55,7 +55,7 @@ def as_dict(analysis: Analysis) -> Dict[str, Json]:
     }
 
 
-def resolved(expression: str, found: Frame) -> str:
+def resolved(expression: str, found: ResolvedFrame) -> str:
     """One answer of ``resolve``."""
     return line({"schema": SCHEMA, "expression": expression, **frame(found)})
 
@@ -78,41 +78,41 @@ def problems(found: Sequence[Problem]) -> List[Json]:
     return [{"message": problem.message, "hint": problem.hint} for problem in found]
 
 
-def _report(report: Report) -> Dict[str, Json]:
+def _report(finding: Finding) -> Dict[str, Json]:
     return {
-        "kind": report.kind,
-        "headline": report.headline or None,
-        "panic": report.panic,
-        "line": report.line,
-        "time": report.time,
-        "cpu": report.cpu,
-        "pid": report.pid,
-        "comm": report.comm,
-        "release": report.release,
-        "taint": report.taint,
-        "taints": [{"flag": taint.flag, "meaning": taint.meaning} for taint in report.taints],
-        "modules": [{"name": module.name, "flags": module.flags} for module in report.modules],
-        "fault_address": address(report.fault_address),
-        "ip": frame(report.ip) if report.ip else None,
-        "trace": [frame(one) for one in report.trace],
-        "registers": {name: address(value) for name, value in report.registers},
-        "code": _code(report.code) if report.code else None,
-        "culprit": dict(report.culprit._asdict()) if report.culprit else None,
-        "suspect": dict(report.suspect._asdict()) if report.suspect else None,
-        "explanation": list(report.explanation),
-        "disassembly": instructions(report.disassembly),
-        "source": _source(report.source) if report.source else None,
-        "access": report.access,
-        "error_code": address(report.error_code),
-        "hardware": report.hardware,
-        "workqueue": report.workqueue,
-        "kernel_offset": address(report.kernel_offset),
-        "last_line": report.last_line,
-        "message": report.message,
+        "kind": finding.report.kind,
+        "headline": finding.report.headline or None,
+        "panic": finding.report.panic,
+        "line": finding.report.line,
+        "time": finding.report.time,
+        "cpu": finding.report.cpu,
+        "pid": finding.report.pid,
+        "comm": finding.report.comm,
+        "release": finding.report.release,
+        "taint": finding.report.taint,
+        "taints": [{"flag": taint.flag, "meaning": taint.meaning} for taint in finding.report.taints],
+        "modules": [{"name": module.name, "flags": module.flags} for module in finding.report.modules],
+        "fault_address": address(finding.report.fault_address),
+        "ip": frame(finding.resolution.ip) if finding.resolution.ip else None,
+        "trace": [frame(one) for one in finding.resolution.trace],
+        "registers": {name: address(value) for name, value in finding.report.registers},
+        "code": _code(finding.report.code, finding.resolution.check) if finding.report.code else None,
+        "culprit": dict(finding.culprit._asdict()) if finding.culprit else None,
+        "suspect": dict(finding.suspect._asdict()) if finding.suspect else None,
+        "explanation": list(finding.explanation),
+        "disassembly": instructions(finding.resolution.disassembly),
+        "source": _source(finding.resolution.source) if finding.resolution.source else None,
+        "access": finding.report.access,
+        "error_code": address(finding.report.error_code),
+        "hardware": finding.report.hardware,
+        "workqueue": finding.report.workqueue,
+        "kernel_offset": address(finding.report.kernel_offset),
+        "last_line": finding.report.last_line,
+        "message": finding.report.message,
     }
 
 
-def frame(one: Frame) -> Dict[str, Json]:
+def frame(one: ResolvedFrame) -> Dict[str, Json]:
     """One frame of contract ``kdumpwrap/1``."""
     return {
         "symbol": one.symbol,
@@ -149,8 +149,8 @@ def instructions(rows: Sequence[Instruction]) -> List[Json]:
     ]
 
 
-def _code(code: Code) -> Dict[str, Json]:
-    return {"bytes": code.data.hex(" "), "trap": code.trap, "check": code.check, "detail": code.detail}
+def _code(code: Code, check: CodeCheck) -> Dict[str, Json]:
+    return {"bytes": code.data.hex(" "), "trap": code.trap, "check": check.result, "detail": check.detail}
 
 
 def _source(source: Source) -> Dict[str, Json]:

@@ -4,9 +4,8 @@ import re
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
 from kdumpwrap.render import caret, summary, vmcore
 from kdumpwrap.render.summary import where
@@ -31,20 +30,20 @@ def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[Vmc
 
     ``facts`` is what only the vmcore knows, where crash(8) was asked.
     """
-    report = summary.chosen(analysis)
+    finding = summary.chosen(analysis)
     problems = (*analysis.problems, *(facts.problems if facts is not None else ()))
     known = [*_vmcore(facts)] if facts is not None else []
-    if report is None:
+    if finding is None:
         lines = [f"## No report of a crash in {code(analysis.crash.path)}", "", *_problems(problems)]
         return _joined([*lines, *_section(known, LINES)])
-    lines = [f"## {words(summary.title(report))}", "", words(summary.sentence(analysis, report)), ""]
-    lines += _facts(analysis, report)
-    lines += ["", *(f"* {words(one)}" for one in report.explanation[:_SENTENCES])] if report.explanation else []
-    listing = _listing(report)
-    tail = [*_sure(analysis, report), *_problems(problems)]
+    lines = [f"## {words(summary.title(finding))}", "", words(summary.sentence(analysis, finding)), ""]
+    lines += _facts(analysis, finding)
+    lines += ["", *(f"* {words(one)}" for one in finding.explanation[:_SENTENCES])] if finding.explanation else []
+    listing = _listing(finding)
+    tail = [*_sure(analysis, finding), *_problems(problems)]
     room = LINES - len(lines) - len(listing) - len(tail) - 8
     section = _section(known, room - _LEAST)
-    lines += _trace(report, min(_FRAMES, room - len(section)))
+    lines += _trace(finding, min(_FRAMES, room - len(section)))
     lines += [*listing, *section, "", *tail]
     room = LINES - len(lines) - 5
     if commands and room > 0:
@@ -66,32 +65,32 @@ def words(value: str) -> str:
     return _START.sub(r"\1\\\2", _MENTION.sub(lambda match: f"`{match[0][-1]}`", escaped))
 
 
-def _facts(analysis: Analysis, report: Report) -> Iterator[str]:
-    crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, report.culprit, report.suspect
-    yield f"* headline: {code(summary.headline(report))}"
-    if report.message and report.message not in report.headline:
-        yield f"* the kernel said: {code(report.message)}"
-    if report.panic and report.panic not in report.headline:
-        yield f"* panic: {code(report.panic)}"
-    if report.ip is not None and report.ip.symbol is not None:
-        best = summary.best_place(report)
-        yield f"* stopped at: {code(name(report.ip))}{f', {code(where(best))}' if best else ''}"
+def _facts(analysis: Analysis, finding: Finding) -> Iterator[str]:
+    crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, finding.culprit, finding.suspect
+    yield f"* headline: {code(summary.headline(finding))}"
+    if finding.report.message and finding.report.message not in finding.report.headline:
+        yield f"* the kernel said: {code(finding.report.message)}"
+    if finding.report.panic and finding.report.panic not in finding.report.headline:
+        yield f"* panic: {code(finding.report.panic)}"
+    if finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
+        best = summary.best_place(finding)
+        yield f"* stopped at: {code(name(finding.resolution.ip))}{f', {code(where(best))}' if best else ''}"
     if culprit is not None:
         at = f", {code(where(Location(None, culprit.file, culprit.line)))}" if culprit.file else ""
         yield f"* look first at: {code(culprit.symbol)}{at} ({words(culprit.why)})"
     if suspect is not None:
         at = f", {code(where(Location(suspect.symbol, suspect.file, suspect.line)))}" if suspect.file else ""
         yield f"* ask: the maker of the out-of-tree module {code(suspect.module)} ({code(suspect.symbol or '?')}{at})"
-    taint = f", tainted {code(report.taint)}" if report.taint else ""
-    yield f"* kernel: {code(report.release or kernel.release or '?')} {words(kernel.arch or '')}{taint}"
+    taint = f", tainted {code(finding.report.taint)}" if finding.report.taint else ""
+    yield f"* kernel: {code(finding.report.release or kernel.release or '?')} {words(kernel.arch or '')}{taint}"
     host = f" on {code(crash.host)}" if crash.host else ""
     yield f"* crash: {code(crash.path)}{f', {words(crash.time)}' if crash.time else ''}{host}"
     if analysis.signature is not None:
         yield f"* signature: {code(analysis.signature.id)} {code(analysis.signature.text)}"
 
 
-def _trace(report: Report, most: int) -> List[str]:
-    frames = summary.certain_frames(report)
+def _trace(finding: Finding, most: int) -> List[str]:
+    frames = summary.certain_frames(finding)
     if not frames or most < 2:
         return []
     rows: List[Tuple[str, str]] = [(_named(frame), place(telling(frame.locations))) for frame in frames[:most]]
@@ -102,13 +101,13 @@ def _trace(report: Report, most: int) -> List[str]:
     return ["", "The way there, innermost first:", "", *_block(lines)]
 
 
-def _named(frame: Frame) -> str:
+def _named(frame: ResolvedFrame) -> str:
     return name(frame) + (f" <{clean(frame.context)}>" if frame.context else "")
 
 
-def _listing(report: Report) -> List[str]:
+def _listing(finding: Finding) -> List[str]:
     lines: List[str] = []
-    source = report.source
+    source = finding.resolution.source
     if source is not None:
         first = max(source.fault_line - _BEFORE, source.first)
         for number in range(first, min(source.fault_line + _AFTER + 1, source.first + len(source.lines))):
@@ -118,11 +117,11 @@ def _listing(report: Report) -> List[str]:
             if number == source.fault_line and before is not None:
                 below = f"   {'':{len(str(number))}}  {caret.under(clean(before))}"
                 lines += [below] if len(below) < WIDTH else []  # else the line is cut before it
-    fault = next((index for index, row in enumerate(report.disassembly) if row.fault), None)
+    fault = next((index for index, row in enumerate(finding.resolution.disassembly) if row.fault), None)
     if fault is not None:
         lines += [""] if lines else []
-        for index in range(max(fault - _BEFORE, 0), min(fault + _AFTER + 1, len(report.disassembly))):
-            row = report.disassembly[index]
+        for index in range(max(fault - _BEFORE, 0), min(fault + _AFTER + 1, len(finding.resolution.disassembly))):
+            row = finding.resolution.disassembly[index]
             lines.append(f"{'=>' if index == fault else '  '} {row.address:x}  {clean(row.text)}")
     return ["", *_block(lines)] if lines else []
 
@@ -161,8 +160,8 @@ def _on_cpu(label: str, task: Backtrace) -> str:
     return f"* {label}: {code(f'{task.comm}, pid {task.pid}')}{f' in {code(chain)}' if chain else ''}"
 
 
-def _sure(analysis: Analysis, report: Report) -> Iterator[str]:
-    for one in summary.statements(analysis, report):
+def _sure(analysis: Analysis, finding: Finding) -> Iterator[str]:
+    for one in summary.statements(analysis, finding):
         yield f"* {one.level}: {words(one.what)} ({words(one.because)})"
 
 

@@ -3,9 +3,8 @@
 from typing import Iterator, Optional, Tuple, Union
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Analysis, Listing
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.finding import Analysis, Finding, Listing
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.render.escape import field
 
 Value = Union[str, int, None]
@@ -33,7 +32,7 @@ def address(value: Optional[int]) -> str:
     return "" if value is None else f"{value:#x}"
 
 
-def resolved(expression: str, frame: Frame) -> str:
+def resolved(expression: str, frame: ResolvedFrame) -> str:
     """``resolve``: ``EXPR  ADDRESS  FUNCTION  FILE  LINE  INLINE  COLUMN``, innermost first."""
     rows = frame.locations or (Location(frame.symbol, None, None),)
     last = len(rows) - 1
@@ -57,11 +56,11 @@ def _facts(analysis: Analysis, all_reports: bool) -> Iterator[str]:
     yield row("release", kernel.release)
     yield row("arch", kernel.arch)
     yield row("vmlinux", kernel.vmlinux)
-    chosen = subject(analysis.reports, analysis.fatal)
-    for index, report in enumerate(analysis.reports):
+    chosen = analysis.subject
+    for index, finding in enumerate(analysis.findings):
         if all_reports or index == chosen:
             yield row("report", index, int(index == analysis.fatal))
-            yield from _report(analysis, report, index == chosen)
+            yield from _report(analysis, finding, index == chosen)
     yield from (problem(one) for one in analysis.problems)
 
 
@@ -70,16 +69,16 @@ def problem(one: Problem) -> str:
     return row("problem", one.message, one.hint)
 
 
-def _report(analysis: Analysis, report: Report, with_signature: bool) -> Iterator[str]:
-    yield row("kind", report.kind)
-    yield row("headline", report.headline)
+def _report(analysis: Analysis, finding: Finding, with_signature: bool) -> Iterator[str]:
+    yield row("kind", finding.report.kind)
+    yield row("headline", finding.report.headline)
     yield row("time", analysis.crash.time)
-    yield row("cpu", report.cpu)
-    yield row("pid", report.pid)
-    yield row("comm", report.comm)
-    yield row("taint", report.taint)
-    yield row("fault_address", address(report.fault_address))
-    culprit, suspect = report.culprit, report.suspect
+    yield row("cpu", finding.report.cpu)
+    yield row("pid", finding.report.pid)
+    yield row("comm", finding.report.comm)
+    yield row("taint", finding.report.taint)
+    yield row("fault_address", address(finding.report.fault_address))
+    culprit, suspect = finding.culprit, finding.suspect
     if culprit:
         yield row("culprit", culprit.symbol, culprit.module, culprit.file, culprit.line)
     else:
@@ -90,25 +89,25 @@ def _report(analysis: Analysis, report: Report, with_signature: bool) -> Iterato
         yield row("suspect", None, None, None, None)
     if with_signature and analysis.signature:
         yield row("signature", analysis.signature.id, analysis.signature.text)
-    if report.ip:
-        yield row("ip", *_place(report.ip))
-        yield from _inlined("ip", report.ip)
-    for number, frame in enumerate(report.trace):
+    if finding.resolution.ip:
+        yield row("ip", *_place(finding.resolution.ip))
+        yield from _inlined("ip", finding.resolution.ip)
+    for number, frame in enumerate(finding.resolution.trace):
         yield row("frame", number, frame.context, int(frame.certain), *_place(frame))
         yield from _inlined(number, frame)
-    for insn in report.disassembly:
+    for insn in finding.resolution.disassembly:
         yield _insn(insn)
-    yield from _source(report.source)
-    if report.message is not None:
-        yield row("message", report.message)
-    yield row("uptime", None if report.time is None else f"{report.time:.6f}")
-    for sentence in report.explanation:
+    yield from _source(finding.resolution.source)
+    if finding.report.message is not None:
+        yield row("message", finding.report.message)
+    yield row("uptime", None if finding.report.time is None else f"{finding.report.time:.6f}")
+    for sentence in finding.explanation:
         yield row("explanation", sentence)
-    if report.code:
-        yield row("code_check", report.code.check, report.code.detail)
+    if finding.report.code:
+        yield row("code_check", finding.resolution.check.result, finding.resolution.check.detail)
 
 
-def _place(frame: Frame) -> Tuple[Value, ...]:
+def _place(frame: ResolvedFrame) -> Tuple[Value, ...]:
     inner = frame.locations[0] if frame.locations else Location(None, None, None)
     return (
         frame.symbol,
@@ -122,7 +121,7 @@ def _place(frame: Frame) -> Tuple[Value, ...]:
     )
 
 
-def _inlined(number: Union[str, int], frame: Frame) -> Iterator[str]:
+def _inlined(number: Union[str, int], frame: ResolvedFrame) -> Iterator[str]:
     """The inline chain of a frame: every function but the outermost, which the frame itself names."""
     for place in frame.locations[:-1]:
         yield row("inline", number, place.function, place.file, place.line, place.column)

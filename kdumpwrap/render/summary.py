@@ -2,9 +2,8 @@
 
 from typing import Iterator, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.where import short, telling
 
 TITLES = {
@@ -46,52 +45,52 @@ class Statement(NamedTuple):
     because: str
 
 
-def chosen(analysis: Analysis) -> Optional[Report]:
+def chosen(analysis: Analysis) -> Optional[Finding]:
     """The report that a page is about: the fatal one, else the last."""
-    index = subject(analysis.reports, analysis.fatal)
-    return None if index is None else analysis.reports[index]
+    index = analysis.subject
+    return None if index is None else analysis.findings[index]
 
 
-def headline(report: Report) -> str:
+def headline(finding: Finding) -> str:
     """The kernel's own, or that the log lacks it."""
-    return report.headline or f"({report.kind}: its headline is not in the log)"
+    return finding.report.headline or f"({finding.report.kind}: its headline is not in the log)"
 
 
-def title(report: Report) -> str:
+def title(finding: Finding) -> str:
     """``Page fault in iptunnel_xmit``."""
-    kind = TITLES.get(report.kind, "Oops")
-    return f"{kind} in {report.culprit.symbol}" if report.culprit else kind
+    kind = TITLES.get(finding.report.kind, "Oops")
+    return f"{kind} in {finding.culprit.symbol}" if finding.culprit else kind
 
 
-def sentence(analysis: Analysis, report: Report) -> str:
+def sentence(analysis: Analysis, finding: Finding) -> str:
     """What happened, in one or two sentences."""
-    words = [TITLES.get(report.kind, "Oops")]
-    best = best_place(report)
-    culprit = report.culprit
-    if best is not None and report.ip is not None and report.ip.symbol is not None:
-        words.append(f"at {where(best)} in {best.function or report.ip.symbol}()")
-        outer = report.ip.locations[-1]
+    words = [TITLES.get(finding.report.kind, "Oops")]
+    best = best_place(finding)
+    culprit = finding.culprit
+    if best is not None and finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
+        words.append(f"at {where(best)} in {best.function or finding.resolution.ip.symbol}()")
+        outer = finding.resolution.ip.locations[-1]
         if outer is not best and outer.function != best.function:
             words[-1] += f", inlined in {outer.function}(),"
     elif culprit is not None:
         at = f" at {where(Location(None, culprit.file, culprit.line))}" if culprit.file else ""
         words.append(f"in {culprit.symbol}(){at}")
-    elif report.ip is not None and report.ip.symbol is not None:
-        words.append(f"in {report.ip.symbol}()")
-    if report.comm is not None:
-        words.append(f"while the task {report.comm} was running")
+    elif finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
+        words.append(f"in {finding.resolution.ip.symbol}()")
+    if finding.report.comm is not None:
+        words.append(f"while the task {finding.report.comm} was running")
     text = " ".join(words).rstrip(",")
     if analysis.fatal is None:
         return f"{text}. No report in this log brought the kernel down; this is the last one."
-    if report.suspect is None:
+    if finding.suspect is None:
         return f"{text}."
-    where_it_is = "This is in" if _in_suspect(report) else "On the way to it is"
-    return f"{text}. {where_it_is} the out-of-tree module {report.suspect.module}."
+    where_it_is = "This is in" if _in_suspect(finding) else "On the way to it is"
+    return f"{text}. {where_it_is} the out-of-tree module {finding.suspect.module}."
 
 
-def best_place(report: Report) -> Optional[Location]:
+def best_place(finding: Finding) -> Optional[Location]:
     """The most telling line of the instruction pointer; None when there is none or it is not resolved."""
-    return telling(report.ip.locations) if report.ip is not None else None
+    return telling(finding.resolution.ip.locations) if finding.resolution.ip is not None else None
 
 
 def where(location: Optional[Location]) -> str:
@@ -101,69 +100,71 @@ def where(location: Optional[Location]) -> str:
     return short(location.file) + (f":{location.line}" if location.line is not None else "")
 
 
-def out_of_tree(report: Report, module: Optional[str]) -> bool:
+def out_of_tree(finding: Finding, module: Optional[str]) -> bool:
     """Whether the log flags ``module`` as out of tree (O), proprietary (P) or unsigned (E)."""
-    flags = {one.name.replace("-", "_"): one.flags for one in report.modules}
+    flags = {one.name.replace("-", "_"): one.flags for one in finding.report.modules}
     if module is None:
         return False
-    if report.suspect is not None and report.suspect.module == module:
+    if finding.suspect is not None and finding.suspect.module == module:
         return True
     return bool(set(flags.get(module.replace("-", "_"), "")) & set("OPE"))
 
 
-def statements(analysis: Analysis, report: Report) -> Tuple[Statement, ...]:
+def statements(analysis: Analysis, finding: Finding) -> Tuple[Statement, ...]:
     """How sure the answers are: the place, the blame, the trace, the kernel."""
-    return (*_place(report), *_why(report), *_blame(report), *_trace(report), *_kernel(analysis, report))
+    return (*_place(finding), *_why(finding), *_blame(finding), *_trace(finding), *_kernel(analysis, finding))
 
 
-def _place(report: Report) -> Iterator[Statement]:
-    ip = report.ip
+def _place(finding: Finding) -> Iterator[Statement]:
+    ip = finding.resolution.ip
     if ip is None or ip.symbol is None:
         return
-    best = best_place(report)
+    best = best_place(finding)
     what = f"It stopped at {where(best)}" if best else f"It stopped in {ip.symbol}+{ip.offset or 0:#x}"
     if ip.candidates:
         yield Statement(what, OPEN, f"{len(ip.candidates)} functions are called {ip.symbol}; nothing tells them apart")
         return
-    code = report.code
-    detail = f": {code.detail}" if code and code.detail else ""
+    check = finding.resolution.check
+    detail = f": {check.detail}" if check.detail else ""
     if best is None:
         yield Statement(what, OPEN, "no debug information for the line; the function is as the log names it")
-    elif code is None or code.check == "unchecked":
+    elif check.result == "unchecked":
         yield Statement(what, LIKELY, f"the log's code bytes were not compared with the file{detail}")
-    elif code.check == "mismatch":
+    elif check.result == "mismatch":
         yield Statement(what, DOUBTFUL, f"the log's code bytes are not those of the file{detail}")
     else:
-        how = "apart from what the kernel patches itself" if code.check == "patched" else "byte for byte"
+        how = "apart from what the kernel patches itself" if check.result == "patched" else "byte for byte"
         yield Statement(what, CERTAIN, f"the log's code bytes are those of the file, {how}{detail}")
 
 
-def _blame(report: Report) -> Iterator[Statement]:
-    if report.culprit is not None:
-        yield Statement(f"{report.culprit.symbol} is where to look first", LIKELY, report.culprit.why)
-    if report.suspect is not None:
+def _blame(finding: Finding) -> Iterator[Statement]:
+    if finding.culprit is not None:
+        yield Statement(f"{finding.culprit.symbol} is where to look first", LIKELY, finding.culprit.why)
+    if finding.suspect is not None:
         because = "the first out-of-tree module on the certain part of the way"
-        if _in_suspect(report):
+        if _in_suspect(finding):
             because += "; the place is in it, the mistake may be its caller's"
         else:
             because += "; being on the way is no proof"
-        yield Statement(f"{report.suspect.module} has a part in it", LIKELY, because)
+        yield Statement(f"{finding.suspect.module} has a part in it", LIKELY, because)
 
 
-def _in_suspect(report: Report) -> bool:
-    return report.suspect is not None and report.culprit is not None and report.culprit.module == report.suspect.module
+def _in_suspect(finding: Finding) -> bool:
+    return (
+        finding.suspect is not None and finding.culprit is not None and finding.culprit.module == finding.suspect.module
+    )
 
 
-def _why(report: Report) -> Iterator[Statement]:
+def _why(finding: Finding) -> Iterator[Statement]:
     """How far the explanation can be trusted: it stands and falls with the instruction that it starts from."""
-    if not report.explanation:
+    if not finding.explanation:
         return
-    check = report.code.check if report.code is not None else "unchecked"
+    check = finding.resolution.check.result
     if check == "mismatch":
         yield Statement(
             "The reasons given", DOUBTFUL, "they start from an instruction that may not be the one that ran"
         )
-    elif check == "unchecked" and report.disassembly:
+    elif check == "unchecked" and finding.resolution.disassembly:
         yield Statement(
             "The reasons given", LIKELY, "they start from an instruction that was not compared with the log"
         )
@@ -171,18 +172,20 @@ def _why(report: Report) -> Iterator[Statement]:
         yield Statement("The reasons given", CERTAIN, "each names what it rests on: instruction, registers or the log")
 
 
-def _trace(report: Report) -> Iterator[Statement]:
-    if not report.trace:
+def _trace(finding: Finding) -> Iterator[Statement]:
+    if not finding.resolution.trace:
         return
-    unsure = sum(not frame.certain for frame in report.trace)
+    unsure = sum(not frame.certain for frame in finding.resolution.trace)
     if unsure:
-        because = f"the other {unsure} of {len(report.trace)} may be left over on the stack from earlier calls"
+        because = (
+            f"the other {unsure} of {len(finding.resolution.trace)} may be left over on the stack from earlier calls"
+        )
         yield Statement("The frames without a question mark lead to it", CERTAIN, because)
     else:
         yield Statement("The whole trace leads to it", CERTAIN, "the kernel's unwinder vouches for every frame")
 
 
-def _kernel(analysis: Analysis, report: Report) -> Iterator[Statement]:
+def _kernel(analysis: Analysis, finding: Finding) -> Iterator[Statement]:
     kernel = analysis.kernel
     doubts = [
         one.message for one in analysis.problems if "the crash is of" in one.message or "not the build" in one.message
@@ -196,7 +199,11 @@ def _kernel(analysis: Analysis, report: Report) -> Iterator[Statement]:
         yield Statement(f"The kernel is {kernel.release}", CERTAIN, "as the log says; its vmlinux is not here")
 
 
-def certain_frames(report: Report) -> Tuple[Frame, ...]:
+def certain_frames(finding: Finding) -> Tuple[ResolvedFrame, ...]:
     """The instruction pointer and the frames of the trace that are no leftovers."""
-    first = (report.ip,) if report.ip is not None and report.ip.symbol is not None else ()
-    return (*first, *(frame for frame in report.trace if frame.certain))
+    first = (
+        (finding.resolution.ip,)
+        if finding.resolution.ip is not None and finding.resolution.ip.symbol is not None
+        else ()
+    )
+    return (*first, *(frame for frame in finding.resolution.trace if frame.certain))

@@ -3,9 +3,8 @@
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model.finding import Analysis, Listing
-from kdumpwrap.model.kernel import Instruction, Location, Source
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.finding import Analysis, Finding, Listing
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.render import caret, escape, summary
 from kdumpwrap.where import short, telling
 
@@ -26,19 +25,19 @@ COLOUR = Style(bold="\x1b[1m", alarm="\x1b[1;31m", place="\x1b[36m", faint="\x1b
 
 def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = False) -> str:
     """One crash for people: the fatal report (or the last one), or every report in the log."""
-    chosen = subject(analysis.reports, analysis.fatal)
+    chosen = analysis.subject
     lines: List[str] = []
-    for index, report in enumerate(analysis.reports):
+    for index, finding in enumerate(analysis.findings):
         if all_reports or index == chosen:
             if lines:
                 lines.append("")
-            lines += _report(analysis, index, report, style)
+            lines += _report(analysis, index, finding, style)
     if chosen is None:
         lines += _about(analysis, None, style)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def resolved(expression: str, frame: Frame, style: Style = PLAIN) -> str:
+def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN) -> str:
     """``resolve``: the sum, then the line of each function of the inline chain, innermost first."""
     if frame.address is None:
         return f"{clean(expression)}: not found\n"
@@ -97,7 +96,7 @@ def source(excerpt: Source, style: Style = PLAIN) -> Iterator[str]:
             yield f"   {number:{width}}  {clean(text)}"
 
 
-def name(frame: Frame) -> str:
+def name(frame: ResolvedFrame) -> str:
     """``send4+0xf2/0x1b0 [XxxWan]``."""
     text = clean(frame.symbol) if frame.symbol else ("?" if frame.runtime is None else f"{frame.runtime:#x}")
     if frame.symbol and frame.offset is not None:
@@ -115,26 +114,26 @@ def place(location: Optional[Location]) -> str:
 # ---------------------------------------------------------------- one report
 
 
-def _report(analysis: Analysis, index: int, report: Report, style: Style) -> List[str]:
-    lines = [f"{style.alarm}{clean(summary.headline(report))}{style.reset}"]
-    if report.panic and report.panic not in report.headline:
-        lines.append(f"{style.alarm}{clean(report.panic)}{style.reset}")
+def _report(analysis: Analysis, index: int, finding: Finding, style: Style) -> List[str]:
+    lines = [f"{style.alarm}{clean(summary.headline(finding))}{style.reset}"]
+    if finding.report.panic and finding.report.panic not in finding.report.headline:
+        lines.append(f"{style.alarm}{clean(finding.report.panic)}{style.reset}")
     lines.append("")
-    lines += _facts(analysis, index, report, style)
-    if report.explanation:
+    lines += _facts(analysis, index, finding, style)
+    if finding.explanation:
         lines += ["", f"{style.bold}Why{style.reset}"]
-        lines += [f"   {clean(sentence)}" for sentence in report.explanation]
-    if report.ip or report.trace:
+        lines += [f"   {clean(sentence)}" for sentence in finding.explanation]
+    if finding.resolution.ip or finding.resolution.trace:
         lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
-        lines += _trace(report, style)
-    if report.disassembly:
+        lines += _trace(finding, style)
+    if finding.resolution.disassembly:
         lines += ["", f"{style.bold}Instructions{style.reset}"]
-        lines += disassembly(report.disassembly, style)
-    if report.source:
-        lines += ["", f"{style.bold}Source{style.reset} {clean(str(report.source.path))}"]
-        lines += source(report.source, style)
-    elif report.ip and any(location.file for location in report.ip.locations):
-        found = telling(report.ip.locations)
+        lines += disassembly(finding.resolution.disassembly, style)
+    if finding.resolution.source:
+        lines += ["", f"{style.bold}Source{style.reset} {clean(str(finding.resolution.source.path))}"]
+        lines += source(finding.resolution.source, style)
+    elif finding.resolution.ip and any(location.file for location in finding.resolution.ip.locations):
+        found = telling(finding.resolution.ip.locations)
         lines += [
             "",
             f"{style.bold}Source{style.reset} {place(found)} is not on this host; --source-dir DIR names its tree",
@@ -142,8 +141,8 @@ def _report(analysis: Analysis, index: int, report: Report, style: Style) -> Lis
     return lines
 
 
-def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iterator[str]:
-    ip = report.ip
+def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> Iterator[str]:
+    ip = finding.resolution.ip
     if ip is not None and ip.symbol is not None:
         best = telling(ip.locations)
         inlined = ""
@@ -162,7 +161,7 @@ def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iter
                 yield _fact("", candidate)
     elif ip is not None:
         yield _fact("where", f"{name(ip)}: no code of the kernel")
-    culprit, suspect = report.culprit, report.suspect
+    culprit, suspect = finding.culprit, finding.suspect
     if culprit is not None:
         found = (
             f" → {style.place}{place(Location(None, culprit.file, culprit.line))}{style.reset}" if culprit.file else ""
@@ -175,38 +174,38 @@ def _facts(analysis: Analysis, index: int, report: Report, style: Style) -> Iter
         )
         at = f": {clean(suspect.symbol)}{found}" if suspect.symbol else ""
         yield _fact("suspect", f"module {clean(suspect.module)}, out of tree{at}")
-    yield from _about(analysis, report, style)
-    if analysis.signature and index == subject(analysis.reports, analysis.fatal):
+    yield from _about(analysis, finding, style)
+    if analysis.signature and index == analysis.subject:
         yield _fact("signature", f"{clean(analysis.signature.id)}  {clean(analysis.signature.text)}")
 
 
-def _about(analysis: Analysis, report: Optional[Report], style: Style) -> Iterator[str]:
+def _about(analysis: Analysis, finding: Optional[Finding], style: Style) -> Iterator[str]:
     crash, kernel = analysis.crash, analysis.kernel
-    if report is not None:
+    if finding is not None:
         words = []
-        if report.comm is not None:
-            words.append(clean(report.comm))
-        if report.pid is not None:
-            words.append(f"pid {report.pid}")
-        if report.cpu is not None:
-            words.append(f"cpu {report.cpu}")
-        if report.time is not None:
-            words.append(f"{report.time:.0f} s after boot")
+        if finding.report.comm is not None:
+            words.append(clean(finding.report.comm))
+        if finding.report.pid is not None:
+            words.append(f"pid {finding.report.pid}")
+        if finding.report.cpu is not None:
+            words.append(f"cpu {finding.report.cpu}")
+        if finding.report.time is not None:
+            words.append(f"{finding.report.time:.0f} s after boot")
         if words:
             yield _fact("task", ", ".join(words))
-        if report.workqueue:
-            yield _fact("workqueue", clean(report.workqueue))
-    release = (report.release if report else None) or kernel.release
-    taint = f", tainted {clean(report.taint)}" if report is not None and report.taint else ""
+        if finding.report.workqueue:
+            yield _fact("workqueue", clean(finding.report.workqueue))
+    release = (finding.report.release if finding else None) or kernel.release
+    taint = f", tainted {clean(finding.report.taint)}" if finding is not None and finding.report.taint else ""
     if release:
         yield _fact("kernel", f"{clean(release)} {clean(kernel.arch)}{taint}")
-    if report is not None and report.hardware:
-        yield _fact("hardware", clean(report.hardware))
+    if finding is not None and finding.report.hardware:
+        yield _fact("hardware", clean(finding.report.hardware))
     if kernel.vmlinux:
         yield _fact("vmlinux", clean(kernel.vmlinux))
-    if report is not None and report.code is not None and report.code.check != "unchecked":
-        detail = f": {clean(report.code.detail)}" if report.code.detail else ""
-        yield _fact("code", f"{clean(report.code.check)}{detail}")
+    if finding is not None and finding.report.code is not None and finding.resolution.check.result != "unchecked":
+        detail = f": {clean(finding.resolution.check.detail)}" if finding.resolution.check.detail else ""
+        yield _fact("code", f"{clean(finding.resolution.check.result)}{detail}")
     host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
     time = f", {clean(crash.time).replace('T', ' ')}" if crash.time else ""
     yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")
@@ -216,8 +215,8 @@ def _fact(label: str, text: str) -> str:
     return f"   {label:9} {text}"
 
 
-def _trace(report: Report, style: Style) -> Iterator[str]:
-    rows = list(_frames(report))
+def _trace(finding: Finding, style: Style) -> Iterator[str]:
+    rows = list(_frames(finding))
     width = min(56, max((len(row.text) for row in rows), default=0))
     for row in rows:
         if row.frame is None:
@@ -232,25 +231,25 @@ def _trace(report: Report, style: Style) -> Iterator[str]:
 class _Row(NamedTuple):
     """One line of the trace; ``frame`` is None for a context or a word between the frames."""
 
-    frame: Optional[Frame]
+    frame: Optional[ResolvedFrame]
     label: str
     text: str
     place: str
 
 
-def _frames(report: Report) -> Iterator[_Row]:
-    if report.ip is not None:
-        yield from _frame("ip", report.ip)
+def _frames(finding: Finding) -> Iterator[_Row]:
+    if finding.resolution.ip is not None:
+        yield from _frame("ip", finding.resolution.ip)
     context: Optional[str] = None
-    again = {run.first + run.period: run for run in folded(report.trace)}
+    again = {run.first + run.period: run for run in folded(finding.resolution.trace)}
     number = 0
-    while number < len(report.trace):
+    while number < len(finding.resolution.trace):
         run = again.get(number)
         if run is not None and run.stop > number:
             yield _Row(None, "", f"… and so on: {run.times} times in all, up to #{run.stop - 1}", "")
             number = run.stop
             continue
-        frame = report.trace[number]
+        frame = finding.resolution.trace[number]
         if frame.context != context:
             context, before = frame.context, context
             yield _Row(None, "", f"<{clean(context)}>" if context else f"</{clean(before)}>", "")
@@ -258,7 +257,7 @@ def _frames(report: Report) -> Iterator[_Row]:
         number += 1
 
 
-def _frame(label: str, frame: Frame) -> Iterator[_Row]:
+def _frame(label: str, frame: ResolvedFrame) -> Iterator[_Row]:
     """A frame under the functions that are inlined in it (of a stale one they are noise)."""
     for inner in frame.locations[:-1] if frame.certain else ():
         yield _Row(frame, label, f"  {clean(inner.function)} (inlined)", place(inner))
@@ -269,7 +268,7 @@ def _frame(label: str, frame: Frame) -> Iterator[_Row]:
     yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)
 
 
-def candidates(frame: Frame) -> Iterator[str]:
+def candidates(frame: ResolvedFrame) -> Iterator[str]:
     """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where that does not tell."""
     chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
     places = [place(telling(chain)) for _, chain in zip(frame.candidates, chains)]

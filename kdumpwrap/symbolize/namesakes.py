@@ -132,7 +132,7 @@ class _Evidence:
             rows = self._rows[stretch]
             checked = check.check(code, place, rows, arch=self._arch, entries=(symbol.address,))
             starts = any(row.address == place for row in rows)
-            if checked.check in ("match", "patched") and starts:
+            if checked.result in ("match", "patched") and starts:
                 fitting.append(symbol)
         return tuple(fitting) or symbols
 

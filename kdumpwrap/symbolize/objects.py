@@ -11,8 +11,7 @@ from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import Symbol
-from kdumpwrap.model.log import Frame
+from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.symbolize.maker import Maker
@@ -215,12 +214,12 @@ def blind(found: Object) -> Optional[Problem]:
     return Problem(message, packages.newer_binutils())
 
 
-def part(frame: Frame) -> Part:
+def part(frame: ResolvedFrame) -> Part:
     """What the address of a placed frame counts from."""
     return Part(frame.module, frame.section)
 
 
-def lookup(frame: Frame) -> int:
+def lookup(frame: ResolvedFrame) -> int:
     """The address to ask for: a return address lies behind its call, so one byte earlier; an unplaced frame's is 0."""
     address = frame.address or 0
     return address if frame.exact else max(address - 1, 0)

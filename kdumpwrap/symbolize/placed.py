@@ -3,16 +3,16 @@
 from dataclasses import replace
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap.model.kernel import Instruction, Location, Symbol
+from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.symbolize import namesakes
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Part, Place
+from kdumpwrap.symbolize.objects import Part, Place, lookup, part
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 
-def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Report:
-    """``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous.
+def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolution:
+    """The frames of ``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous.
 
     What objdump could not do for it is added to ``failures``.
     """
@@ -27,22 +27,27 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Report
 
     def enclosing(frame: Frame, address: int) -> Optional[Symbol]:
         found = symbolizer.objects.get(frame.module)
-        return found.enclosing(frame.section, address) if found else None
+        return found.enclosing(None, address) if found else None
 
     settled = namesakes.settle(frames, symbolizer.symbols, read, code=code, arch=report.arch, enclosing=enclosing)
     done = [symbolizer.place(frame, symbols) for frame, symbols in zip(frames, settled)]
     ip = done.pop(0) if report.ip is not None else None
-    return replace(report, ip=ip, trace=tuple(done))
+    return Resolution(report, ip, tuple(done))
 
 
-def candidates(frame: Frame) -> Iterator[Place]:
+def candidates(frame: ResolvedFrame) -> Iterator[Place]:
     """What to ask for the lines of an ambiguous frame; nothing for one of a module, whose sections all begin at 0."""
     if frame.module is None:
         back = 0 if frame.exact else 1
         yield from (Place(Part(None, None), max(address - back, 0)) for address in frame.candidates)
 
 
-def with_candidates(frame: Frame, located: Dict[Place, Tuple[Location, ...]]) -> Frame:
-    """``frame`` with the lines of its candidates."""
-    lines = tuple(located.get(place, ()) for place in candidates(frame))
-    return replace(frame, candidate_locations=lines) if lines else frame
+def with_lines(
+    frame: ResolvedFrame, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer
+) -> ResolvedFrame:
+    """``frame`` with file and line, where the object has it in the size of the log; or with those of its candidates."""
+    if frame.candidates:
+        return replace(frame, candidate_locations=tuple(located.get(place, ()) for place in candidates(frame)))
+    if frame.address is None or not symbolizer.fits(frame):
+        return frame
+    return replace(frame, locations=located.get(Place(part(frame), lookup(frame)), ()))

@@ -17,8 +17,9 @@ from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import memory, packages
+from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import Instruction, Location, Symbol
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.patches import Patches
@@ -174,15 +175,20 @@ class Symbolizer:
 
     # ------------------------------------------------------------ addresses and lines
 
-    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> Frame:
+    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> ResolvedFrame:
         """``frame`` with its link-time address, or with ``candidates`` when several functions may be meant."""
         symbols = self.symbols(frame) if symbols is None else symbols
         offset = frame.offset or 0
+        placed = ResolvedFrame.of(frame)
         if len({(symbol.address, symbol.section) for symbol in symbols}) > 1:
-            return replace(frame, candidates=tuple(sorted(symbol.address + offset for symbol in symbols)))
+            return replace(placed, candidates=tuple(sorted(symbol.address + offset for symbol in symbols)))
         if not symbols:
-            return frame
-        return replace(frame, address=symbols[0].address + offset, section=symbols[0].section)
+            return placed
+        placed = replace(placed, address=symbols[0].address + offset, section=symbols[0].section)
+        if frame.offset != 0 or frame.exact or not self.fits(frame):
+            return placed
+        before = self.function(placed)
+        return replace(placed, function=symbolname.plain(before.name)) if before else placed
 
     def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
         """The locations of ``places``, asked together, and of all that was asked before."""
@@ -191,7 +197,7 @@ class Symbolizer:
 
     # ------------------------------------------------------------ instructions
 
-    def function(self, frame: Frame) -> Optional[Symbol]:
+    def function(self, frame: ResolvedFrame) -> Optional[Symbol]:
         """The function in which a placed ``frame`` lies: for a call that never returns the one before its symbol."""
         if frame.address is None:
             return None

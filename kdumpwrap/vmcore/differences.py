@@ -1,26 +1,31 @@
 """Where crash and the log tell one crash differently (pure)."""
 
-from dataclasses import replace
 from itertools import dropwhile
-from typing import Iterator, List, Optional, Set, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from kdumpwrap.culprit import callchain
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.log import Panicker, Report
 from kdumpwrap.model.vmcore import Difference, StuckTask, VmcoreFacts
 
 # a watchdog, RCU or khungtaskd finds them, often on another CPU or in another task
 _HANGS = ("hung-task", "rcu-stall", "soft-lockup", "hard-lockup")
 
 
-def between(report: Report, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
+def between(resolution: Resolution, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
     """What the fatal report of the log and crash say differently, both as they say it.
 
     The task and the code that crash shows are those of panic(): of a hang that is what the log prints behind "Kernel
     panic", not the stuck task.
     """
+    report = resolution.report
     theirs = _of_panic(report, facts)
-    code = (*_task(theirs, facts), *_code(theirs, facts)) if theirs is not None else ()
+    code: Tuple[Difference, ...] = ()
+    if isinstance(theirs, Panicker):
+        code = (*_task(theirs, facts), *_code(None, tuple(map(ResolvedFrame.of, theirs.trace)), facts))
+    elif theirs is not None:
+        code = (*_task(theirs, facts), *_code(resolution.ip, resolution.trace, facts))
     return (*code, *_kernel(analysis, facts), *_modules(report, facts))
 
 
@@ -31,8 +36,8 @@ def stuck(report: Report, facts: VmcoreFacts) -> Optional[StuckTask]:
     return StuckTask(report.pid, report.comm)
 
 
-def _of_panic(report: Report, facts: VmcoreFacts) -> Optional[Report]:
-    """What the log says of the task that called panic(): of a hang not always the report; None: nothing."""
+def _of_panic(report: Report, facts: VmcoreFacts) -> Union[Report, Panicker, None]:
+    """Who called panic() by the log: of a hang not always the report's task; None: it does not tell."""
     if report.kind not in _HANGS or facts.panic_task is None:
         return report
     found = report.panicker
@@ -40,10 +45,10 @@ def _of_panic(report: Report, facts: VmcoreFacts) -> Optional[Report]:
         return report if facts.panic_task.pid == report.pid else None
     if found.pid == report.pid and (found.cpu == report.cpu or None in (found.cpu, report.cpu)):
         return report
-    return replace(report, cpu=found.cpu, pid=found.pid, comm=found.comm, ip=None, trace=found.trace)
+    return found
 
 
-def _task(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
+def _task(report: Union[Report, Panicker], facts: VmcoreFacts) -> Iterator[Difference]:
     task = facts.panic_task
     if task is None:
         return
@@ -60,17 +65,16 @@ def _kernel(analysis: Analysis, facts: VmcoreFacts) -> Iterator[Difference]:
         yield Difference("release", release, system.release or "")
 
 
-def _code(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
+def _code(ip: Optional[ResolvedFrame], logged: Sequence[ResolvedFrame], facts: VmcoreFacts) -> Iterator[Difference]:
     """The instruction pointer, and frames that the log is certain of and crash does not have."""
     if facts.panic_task is None:
         return
     frames = [row.frame for row in facts.panic_task.frames]
     exact = [frame for frame in frames if frame.exact and frame.symbol]
-    ip = report.ip
     if ip is not None and ip.symbol is not None and exact and not any(_same(ip, frame) for frame in exact):
         yield Difference("instruction pointer", _name(ip), ", ".join(map(_name, exact)))
     # a trace may begin with the log's way to its own dump_stack(), which crash does not see
-    trace = dropwhile(callchain.reports, (frame for frame in report.trace if frame.certain))
+    trace = dropwhile(callchain.reports, (frame for frame in logged if frame.certain))
     certain = [*([ip] if ip is not None else []), *trace]
     common = [any(_same(one, frame) for frame in frames) for one in certain]
     if True in common:
@@ -91,7 +95,7 @@ def _modules(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
             yield Difference(f"taint of {name}", _joined(log.get(name)), _joined(crash.get(name)))
 
 
-def _same(one: Frame, other: Frame) -> bool:
+def _same(one: ResolvedFrame, other: ResolvedFrame) -> bool:
     """The same place: a name may be one of several for it (memmove, __memmove)."""
     if one.module != other.module:
         return False
@@ -109,7 +113,7 @@ def _joined(flags: Optional[Set[str]]) -> str:
     return "".join(sorted(flags or ()))
 
 
-def _name(frame: Frame) -> str:
+def _name(frame: ResolvedFrame) -> str:
     text: List[str] = [frame.symbol or "?"]
     if frame.offset is not None:
         text.append(f"+{frame.offset:#x}")

@@ -10,7 +10,7 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.host.packages import install
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.log import Frame, Report, subject
+from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.vmcore import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.symbolize.objects import Place, lookup, part
@@ -40,8 +40,9 @@ def learn(
     """
     forced = rung_called(rung) if rung else None
     target = files.subject(analysis.crash, places)
-    index = subject(analysis.reports, analysis.fatal)
-    report = analysis.reports[index] if index is not None else None
+    index = analysis.subject
+    resolution = analysis.findings[index].resolution if index is not None else None
+    report = resolution.report if resolution is not None else None
     fault = report.fault_address if report is not None else None
     slab = f"kmem {fault:x}" if fault is not None and fault >= 1 << 12 else None
     commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES]
@@ -52,7 +53,7 @@ def learn(
         modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own, lambda: names)
         outcome = Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
     said = {answer.command: answer for answer in outcome.answers}
-    tasks, unresolved = _located(_backtraces(said), analysis, report, places, target.vmcore.parent)
+    tasks, unresolved = _located(_backtraces(said), analysis, resolution, places, target.vmcore.parent)
     panic = tasks[0] if tasks and said[_PANIC].complete else None
     system = parse.system(said[_SYSTEM].output) if said[_SYSTEM].complete else None
     facts = VmcoreFacts(
@@ -72,10 +73,10 @@ def learn(
         log=_whole(said[_LOG]) or None if _LOG in said else None,
         problems=(*outcome.problems, *_few(system), *unresolved),
     )
-    if report is None:
+    if resolution is None:
         return facts
-    stuck = differences.stuck(report, facts)
-    return replace(facts, differences=differences.between(report, analysis, facts), stuck=stuck)
+    stuck = differences.stuck(resolution.report, facts)
+    return replace(facts, differences=differences.between(resolution, analysis, facts), stuck=stuck)
 
 
 def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:
@@ -118,7 +119,7 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
 
 
 def _located(
-    tasks: Tuple[Backtrace, ...], analysis: Analysis, report: Optional[Report], places: Places, beside: Path
+    tasks: Tuple[Backtrace, ...], analysis: Analysis, resolution: Optional[Resolution], places: Places, beside: Path
 ) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
     """The backtraces with kdumpwrap's own lines: inline chains, and of a caller the line of the call."""
     frames = {row.frame for task in tasks for row in task.frames}
@@ -129,7 +130,7 @@ def _located(
         slide = analysis.kernel.kaslr_offset
         if slide is None:
             slide = _slide(symbolizer.place(frame) for frame in frames)
-        placed = {frame: _judged(_placed(frame, slide, symbolizer), report) for frame in frames}
+        placed = {frame: _judged(_placed(frame, slide, symbolizer), resolution) for frame in frames}
         wanted = {Place(part(one), lookup(one)) for one in placed.values() if one.address is not None}
         located = symbolizer.locate(wanted)
         problems = symbolizer.problems(())
@@ -142,7 +143,7 @@ def _located(
     return tuple(replace(task, frames=tuple(map(resolved, task.frames))) for task in tasks), problems
 
 
-def _placed(frame: Frame, slide: Optional[int], symbolizer: Symbolizer) -> Frame:
+def _placed(frame: ResolvedFrame, slide: Optional[int], symbolizer: Symbolizer) -> ResolvedFrame:
     """``frame`` with its link-time address and the name that the symbol table has there.
 
     By the address where that is known: crash drops the ``.part.0`` of ``do_softirq.part.0``, which lies elsewhere.
@@ -156,25 +157,25 @@ def _placed(frame: Frame, slide: Optional[int], symbolizer: Symbolizer) -> Frame
     return replace(placed, symbol=function.name, offset=frame.runtime - slide - function.address, size=function.size)
 
 
-def _judged(frame: Frame, report: Optional[Report]) -> Frame:
+def _judged(frame: ResolvedFrame, resolution: Optional[Resolution]) -> ResolvedFrame:
     """``frame`` with what the log knows better about the same place.
 
     No return address where the log has its instruction pointer: crash misses the registers of an interrupt. And not
     certain where the log has nothing but ``? frame``: crash shows what it finds on the stack.
     """
-    if report is None or frame.address is None:
+    if resolution is None or frame.address is None:
         return frame
-    if report.ip is not None and _where(frame) == _where(report.ip):
+    if resolution.ip is not None and _where(frame) == _where(resolution.ip):
         return replace(frame, exact=True)
-    known = [one.certain for one in report.trace if _where(one) == _where(frame)]
+    known = [one.certain for one in resolution.trace if _where(one) == _where(frame)]
     return replace(frame, certain=not known or any(known))
 
 
-def _where(frame: Frame) -> Tuple[Optional[str], Optional[str], Optional[int]]:
+def _where(frame: ResolvedFrame) -> Tuple[Optional[str], Optional[str], Optional[int]]:
     return frame.module, frame.section, frame.address
 
 
-def _slide(placed: Iterable[Frame]) -> Optional[int]:
+def _slide(placed: Iterable[ResolvedFrame]) -> Optional[int]:
     """How far the kernel was moved: the distance on which most addresses agree."""
     distances = Counter(
         one.runtime - one.address

@@ -2,8 +2,8 @@
 
 from typing import FrozenSet, List, Optional, Tuple
 
-from kdumpwrap.model.kernel import Instruction, Location
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
 from kdumpwrap.render import caret
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour
@@ -19,23 +19,23 @@ _SPECIAL = frozenset(
 _FAULT = ("cr2", "far", "dar", "badaddr")  # where a CPU tells the address that faulted
 
 
-def code(report: Report) -> str:
+def code(finding: Finding) -> str:
     """Both columns; one of them alone where the other is missing; empty when there is neither."""
-    if not report.disassembly and report.source is None:
+    if not finding.resolution.disassembly and finding.resolution.source is None:
         return ""
-    left, right = _source(report), _disassembly(report)
-    css = "code" if report.disassembly and report.source else "code single"
-    return f'<div class="{css}">{left}{right}</div>{_tie(report)}'
+    left, right = _source(finding), _disassembly(finding)
+    css = "code" if finding.resolution.disassembly and finding.resolution.source else "code single"
+    return f'<div class="{css}">{left}{right}</div>{_tie(finding)}'
 
 
-def registers(report: Report) -> str:
+def registers(finding: Finding) -> str:
     """The log's register dump, the guilty ones marked and what is remarkable about a value said."""
-    culprits = guilty(report)
+    culprits = guilty(finding)
     general: List[str] = []
     special: List[str] = []
-    for name, value in report.registers:
+    for name, value in finding.report.registers:
         marks = ["guilty"] if name in culprits else []
-        note = _note(name, value, report, culprits)
+        note = _note(name, value, finding, culprits)
         if value == 0:
             marks.append("zero")
         width = 16 if value >> 32 or name not in _SPECIAL else 8
@@ -44,27 +44,27 @@ def registers(report: Report) -> str:
             f"{f'<span>{note}</span>' if note else ''}</dd></div>"
         )
         (special if name in _SPECIAL else general).append(cell)
-    if not report.registers:
+    if not finding.report.registers:
         return ""
     rest = f'<dl class="regs special">{"".join(special)}</dl>' if special else ""
     return f'<dl class="regs">{"".join(general)}</dl>{rest}'
 
 
-def _note(name: str, value: int, report: Report, culprits: FrozenSet[str]) -> str:
-    if value == report.fault_address and (name in _FAULT or (name not in _SPECIAL and value >= 0x1000)):
+def _note(name: str, value: int, finding: Finding, culprits: FrozenSet[str]) -> str:
+    if value == finding.report.fault_address and (name in _FAULT or (name not in _SPECIAL and value >= 0x1000)):
         return "the address that faulted"
     if name in culprits:
-        if report.fault_address is not None and 0 < report.fault_address - value < 1 << 16:
-            return f"the address that faulted is {report.fault_address - value:#x} above it"
+        if finding.report.fault_address is not None and 0 < finding.report.fault_address - value < 1 << 16:
+            return f"the address that faulted is {finding.report.fault_address - value:#x} above it"
         return "used by the marked instruction"
     return ""
 
 
-def _source(report: Report) -> str:
-    source = report.source
+def _source(finding: Finding) -> str:
+    source = finding.resolution.source
     if source is None:
-        best = best_place(report)
-        if best is None or not report.disassembly:
+        best = best_place(finding)
+        if best is None or not finding.resolution.disassembly:
             return ""
         return (
             f'<div class="pane missing"><p>The source <code>{esc(where(best))}</code> is not on the host where this '
@@ -88,19 +88,19 @@ def _source(report: Report) -> str:
     )
 
 
-def _disassembly(report: Report) -> str:
-    rows = report.disassembly
+def _disassembly(finding: Finding) -> str:
+    rows = finding.resolution.disassembly
     if not rows:
         return ""
-    culprits, base = guilty(report), _base(report)
+    culprits, base = guilty(finding), _base(finding)
     out: List[str] = []
     before: Tuple[Optional[str], Optional[int]] = (None, None)
     for row in rows:
         if row.file is not None and (row.file, row.line) != before:
             before = (row.file, row.line)
-            tied = " tied" if _is_faulting_line(row, report) else ""
+            tied = " tied" if _is_faulting_line(row, finding) else ""
             out.append(f'<div class="heading{tied}">{esc(where(Location(None, row.file, row.line)))}</div>')
-        out.append(_instruction(row, report, base, culprits))
+        out.append(_instruction(row, finding, base, culprits))
     start = f" <span>offsets from <code>{esc(base.symbol)}</code></span>" if base else ""
     return (
         f'<div class="pane disassembly"><h3>Instructions{start}</h3>'
@@ -108,9 +108,11 @@ def _disassembly(report: Report) -> str:
     )
 
 
-def _instruction(row: Instruction, report: Report, base: Optional[Frame], culprits: FrozenSet[str]) -> str:
-    css = "line" + (" fault" if row.fault else " tied" if _is_faulting_line(row, report) else "")
-    line = report.source.fault_line if row.fault and report.source else _line_shown(row, report)
+def _instruction(row: Instruction, finding: Finding, base: Optional[ResolvedFrame], culprits: FrozenSet[str]) -> str:
+    css = "line" + (" fault" if row.fault else " tied" if _is_faulting_line(row, finding) else "")
+    line = (
+        finding.resolution.source.fault_line if row.fault and finding.resolution.source else _line_shown(row, finding)
+    )
     address = f"{row.address:x}"
     if base is not None and base.address is not None and base.offset is not None:
         address = f"+{row.address - (base.address - base.offset):x}"
@@ -125,15 +127,15 @@ def _instruction(row: Instruction, report: Report, base: Optional[Frame], culpri
     )
 
 
-def _tie(report: Report) -> str:
+def _tie(finding: Finding) -> str:
     """In words, what the marks on both sides have to do with each other."""
-    fault = next((row for row in report.disassembly if row.fault), None)
-    source, ip = report.source, report.ip
+    fault = next((row for row in finding.resolution.disassembly if row.fault), None)
+    source, ip = finding.resolution.source, finding.resolution.ip
     if fault is None or source is None:
         return ""
     inner = ip.locations[0] if ip is not None and ip.locations else None
     if fault.file == source.file and fault.line == source.fault_line:
-        number = sum(_is_faulting_line(row, report) for row in report.disassembly)
+        number = sum(_is_faulting_line(row, finding) for row in finding.resolution.disassembly)
         others = f"; {number - 1} more of its instructions are tinted" if number > 1 else ""
         text = f"The marked instruction is part of line {source.fault_line}{others}."
     elif inner is not None and inner.file == fault.file and inner.line == fault.line:
@@ -146,25 +148,29 @@ def _tie(report: Report) -> str:
     return f'<p class="note">{text}</p>'
 
 
-def _is_faulting_line(row: Instruction, report: Report) -> bool:
-    return _line_shown(row, report) is not None and report.source is not None and row.line == report.source.fault_line
+def _is_faulting_line(row: Instruction, finding: Finding) -> bool:
+    return (
+        _line_shown(row, finding) is not None
+        and finding.resolution.source is not None
+        and row.line == finding.resolution.source.fault_line
+    )
 
 
-def _line_shown(row: Instruction, report: Report) -> Optional[int]:
+def _line_shown(row: Instruction, finding: Finding) -> Optional[int]:
     """The line that the instruction comes from, if it is one of the source that is shown."""
-    source = report.source
+    source = finding.resolution.source
     if source is None or row.line is None or row.file != source.file:
         return None
     return row.line if source.first <= row.line < source.first + len(source.lines) else None
 
 
-def _base(report: Report) -> Optional[Frame]:
+def _base(finding: Finding) -> Optional[ResolvedFrame]:
     """The frame that the marked instruction belongs to, so that its offsets are those of the log."""
-    fault = next((row for row in report.disassembly if row.fault), None)
+    fault = next((row for row in finding.resolution.disassembly if row.fault), None)
     if fault is None:
         return None
-    frames: List[Frame] = [report.ip] if report.ip else []
-    for frame in [*frames, *report.trace]:
+    frames: List[ResolvedFrame] = [finding.resolution.ip] if finding.resolution.ip else []
+    for frame in [*frames, *finding.resolution.trace]:
         if frame.address is None or frame.offset is None:
             continue
         last = 0 if frame.exact else 1

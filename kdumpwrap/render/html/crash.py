@@ -3,9 +3,8 @@
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.explain.traps import asked_for
-from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Report
 from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import summary
 from kdumpwrap.render.html import code, evidence, frames, vmcore
@@ -36,29 +35,29 @@ def page(
     ``log``: the lines of the log round the report; ``commands``: those that were run; ``cases``: in a batch, every
     crash that is this bug, the page's own among them; ``facts``: what only the vmcore knows.
     """
-    report = summary.chosen(analysis)
+    finding = summary.chosen(analysis)
     problems = evidence.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
-    if report is None:
+    if finding is None:
         return document(f"{analysis.crash.path}: no report", _nothing(analysis, facts, problems, commands), "page.js")
     sections = [
-        ("why", "Why", _why(report)),
-        ("trace", "The way there", frames.trace(report) if report.ip or report.trace else ""),
-        ("code", "Source and instructions", code.code(report)),
-        ("registers", "Registers", code.registers(report)),
-        ("log", "The log", evidence.log(report, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
-        ("vmcore", "The vmcore", vmcore.section(facts, report) if facts is not None else ""),
-        ("crash", "The crash", _facts(analysis, report)),
+        ("why", "Why", _why(finding)),
+        ("trace", "The way there", frames.trace(finding) if finding.resolution.ip or finding.resolution.trace else ""),
+        ("code", "Source and instructions", code.code(finding)),
+        ("registers", "Registers", code.registers(finding)),
+        ("log", "The log", evidence.log(finding, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
+        ("vmcore", "The vmcore", vmcore.section(facts, finding) if facts is not None else ""),
+        ("crash", "The crash", _facts(analysis, finding)),
         ("reports", "All reports in this log", _reports(analysis)),
         ("same", "The same bug", _cases(cases)),
-        ("sure", "How sure is this", evidence.sure(analysis, report)),
+        ("sure", "How sure is this", evidence.sure(analysis, finding)),
         ("commands", "How it was found", evidence.commands(commands)),
         ("missing", "What is missing", problems),
     ]
     filled = [section for section in sections if section[2]]
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in filled)
-    body = "".join(_section(*section, _tools(section[0], report, facts)) for section in filled)
-    head = f'{_header(analysis, report)}<nav aria-label="Sections">{links}</nav>'
-    return document(summary.title(report), f"{head}<main>{body}</main>", "page.js")
+    body = "".join(_section(*section, _tools(section[0], finding, facts)) for section in filled)
+    head = f'{_header(analysis, finding)}<nav aria-label="Sections">{links}</nav>'
+    return document(summary.title(finding), f"{head}<main>{body}</main>", "page.js")
 
 
 def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, str]] = ()) -> str:
@@ -69,39 +68,43 @@ def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, s
     return f'<section id="{anchor}"><header><h2>{title}</h2>{aside}</header>{content}</section>'
 
 
-def _tools(anchor: str, report: Report, facts: Optional[VmcoreFacts]) -> Iterator[Tuple[str, str]]:
+def _tools(anchor: str, finding: Finding, facts: Optional[VmcoreFacts]) -> Iterator[Tuple[str, str]]:
     """The buttons of a section: what page.js knows them by, and what stands on them."""
-    every = (*((report.ip,) if report.ip else ()), *report.trace)
+    every = (*((finding.resolution.ip,) if finding.resolution.ip else ()), *finding.resolution.trace)
     if anchor == "trace" and any(len(frame.locations) > 1 for frame in every):
         yield "unfold", "Unfold inlined"
     if anchor == "trace" and any(not frame.certain for frame in every):
         yield "unsure", "Hide uncertain"
-    if anchor == "code" and report.disassembly:
+    if anchor == "code" and finding.resolution.disassembly:
         yield "bytes", "Bytes"
     if anchor == "vmcore" and facts is not None and vmcore.folds(facts):
         yield "unfold-vmcore", "Unfold inlined"
 
 
-def _header(analysis: Analysis, report: Report) -> str:
-    said = [text for text in (report.message, report.panic) if text and text not in report.headline]
+def _header(analysis: Analysis, finding: Finding) -> str:
+    said = [
+        text for text in (finding.report.message, finding.report.panic) if text and text not in finding.report.headline
+    ]
     more = "".join(f'<p class="headline">{esc(text)}</p>' for text in said)
     sign = f" · {esc(analysis.signature.id)}" if analysis.signature else ""
-    cards = "".join(f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, report))
+    cards = "".join(
+        f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, finding)
+    )
     return (
         f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
-        f'<h1>{esc(summary.title(report))}</h1><p class="headline">{esc(summary.headline(report))}</p>{more}'
-        f'<p class="lede">{path(summary.sentence(analysis, report))}</p><div class="cards">{cards}</div></header>'
+        f'<h1>{esc(summary.title(finding))}</h1><p class="headline">{esc(summary.headline(finding))}</p>{more}'
+        f'<p class="lede">{path(summary.sentence(analysis, finding))}</p><div class="cards">{cards}</div></header>'
     )
 
 
-def _cards(analysis: Analysis, report: Report) -> Iterator[Tuple[str, str]]:
-    levels = {one.what: one.level for one in summary.statements(analysis, report)}
+def _cards(analysis: Analysis, finding: Finding) -> Iterator[Tuple[str, str]]:
+    levels = {one.what: one.level for one in summary.statements(analysis, finding)}
     stopped = next((pill(level) for what, level in levels.items() if what.startswith("It stopped")), "")
-    yield from _stopped(report, stopped)
-    yield from _blame(report)
-    yield "Whom to ask", _whom(report)
+    yield from _stopped(finding, stopped)
+    yield from _blame(finding)
+    yield "Whom to ask", _whom(finding)
     crash, kernel = analysis.crash, analysis.kernel
-    lines = [f"<code>{esc(report.release or kernel.release or 'unknown kernel')}</code>"]
+    lines = [f"<code>{esc(finding.report.release or kernel.release or 'unknown kernel')}</code>"]
     if crash.time:
         lines.append(esc(crash.time.replace("T", " ")))
     if crash.host:
@@ -109,8 +112,8 @@ def _cards(analysis: Analysis, report: Report) -> Iterator[Tuple[str, str]]:
     yield "When", _lines(lines)
 
 
-def _stopped(report: Report, sure: str) -> Iterator[Tuple[str, str]]:
-    ip, best = report.ip, summary.best_place(report)
+def _stopped(finding: Finding, sure: str) -> Iterator[Tuple[str, str]]:
+    ip, best = finding.resolution.ip, summary.best_place(finding)
     if ip is None:
         return
     lines: List[str] = []
@@ -119,31 +122,31 @@ def _stopped(report: Report, sure: str) -> Iterator[Tuple[str, str]]:
         outer = ip.locations[-1]
         if outer is not best and best.function != outer.function:
             lines.append(f"<code>{esc(best.function)}</code>, inlined in")
-    lines.append(f"<code>{frames.name(ip)}</code>{frames.tag(report, ip.module)}")
+    lines.append(f"<code>{frames.name(ip)}</code>{frames.tag(finding, ip.module)}")
     if ip.address is not None and ip.offset is not None:
         total = f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}"
         lines.append(f'<span class="faint sum"><code>{total}</code></span>')
     yield f"It stopped at {sure}", _lines(lines)
 
 
-def _blame(report: Report) -> Iterator[Tuple[str, str]]:
-    culprit, ip = report.culprit, report.ip
+def _blame(finding: Finding) -> Iterator[Tuple[str, str]]:
+    culprit, ip = finding.culprit, finding.resolution.ip
     if culprit is None or (ip is not None and ip.symbol is not None and culprit.why == "the instruction pointer"):
         return
     lines = []
     if culprit.file:
         lines.append(f"<strong><code>{path(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
-    lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(report, culprit.module)}")
+    lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(finding, culprit.module)}")
     lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
     yield f"Look first at {pill(summary.LIKELY)}", _lines(lines)
 
 
-def _whom(report: Report) -> str:
-    suspect, culprit = report.suspect, report.culprit
-    if asked_for(report):
+def _whom(finding: Finding) -> str:
+    suspect, culprit = finding.suspect, finding.culprit
+    if asked_for(finding.resolution):
         return _lines(["nobody: this crash was asked for"])
     if suspect is not None:
-        lines = [f"the maker of{frames.tag(report, suspect.module)}"]
+        lines = [f"the maker of{frames.tag(finding, suspect.module)}"]
         at = where(Location(None, suspect.file, suspect.line)) if suspect.file else ""
         if suspect.symbol:
             lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{path(at)}</code>' if at else ''}")
@@ -154,12 +157,12 @@ def _whom(report: Report) -> str:
     return _lines(["the kernel's vendor", '<span class="faint">no out-of-tree module is on the way</span>'])
 
 
-def _why(report: Report) -> str:
-    sentences = "".join(f"<li>{esc(one)}</li>" for one in report.explanation)
+def _why(finding: Finding) -> str:
+    sentences = "".join(f"<li>{esc(one)}</li>" for one in finding.explanation)
     return f'<ul class="why">{sentences}</ul>' if sentences else ""
 
 
-def _facts(analysis: Analysis, report: Report) -> str:
+def _facts(analysis: Analysis, finding: Finding) -> str:
     crash, kernel = analysis.crash, analysis.kernel
     rows: List[Tuple[str, Optional[str]]] = [
         ("Directory", esc(crash.path)),
@@ -167,35 +170,35 @@ def _facts(analysis: Analysis, report: Report) -> str:
         ("Dump", esc(crash.vmcore)),
         ("Host", esc(crash.host)),
         ("Time", esc(crash.time and crash.time.replace("T", " "))),
-        ("Uptime", f"{report.time:.6f} s" if report.time is not None else ""),
-        ("Kernel", esc(f"{report.release or kernel.release or ''} {kernel.arch or ''}".strip())),
+        ("Uptime", f"{finding.report.time:.6f} s" if finding.report.time is not None else ""),
+        ("Kernel", esc(f"{finding.report.release or kernel.release or ''} {kernel.arch or ''}".strip())),
         ("vmlinux", esc(kernel.vmlinux)),
         ("Build id", esc(kernel.build_id)),
         ("KASLR offset", f"{kernel.kaslr_offset:#x}" if kernel.kaslr_offset is not None else ""),
-        ("Task", esc(report.comm) + (f", pid {report.pid}" if report.pid is not None else "")),
-        ("CPU", str(report.cpu) if report.cpu is not None else ""),
-        ("Work queue", esc(report.workqueue)),
-        ("Hardware", esc(report.hardware)),
-        ("Fault address", f"{report.fault_address:#x}" if report.fault_address is not None else ""),
-        ("Access", esc(report.access)),
+        ("Task", esc(finding.report.comm) + (f", pid {finding.report.pid}" if finding.report.pid is not None else "")),
+        ("CPU", str(finding.report.cpu) if finding.report.cpu is not None else ""),
+        ("Work queue", esc(finding.report.workqueue)),
+        ("Hardware", esc(finding.report.hardware)),
+        ("Fault address", f"{finding.report.fault_address:#x}" if finding.report.fault_address is not None else ""),
+        ("Access", esc(finding.report.access)),
     ]
     if analysis.signature is not None:
         rows.append(("Signature", f"{esc(analysis.signature.id)} · {esc(analysis.signature.text)}"))
     body = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows if value)
-    taints = "".join(f"<li><b>{esc(one.flag)}</b> {esc(one.meaning)}</li>" for one in report.taints)
+    taints = "".join(f"<li><b>{esc(one.flag)}</b> {esc(one.meaning)}</li>" for one in finding.report.taints)
     if taints:
         body += f'<div><dt>Tainted</dt><dd><ul class="taints">{taints}</ul></dd></div>'
-    if report.modules:
-        body += f"<div><dt>Modules</dt><dd>{_modules(report)}</dd></div>"
+    if finding.report.modules:
+        body += f"<div><dt>Modules</dt><dd>{_modules(finding)}</dd></div>"
     return f'<dl class="facts">{body}</dl>'
 
 
-def _modules(report: Report) -> str:
-    ours = [one for one in report.modules if not summary.out_of_tree(report, one.name)]
+def _modules(finding: Finding) -> str:
+    ours = [one for one in finding.report.modules if not summary.out_of_tree(finding, one.name)]
     vendors = " ".join(
         f'<span class="tag vendor">{esc(one.name)}{f" ({esc(one.flags)})" if one.flags else ""}</span>'
-        for one in report.modules
-        if summary.out_of_tree(report, one.name)
+        for one in finding.report.modules
+        if summary.out_of_tree(finding, one.name)
     )
     names = " ".join(esc(one.name) + (f"({esc(one.flags)})" if one.flags else "") for one in ours[:500])
     rest = f"<details><summary>{len(ours)} of the kernel&#x27;s own tree</summary>{names}</details>" if ours else ""
@@ -203,18 +206,21 @@ def _modules(report: Report) -> str:
 
 
 def _reports(analysis: Analysis) -> str:
-    if len(analysis.reports) < 2:
+    if len(analysis.findings) < 2:
         return ""
-    shown = analysis.reports[:200]
+    shown = analysis.findings[:200]
     rows = "".join(
-        f"<tr{' class=fatal' if index == analysis.fatal else ''}><td>{one.line}</td>"
-        f"<td>{f'{one.time:.3f} s' if one.time is not None else ''}</td><td>{esc(one.headline)}</td>"
+        f"<tr{' class=fatal' if index == analysis.fatal else ''}><td>{one.report.line}</td>"
+        f"<td>{f'{one.report.time:.3f} s' if one.report.time is not None else ''}</td>"
+        f"<td>{esc(one.report.headline)}</td>"
         f"<td><code>{esc(one.culprit.symbol) if one.culprit else ''}</code></td>"
         f"<td>{pill('fatal') if index == analysis.fatal else ''}</td></tr>"
         for index, one in enumerate(shown)
     )
     more = (
-        f'<p class="note">{len(analysis.reports) - len(shown)} more.</p>' if len(analysis.reports) > len(shown) else ""
+        f'<p class="note">{len(analysis.findings) - len(shown)} more.</p>'
+        if len(analysis.findings) > len(shown)
+        else ""
     )
     return (
         '<div class="scroll"><table class="reports"><thead><tr><th>Line</th><th>Uptime</th><th>Report</th>'

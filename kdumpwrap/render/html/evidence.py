@@ -3,8 +3,7 @@
 from typing import Sequence, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.render import summary
 from kdumpwrap.render.html.document import esc, pill
 
@@ -14,18 +13,24 @@ COMMAND = 100_000  # of a command, which nobody can paste when it is cut: 5,000 
 LogLines = Sequence[Tuple[int, str]]  # number in the file, from 1, and the line as it stands there
 
 
-def log(report: Report, lines: LogLines, path: str) -> str:
+def log(finding: Finding, lines: LogLines, path: str) -> str:
     """The log round the report, the report's own lines set off."""
     if not lines:
         return ""
-    last = report.last_line or lines[-1][0]
+    last = finding.report.last_line or lines[-1][0]
     rows = []
     before = lines[0][0] - 1
     for number, text in lines:
         if number != before + 1:
             rows.append('<div class="gap">…</div>')
         before = number
-        css = "line head" if number == report.line else "line own" if report.line < number <= last else "line"
+        css = (
+            "line head"
+            if number == finding.report.line
+            else "line own"
+            if finding.report.line < number <= last
+            else "line"
+        )
         shown = esc(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
         rows.append(f'<div class="{css}"><i class="no">{number}</i><code>{shown}</code></div>')
     count = f"lines {lines[0][0]} to {lines[-1][0]}"
@@ -35,11 +40,11 @@ def log(report: Report, lines: LogLines, path: str) -> str:
     )
 
 
-def sure(analysis: Analysis, report: Report) -> str:
+def sure(analysis: Analysis, finding: Finding) -> str:
     """The table of statements."""
     rows = "".join(
         f"<tr><td>{pill(one.level)}</td><td>{esc(one.what)}</td><td>{esc(one.because)}</td></tr>"
-        for one in summary.statements(analysis, report)
+        for one in summary.statements(analysis, finding)
     )
     if not rows:
         return ""

@@ -4,8 +4,8 @@ from itertools import groupby
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
-from kdumpwrap.model.kernel import Location
-from kdumpwrap.model.log import Frame, Report
+from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.render.html.document import esc, path
 from kdumpwrap.render.summary import out_of_tree, where
 from kdumpwrap.render.text import candidates
@@ -27,22 +27,22 @@ class Row(NamedTuple):
     """A frame with the number that the log's order gives it, and what is left out behind it."""
 
     label: str  # "ip", or its number
-    frame: Frame
+    frame: ResolvedFrame
     note: str = ""
     said: str = ""  # the line that crash(8) has for it, where that is another
 
 
-def trace(report: Report) -> str:
+def trace(finding: Finding) -> str:
     """The section's content: the instruction pointer, then the bands."""
-    return _banded(_rows(report), report, lambda row: None if row.label == "ip" else row.frame.context or "")
+    return _banded(_rows(finding), finding, lambda row: None if row.label == "ip" else row.frame.context or "")
 
 
-def backtrace(rows: Sequence[Row], report: Report) -> str:
+def backtrace(rows: Sequence[Row], finding: Finding) -> str:
     """Frames as crash(8) found them: an exception's instruction pointer stands in the midst of its band."""
-    return _banded(rows, report, lambda row: row.frame.context or "")
+    return _banded(rows, finding, lambda row: row.frame.context or "")
 
 
-def name(frame: Frame) -> str:
+def name(frame: ResolvedFrame) -> str:
     """``send4<span>+0xf2/0x1b0</span>``: the offset in grey."""
     if frame.symbol is None:
         return esc("?" if frame.runtime is None else f"{frame.runtime:#x}")
@@ -52,40 +52,40 @@ def name(frame: Frame) -> str:
     return f'{esc(frame.symbol)}<span class="faint">{offset}</span>'
 
 
-def tag(report: Report, module: Optional[str]) -> str:
+def tag(finding: Finding, module: Optional[str]) -> str:
     """The module of a function; one from outside the kernel's tree is marked."""
     if module is None:
         return ""
-    if out_of_tree(report, module):
+    if out_of_tree(finding, module):
         return f' <span class="tag vendor" title="not of the kernel&#x27;s own tree">{esc(module)} · out of tree</span>'
     return f' <span class="tag">{esc(module)}</span>'
 
 
-def _banded(rows: Sequence[Row], report: Report, context: Callable[[Row], Optional[str]]) -> str:
+def _banded(rows: Sequence[Row], finding: Finding, context: Callable[[Row], Optional[str]]) -> str:
     shown = rows[:MOST]
-    parts = [_band(name, list(band), report) for name, band in groupby(shown, key=context)]
+    parts = [_band(name, list(band), finding) for name, band in groupby(shown, key=context)]
     if len(rows) > len(shown):
         parts.append(f'<p class="note">{len(rows) - len(shown)} more frames are not shown.</p>')
     return "".join(parts)
 
 
-def _rows(report: Report) -> List[Row]:
-    rows = [Row("ip", report.ip)] if report.ip is not None else []
-    again = {run.first + run.period: run for run in folded(report.trace)}
+def _rows(finding: Finding) -> List[Row]:
+    rows = [Row("ip", finding.resolution.ip)] if finding.resolution.ip is not None else []
+    again = {run.first + run.period: run for run in folded(finding.resolution.trace)}
     number = 0
-    while number < len(report.trace):
+    while number < len(finding.resolution.trace):
         run = again.get(number)
         if run is not None and rows:
             rows[-1] = rows[-1]._replace(note=f"… and so on: {run.times} times in all, up to #{run.stop - 1}")
             number = run.stop
         else:
-            rows.append(Row(str(number), report.trace[number]))
+            rows.append(Row(str(number), finding.resolution.trace[number]))
             number += 1
     return rows
 
 
-def _band(context: Optional[str], rows: Sequence[Row], report: Report) -> str:
-    frames = "".join(_frame(row, report) for row in rows)
+def _band(context: Optional[str], rows: Sequence[Row], finding: Finding) -> str:
+    frames = "".join(_frame(row, finding) for row in rows)
     if context is None:
         return f'<ol class="band ip">{frames}</ol>'
     if not context:
@@ -95,10 +95,10 @@ def _band(context: Optional[str], rows: Sequence[Row], report: Report) -> str:
     return f'<h3 class="context {css}">{esc(context)}{says}</h3><ol class="band {css}">{frames}</ol>'
 
 
-def _frame(row: Row, report: Report) -> str:
+def _frame(row: Row, finding: Finding) -> str:
     frame = row.frame
     chain = frame.locations
-    kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(report, frame.module) else "")
+    kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(finding, frame.module) else "")
     kind += " pointer" if row.label == "ip" else ""
     label = "IP" if row.label == "ip" else f"#{row.label}"
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
@@ -107,7 +107,7 @@ def _frame(row: Row, report: Report) -> str:
     said = f' <span class="faint said">crash: <code>{path(row.said)}</code></span>' if row.said else ""
     head = (
         f'<span class="no">{label}</span><span class="fn">{doubt}<code>{name(frame)}</code>'
-        f'{tag(report, frame.module)}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}{said}</span>'
+        f'{tag(finding, frame.module)}{inlined}</span><span class="at">{_at(frame, row.label == "ip")}{said}</span>'
     )
     if len(chain) < 2:
         return f'<li class="{kind}"><div class="row">{head}</div>{note}</li>'
@@ -117,7 +117,7 @@ def _frame(row: Row, report: Report) -> str:
     )
 
 
-def _at(frame: Frame, known: bool) -> str:
+def _at(frame: ResolvedFrame, known: bool) -> str:
     if frame.candidates:
         each = ", ".join(f"<code>{path(one)}</code>" for one in [*candidates(frame)][:8])
         return f"{len(frame.candidates)} functions have this name: {each}"

@@ -27,14 +27,14 @@ class Bug(NamedTuple):
 
 def bug(analysis: Analysis, page: str, cases: Iterable[Case]) -> Bug:
     """The bug that ``analysis``, the one crash that its page shows, is an example of."""
-    report = summary.chosen(analysis)
+    finding = summary.chosen(analysis)
     sign = analysis.signature or Signature("", "no report")
-    if report is None:
+    if finding is None:
         return Bug(sign, "No report", "", "", page, tuple(cases))
-    culprit = report.culprit
-    place = summary.best_place(report) or (Location(None, culprit.file, culprit.line) if culprit else None)
-    suspect = report.suspect.module if report.suspect else ""
-    return Bug(sign, summary.title(report), where(place), suspect, page, tuple(cases))
+    culprit = finding.culprit
+    place = summary.best_place(finding) or (Location(None, culprit.file, culprit.line) if culprit else None)
+    suspect = finding.suspect.module if finding.suspect else ""
+    return Bug(sign, summary.title(finding), where(place), suspect, page, tuple(cases))
 
 
 def index(bugs: Sequence[Bug], problems: Sequence[Problem] = (), place: str = "") -> str:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
 from kdumpwrap.render import vmcore as words
@@ -25,9 +27,11 @@ _LABELS = {
 }
 
 
-def section(facts: VmcoreFacts, report: Optional[Report]) -> str:
-    """The section's content. ``report`` is that of the log, which knows the modules that are out of tree."""
-    told = report if report is not None and report.modules else Report("oops", "", 0, modules=facts.modules)
+def section(facts: VmcoreFacts, finding: Optional[Finding]) -> str:
+    """The section's content. ``finding`` is that of the log, which knows the modules that are out of tree."""
+    told = finding
+    if told is None or not told.report.modules:
+        told = Finding(Resolution(Report("oops", "", 0, modules=facts.modules)))
     note = f'<p class="note">As crash(8) told, started as <code>{esc(facts.rung)}</code>.</p>'
     return f"{_differences(facts)}{_facts(facts)}{_panic(facts, told)}{_others(facts, told)}{note}"
 
@@ -82,32 +86,32 @@ def _blocked(facts: VmcoreFacts) -> str:
     return f"<ul>{''.join(rows[:_OPEN])}</ul>{rest if rows[_OPEN:] else ''}"
 
 
-def _panic(facts: VmcoreFacts, report: Report) -> str:
+def _panic(facts: VmcoreFacts, finding: Finding) -> str:
     task = facts.panic_task
     if task is None:
         return ""
-    return f"<h3>Backtrace of the panic task <span>{_who(task)}</span></h3>{_backtrace(task, report)}"
+    return f"<h3>Backtrace of the panic task <span>{_who(task)}</span></h3>{_backtrace(task, finding)}"
 
 
-def _others(facts: VmcoreFacts, report: Report) -> str:
+def _others(facts: VmcoreFacts, finding: Finding) -> str:
     """Each CPU's backtrace, folded; those of the same stack, as idle ones have it, are one."""
     groups: Dict[Tuple[object, ...], List[Backtrace]] = {}
     for task in facts.other_cpus:
         groups.setdefault(tuple(map(_key, task.frames)), []).append(task)
     shown = [*groups.values()][:_STACKS]
-    parts = [_group(tasks, report) for tasks in shown]
+    parts = [_group(tasks, finding) for tasks in shown]
     if len(groups) > len(shown):
         parts.append(f'<p class="note">{len(groups) - len(shown)} more are not shown.</p>')
     return f"<h3>The other CPUs</h3>{''.join(parts)}" if parts else ""
 
 
-def _group(tasks: Sequence[Backtrace], report: Report) -> str:
+def _group(tasks: Sequence[Backtrace], finding: Finding) -> str:
     numbers = [task.cpu for task in tasks if task.cpu is not None]
     label = f"CPU{'s' if len(numbers) > 1 else ''} {_ranges(numbers)}" if numbers else "Another CPU"
     others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
     return (
         f'<details class="cpu"><summary>{label} <span>{_who(tasks[0], cpu=False)}{others}</span></summary>'
-        f"{_backtrace(tasks[0], report)}</details>"
+        f"{_backtrace(tasks[0], finding)}</details>"
     )
 
 
@@ -116,7 +120,7 @@ def _who(task: Backtrace, *, cpu: bool = True) -> str:
     return f"{esc(task.comm)}, pid {task.pid}{where}"
 
 
-def _backtrace(task: Backtrace, report: Report) -> str:
+def _backtrace(task: Backtrace, finding: Finding) -> str:
     rows: List[frames.Row] = []
     before = -1
     banded = any(row.frame.context for row in task.frames)
@@ -126,7 +130,7 @@ def _backtrace(task: Backtrace, report: Report) -> str:
         frame = replace(row.frame, context=row.frame.context or "TASK") if banded else row.frame
         rows.append(frames.Row(label, frame, said=words.own_word(row)))
     warnings = "".join(f'<p class="note">{esc(warning)}</p>' for warning in task.warnings)
-    return (frames.backtrace(rows, report) or '<p class="note">crash shows no frame of it.</p>') + warnings
+    return (frames.backtrace(rows, finding) or '<p class="note">crash shows no frame of it.</p>') + warnings
 
 
 def _key(row: BacktraceFrame) -> Tuple[object, ...]:
