@@ -25,9 +25,14 @@ class Word(str):
 Argument = Union[Word, Path]
 
 
+def is_word(text: str) -> bool:
+    """Whether ``text`` out of a file passes the gate: it is a name, and nothing that a program takes for more."""
+    return len(text) <= _LONGEST and _WORD.fullmatch(text) is not None
+
+
 def word(text: str) -> Word:
     """``text`` out of a file, as an argument. Raises KdumpwrapError when a program could take it for anything else."""
-    if len(text) > _LONGEST or not _WORD.fullmatch(text):
+    if not is_word(text):
         shown = text if len(text) <= 60 else f"{text[:60]}…"
         raise KdumpwrapError(f"{shown!a} is handed to no program: a name there has letters, digits and . _ - alone")
     return Word(text)

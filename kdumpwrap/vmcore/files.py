@@ -12,6 +12,7 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.log import header
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.tools import binutils, crash_program
+from kdumpwrap.tools.argv import is_word
 from kdumpwrap.tools.modules import open_module
 
 _PACKED = {
@@ -80,7 +81,11 @@ class ModuleFiles:
         self._known: dict[str, Optional[ModuleFile]] = {}
 
     def find(self, names: Collection[str]) -> Tuple[ModuleFile, ...]:
-        """A file with lines for each of ``names`` that has one, in the order given."""
+        """A file with lines for each of ``names`` that has one, in the order given.
+
+        A name that crash's command line could take for anything else, as it does a ``|``, has none.
+        """
+        names = [name for name in names if is_word(name)]
         new = [name for name in names if name not in self._known]
         tools = binutils.toolset(None)
         for name, paths in debuginfo.modules(new, self._release, self._places, self._beside).items():
