@@ -406,7 +406,8 @@ def test_the_suspect_is_the_first_out_of_tree_module() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "accused"), [("OE", True), ("O", True), ("P", True), ("U", True), ("E", False), ("", False), ("-", False)]
+    ("flags", "accused"),
+    [("OE", True), ("O", True), ("P", False), ("U", True), ("E", False), ("", False), ("-", False)],
 )
 def test_which_flags_make_a_suspect(flags: str, accused: bool) -> None:
     report = replace(fault("foo", "bar[wan]"), modules=(LoadedModule("wan", flags),))

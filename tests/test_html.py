@@ -40,7 +40,7 @@ from kdumpwrap.model.vmcore import (
 from kdumpwrap.render import html
 from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
-from kdumpwrap.render.summary import out_of_tree, statements
+from kdumpwrap.render.summary import statements
 
 EXAMPLE_CRASH = worked.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
@@ -172,13 +172,6 @@ def test_how_sure_the_place_is(changes: Dict[str, Any], level: str) -> None:
     assert first.what.startswith("It stopped")
     assert first.level == level
     assert f'<span class="pill {level}">{level}</span>' in html.page(analysis)
-
-
-def test_a_module_is_a_vendors_by_the_flags_of_the_log() -> None:
-    assert out_of_tree(FINDING, "xxxwan")
-    assert not out_of_tree(FINDING, "xfs")
-    assert not out_of_tree(FINDING, "not_in_the_list")
-    assert not out_of_tree(FINDING, None)
 
 
 # ---------------------------------------------------------------- what is missing in it

@@ -8,12 +8,18 @@ import pytest
 from conftest import RunCli
 
 from kdumpwrap import debuginfo
+from kdumpwrap.culprit import blame
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.doctor import facts, toolchain
 from kdumpwrap.doctor.examination import examine
 from kdumpwrap.host import needs, packages
 from kdumpwrap.host.tree import Host
+from kdumpwrap.log import reader, strangers
+from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.log import Report
 from kdumpwrap.parse.crash_failure import TOO_OLD, Failure
+from kdumpwrap.render.html import frames
 from kdumpwrap.vmcore import causes
 from kdumpwrap.vmcore.files import Subject
 
@@ -186,3 +192,41 @@ def test_a_version_is_older_by_its_numbers() -> None:
     assert needs.older("7.2.9", "7.3.0") and needs.older("2.30-123.el8", "2.35") and needs.older("8.0.2++", "8.0.3")
     assert not needs.older("2.35.2-54.el9", "2.35") and not needs.older("8.0.10", "8.0.3")
     assert not needs.older("unknown", "2.35")
+
+
+# ---------------------------------------------------------------- which module is out of tree
+
+
+def report(flags: str, release: str) -> Report:
+    text = OOPS.replace("3.10.0-1160.el7.x86_64", release).replace("/0x20\n", "/0x20 [wan]\n")
+    listed = text.replace(
+        "[#1] SMP\n[  101.000003]", f"[#1] SMP\n[  101.000002] Modules linked in: xfs wan({flags})\n[  101.000003]", 1
+    )
+    (found,) = reader.parse([listed.encode()]).reports
+    assert [module.name for module in found.modules] == ["xfs", "wan"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flags", "release", "origin"),
+    [
+        ("O", "3.10.0-1160.el7.x86_64", "out of tree"),
+        ("OE", "4.18.0-553.el8_10.x86_64", "out of tree"),
+        ("POE", "5.14.0-503.el9.x86_64", "out of tree"),
+        ("OE+", "6.12.0-55.el10.x86_64", "out of tree"),
+        ("U", "2.6.32-754.el6.x86_64", "out of tree"),
+        ("P", "2.6.32-754.el6.x86_64", "out of tree"),
+        ("P", "4.18.0-553.el8_10.x86_64", "proprietary"),
+        ("E", "6.18.0-rc3+", "unsigned"),
+        ("E", "5.14.0-503.el9.x86_64", "unsigned"),
+        ("-", "5.14.0-503.el9.x86_64", None),
+    ],
+)
+def test_the_suspect_and_the_page_mean_the_same_by_out_of_tree(flags: str, release: str, origin: Optional[str]) -> None:
+    found = report(flags, release)
+    assert strangers.origins(found).get("wan") == origin
+    resolution = Resolution.of(found)
+    suspect, tag = blame.suspect(resolution), frames.tag(Finding(resolution), "wan")
+    assert (suspect is not None and suspect.module == "wan") == (origin == strangers.OUT_OF_TREE)
+    assert ("vendor" in tag) == (origin == strangers.OUT_OF_TREE)
+    assert (f" · {origin}" in tag) == (origin is not None)

@@ -10,6 +10,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery
+from kdumpwrap.log.strangers import OUT_OF_TREE, origin
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.verdict import Culprit, Suspect, Verdict
 
@@ -105,8 +106,11 @@ def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[machin
     group = machinery.group(callchain.true_name(frame), _waits(resolution))
     if group is None or group.anywhere or frame.module is None:
         return group
-    doubtful = not resolution.report.modules and bool(set(resolution.report.taint or "") & set("OP"))
-    return None if doubtful or frame.module in callchain.strangers(resolution.report) else group
+    report = resolution.report
+    # of the kernel's own taint U is another flag: something that a user asked for
+    tainted = origin((report.taint or "").replace("U", ""), report.release)
+    doubtful = not report.modules and tainted == OUT_OF_TREE
+    return None if doubtful or frame.module in callchain.strangers(report) else group
 
 
 def _waits(resolution: Resolution) -> bool:

@@ -4,6 +4,8 @@ from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
 from kdumpwrap.log import symbolname
+from kdumpwrap.log.strangers import OUT_OF_TREE
+from kdumpwrap.log.strangers import origins as origins_of
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Log, Report
 
@@ -85,12 +87,8 @@ def _behind(frame: ResolvedFrame) -> bool:
 
 
 def strangers(report: Report) -> FrozenSet[str]:
-    """The out-of-tree modules that the module list names, and those of which other lines of the log say it.
-
-    They have a flag O; P (proprietary) and el6's U (not signed by the vendor) mean the same: el6 knows no O.
-    """
-    listed = (module.name for module in report.modules if set(module.flags) & set("OPU"))
-    return frozenset((*listed, *(module.name for module in report.strangers)))
+    """The modules that the log proves to be out of tree."""
+    return frozenset(name for name, origin in origins_of(report).items() if origin == OUT_OF_TREE)
 
 
 def origins(log: Log) -> Dict[str, bool]:

@@ -6,24 +6,50 @@ A stall that another CPU found, a hung task and some panics print no "Modules li
 import re
 from typing import Dict, Iterable, Mapping, Optional, Tuple
 
+from kdumpwrap.host.release import parse as parse_release
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model.log import LoadedModule
+from kdumpwrap.model.log import LoadedModule, Report
 
 WORD = " taint"  # in all of them
 
 # kernel/module.c, kernel/module/main.c from 5.19 on; each is printed for the first such module alone:
 # acmewan: loading out-of-tree module taints kernel.
 # acmewan: module license 'Proprietary' taints kernel.
-# acmewan: module verification failed: signature and/or required key missing - tainting kernel
 _LINES: Tuple[Tuple["re.Pattern[str]", str], ...] = tuple(
     (re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63}): " + text), flag)
     for text, flag in (
         (r"loading out-of-tree module taints kernel", "O"),
         (r"module license '[^']{0,64}' taints kernel", "P"),
-        (r"module verification failed: signature and/or +required key missing - tainting kernel", "E"),
     )
 )
-_FLAGS = frozenset("OPU")  # in a list of modules; U is el6's, which knows no O
+OUT_OF_TREE, PROPRIETARY, UNSIGNED = "out of tree", "proprietary", "unsigned"
+_SINCE = (3, 2)  # from then on O is a flag of a module: TAINT_OOT_MODULE
+
+
+def origin(flags: str, release: Optional[str]) -> Optional[str]:
+    """What the flags of a module in a list ("OE") say of where it is from; None: nothing, so the kernel's own tree.
+
+    OUT_OF_TREE by O. The kernels before 3.2 (el6's 2.6.32) know no O: there U, not signed by the vendor, and P are the
+    proof. Otherwise a P without an O is a proprietary module that says to be of the tree, and an E alone an unsigned
+    one, as every module of a kernel that somebody built is.
+    """
+    if "O" in flags or "U" in flags:
+        return OUT_OF_TREE
+    if "P" in flags:
+        return OUT_OF_TREE if _knows_no_o(release) else PROPRIETARY
+    return UNSIGNED if "E" in flags else None
+
+
+def _knows_no_o(release: Optional[str]) -> bool:
+    kernel = parse_release(release)
+    return kernel is not None and (0, 0, 0) < kernel.version < _SINCE
+
+
+def origins(report: Report) -> Dict[str, str]:
+    """Of each module of which the log says where it is from: in the report's list, or by other lines of its boot."""
+    listed = ((module.name, origin(module.flags, report.release)) for module in report.modules if module.flags)
+    found = {name: one for name, one in listed if one is not None}
+    return {**found, **{module.name: OUT_OF_TREE for module in report.strangers}}
 
 
 def parse(text: str) -> Optional[LoadedModule]:
@@ -44,6 +70,6 @@ def of_boots(
     found = {boot: dict(modules) for boot, modules in loaded.items()}
     for draft in drafts:
         for module in draft.modules or ():
-            if _FLAGS & set(module.flags):
+            if origin(module.flags, draft.release) == OUT_OF_TREE:
                 found.setdefault(draft.boot, {})[module.name] = module
     return {boot: tuple(modules.values()) for boot, modules in found.items()}

@@ -100,16 +100,6 @@ def where(location: Optional[Location]) -> str:
     return short(location.file) + (f":{location.line}" if location.line is not None else "")
 
 
-def out_of_tree(finding: Finding, module: Optional[str]) -> bool:
-    """Whether the log flags ``module`` as out of tree (O), proprietary (P) or unsigned (E)."""
-    flags = {one.name.replace("-", "_"): one.flags for one in finding.report.modules}
-    if module is None:
-        return False
-    if finding.suspect is not None and finding.suspect.module == module:
-        return True
-    return bool(set(flags.get(module.replace("-", "_"), "")) & set("OPE"))
-
-
 def statements(analysis: Analysis, finding: Finding) -> Tuple[Statement, ...]:
     """How sure the answers are: the place, the blame, the trace, the kernel."""
     return (*_place(finding), *_why(finding), *_blame(finding), *_trace(finding), *_kernel(analysis, finding))

@@ -3,6 +3,7 @@
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.explain.traps import asked_for
+from kdumpwrap.log.strangers import OUT_OF_TREE, PROPRIETARY, origins
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.vmcore import VmcoreFacts
@@ -194,11 +195,12 @@ def _facts(analysis: Analysis, finding: Finding) -> str:
 
 
 def _modules(finding: Finding) -> str:
-    ours = [one for one in finding.report.modules if not summary.out_of_tree(finding, one.name)]
+    known = origins(finding.report)
+    ours = [one for one in finding.report.modules if known.get(one.name) not in (OUT_OF_TREE, PROPRIETARY)]
     vendors = " ".join(
         f'<span class="tag vendor">{esc(one.name)}{f" ({esc(one.flags)})" if one.flags else ""}</span>'
         for one in finding.report.modules
-        if summary.out_of_tree(finding, one.name)
+        if known.get(one.name) in (OUT_OF_TREE, PROPRIETARY)
     )
     names = " ".join(esc(one.name) + (f"({esc(one.flags)})" if one.flags else "") for one in ours[:500])
     rest = f"<details><summary>{len(ours)} of the kernel&#x27;s own tree</summary>{names}</details>" if ours else ""

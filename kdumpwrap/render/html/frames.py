@@ -4,10 +4,11 @@ from itertools import groupby
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.explain.repeats import folded
+from kdumpwrap.log.strangers import OUT_OF_TREE, origins
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.render.html.document import esc, path
-from kdumpwrap.render.summary import out_of_tree, where
+from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import candidates
 from kdumpwrap.where import telling
 
@@ -56,9 +57,10 @@ def tag(finding: Finding, module: Optional[str]) -> str:
     """The module of a function; one from outside the kernel's tree is marked."""
     if module is None:
         return ""
-    if out_of_tree(finding, module):
-        return f' <span class="tag vendor" title="not of the kernel&#x27;s own tree">{esc(module)} · out of tree</span>'
-    return f' <span class="tag">{esc(module)}</span>'
+    origin = origins(finding.report).get(module)
+    if origin == OUT_OF_TREE:
+        return f' <span class="tag vendor" title="not of the kernel&#x27;s own tree">{esc(module)} · {origin}</span>'
+    return f' <span class="tag">{esc(module)}{f" · {origin}" if origin else ""}</span>'
 
 
 def _banded(rows: Sequence[Row], finding: Finding, context: Callable[[Row], Optional[str]]) -> str:
@@ -98,7 +100,8 @@ def _band(context: Optional[str], rows: Sequence[Row], finding: Finding) -> str:
 def _frame(row: Row, finding: Finding) -> str:
     frame = row.frame
     chain = frame.locations
-    kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if out_of_tree(finding, frame.module) else "")
+    foreign = origins(finding.report).get(frame.module or "") == OUT_OF_TREE
+    kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if foreign else "")
     kind += " pointer" if row.label == "ip" else ""
     label = "IP" if row.label == "ip" else f"#{row.label}"
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
