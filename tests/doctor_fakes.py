@@ -40,6 +40,7 @@ PACKAGES: Dict[str, List[str]] = {
     "kdump": "usr/sbin/kdumptool usr/sbin/mkdumprd etc/sysconfig/kdump usr/lib/systemd/system/kdump.service".split(),
     "makedumpfile": ["usr/bin/makedumpfile", "usr/sbin/makedumpfile"],
     "binutils": ["usr/bin/nm", "usr/bin/objdump", "usr/bin/addr2line"],
+    "elfutils": ["usr/bin/eu-addr2line"],
     "crash": ["usr/bin/crash"],
 }
 

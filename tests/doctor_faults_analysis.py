@@ -21,6 +21,15 @@ FAULTS = (
         )
     ),
     Fault(
+        "no-elfutils",
+        ALL,
+        without("eu-addr2line"),
+        "eu-addr2line",
+        by_manager("elfutils"),
+        "not installed: addr2line is asked for lines",
+        status="warn",
+    ),
+    Fault(
         "no-makedumpfile",
         ALL,
         without("makedumpfile"),

@@ -73,7 +73,7 @@ def test_the_exit_status_is_the_answer_in_every_format(
     assert run_cli("doctor", *format_, "--root", healthy.path).status == 0
     (tmp_path / "bare/etc").mkdir(parents=True)
     (tmp_path / "bare/usr/bin").mkdir(parents=True)
-    for tool in ("nm", "objdump", "addr2line", "crash", "makedumpfile", "kdumpctl", "kexec"):
+    for tool in ("nm", "objdump", "addr2line", "eu-addr2line", "crash", "makedumpfile", "kdumpctl", "kexec"):
         (tmp_path / "bare/usr/bin" / tool).touch()
     (tmp_path / "bare/etc/kdump.conf").touch()
     (tmp_path / "bare/var/crash").mkdir(parents=True)

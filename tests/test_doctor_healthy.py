@@ -34,7 +34,7 @@ def test_a_running_host(name: str, tmp_path: Path) -> None:
     names = {check.name for check in diagnosis.checks}
     expected = "package crashkernel bootloader reserved loaded service initramfs config target path core_collector "
     expected += "panic_on_oops softlockup_panic hung_task_panic unknown_nmi_panic sysrq kexec_load_disabled "
-    expected += "nm objdump addr2line crash makedumpfile debuginfo sources permissions"
+    expected += "nm objdump addr2line eu-addr2line crash makedumpfile debuginfo sources permissions"
     assert names >= set(expected.split())
 
 
@@ -68,6 +68,7 @@ def test_an_image_without_crashkernel(name: str, tmp_path: Path) -> None:
 
 RPMS = """\
 binutils-2.30-125.el8_10.x86_64                             Tue Aug 20 09:00:01 2024
+elfutils-0.190-2.el8.x86_64                                 Tue Aug 20 09:00:01 2024
 crash-7.3.2-8.el8.x86_64                                    Tue Aug 20 09:00:02 2024
 kernel-4.18.0-553.16.1.el8_10.x86_64                        Tue Aug 20 09:00:03 2024
 kernel-debuginfo-4.18.0-553.16.1.el8_10.x86_64              Tue Aug 20 09:00:04 2024

@@ -59,11 +59,12 @@ def test_answers_in_the_order_of_the_questions() -> None:
     assert answers[4].chain == (Location("wan_setup", None, None),)
 
 
-@pytest.mark.parametrize("length", range(len(TEXT)))
-def test_no_cut_text_gives_another_answer(length: int) -> None:
+def test_no_cut_text_gives_another_answer() -> None:
     """But for the last of its answers."""
-    found, whole = eu_addr2line.parse(TEXT[:length])[:-1], eu_addr2line.parse(TEXT)
-    assert found == whole[: len(found)]
+    whole = eu_addr2line.parse(TEXT)
+    for length in range(len(TEXT)):
+        found = eu_addr2line.parse(TEXT[:length])[:-1]
+        assert found == whole[: len(found)]
 
 
 @pytest.mark.parametrize("lost", [n for n, line in enumerate(TEXT.splitlines()) if not line.startswith("0x")])

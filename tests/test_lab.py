@@ -333,6 +333,31 @@ def test_the_source_shows_the_faulting_statement(crash: Crash) -> None:
     assert (source["path"], source["fault_line"]) == (str(crash.lab.source), crash.lab.marks[mark])
 
 
+FAULTING = {  # what faults in the statement of each mark, from its first character on
+    "FAULT:null_deref": "READ_ONCE(s->seq)",
+    "FAULT:bug_on": "BUG_ON(",
+    "FAULT:divide": "/ usecs",
+    "FAULT:softlockup": "READ_ONCE(l->ready)",
+    "FAULT:warn_then_oops": "WRITE_ONCE(c->level",
+}
+
+
+def test_a_caret_stands_under_the_faulting_expression(crash: Crash) -> None:
+    """Tabs stand before it: in the text as blanks, in the line table each as one column."""
+    source = crash.fatal["source"]
+    if source is None:
+        return
+    assert set(FAULTING) == {mark for mark in crash.lab.marks if mark.startswith("FAULT:")} - {"FAULT:name"}
+    expected = FAULTING[crash.expected.chain[0][2]]
+    statement = source["lines"][source["fault_line"] - source["first"]]
+    assert statement[source["fault_column"] - 1 :].startswith(expected)
+    for shown in (crash.analyze(), crash.analyze("--markdown")):
+        lines = shown.splitlines()
+        number = next(n for n, line in enumerate(lines) if re.match(rf"=> *{source['fault_line']}  ", line))
+        assert re.fullmatch(" +\\^", lines[number + 1])
+        assert lines[number][lines[number + 1].index("^") :].startswith(expected)
+
+
 # ---------------------------------------------------------------- the three formats say the same
 
 
@@ -345,8 +370,9 @@ def test_raw_says_the_same(crash: Crash) -> None:
     if report["ip"]:
         first = report["ip"]["locations"][0]
         assert facts["ip"][0] == report["ip"]["symbol"]
-        assert facts["ip"][4:] == [report["ip"]["address"], first["file"], str(first["line"])]
-        inlined = [tuple(row[2:]) for row in rows if row[:2] == ["inline", "ip"]]
+        column = "" if first["column"] is None else str(first["column"])
+        assert facts["ip"][4:] == [report["ip"]["address"], first["file"], str(first["line"]), column]
+        inlined = [tuple(row[2:5]) for row in rows if row[:2] == ["inline", "ip"]]
         assert inlined == [(name, file, str(line)) for name, file, line in places(report["ip"])[:-1]]
     frames = [row for row in rows if row[0] == "frame"]
     assert [row[4] for row in frames] == [frame["symbol"] for frame in report["trace"]]

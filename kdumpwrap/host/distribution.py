@@ -93,7 +93,10 @@ SUSE = Family(
     parameters="GRUB_CMDLINE_LINUX_DEFAULT",
 )
 _YUM = shell.hint("yum install")  # el7 and before
-_BINUTILS = ("nm", "objdump", "addr2line", "readelf")
+_PACKAGES = {
+    **dict.fromkeys(("nm", "objdump", "addr2line", "readelf"), "binutils"),
+    "eu-addr2line": "elfutils",
+}  # called so everywhere
 _FAMILIES = {family.name: family for family in (EL, DEBIAN, SUSE)}
 # the distribution whose kernels a vendor builds; the others of "el" are taken for CentOS
 _IDS = {"fedora": "fedora", "debian": "debian", "ubuntu": "ubuntu", "suse": "sles"}
@@ -122,7 +125,7 @@ class Distribution(NamedTuple):
         """The package with ``tool``; a package's own name stays as it is."""
         if tool == "makedumpfile" and self.kdump == "kexec-tools":
             return "kexec-tools"  # a package of its own since el10
-        return "binutils" if tool in _BINUTILS else self.family.packages.get(tool, tool)
+        return _PACKAGES.get(tool) or self.family.packages.get(tool, tool)
 
     def install(self, package: str) -> Hint:
         """The command that installs ``package``."""
