@@ -40,6 +40,7 @@ _END = re.compile(
 _OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
 _ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512
+_BRACKETED = re.compile(r"\[<[0-9a-f]{16}>\]")
 _GRACE_PERIOD = re.compile(r"(?:rcu: )?(?:RCU grace-period kthread stack dump|\S{1,20} kthread (?:starved|timer))")
 _OTHER_CPU = re.compile(r"(?:NMI backtrace for cpu|Task dump for CPU) (?P<cpu>\d+)")
 _OFFSET = re.compile(r"Kernel Offset: (?:0x(?P<offset>[0-9a-f]{1,16}) from|disabled)")
@@ -76,6 +77,7 @@ class Draft:
         self.lr: Optional[Frame] = None
         self.frames: List[Frame] = []
         self.breaking: Optional[Frame] = None
+        self.unread: List[LogLine] = []  # that begin like a frame and are none that is understood
         self.registers: Dict[str, int] = {}
         self.section = TRACE if self.kind in _BARE_TRACE else HEAD
         self._elsewhere = False  # the registers that follow are a user's, or those of other code that was interrupted
@@ -85,6 +87,11 @@ class Draft:
         self._before = ""  # what the last line was
         self._width = 0  # and its length
         self.learn(headline.facts)
+
+    @property
+    def words(self) -> bool:
+        """Whether code bytes were dumped."""
+        return bool(self._words or self._krnl)
 
     def learn(self, said: Dict[str, str]) -> None:
         """Facts from a headline or a line of the body; what is known already stays."""
@@ -126,6 +133,8 @@ class Draft:
         if self.panicker is not None:
             self.panicker.feed(line)
         what = self._read(text, line.text, self._before) or self._said(text)
+        if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < MAX_FRAMES:
+            self.unread.append(line)
         if what:  # else somebody else's line between those of the report
             self._before = what
             self._width = len(text)
@@ -150,6 +159,10 @@ class Draft:
         if what and self.section == DUMP and what != "code":
             self.section = OTHER
         return what
+
+    def _expects_frames(self) -> bool:
+        """Whether a frame here would be the report's own: those in the head of a lockdep or slab report are not."""
+        return self.section == TRACE or (self.section == HEAD and self.kind not in CHECKERS)
 
     def _said(self, text: str) -> str:
         """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
@@ -229,7 +242,7 @@ class Draft:
             if task:
                 self._task(task)
                 return "task"
-        if "linked in:" in text or (before == "modules" and self._width > 500):
+        if "linked in:" in text or (before == "modules" and (self._width > 500 or header.lists(text, self.modules))):
             listed = header.modules(text)
             if listed is not None:
                 if self.modules is None:
@@ -298,10 +311,11 @@ class Draft:
             self.learn(said)
             return "fact"
         if self.section == HEAD:  # arm and riscv give their stacks no title
-            found = trace.parse(text) if self.arch == "riscv64" else trace.arm(text)
+            bare = _BRACKETED.match(text) and self.kind not in CHECKERS  # its "Call Trace:" was left out
+            found = trace.parse(text) if bare or self.arch == "riscv64" else trace.arm(text)
             if found:
                 self.section = TRACE
-                self.arch = self.arch or "arm"
+                self.arch = self.arch or ("x86_64" if bare else "arm")
                 self._push(found)
                 return "frame"
         return ""

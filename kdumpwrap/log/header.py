@@ -1,7 +1,7 @@
 """Who ran where when it happened: the "CPU: … PID: … Comm: …" line and its relatives, and the module list."""
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.host.release import known
 from kdumpwrap.model.log import LoadedModule
@@ -47,6 +47,8 @@ _SHOW_TASK = re.compile(
 _SHOW_TASK_NEW = re.compile(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<pid>\d{1,10}) ")
 
 # "acpi_pad", "ib_core(OE)", "ipr(+)", el6: "sysdig_probe(P)(U)"
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{16})$")  # of a dumped stack
+_FEW = 4  # names, of which a line of something else does not consist
 _MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1,12}\)(?:\([A-Za-z+-]{1,12}\))?)?$")
 
 
@@ -137,6 +139,17 @@ def _release(text: str) -> Optional[str]:
     if match["build"] or match.end() < len(text.rstrip()) or _WHOLE.search(release):
         return release
     return None  # cut at the end of the line
+
+
+def lists(text: str, known: Optional[Sequence[LoadedModule]]) -> bool:
+    """Whether ``text`` goes on with a list of modules that stopped short, or begins one that has no name yet.
+
+    Behind "Modules linked in:" on a line of its own any names will do, else a few of them or one with flags.
+    """
+    names = text.partition("[last unloaded:")[0].split()
+    if not names or not all(_MODULE.match(name) and not _HEXADECIMAL.match(name) for name in names):
+        return False
+    return not known or len(names) >= _FEW or any("(" in name for name in names)
 
 
 def modules(text: str) -> Optional[Tuple[LoadedModule, ...]]:

@@ -98,7 +98,7 @@ def _kind(draft: Draft, fault: Optional[int]) -> str:
     """As the headline says; where that is cut off, as the line of die() and the address say."""
     null = fault is not None and fault < _PAGE
     if draft.kind == "oops" and (
-        _BAD_ACCESS.match(draft.die or "") or (draft.role == "headless" and fault is not None)
+        _BAD_ACCESS.match(draft.die or "") or (draft.role in ("headless", "piece") and fault is not None)
     ):
         return "null-pointer" if null else "page-fault"
     # s390, and powerpc to 4.20, use the same words for a null pointer and for any other

@@ -39,6 +39,7 @@ _MORE_WORDS = (
     b"VERIFY",
     b"LustreError",
     b"Unhandled fault:",
+    b" Comm: ",  # a report whose head was left out
 )
 _SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for
 

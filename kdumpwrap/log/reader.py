@@ -1,13 +1,15 @@
 """Every report in a kernel log: what happened, where, to whom, and which one brought the kernel down."""
 
-from typing import Dict, Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence
 
 from kdumpwrap.log import banner, fatal, header, headline, inference, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import STALLS, Draft
 from kdumpwrap.log.headline import Headline
+from kdumpwrap.log.piece import Leftovers, Pieces
 from kdumpwrap.log.preamble import Preamble
 from kdumpwrap.log.prefilter import Wanted
+from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LoadedModule, Log, LogLine
 
 MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
@@ -35,9 +37,15 @@ def _wanted(raw: bytes) -> Wanted:
     if b"Linux version " in raw:
         return Wanted.BEGINS
     lines = dmesg.parse(0, raw)
-    if any(headline.parse(line.text) for line in lines):
+    if any(headline.parse(line.text) or _is_task(line.text) for line in lines):
         return Wanted.BEGINS
     return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
+
+
+def _is_task(text: str) -> bool:
+    """Whether a report without its head may begin here."""
+    found = header.task(text) if text.startswith("CPU: ") else None
+    return found is not None and found.pid is not None
 
 
 def _lines(lines: Iterable[prefilter.Line]) -> Iterator[LogLine]:
@@ -81,6 +89,8 @@ class _Reader:
         self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
         self._preamble = Preamble()
+        self._pieces = Pieces()
+        self._leftovers = Leftovers()
         self._strangers: Dict[int, Dict[str, LoadedModule]] = {}  # of each boot, by name
 
     def read(self, line: LogLine) -> None:
@@ -97,10 +107,14 @@ class _Reader:
                 self._banners[self._boot] = told
                 self._banners.pop(self._boot - _MAX_BOOTS, None)
                 self._open.clear()
+        if not self.drafts:
+            self._leftovers.read(line)
         loaded = strangers.parse(line.text)
         if loaded is not None:
             self._remember(loaded)
         found = headline.parse(line.text)
+        if found is not None:
+            self._pieces.forget(line)
         if found is None:
             self._preamble.read(line)
             self._body(line)
@@ -127,6 +141,9 @@ class _Reader:
                 self._add(line, draft)
             return
         if draft is None:
+            piece = self._pieces.read(line, self._boot)
+            if piece is not None:
+                self._add(line, piece)
             return
         if draft.last_time is not None and line.time is not None and line.time - draft.last_time > _APART:
             del self._open[line.caller]
@@ -216,7 +233,17 @@ class _Reader:
             release or (told.release if told else None),
             arch or (told.arch if told else None),
             offset,
+            problems=tuple(_unread(kept)) if kept else tuple(filter(None, [self._leftovers.problem()])),
         )
+
+
+def _unread(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """That lines look like frames and are not understood: nothing is lost without a word."""
+    lines = [line for draft in drafts for line in draft.unread]
+    if lines:
+        more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+        first = lines[0].text.strip()[:120]
+        yield Problem(f"line {lines[0].number} looks like a frame of a call trace and is not understood: {first}{more}")
 
 
 def _near(draft: Draft, line: LogLine) -> bool:
@@ -225,7 +252,7 @@ def _near(draft: Draft, line: LogLine) -> bool:
 
 def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
     """Whether this headline only says more about the report that has just begun."""
-    if not _near(draft, line) or draft.role == "headless":
+    if not _near(draft, line) or draft.role in ("headless", "piece"):
         return False
     if found.role == "die":
         return draft.die is None and not draft.frames and draft.kind in (*fatal.DIE, "machine-check")

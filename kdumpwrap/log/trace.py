@@ -11,7 +11,7 @@ SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have the
 
 # f+0x1/0x2 [mod], with CONFIG_STACKTRACE_BUILD_ID [mod 1f0c…]
 _CODE = (
-    r"(?<![\w.$@])(?P<symbol>[\w.$@]{1,512})\+(?P<offset>0x[0-9a-f]{1,16})/(?P<size>0x[0-9a-f]{1,16})"
+    r"(?<![\w.$@])(?P<symbol>[\w.$@]{1,512})\+(?P<offset>0[xX][0-9a-f]{1,16})/(?P<size>0[xX][0-9a-f]{1,16})"
     r"(?![0-9a-f])(?:[ \t]+\[(?P<module>[\w-]{1,64})(?:[ ](?P<build>[0-9a-f]{16,40}))?\]|"
     r"(?![ \t]+\[[\w-]{0,64}(?: [0-9a-f]*)?$))"  # cut in its module's name: not to be taken for one without
 )
@@ -31,8 +31,13 @@ _FRAME = re.compile(
     r"(?:" + _CODE + r"|(?P<address>0x[0-9a-f]{2,16})(?:/0x[0-9a-f]{1,16})?|(?P<null>\(null\)))"
     r"(?P<rest>.*)$"
 )
+_BEGINNING = re.compile(r"\(?\[<[0-9a-f]{8,16}>\] |\?? ?[A-Za-z_][\w.$@]{1,200}\+0[xX][0-9a-f]")
 # what may follow a frame: " (unreliable)", " (P)", ")", or the line that a symbolizer added, " mm/slub.c:123"
-_REST = re.compile(r"[ \t)]*(?:\((?P<note>\w{1,12})\)[ \t]*|[ \t][\w./+-]{1,200}:\d{1,6}.{0,40})?$")
+# or what a person typed behind it: "/*", "<---", "-- here"
+_REST = re.compile(
+    r"[ \t)]*(?:\((?P<note>\w{1,12})\)[ \t]*|[ \t][\w./+-]{1,200}:\d{1,6}.{0,40}|"
+    r"[/*.,;]{1,3}[ \t]*|[ \t]*<?-{2,}.{0,80})?$"
+)
 # <IRQ> </IRQ> <EOI> <<EOE>> <TASK> <#DF>
 _MARKER = re.compile(r"<{1,2}(?P<name>/?#?\w{2,24})>{1,2}[ \t]*")
 # [<8011218c>] (unwind_backtrace) from [<8010e300>] (show_stack+0x18/0x1c);  unwind_backtrace from show_stack+0x18/0x1c
@@ -48,6 +53,11 @@ _ENTRIES = re.compile(
     r"(?:el1h?_(?:64_)?(?:sync|irq|fiq|error|da|ia|undef|dbg|inv)|el1t_64_(?:sync|irq|fiq|error)|__bad_stack|"
     r"(?:ext|io|mcck)_int_handler|pgm_check_handler)$"
 )
+
+
+def begins(text: str) -> bool:
+    """Whether ``text`` begins like a frame, whatever follows: "[<ffffffff810ae640>]", "? f+0x", "f+0X"."""
+    return bool(_BEGINNING.match(text))
 
 
 def symbol(text: str) -> Optional[Frame]:

@@ -1,0 +1,89 @@
+"""A report whose head somebody left out: it begins with any line of its body, anywhere in a log."""
+
+import re
+from typing import Dict, Optional
+
+from kdumpwrap.log.builder import Draft
+from kdumpwrap.log.headline import Headline
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.log import LogLine
+from kdumpwrap.shell import Hint
+
+_CONTEXTS = 256  # that print at the same time
+_LONGEST = 24  # lines within which a piece must show where the CPU was, and what
+_REGISTERS = 4  # that are enough where there are no code bytes
+# how the lines of a body begin that stand in front of the instruction pointer, and it itself
+_BODY = re.compile(
+    r"CPU: \d{1,6} .{0,20}(?:PID|Pid): \d|Hardware name: |Workqueue: |[RE]IP: [0-9a-f]{4}:|pstate: |pc : |NIP:? |"
+    r"Krnl PSW : |Modules linked in:"
+)
+# who else shows a CPU's registers: a request for all stacks, SysRq p, a guest's own dump
+_ASKED = re.compile(r"NMI backtrace for cpu|Sending NMI|[sS]ys[rR]q ?:|Show|invoked oom-killer|page allocation failure")
+
+
+# what nothing but a crash report holds, and what only the source of a web page does
+_SIGN = re.compile(r"RIP:? |Call [Tt]race:|\[<[0-9a-f]{16}>\]|\[&lt;[0-9a-f]{16}")
+_MARKUP = re.compile(r"</?(?:br|p|div|td|pre|span|a)\b|&(?:nbsp|lt|gt|amp);")
+
+
+class Leftovers:
+    """Signs of a report in a log in which none was found."""
+
+    def __init__(self) -> None:
+        self._sign: Optional[LogLine] = None
+        self._markup = 0  # lines
+
+    def read(self, line: LogLine) -> None:
+        """Any line."""
+        if self._sign is None and _SIGN.search(line.text):
+            self._sign = line
+        if self._markup < 2 and _MARKUP.search(line.text):
+            self._markup += 1
+
+    def problem(self) -> Optional[Problem]:
+        """What the log looks like, and what to do; None where it has no sign of a report."""
+        if self._sign is None:
+            return None
+        text = self._sign.text.strip()[:120]
+        if self._markup > 1:
+            looks, hint = "the source of a web page", Hint("save what the browser shows as text, and give that")
+        else:
+            looks = "a piece of a report whose first lines are missing"
+            hint = Hint('give the log from the line on that says "BUG:", "Oops:", "WARNING:" or "Kernel panic"')
+        return Problem(f"line {self._sign.number} is of a crash report ({text}): this looks like {looks}", hint)
+
+
+class Pieces:
+    """Collects, for each context that prints, the lines that may be a report without its head."""
+
+    def __init__(self) -> None:
+        self._open: Dict[Optional[str], Draft] = {}
+        self._asked: Dict[Optional[str], int] = {}  # line in which somebody asked for a dump
+
+    def read(self, line: LogLine, boot: int) -> Optional[Draft]:
+        """The report that ``line``, of no report that is known, completes so far that it is one; else None."""
+        if len(self._open) > _CONTEXTS or len(self._asked) > _CONTEXTS:
+            self._open.clear()
+            self._asked.clear()
+        text = line.text.strip()
+        if _ASKED.search(text):
+            self.forget(line)
+            self._asked[line.caller] = line.number
+            return None
+        draft = self._open.get(line.caller)
+        if draft is None:
+            if not _BODY.match(text) or line.number - self._asked.get(line.caller, -_LONGEST) < _LONGEST:
+                return None
+            draft = self._open[line.caller] = Draft(line, Headline("oops", "piece", "", {}), boot)
+        draft.feed(line)
+        if draft.ip is not None and (draft.words or len(draft.registers) >= _REGISTERS):
+            del self._open[line.caller]
+            return draft
+        # a stack without registers before it is one that somebody wanted to see: a RIP behind it is what it interrupted
+        if line.number - (draft.last_line if draft.frames else draft.line) > _LONGEST:
+            del self._open[line.caller]
+        return None
+
+    def forget(self, line: LogLine) -> None:
+        """A report with a head begins in this context."""
+        self._open.pop(line.caller, None)
