@@ -19,7 +19,7 @@ from kdumpwrap.symbolize.symbolizer import Symbolizer
 # "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
 _EXPRESSION = re.compile(
     r"(?P<symbol>[^\s+/\[\]]+)"
-    r"(?:\+(?P<offset>0x[0-9a-f]+|\d+)(?:/(?P<size>0x[0-9a-f]+|\d+))?)?"
+    r"(?:\+(?P<offset>0x[0-9a-f]{1,16}|\d{1,19})(?:/(?P<size>0x[0-9a-f]{1,16}|\d{1,19}))?)?"
     r"(?:\s+\[(?P<module>[\w-]+)(?:\s+(?P<build_id>[0-9a-f]+))?\])?",
     re.I | re.A,
 )
@@ -37,12 +37,17 @@ def parse(expression: str, *, caller: bool = False) -> Frame:
         )
     return Frame(
         match["symbol"],
-        int(match["offset"] or "0", 0),
-        int(match["size"], 0) if match["size"] else None,
+        _number(match["offset"] or "0"),
+        _number(match["size"]) if match["size"] else None,
         match["module"],
         exact=not caller,
         module_build_id=match["build_id"],
     )
+
+
+def _number(text: str) -> int:
+    """``0x17d``, or decimal: ``09`` is nine."""
+    return int(text, 16 if text[:2] in ("0x", "0X") else 10)
 
 
 def resolve(

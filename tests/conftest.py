@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Dict, Iterable, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 
 import pytest
 
@@ -97,6 +98,14 @@ def environment(changes: Optional[Mapping[str, Optional[str]]] = None) -> Dict[s
 @pytest.fixture(scope="session")
 def run_cli() -> RunCli:
     return RunCli()
+
+
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """A directory that everybody may enter, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="kdumpwrap-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 # ---------------------------------------------------------------- fake tools

@@ -1,7 +1,9 @@
 """Running doctor in the tests: without root's rights, and where / looks like a tree."""
 
+import json
 import subprocess
 import sys
+from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional
 
 import doctor_sandbox
@@ -11,19 +13,21 @@ from doctor_hosts import Tree
 NOBODY = 65534
 # run once as we are: then all is imported, also where nobody may not read the interpreter's own directory
 AS_NOBODY = f"""
-import contextlib, io, locale, os, sys
-import kdumpwrap.cli
+import contextlib, io, json, locale, os, resource, sys
+import kdumpwrap.cli.app, packaging.version  # of the tools, when they fail
 sys.argv[0] = "kdumpwrap"
 if os.geteuid() == 0:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
-            kdumpwrap.cli.main()
+            kdumpwrap.cli.app.main()
         except SystemExit:
             pass
     os.setgroups([])
     os.setgid({NOBODY})
     os.setuid({NOBODY})
-kdumpwrap.cli.main()
+for name, value in json.loads(os.environ.pop("LIMITS")).items():
+    resource.setrlimit(getattr(resource, name), (value, value))
+kdumpwrap.cli.app.main()
 """
 ENTER = """
 set -eu
@@ -33,9 +37,14 @@ exec "$@"
 """
 
 
-def as_nobody(*arguments: str, env: Optional[Mapping[str, Optional[str]]] = None) -> Result:
+def as_nobody(
+    *arguments: str,
+    env: Optional[Mapping[str, Optional[str]]] = None,
+    limits: Mapping[str, int] = MappingProxyType({}),  # "RLIMIT_NPROC": how many
+) -> Result:
     command = [sys.executable, "-c", AS_NOBODY, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(env), timeout=120, check=False)
+    steers = {**environment(env), "LIMITS": json.dumps(dict(limits))}
+    done = subprocess.run(command, capture_output=True, text=True, env=steers, timeout=120, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 
 

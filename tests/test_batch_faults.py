@@ -206,4 +206,4 @@ def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
 
 def batch_of(path: Path, places: Places) -> many._Read:
     crash = finder.find(str(path))
-    return many._Read(crash, analyze.read(crash, places), None)
+    return many._Read(crash, analyze.read(crash, places), (), None)

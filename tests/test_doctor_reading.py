@@ -1,11 +1,8 @@
 """What doctor does with files that it may not read, and with a hostile tree."""
 
 import os
-import shutil
-import tempfile
 import time
 from pathlib import Path
-from typing import Iterator
 
 import doctor_hosts
 import doctor_ills
@@ -20,16 +17,6 @@ from kdumpwrap.doctor.examination import examine
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import kdumpconf, variables
 from kdumpwrap.host.tree import Host
-
-
-@pytest.fixture
-def open_dir() -> Iterator[Path]:
-    """A directory that everybody can reach; pytest's own are for root alone."""
-    path = Path(tempfile.mkdtemp(prefix="kdumpwrap-test-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
 
 # ---------------------------------------------------------------- without root
 

@@ -1,8 +1,8 @@
 """Who is asked for lines, of real objects: elfutils first, binutils for what that does not know."""
 
+import contextlib
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Tuple
 
@@ -14,6 +14,7 @@ from kdumpwrap.symbolize import lines
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils
 
 SOURCE = """\
@@ -56,7 +57,7 @@ def opened(path: Path, **tools: Optional[str]) -> Object:
 def located(found: Object, places: Iterable[Tuple[str, int]], failures: Optional[Failures] = None) -> List[str]:
     """``function file:line:column < …`` for each place, a section and an offset."""
     wanted = [Place(Part("part", section), offset) for section, offset in places]
-    with ThreadPoolExecutor(2) as pool:
+    with contextlib.closing(Pool(2)) as pool:
         asked = Lines(pool, failures or Failures())
         asked.ask(wanted, {"part": found})
         known = asked.answers()

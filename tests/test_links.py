@@ -5,11 +5,10 @@ import re
 import shutil
 import stat
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Iterator, List
+from typing import List
 
 import pytest
 from conftest import RunCli
@@ -33,14 +32,6 @@ class Crash:
         self.directory = self.log.parent
         self.vmlinux = next(self.root.glob("usr/lib/debug/lib/modules/*/vmlinux"))
         self.source = next(self.root.glob("usr/src/debug/**/ip_tunnels.h"))
-
-
-@pytest.fixture
-def open_dir() -> Iterator[Path]:
-    """A directory that everybody may enter, which pytest's are not."""
-    with tempfile.TemporaryDirectory(prefix="kdumpwrap-test-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Done(NamedTuple):
     analysis: Optional[Analysis] = None  # None: see `failure`. Of a saved answer no more than parse.ndjson reads
     failure: Optional[Problem] = None  # why there is no analysis, or why it could not be saved
     line: Optional[str] = None  # of a saved answer: what --json says
+    stamp: Sequence[saved.File] = ()  # the files of the crash, as they were before they were read
     wanted: bool = True  # False: of a release that was not asked for
 
 
@@ -86,7 +87,11 @@ def outcomes(
     with contextlib.closing(_Kernels(places)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
         size = _FIRST
         while True:
-            chunk = [(one, kernels.symbolizer(one)) for one in itertools.islice(read, size)]
+            chunk = []
+            for one in itertools.islice(read, size):
+                if save_below and isinstance(one, _Read):
+                    known.stamp(one.crash, one.log)  # before a tool opens what is stamped
+                chunk.append((one, kernels.symbolizer(one)))
             if not chunk:
                 return
             for done in _analysed(chunk):
@@ -103,6 +108,7 @@ class _Read(NamedTuple):
 
     crash: Crash
     log: Log
+    stamp: Sequence[saved.File]  # its files, as they were before that
     beside: Optional[Path]  # where it lies, if a vmlinux or modules lie there too
 
 
@@ -118,10 +124,10 @@ def _reader(
                 analysis = ndjson.parse(line, ours=True)
                 wanted = analysis is not None and _fits(analysis.kernel.release, selection.releases)
                 return Done(crash, analysis, line=line, wanted=wanted)
-            found, log = _log(crash, places)
+            found, log, stamp = _log(crash, places)
             if not _fits(log.release, selection.releases):
                 return Done(crash, wanted=False)
-            return _Read(found, log, saved.beside(found))
+            return _Read(found, log, stamp, saved.beside(found))
         except KdumpwrapError as error:
             return Done(crash, failure=Problem(error.message, error.hint))
         except Exception as error:
@@ -130,21 +136,23 @@ def _reader(
     return read
 
 
-def _log(crash: Crash, places: Places) -> Tuple[Crash, Log]:
+def _log(crash: Crash, places: Places) -> Tuple[Crash, Log, Sequence[saved.File]]:
     """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
     if crash.dmesg is None and crash.vmcore is None:
         raise KdumpwrapError(
             f"{crash.path}: kdump saved neither the vmcore nor its dmesg", shell.hint("kdumpwrap doctor")
         )
+    stamp = saved.stamp(crash)
     try:
-        return crash, analyze.read(crash, places)
+        return crash, analyze.read(crash, places), stamp
     except KdumpwrapError:
         now = finder.inspect(crash.path)
         if now is None:
             raise KdumpwrapError(f"{crash.path}: gone since it was listed") from None
         if now == crash:
             raise
-        return now, analyze.read(now, places)
+        stamp = saved.stamp(now)
+        return now, analyze.read(now, places), stamp
 
 
 # ---------------------------------------------------------------- asking the tools
@@ -178,6 +186,8 @@ class _Kernels:
             if all(known.get(module, origin) == origin for module, origin in origins.items()):
                 known.update(origins)
                 break
+        if key in self._open and self._open[key].broken:
+            self._open.pop(key).close()
         if key not in self._open:
             self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
             if len(self._open) <= 2:  # nm works while other logs are read
@@ -206,18 +216,31 @@ def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]]) 
 
 
 def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[Done]:
-    """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself."""
+    """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself.
+
+    A symbolizer that an exception has left half-loaded would answer with half of what there is: it is not asked again.
+    """
     done = 0
     try:
         for one, analysis in zip(group, analyze.analyses([(one.crash, one.log) for one in group], symbolizer)):
-            yield Done(one.crash, analysis)
+            yield Done(one.crash, analysis, stamp=one.stamp)
             done += 1
     except Exception as error:
+        symbolizer.broken = True
         if len(group) == 1:
             yield _broken(group[0].crash, error)
             return
-        for one in group[done:]:
-            yield from _of_one_kernel([one], symbolizer)
+        another: Optional[Symbolizer] = None
+        try:
+            for one in group[done:]:
+                if another is None or another.broken:
+                    if another is not None:
+                        another.close()
+                    another = symbolizer.again()
+                yield from _of_one_kernel([one], another)
+        finally:
+            if another is not None:
+                another.close()
 
 
 # ---------------------------------------------------------------- the rest
@@ -228,7 +251,7 @@ def _kept(done: Done, known: saved.Known, below: Sequence[Path]) -> Done:
         return done
     try:
         top = next((one for one in below if one in Path(done.crash.path).parents), below[0])
-        saved.save(done.crash, done.analysis, known, top)
+        saved.save(done.crash, done.analysis, done.stamp, known, top)
     except KdumpwrapError as error:
         return done._replace(failure=Problem(error.message, error.hint))
     return done

@@ -28,9 +28,10 @@ def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
     """A row for each crash in ``names`` ("-": standard input), the same crash once; and what is no crash in them.
 
     A dump that stayed on its host has no host's name: it gets the tag before its line (GNU parallel --tag), else the
-    name of its file without its suffix.
+    name of its file without its suffix. Where there is neither, what the kernel said tells one host's crash from that
+    of another in the same second: the process, the time since boot, the registers.
     """
-    seen: Set[Tuple[Optional[str], str, Optional[str]]] = set()
+    seen: Set[object] = set()
     for file in names:
         try:
             for number, line in enumerate(_lines(file), 1):
@@ -38,17 +39,19 @@ def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
                 if found is None:
                     yield Bad(f"{'standard input' if file == '-' else file}, line {number}: not of batch --json")
                     continue
-                if isinstance(found, Row):
-                    key = (found.host, found.path, found.time)
-                    if key in seen:
-                        continue
+                if isinstance(found, Bad):
+                    yield found
+                    continue
+                crash, key = found
+                if key not in seen:
                     seen.add(key)
-                yield found
+                    yield crash
         except OSError as error:
             yield Bad(f"{file}: {files.reason(error)}")
 
 
-def _row(line: str, file: str) -> Union[Row, Bad, None]:
+def _row(line: str, file: str) -> Union[Tuple[Row, object], Bad, None]:
+    """The crash in ``line``, and what it is known by; None when there is none."""
     tagged = _TAGGED.match(line)
     analysis = ndjson.parse(line[tagged.end() :] if tagged else line)
     if analysis is None:
@@ -60,7 +63,10 @@ def _row(line: str, file: str) -> Union[Row, Bad, None]:
     if found is None:
         why = analysis.problems[0].message if analysis.problems else f"{analysis.crash.path}: no report of a crash"
         return Bad(f"{host}: {why}" if host else why)
-    return found._replace(host=host)
+    (finding,) = analysis.findings
+    report = finding.resolution.report
+    said = (report.headline, report.time, report.cpu, report.pid, report.comm, report.fault_address, report.registers)
+    return found._replace(host=host), (host, found.path, found.time, said if host in _HERE else None)
 
 
 def _login(tag: str) -> str:
@@ -76,8 +82,7 @@ def _stem(file: str) -> Optional[str]:
 
 def _lines(file: str) -> Iterator[str]:
     if file == "-":
-        if sys.stdin is not None:  # closed by whoever started us ("<&-")
-            yield from _cut(sys.stdin.buffer)
+        yield from _cut(sys.stdin.buffer)
         return
     own = files.own_descriptor(file)
     with os.fdopen(os.dup(own) if own is not None else files.open_file(file, limit=None), "rb") as opened:

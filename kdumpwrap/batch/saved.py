@@ -5,11 +5,13 @@ This runs as root in directories that others may write to: no link is followed, 
 """
 
 import contextlib
+import errno
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from kdumpwrap import __version__, debuginfo
 from kdumpwrap.debuginfo import Places
@@ -17,16 +19,19 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Frame, Log
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import text as text_renderer
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
 _KEY = "saved"  # of the stamp in kdumpwrap.json, behind the keys of --json
 _TEMPORARY = ".kdumpwrap-"  # .kdumpwrap-4711-kdumpwrap.json: process 4711 is writing it
+_TICK = 20_000_000  # nanoseconds: two ticks of the slowest kernel, in which a second change has the time of the first
 _LARGEST = 64 << 20  # bytes of an answer that is read back
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-# a file as it was found: path, bytes, nanoseconds of its last change; the path alone when it is not there
+# a file as it was found: path, bytes, nanoseconds of the last change of its text and of anything about it, which nobody
+# can set back; the path alone when it is not there
 File = List[Union[str, int]]
 
 
@@ -42,6 +47,11 @@ class Known:
         own = beside(crash)
         return [file for name in (None, *modules) for file in self._of(name, release, own)]
 
+    def stamp(self, crash: Crash, log: Log) -> None:
+        """Look at the files for ``log`` now: what is read of them later is at least as new as this."""
+        frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
+        self.files(crash, log.release, _modules(frames))
+
     def _of(self, module: Optional[str], release: Optional[str], own: Optional[Path]) -> List[File]:
         key = (module, release, own)
         if key not in self._files:
@@ -51,7 +61,7 @@ class Known:
             else:
                 with contextlib.suppress(KdumpwrapError):
                     paths = (debuginfo.vmlinux(release, self.places, own),)
-            self._files[key] = [_file(str(path)) for path in paths]
+            self._files[key] = [_settled(str(path)) for path in paths]
         return self._files[key]
 
 
@@ -60,7 +70,9 @@ def beside(crash: Crash) -> Optional[Path]:
     directory = os.path.dirname(crash.dmesg or crash.vmcore or "")  # noqa: PTH120 for each of ten thousand
     try:
         names = os.listdir(directory) if directory else []  # noqa: PTH208
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # then nobody can tell
+            raise KdumpwrapError(f"{directory}: {files.reason(error)}") from None
         return None
     return Path(directory) if any(name.startswith("vmlinux") or ".ko" in name for name in names) else None
 
@@ -85,20 +97,32 @@ def load(crash: Crash, known: Known) -> Optional[str]:
         return None
 
 
-def save(crash: Crash, analysis: Analysis, known: Known, root: Path) -> None:
-    """Write both files into the directory of ``crash``, below ``root``. Raises KdumpwrapError when that cannot be."""
+def _modules(frames: Iterable[Frame]) -> List[str]:
+    """The modules of ``frames``, sorted."""
+    return sorted({frame.module for frame in frames if frame.module is not None})
+
+
+def stamp(crash: Crash) -> List[File]:
+    """The files of ``crash`` as they are, to be taken before they are read."""
+    return [_settled(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
+
+
+def save(crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known, root: Path) -> None:
+    """Write both files into the directory of ``crash``, below ``root``; ``inputs`` is its ``stamp``.
+
+    Raises KdumpwrapError when that cannot be.
+    """
     text = text_renderer.render(analysis).encode("utf-8", "backslashreplace")
-    frames = [frame for finding in analysis.findings for frame in finding.resolution.frames]
-    modules = sorted({frame.module for frame in frames if frame.module is not None})
+    names = _modules(frame for finding in analysis.findings for frame in finding.resolution.frames)
     found = (finding.resolution.source for finding in analysis.findings)
     sources = [_file(str(source.path)) for source in found if source is not None]
     value = json_renderer.as_dict(analysis)
     value[_KEY] = {
         "version": __version__,
-        "inputs": [[*file] for file in _inputs(crash)],
+        "inputs": [[*file] for file in inputs],
         "options": [*_options(known.places)],
-        "modules": [*modules],
-        "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, modules)],
+        "modules": [*names],
+        "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, names)],
         "sources": [[*file] for file in sources or [_file(str(known.places.root / "usr/src/debug"))]],
         "text": len(text),
         "final": not any(problem.tool_failed for problem in analysis.problems),
@@ -130,7 +154,13 @@ def _file(path: str) -> File:
         status = os.stat(path)  # noqa: PTH116 for each of ten thousand
     except OSError:
         return [path]
-    return [path, status.st_size, status.st_mtime_ns]
+    return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _settled(path: str) -> File:
+    """The same, to be kept: what has changed a moment ago may change again within the same tick of the clock."""
+    file = _file(path)
+    return file if len(file) == 1 or time.time_ns() - int(file[3]) > _TICK else [path, -1]
 
 
 # ---------------------------------------------------------------- reading and writing

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, PARTLY = 0, 1, 3
 
-_AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])")
+_AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -159,7 +159,10 @@ def _time(text: str) -> str:
 
     ago = _AGO.fullmatch(text)
     if ago:
-        return (datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat(timespec="seconds")
+        since = datetime.min  # for what was before the year 1: every crash is younger
+        with contextlib.suppress(OverflowError):
+            since = datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
+        return since.isoformat(timespec="seconds")
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
@@ -190,8 +193,9 @@ def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
     task = bar.add_task("", total=total)
 
     def advance() -> None:
-        bar.start()  # a thread, so not before the processes that read logs are forked
-        bar.advance(task)
+        with contextlib.suppress(RuntimeError):  # no more threads: no bar
+            bar.start()  # a thread, so not before the processes that read logs are forked
+            bar.advance(task)
 
     try:
         yield advance

@@ -43,6 +43,7 @@ def crash(
     from kdumpwrap.vmcore import crashcmd
 
     options.one_format(raw, json)
+    timeout = options.seconds("--timeout", timeout)
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():

@@ -1,5 +1,6 @@
 """The options that several commands share, each with its KDUMPWRAP_… environment variable."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
@@ -57,6 +58,15 @@ def places(
 
         client = Debuginfod(servers(root), timeout(), output.teller())
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
+
+
+def seconds(option: str, value: float) -> float:
+    """``value`` as a time limit, at most eleven days. Raises UsageError for what is no number."""
+    from kdumpwrap.tools.run import LONGEST
+
+    if math.isnan(value):
+        raise UsageError(f"{option} {value}: no number of seconds")
+    return min(value, LONGEST)
 
 
 def one_format(raw: bool, json: bool, markdown: bool = False, page: bool = False) -> None:

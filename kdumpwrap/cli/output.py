@@ -17,7 +17,9 @@ GONE = 141  # the reader has gone: no more can be said
 
 
 def prepare() -> None:
-    """Make both streams take any text, however we were started."""
+    """Make both streams take any text, however we were started; standard input is empty when it is closed ("<&-")."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us (">&-")

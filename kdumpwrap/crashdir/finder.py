@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
@@ -76,18 +77,25 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     # a link that the user names is followed, wherever it leads; one that lies in a crash directory is not
     named = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
     if is_vmcore(named):
-        beside = inspect(directory)
+        beside = None
+        with suppress(KdumpwrapError):
+            beside = inspect(directory)
         dmesg = beside.dmesg if beside and beside.vmcore == f"{directory}/{file}" else None
         return Crash(target, dmesg, named, host, time)
     return Crash(target, named, None, host, time)
 
 
 def inspect(path: Union[str, Path]) -> Optional[Crash]:
-    """The crash in the directory ``path`` as it is now, None when it holds none (any more)."""
+    """The crash in the directory ``path`` as it is now, None when it holds none (any more).
+
+    Raises KdumpwrapError when nobody can tell: too many open files, say.
+    """
     try:
         entry = _entry(str(path), _contents(str(path)))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise KdumpwrapError(f"{path}: {reason(error)}") from None
     return entry.crash if entry and _saved(entry) else None
 
 

@@ -63,9 +63,8 @@ def text(path: Name, *, limit: int, inside: Optional[Name] = None) -> str:
 
 
 def standard_input() -> Iterator[bytes]:
-    """Standard input in pieces of at most 1 MiB; nothing where whoever started us has closed it ("<&-")."""
-    if sys.stdin is not None:
-        yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
+    """Standard input in pieces of at most 1 MiB."""
+    yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
 
 
 def own_descriptor(path: Name) -> Optional[int]:

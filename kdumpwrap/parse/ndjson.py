@@ -65,8 +65,17 @@ def analysis(value: "Dict[str, Json]", *, ours: bool = False) -> Optional[Analys
 def _finding(value: "Dict[str, Json]") -> Finding:
     culprit, suspect, ip = _object(value.get("culprit")), _object(value.get("suspect")), _object(value.get("ip"))
     symbol, module = _text(culprit.get("symbol")), _text(suspect.get("module"))
+    registers = ((name, _address(text)) for name, text in _object(value.get("registers")).items())
     report = Report(
-        _text(value.get("kind")) or "oops", _text(value.get("headline")) or "", _number(value.get("line")) or 0
+        _text(value.get("kind")) or "oops",
+        _text(value.get("headline")) or "",
+        _number(value.get("line")) or 0,
+        time=_seconds(value.get("time")),
+        cpu=_number(value.get("cpu")),
+        pid=_number(value.get("pid")),
+        comm=_text(value.get("comm")),
+        fault_address=_address(value.get("fault_address")),
+        registers=tuple((name, number) for name, number in registers if number is not None),
     )
     return Finding(
         Resolution(report, _frame(ip) if ip else None, tuple(map(_frame, _objects(value.get("trace"))))),
@@ -113,6 +122,10 @@ def _objects(value: Json) -> "List[Dict[str, Json]]":
 
 def _text(value: Json) -> Optional[str]:
     return value if isinstance(value, str) else None
+
+
+def _seconds(value: Json) -> Optional[float]:
+    return value if isinstance(value, float) else None
 
 
 def _number(value: Json) -> Optional[int]:

@@ -1,6 +1,6 @@
 """Where addresses lie in the source: this alone runs eu-addr2line and addr2line, each time for many addresses."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -11,6 +11,7 @@ from kdumpwrap.model.kernel import Location
 from kdumpwrap.symbolize import objects
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils, elfutils
 
 _Chain = Tuple[Location, ...]
@@ -24,7 +25,7 @@ _PAGES = 100  # of code that one process is asked about
 class Lines:
     """The lines of the addresses of one kernel; what was asked once is not asked again."""
 
-    def __init__(self, pool: ThreadPoolExecutor, failures: Failures) -> None:
+    def __init__(self, pool: Pool, failures: Failures) -> None:
         """The tools run in ``pool``; what they could not do is added to ``failures``."""
         self._pool = pool
         self._failures = failures

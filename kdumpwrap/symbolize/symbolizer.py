@@ -7,7 +7,7 @@ of frames, reports or crashes. The lines are those of lines.py.
 import contextlib
 import tempfile
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -28,6 +28,7 @@ from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
+from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import stopped
 
@@ -56,13 +57,14 @@ class Symbolizer:
         self.places = places
         self.vmlinux: Optional[Path] = None
         self.objects: Dict[Optional[str], Object] = {}
+        self.broken = False  # something went wrong half-way: whatever is known may be half of it
         self._beside = beside
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
         self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=1 if memory.unused() < _TIGHT else 4)
+        self._pool = Pool(1 if memory.unused() < _TIGHT else 4)
         self._lines = Lines(self._pool, self.failures)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
@@ -74,6 +76,10 @@ class Symbolizer:
     def __enter__(self) -> "Symbolizer":
         return self
 
+    def again(self) -> "Symbolizer":
+        """A new one for the same kernel, which knows nothing yet."""
+        return type(self)(self.release, self.places, self._beside, self._build_id)
+
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
@@ -82,11 +88,11 @@ class Symbolizer:
     def close(self) -> None:
         """Stop what still runs and remove what was unpacked."""
         if stopped():  # a thread may wait for what a signal left locked; it runs no program any more
-            self._pool.shutdown(wait=False)
+            self._pool.close(wait=False)
             with contextlib.suppress(OSError):  # it unpacks another module
                 self._directory.cleanup()
             return
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.close()
         self._directory.cleanup()
 
     # ------------------------------------------------------------ symbols

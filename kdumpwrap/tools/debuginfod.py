@@ -13,7 +13,7 @@ from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.host import files
 from kdumpwrap.tools.argv import word
-from kdumpwrap.tools.run import missing, run
+from kdumpwrap.tools.run import LONGEST, missing, run
 
 _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
@@ -41,7 +41,7 @@ def timeout() -> float:
         limit = float(os.environ.get("KDUMPWRAP_DEBUGINFOD_TIMEOUT", ""))
     except ValueError:
         return TIMEOUT
-    return limit if limit > 0 else TIMEOUT
+    return min(limit, LONGEST) if limit > 0 else TIMEOUT
 
 
 def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
@@ -128,7 +128,11 @@ def _told(client: Debuginfod, directory: Path, what: str) -> Iterator[None]:
                 return
 
     thread = threading.Thread(target=talk, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads: nothing is told then
+        yield
+        return
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.tools.argv import Argument, strings
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
+LONGEST = 1e6  # seconds, more than eleven days; the system cannot wait for infinitely many
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux with 150,000 symbols
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
@@ -245,7 +246,7 @@ def _limit(timeout: Optional[float]) -> float:
         limit = 0.0
     if not limit > 0:  # nor a number
         return TIMEOUT if timeout is None else timeout
-    return limit if timeout is None else min(limit, timeout)
+    return min(limit, LONGEST if timeout is None else timeout)
 
 
 def _reason(status: int, stderr: str) -> str:
