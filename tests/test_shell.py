@@ -108,6 +108,15 @@ def test_hints_are_made_in_one_place() -> None:
     ]
 
 
+def test_everything_that_takes_a_hint_takes_no_other_text() -> None:
+    """So that mypy sees who hands over text: an error's line is printed without an exception as well."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
+                name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
+                assert name != "hint" or ast.unparse(node.annotation) == "Hint", f"{file}:{node.lineno}"
+
+
 def test_the_words_round_a_slot_are_ours() -> None:
     templates = [(file, call) for file, call, name in calls() if name == "shell.hint"]
     assert len(templates) > 40

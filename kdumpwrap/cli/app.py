@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from kdumpwrap import __version__
+from kdumpwrap import __version__, shell
 from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output, signals
 from kdumpwrap.cli.output import DONE, FAILED, GONE, PARTLY, USAGE
 from kdumpwrap.errors import KdumpwrapError, UsageError
@@ -99,11 +99,11 @@ def list_command(
     rows = [renderer.Listed(entry, finder.release(entry.crash)) for entry in found.entries]
     output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
     for path, why in found.unreadable:
-        output.error(f"{path}: {why}", f"sudo kdumpwrap list {path}")
+        output.error(f"{path}: {why}", shell.hint("sudo kdumpwrap list {}", path))
     if not rows and not found.unreadable:
         tops = (where,) if where else finder.default_paths(root)
         elsewhere = kdumpconf.elsewhere(Host(root)) if where is None else None
-        output.error(f"{', '.join(map(str, tops))}: no crash here", elsewhere or "kdumpwrap doctor")
+        output.error(f"{', '.join(map(str, tops))}: no crash here", elsewhere or shell.hint("kdumpwrap doctor"))
     raise typer.Exit(PARTLY if found.unreadable else DONE)
 
 

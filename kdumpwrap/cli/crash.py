@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, NoReturn, Optional, 
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 
@@ -88,4 +89,4 @@ def _progress() -> Iterator[Callable[[str], object]]:
 def _kept(left: Sequence[Path]) -> None:
     """Say where the files are that the user's commands wrote beside crash, which runs in a directory of its own."""
     for path in left:
-        output.error(f"crash wrote {path}", "name a file by its full path, and it is written there")
+        output.error(f"crash wrote {path}", shell.hint("name a file by its full path, and it is written there"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.errors import UsageError
 
@@ -30,8 +31,9 @@ def doctor(
     if fix:
         output.out(script.render(diagnosis))
         if diagnosis.ready is None:
-            again = next((renderer.command(check.fix) for check in diagnosis.checks if check.status == "unknown"), "")
-            output.error(renderer.verdict(diagnosis), f"{again} --fix" if again else "")
+            unknown = (check.fix for check in diagnosis.checks if check.status == "unknown")
+            again = next((step.command for fix in unknown for step in fix if step.command), shell.NONE)
+            output.error(renderer.verdict(diagnosis), shell.hint("{} --fix", again) if again else again)
     elif json:
         output.out(renderer.json(diagnosis))
     elif raw:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Callable, Iterable, Optional, TextIO
 
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.shell import NONE, Hint
 
 if TYPE_CHECKING:
     from kdumpwrap.model.crash import Problem
@@ -74,7 +75,7 @@ def problems(found: "Iterable[Problem]") -> None:
         error(problem.message, problem.hint)
 
 
-def error(message: str, hint: str = "") -> None:
+def error(message: str, hint: Hint = NONE) -> None:
     """``kdumpwrap: message``, and ``hint: …`` under it."""
     from kdumpwrap.render import text
 
