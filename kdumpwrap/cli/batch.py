@@ -11,6 +11,7 @@ import typer
 
 from kdumpwrap import shell
 from kdumpwrap.cli import options, output, signals
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from kdumpwrap.groups import Row
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.pages import Site
-
-DONE, FAILED, PARTLY = 0, 1, 3
 
 _AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}

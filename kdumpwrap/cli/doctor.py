@@ -8,7 +8,7 @@ from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.errors import UsageError
 
-READY, CANNOT_TELL, NOT_READY = 0, 1, 3
+READY, CANNOT_TELL, NOT_READY = output.DONE, output.FAILED, output.PARTLY
 
 
 def doctor(

@@ -9,6 +9,11 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.host.files import BLOCK, reason
 
+# with what a dump begins: makedumpfile's stream (-F), its compressed format, and the ELF of /proc/vmcore
+FLATTENED = b"makedumpfile\0"
+PLAIN_DUMPS = (b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
+DUMPS = (FLATTENED, *PLAIN_DUMPS)
+
 LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffer has 32 MB at most
 
 

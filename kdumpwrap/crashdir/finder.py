@@ -43,7 +43,6 @@ CAPTURE_LOG = "kexec-dmesg.log"
 _LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S*)")
 _CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+\S*) #")
 _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
-_MAGIC = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile\0", b"\x7fELF")
 
 
 class Found(NamedTuple):
@@ -202,7 +201,7 @@ def is_vmcore(path: str) -> bool:
     if _rank(_VMCORE, Path(path).name) is not None:
         return True
     try:
-        return crashfile.head(path, 16).startswith(_MAGIC)
+        return crashfile.head(path, 16).startswith(crashfile.DUMPS)
     except KdumpwrapError:
         return False
 

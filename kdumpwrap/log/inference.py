@@ -4,7 +4,8 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from kdumpwrap.log import banner, taint, trace
+from kdumpwrap.host.release import machine
+from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.model.log import Frame, LoadedModule, Panicker, Report
 
@@ -107,7 +108,7 @@ def _kind(draft: Draft, fault: Optional[int]) -> str:
 
 
 def _arch(draft: Draft) -> Optional[str]:
-    told = banner.machine(draft.release or "") or draft.arch
+    told = machine(draft.release or "") or draft.arch
     if told:
         return told
     for name, arch in _REGISTERS.items():

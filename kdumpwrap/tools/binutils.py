@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
+from kdumpwrap.host import release as releases
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
 from kdumpwrap.parse.patches import Patches
@@ -144,8 +145,7 @@ def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
         r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})", run(tools.objdump, [*options("-s"), *window, vmlinux]).text, re.M
     )
     text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
-    match = re.match(r"Linux version (\S+)", text)
-    return match[1] if match else None
+    return releases.in_uname(text)
 
 
 def version(tool: str) -> Optional[str]:

@@ -18,8 +18,6 @@ from kdumpwrap.tools import makedumpfile, unpack
 from kdumpwrap.tools.argv import options
 from kdumpwrap.tools.run import note
 
-_FLATTENED = b"makedumpfile\0"
-_DUMPS = (_FLATTENED, b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
 _END = b"\xff" * 16  # END_FLAG_FLAT_HEADER of makedumpfile.h, as offset and as size
 _SPARE = 64 << 20  # bytes to leave free in the temporary directory
 _MINUTES = 600.0  # seconds for crash --minimal on the largest vmlinux and a slow disk
@@ -55,7 +53,7 @@ def build_id(vmcore: str, *, unpack: bool) -> Optional[str]:
 
     One that must be unpacked or rearranged first, which may take long, is read only with ``unpack``.
     """
-    if not unpack and not crashfile.head(vmcore, 8).startswith(_DUMPS[1:]):
+    if not unpack and not crashfile.head(vmcore, 8).startswith(crashfile.PLAIN_DUMPS):
         return None
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as name:
         directory = Path(name)
@@ -108,11 +106,11 @@ def _dump(vmcore: str, directory: Path) -> Path:
     else:
         note(["ln", "-sf", str(Path(vmcore).absolute()), str(dump)])
         dump.symlink_to(Path(vmcore).absolute())  # the tools read more than a name out of some names
-    if not head.startswith(_DUMPS):
+    if not head.startswith(crashfile.DUMPS):
         raise KdumpwrapError(
             f"{vmcore}: not a vmcore", shell.hint("one begins with KDUMP, DISKDUMP, makedumpfile or ELF")
         )
-    if not head.startswith(_FLATTENED):
+    if not head.startswith(crashfile.FLATTENED):
         return dump
     if crashfile.tail(str(dump.resolve()), len(_END)) != _END:
         raise KdumpwrapError(f"{vmcore}: cut off: the flattened dump has no end", shell.hint("kdumpwrap doctor"))
