@@ -21,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"
-NEWER = "6.12"  # the series that scripts/test has built beside that of the lab
+NEWER = "6.12"  # another series that scripts/test has built: with runtime constants and __pfx_ symbols
 
 # the marks in the module's source: "/* FAULT:null_deref */", "/* CALL:null_deref, CALL2:list_del */"
 MARK = re.compile(r"\b(?P<what>FAULT|CALL|WARN|INLINED)(?P<nth>\d?):(?P<case>\w+)")
@@ -243,22 +243,18 @@ def digest(file: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Lab:
-    """The real x86-64 crashes."""
-    return open_lab(lab_path(), "x86_64")
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """The real x86-64 crashes; a test that is marked ``each_kernel`` gets those of the newer kernel too."""
+    return open_lab(lab_path() / getattr(request, "param", ""), "x86_64")
+
+
+each_kernel = pytest.mark.parametrize("lab", ["", NEWER], indirect=True, ids=["6.1", NEWER])
 
 
 @pytest.fixture(scope="session")
 def lab_newer() -> Lab:
-    """The x86-64 crashes of a newer kernel, with runtime constants and __pfx_ symbols."""
+    """The x86-64 crashes of the newer kernel."""
     return open_lab(lab_path() / NEWER, "x86_64")
-
-
-@pytest.fixture(scope="session", params=["lab", "lab_newer"])
-def each_lab(request: pytest.FixtureRequest) -> Lab:
-    """The x86-64 crashes of one kernel, then those of the newer one."""
-    found: Lab = request.getfixturevalue(request.param)
-    return found
 
 
 @pytest.fixture(scope="session")

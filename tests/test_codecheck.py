@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
-from conftest import Lab, RunCli, without_lab
+from conftest import Lab, RunCli, each_kernel, without_lab
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +119,9 @@ def test_a_field_that_the_end_of_the_window_cuts() -> None:
         ("<ff> e0 cc 66 90", "e9 81 88 6e 00|jmp ffffffff81e01740 <__x86_indirect_thunk_array>", "retpoline"),
         ("<e8> db dd 94 00", "e8 1b 81 d4 00|call ffffffff81e00580 <__SCT__might_resched>", "static call"),
         ("<2e> 2e 2e 31 c0", "e8 a1 5c df 00|call ffffffff81e008a0 <__SCT____perf_guest_state>", "static call"),
+        ("<e8> ed 85 cb 00", "e8 ed 83 cb 00|call ffffffff81e01740 <__x86_indirect_thunk_rax>", "retpoline"),
+        ("<e9> 81 90 6e 00", "e9 81 88 6e 00|jmp ffffffff81e01740 <__x86_indirect_thunk_array>", "retpoline"),
+        ("<e8> 20 10 00 20", "e8 ed 83 cb 00|call ffffffff81e01740 <__x86_indirect_thunk_rax>", "retpoline"),
         ("<c3> cc cc cc cc", "e9 be 8d df 00|jmp ffffffff81e000c8 <__SCT__x86_pmu_sched_task>", "static call"),
         ("<fa> 0f 1f 44 00 00", "ff 15 c4 9a 8d 01|call *0x18d9ac4(%rip)|ffffffff82a39c38 <pv_ops+0xf8>", "paravirt"),
         ("<9c> 58 0f 1f 40 00", "ff 15 49 03 81 01|call *0x1810349(%rip)|ffffffff82a39c30 <pv_ops+0xf0>", "paravirt"),
@@ -148,6 +151,8 @@ def test_what_a_kernel_rewrites(log: str, row: str, words: str) -> None:
         ("<c3> cc cc cc cd", "e9 0c ae 55 00|jmp ffffffff81e01ef0 <__x86_return_thunk>"),
         ("<c3> cc cc cc cc", "e9 0c ae 55 00|jmp ffffffff81e01ef0 <schedule>"),
         ("<ff> d1 0f 1f 00", "e8 ed 83 cb 00|call ffffffff81e01740 <__x86_indirect_thunk_rax>"),
+        ("<e8> ed 83 cc 00", "e8 ed 83 cb 00|call ffffffff81e01740 <__x86_indirect_thunk_rax>"),  # no thunk is there
+        ("<e8> ee 83 cb 00", "e8 ed 83 cb 00|call ffffffff81e01740 <__x86_indirect_thunk_rax>"),
         ("<ff> e0 cc 66 91", "e9 81 88 6e 00|jmp ffffffff81e01740 <__x86_indirect_thunk_array>"),
         ("<fa> 0f 1f 44 00 01", "ff 15 c4 9a 8d 01|call *0x18d9ac4(%rip)|ffffffff82a39c38 <pv_ops+0xf8>"),
         ("<fa> 0f 1f 44 00 00", "ff 15 c4 9a 8d 01|call *0x18d9ac4(%rip)|ffffffff82a39c38 <other+0xf8>"),
@@ -324,12 +329,12 @@ WINDOWS = 2000
 
 
 @pytest.fixture(scope="module")
-def live(each_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
+def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
     """Text of the kernel of one crash, read from its vmcore by crash(8)."""
     if shutil.which("crash") is None:
         without_lab("crash is not installed")
     directory = tmp_path_factory.mktemp("live")
-    vmlinux, vmcore = each_lab.vmlinux, each_lab.crashes["null_deref"] / "vmcore"
+    vmlinux, vmcore = lab.vmlinux, lab.crashes["null_deref"] / "vmcore"
     symbols = subprocess.run(["nm", "-n", vmlinux], capture_output=True, text=True, check=True).stdout
     addresses = [int(row.split()[0], 16) for row in symbols.splitlines() if re.match(r"f{8}\S+ [tT] ", row)]
     ends = {
@@ -369,6 +374,7 @@ def _checked(live: Text, stretch: Live, ip: int, data: bytes) -> codecheck.Check
 
 
 @pytest.mark.lab
+@each_kernel
 def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(live: Text) -> None:
     counts: Dict[str, int] = {}
     slides = set()
@@ -387,6 +393,7 @@ def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(l
 
 
 @pytest.mark.lab
+@each_kernel
 def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> None:
     chance = random.Random(2)
     tried = caught = 0
@@ -410,6 +417,7 @@ CASES = ("iptunnel", "null_deref", "bug_on", "list_del", "divide", "softlockup",
 
 
 @pytest.mark.lab
+@each_kernel
 @pytest.mark.parametrize("case", CASES)
 def test_the_code_of_every_crash_is_that_of_its_vmlinux(lab: Lab, run_cli: RunCli, case: str) -> None:
     report = fatal(run_cli, lab, case)
@@ -417,6 +425,7 @@ def test_the_code_of_every_crash_is_that_of_its_vmlinux(lab: Lab, run_cli: RunCl
 
 
 @pytest.mark.lab
+@each_kernel
 def test_the_slide_is_told(lab: Lab, run_cli: RunCli) -> None:
     found = analysed(run_cli, lab, "iptunnel")
     offset = int(found["kernel"]["kaslr_offset"], 16)

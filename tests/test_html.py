@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple, Union
 
 import pytest
-from conftest import Lab, RunCli
+from conftest import Lab, RunCli, each_kernel
 from crashtree import grow, kernels
 from handmade import ANALYSIS, COMMANDS, FACTS, FINDING, IP, LOG, TRACE, VENDOR, change, with_report
 from hypothesis import given, settings
@@ -656,6 +656,7 @@ def test_a_batch_writes_its_pages(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 @pytest.mark.lab
+@each_kernel
 def test_the_page_of_a_vmcore_alone_has_its_log(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
     if shutil.which("makedumpfile") is None:
         pytest.skip("needs makedumpfile")

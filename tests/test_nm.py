@@ -83,3 +83,21 @@ def test_no_text_makes_it_raise() -> None:
     for junk in ("", "\n", "|" * 6, "a|zz|t|b|c|d|.text", "\x00" * 100):
         assert nm.parse_sections(junk) == ()
         assert nm.parse(junk.encode(), ["x"]) == {}
+
+
+def test_what_lies_at_an_address_of_data() -> None:
+    """Of several names the last that is no mark of the linker script: pv_ops is the first of its section."""
+    text = b"""\
+ffffffff82a39b00 D __end_ro
+ffffffff82a39b40 D __start_ro_after_init
+ffffffff82a39b40 D pv_ops
+ffffffff82a39b40 D zero_size
+ffffffff82a39e00 a absolute
+ffffffff82a39f00 d idt_table
+"""
+    named = {at: nm.place_name(text, at) for at in (0xFFFFFFFF82A39B40, 0xFFFFFFFF82A39C38, 0xFFFFFFFF82A3A000, 0x1000)}
+    assert list(named.values()) == ["zero_size", "zero_size+0xf8", "idt_table+0x100", None]
+    marked = text.replace(b"ffffffff82a39b40 D zero_size\n", b"")
+    assert nm.place_name(marked, 0xFFFFFFFF82A39C38) == "pv_ops+0xf8"
+    marked = marked.replace(b"D pv_ops", b"D __pv_ops").replace(b"__start_ro_after_init", b"pv_ops")
+    assert nm.place_name(marked, 0xFFFFFFFF82A39C38) == "pv_ops+0xf8"

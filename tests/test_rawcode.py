@@ -6,7 +6,7 @@ import subprocess
 from typing import Dict, List, Optional, Tuple
 
 import pytest
-from conftest import Lab, ToolDir
+from conftest import Lab, ToolDir, each_kernel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +154,7 @@ def test_any_bytes_give_instructions_one_after_the_other(data: bytes, share: flo
 
 
 @pytest.mark.lab
+@each_kernel
 def test_instructions_before_the_trap_are_the_compilers(lab: Lab) -> None:
     """Windows from a real function, decoded from their bytes alone: where vmlinux's instructions start, ours do."""
     symbols = subprocess.run(["nm", "-n", lab.vmlinux], capture_output=True, text=True, check=True).stdout

@@ -37,6 +37,8 @@ _SEALED = (pattern("66 0f 1f 00"), pattern("0f 1f 40 00"))  # IBT: no indirect c
 _FENTRY = re.compile(r"^(?:__fentry__|_?_?mcount|ftrace_(?:regs_)?caller)$")
 _RETURN_THUNK = re.compile(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(?:untrain_)?(?:return_thunk|ret)$")
 # "__x86_indirect_thunk_rax" or, for the first of them, "…_array"; "__x86_indirect_call_thunk_r11"
+_THUNKS = 0x1000  # bytes: what all thunks of a kernel take at most
+_IMAGE = 1 << 25  # bytes: what the text of a kernel takes at most
 _RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>array|r\w+)$")
 _STATIC_CALL = re.compile(r"^__SC[TK]__")
 _PARAVIRT = re.compile(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
@@ -131,16 +133,31 @@ def _retpoline(row: Instruction, live: Bytes, name: str) -> Optional[str]:
     opcode = next((byte for byte in row.data if byte not in (0x2E, 0x3E)), 0)  # cs prefix: padding
     if opcode == 0xE8:
         good = _indirect(live, 0xD0 + number % 8, number > 7, is_nops)
-        good = good or fits(live, (*row.data[: len(live) - 5], *_CALL))
+        good = good or _another_thunk(row, live)
     elif opcode == 0xE9:
         good = _indirect(live, 0xE0 + number % 8, number > 7, is_filler)
-        good = good or fits(live, (*row.data[: len(live) - 5], *_JUMP))
+        good = good or _another_thunk(row, live)
     elif opcode != 0x0F:
         good = False
     else:  # jcc: the opposite condition over the indirect jump
         jcc = (row.data[-5] & 0x0F | 0x70) ^ 1
         good = fits(live[:1], (jcc,)) and _indirect(live[2:], 0xE0 + number % 8, number > 7, is_filler)
     return "a retpoline" if good else None
+
+
+def _another_thunk(row: Instruction, live: Bytes) -> bool:
+    """Whether ``live`` is the call or jump ``row`` to another thunk: one beside it, or one that was made at run time.
+
+    The thunks for call depth tracking (6.2) and for ITS (6.12.29) follow __x86_indirect_thunk_array in steps of 32
+    bytes; those that are made at run time lie where modules do.
+    """
+    at = len(row.data) - 4
+    if not fits(live[:at], row.data[:at]):
+        return False
+    if row.relocations or None in live[at:]:
+        return True
+    was, now = (int.from_bytes(bytes(b or 0 for b in data[at:]), "little", signed=True) for data in (row.data, live))
+    return abs(now) >= _IMAGE or (abs(now - was) < _THUNKS and (now - was) % 32 == 0)
 
 
 def _indirect(live: Bytes, modrm: int, high: bool, filler: Callable[[Bytes], bool]) -> bool:
