@@ -10,7 +10,7 @@ from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.finding import Analysis, Finding, Statement
 from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, Log, Report, subject
 from kdumpwrap.model.verdict import Signature, Verdict
@@ -50,11 +50,14 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
 
 def dmesg(target: Optional[str], places: Places) -> Analysis:
     """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
+    from kdumpwrap.explain import certainty
+
     crash = finder.find(target, places.root)
     log = read(crash, places)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
     resolutions = tuple(map(Resolution.of, log.reports))
-    findings = tuple(_finding(one, _verdict(one)) for one in resolutions)
+    sure = tuple(certainty.of_kernel(kernel, log.problems))
+    findings = tuple(_finding(one, _verdict(one), sure) for one in resolutions)
     return _finished(crash, log, kernel, findings, _signature(log), log.problems)
 
 
@@ -100,7 +103,7 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     symbolizer.load(frames, crashes[0][1].arch, {k: v for log in distinct.values() for k, v in origins(log).items()})
     started = [_start(log, symbolizer) for log in distinct.values()]
     from kdumpwrap.culprit import signature  # noqa: F401 (used below; they load while objdump and addr2line work)
-    from kdumpwrap.explain import reasons  # noqa: F401 (used below; they load while objdump and addr2line work)
+    from kdumpwrap.explain import conclusion  # noqa: F401 (used below; they load while objdump and addr2line work)
 
     cases = [_gather(case, symbolizer) for case in started]
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
@@ -171,6 +174,7 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
             disassembly=evidence.lined(located),
             function=evidence.function,
             source=source(chain, symbolizer.release, symbolizer.places),
+            shown=_shown(resolutions[index], evidence.frame) if evidence.rows else None,
         )
     vmlinux = symbolizer.objects.get(None)
     kernel = Kernel(
@@ -191,13 +195,16 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
 
 def _analysis(crash: Crash, log: Log, answer: _Answer) -> Analysis:
     """The answer as it stands for one crash: with its own registers and times, and what these explain."""
+    from kdumpwrap.explain import certainty
+
     kernel, problems = answer.kernel, (*log.problems, *answer.problems)
     if log.build_id is not None:
         if kernel.build_id not in (None, log.build_id):
             problems += (_other_build(kernel, log.build_id),)
         kernel = replace(kernel, build_id=log.build_id)
+    sure = tuple(certainty.of_kernel(kernel, problems))
     findings = tuple(
-        _finding(replace(resolution, report=own), verdict)
+        _finding(replace(resolution, report=own), verdict, sure)
         for own, resolution, verdict in zip(log.reports, answer.resolutions, answer.verdicts)
     )
     return _finished(crash, log, kernel, findings, answer.signature, problems)
@@ -228,6 +235,15 @@ def _located(resolution: Resolution, located: Dict[Place, Tuple[Location, ...]],
     return replace(resolution, ip=ip, trace=tuple(with_lines(one, located, symbolizer) for one in resolution.trace))
 
 
+def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[ResolvedFrame]:
+    """Of the frames of ``resolution`` the one whose instruction is ``marked``; without a vmlinux its own ip."""
+    if marked is None:
+        return resolution.ip
+    return next(
+        (one for one in resolution.frames if (one.symbol, one.address) == (marked.symbol, marked.address)), None
+    )
+
+
 def _verdict(resolution: Resolution) -> Verdict:
     """Whom to ask."""
     from kdumpwrap.culprit import blame
@@ -235,11 +251,11 @@ def _verdict(resolution: Resolution) -> Verdict:
     return blame.verdict(resolution)
 
 
-def _finding(resolution: Resolution, verdict: Verdict) -> Finding:
-    """What follows, and why it happened."""
-    from kdumpwrap.explain import reasons
+def _finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement]) -> Finding:
+    """What follows, why it happened, and how sure all that is."""
+    from kdumpwrap.explain import conclusion
 
-    return Finding(resolution, *verdict, reasons.explain(resolution, verdict.culprit))
+    return conclusion.finding(resolution, verdict, of_kernel)
 
 
 def _signature(log: Log) -> Optional[Signature]:
@@ -281,7 +297,7 @@ def _slide(resolutions: Sequence[Resolution]) -> Optional[int]:
 
 def _other_build(found: Kernel, wanted: str) -> Problem:
     message = f"{found.vmlinux}: build id {found.build_id}, the crash is of {wanted}: not the build that crashed"
-    return Problem(message, packages.debuginfo(found.release or ""))
+    return Problem(message, packages.debuginfo(found.release or ""), wrong_vmlinux=True)
 
 
 def _beside(crash: Crash) -> Optional[Path]:

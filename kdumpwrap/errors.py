@@ -16,6 +16,10 @@ class KdumpwrapError(Exception):
         self.tool_failed = tool_failed
 
 
+class WrongVmlinux(KdumpwrapError):
+    """The vmlinux is that of another kernel than the one that crashed."""
+
+
 class NoCrash(KdumpwrapError):
     """There is no crash where one was expected: no such path, an empty directory, a log without a report."""
 

@@ -34,6 +34,13 @@ def short(file: str) -> str:
     return _TREE.sub("", file, count=1)
 
 
+def where(location: Optional[Location]) -> str:
+    """``include/net/ip_tunnels.h:462``, from the top of the kernel's tree on; empty when unknown."""
+    if location is None or location.file is None:
+        return ""
+    return short(location.file) + (f":{location.line}" if location.line is not None else "")
+
+
 def is_primitive(location: Location) -> bool:
     """Whether ``location`` lies in a header of primitives."""
     return location.file is not None and _PRIMITIVES.search(location.file) is not None

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Tuple, Type
 
 from kdumpwrap import shell
+from kdumpwrap.explain import certainty, conclusion
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Code, LoadedModule, Report, TaintFlag
-from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+from kdumpwrap.model.verdict import Culprit, Signature, Suspect, Verdict
 from kdumpwrap.model.vmcore import (
     Backtrace,
     BacktraceFrame,
@@ -112,10 +113,20 @@ def change(one: Finding, **facts: Any) -> Finding:
     """``one`` with other ``facts``, whichever stage they belong to."""
     own = [{name: facts[name] for name in facts if name in names} for names in _NAMES]
     assert {name for some in own for name in some} == set(facts)
-    report = replace(one.report, **own[2])
-    return replace(one, resolution=replace(one.resolution, report=report, **own[1]), **own[0])
+    resolution = replace(one.resolution, report=replace(one.report, **own[2]), **own[1])
+    given = {"culprit": one.culprit, "suspect": one.suspect, "stopped_there": one.stopped_there, **own[0]}
+    verdict = Verdict(given["culprit"], given["suspect"], given["stopped_there"])
+    done = conclusion.finding(resolution, verdict, tuple(certainty.of_kernel(KERNEL, ())))
+    return replace(done, **{"explanation": one.explanation, **own[0]})
 
 
+KERNEL = Kernel(
+    "6.1.0-47-cloud-amd64",
+    "x86_64",
+    "/usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
+    "1f0c7d6a",
+    0x23400000,
+)
 _NAMES = [{one.name for one in fields(stage)} - {"resolution", "report"} for stage in _STAGES]
 
 FINDING = finding(
@@ -157,6 +168,8 @@ FINDING = finding(
     ),
     disassembly=DISASSEMBLY,
     source=SOURCE,
+    shown=IP,
+    stopped_there=True,
 )
 
 ANALYSIS = Analysis(
@@ -167,13 +180,7 @@ ANALYSIS = Analysis(
         "127.0.0.1",
         "2024-02-05T10:51:09",
     ),
-    Kernel(
-        "6.1.0-47-cloud-amd64",
-        "x86_64",
-        "/usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux",
-        "1f0c7d6a",
-        0x23400000,
-    ),
+    KERNEL,
     (finding(kind="warning", headline="WARNING: CPU: 0 PID: 7 at net/core/dev.c:12", line=3, time=1.5), FINDING),
     1,
     Signature("315d60b47671", "page-fault iptunnel_xmit < send4[xxxwan] < hfunc_in4[xxxwan]"),

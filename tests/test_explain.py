@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.arch import operand
-from kdumpwrap.explain import poison, reasons
+from kdumpwrap.explain import poison, reasons, repeats
 from kdumpwrap.log import reader
+from kdumpwrap.model.finding import Run
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Frame
 
@@ -439,12 +440,12 @@ def frames(*names: str) -> List[Frame]:
 
 def test_repeats_are_folded() -> None:
     trace = frames("top", *["walk"] * 30, "main")
-    assert reasons.folded(trace) == (reasons.Run(1, 31, 1, 30),)
+    assert repeats.folded(trace) == (Run(1, 31, 1, 30),)
     ring = frames("a", "b", "?x", "a", "b", "a", "b", "a", "b", "end")
-    (run,) = reasons.folded(ring)
+    (run,) = repeats.folded(ring)
     assert (run.first, run.stop, run.times) == (0, 9, 4)
-    assert reasons.folded(frames("a", "b", "c", "a", "b")) == ()
-    assert reasons.folded(frames("a", "b", "b", "b")) == (reasons.Run(1, 4, 1, 3),)  # the least that is told
+    assert repeats.folded(frames("a", "b", "c", "a", "b")) == ()
+    assert repeats.folded(frames("a", "b", "b", "b")) == (Run(1, 4, 1, 3),)  # the least that is told
 
 
 def test_endless_recursion_is_told() -> None:
@@ -455,7 +456,7 @@ def test_endless_recursion_is_told() -> None:
 
 @given(names=st.lists(st.sampled_from(["a", "b", "?c", "d"]), max_size=60))
 def test_runs_do_not_overlap(names: Sequence[str]) -> None:
-    runs = reasons.folded(frames(*names))
+    runs = repeats.folded(frames(*names))
     assert all(one.stop <= other.first for one, other in zip(runs, runs[1:]))
     assert all(run.times >= 3 and run.first < run.stop <= len(names) for run in runs)
 

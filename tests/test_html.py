@@ -38,9 +38,7 @@ from kdumpwrap.model.vmcore import (
     VmcoreFacts,
 )
 from kdumpwrap.render import html
-from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour, document, timeline
-from kdumpwrap.render.summary import statements
 
 EXAMPLE_CRASH = worked.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
@@ -146,13 +144,13 @@ def test_the_guilty_register(text: str, arch: str, kind: str, names: Tuple[str, 
         registers=tuple((name, 1) for name in names),
         disassembly=(Instruction(0, b"\0", text, fault=True),),
     )
-    assert guilty(report) == expected
+    assert set(report.guilty) == expected
 
 
 def test_the_guilty_register_of_a_call_through_a_bad_pointer() -> None:
     call = Instruction(0, b"\0", "call *%rax", fault=True)
     report = change(FINDING, ip=ResolvedFrame(None), registers=(("rax", 0), ("rsp", 1)), disassembly=(call,))
-    assert guilty(report) == {"rax"}
+    assert report.guilty == ("rax",)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_the_guilty_register_of_a_call_through_a_bad_pointer() -> None:
 )
 def test_how_sure_the_place_is(changes: Dict[str, Any], level: str) -> None:
     analysis = with_report(**changes)
-    first = statements(analysis, analysis.findings[1])[0]
+    first = analysis.findings[1].statements[0]
     assert first.what.startswith("It stopped")
     assert first.level == level
     assert f'<span class="pill {level}">{level}</span>' in html.page(analysis)

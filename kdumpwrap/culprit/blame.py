@@ -36,11 +36,13 @@ class Blame(NamedTuple):
 
     frame: ResolvedFrame
     why: str
+    at_ip: bool = False  # because it stopped there
 
 
 def verdict(resolution: Resolution) -> Verdict:
     """Both."""
-    return Verdict(culprit(resolution), suspect(resolution))
+    found = blame(resolution)
+    return Verdict(_culprit(found), suspect(resolution), found is not None and found.at_ip)
 
 
 def culprit(resolution: Resolution) -> Optional[Culprit]:
@@ -49,7 +51,10 @@ def culprit(resolution: Resolution) -> Optional[Culprit]:
     ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
     resolved frames only: of the inlined function that tells most (`where.telling`). ``why`` is one phrase.
     """
-    found = blame(resolution)
+    return _culprit(blame(resolution))
+
+
+def _culprit(found: Optional[Blame]) -> Optional[Culprit]:
     if found is None:
         return None
     place = where.telling(found.frame.locations)
@@ -133,7 +138,8 @@ def _first(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Bl
         elif callchain.hidden(frame):
             concealed = concealed or frame
         else:
-            return Blame(frame, _reason(resolution, frame, skipped, concealed))
+            at_ip = frame is resolution.ip and resolution.report.kind != "panic"
+            return Blame(frame, _reason(resolution, frame, skipped, concealed), at_ip)
     return _last_resort(resolution, skipped)
 
 
@@ -183,7 +189,9 @@ def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[str, ResolvedFr
     if not known:
         return None
     frame = known[-1] if _waits(resolution) or resolution.report.kind == "panic" else known[0]
-    return Blame(frame, "the instruction pointer" if frame is resolution.ip else "nothing but machinery on the way")
+    if frame is resolution.ip:
+        return Blame(frame, "the instruction pointer", at_ip=True)
+    return Blame(frame, "nothing but machinery on the way")
 
 
 def _sampled(resolution: Resolution) -> Optional[Blame]:

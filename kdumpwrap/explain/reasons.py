@@ -5,11 +5,9 @@ from typing import Iterator, Optional, Tuple
 from kdumpwrap.explain import faults, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
-from kdumpwrap.explain.repeats import Run, folded, recursion
+from kdumpwrap.explain.repeats import recursion
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.verdict import Culprit
-
-__all__ = ["Run", "explain", "folded"]
 
 _MEMORY = ("null-pointer", "page-fault", "general-protection", "oops", "double-fault", "stack-overflow", "kfence")
 _TRAPS = ("bug", "warning", "invalid-opcode")

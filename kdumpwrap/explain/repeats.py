@@ -1,25 +1,14 @@
 """What repeats: frames of an endless recursion, and the loop in which a stuck CPU was sampled."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
+from kdumpwrap.model.finding import Run
 from kdumpwrap.model.kernel import Instruction, Resolution
 from kdumpwrap.model.log import Frame
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are worth a word
-
-
-class Run(NamedTuple):
-    """The frames ``first`` to ``stop`` (not itself) of a trace are ``times`` repeats of the first ``period`` of them.
-
-    ``period`` counts the frames up to where the second repeat begins, uncertain ones included.
-    """
-
-    first: int
-    stop: int
-    period: int
-    times: int
 
 
 def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:

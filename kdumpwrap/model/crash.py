@@ -12,6 +12,7 @@ class Problem(NamedTuple):
     message: str
     hint: Hint = NONE
     tool_failed: bool = False  # by a program, so that the next try may go better: no answer with it is kept as final
+    wrong_vmlinux: bool = False  # the vmlinux may not be that of the kernel that crashed
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,33 @@
 """What follows for a crash: whom to ask, and all that a renderer gets."""
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.kernel import Instruction, Kernel, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.kernel import Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Report, subject
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+
+
+class Run(NamedTuple):
+    """The frames ``first`` to ``stop`` (not itself) of a trace are ``times`` repeats of the first ``period`` of them.
+
+    ``period`` counts the frames up to where the second repeat begins, uncertain ones included.
+    """
+
+    first: int
+    stop: int
+    period: int
+    times: int
+
+
+class Statement(NamedTuple):
+    """Something that is said of a crash, and how far it can be trusted."""
+
+    about: str  # "place" | "reasons" | "culprit" | "suspect" | "trace" | "kernel"
+    what: str
+    level: str  # "certain" | "likely" | "doubtful" | "open"
+    because: str
 
 
 @dataclass(frozen=True)
@@ -16,12 +37,24 @@ class Finding:
     resolution: Resolution
     culprit: Optional[Culprit] = None
     suspect: Optional[Suspect] = None
+    stopped_there: bool = False  # the culprit is the function in which it stopped
     explanation: Tuple[str, ...] = ()
+    deliberate: bool = False  # somebody asked for the crash: it is no bug
+    place: Optional[Location] = None  # of the instruction pointer's inline chain the line that tells most
+    guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
+    repeats: Tuple[Run, ...] = ()  # of frames of the trace
+    statements: Tuple[Statement, ...] = ()
 
     @property
     def report(self) -> Report:
         """What the log said."""
         return self.resolution.report
+
+    @property
+    def in_suspect(self) -> bool:
+        """Whether the place to look first is in the suspect itself."""
+        culprit, suspect = self.culprit, self.suspect
+        return culprit is not None and suspect is not None and culprit.module == suspect.module
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ class Resolution:
     check: CodeCheck = UNCHECKED  # of the report's code bytes
     disassembly: Tuple[Instruction, ...] = ()  # the faulting instruction and those round it
     function: Tuple[Instruction, ...] = ()  # all instructions of the one in `disassembly`, without lines
+    shown: Optional[ResolvedFrame] = None  # of `ip` and `trace` the one whose instruction is marked
     source: Optional[Source] = None
 
     @classmethod

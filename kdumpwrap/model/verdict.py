@@ -28,6 +28,7 @@ class Verdict(NamedTuple):
 
     culprit: Optional[Culprit]
     suspect: Optional[Suspect]
+    stopped_there: bool = False  # the culprit is the function in which it stopped
 
 
 class Signature(NamedTuple):

@@ -109,7 +109,19 @@ def _report(finding: Finding) -> Dict[str, Json]:
         "kernel_offset": address(finding.report.kernel_offset),
         "last_line": finding.report.last_line,
         "message": finding.report.message,
+        "shown": _number(finding),
+        "guilty": list(finding.guilty),
+        "repeats": [dict(run._asdict()) for run in finding.repeats],
+        "statements": [dict(statement._asdict()) for statement in finding.statements],
     }
+
+
+def _number(finding: Finding) -> Json:
+    """The frame whose instruction is marked, as ``--raw`` counts: ``ip``, or its number in the trace."""
+    shown = finding.resolution.shown
+    if shown is None or shown is finding.resolution.ip:
+        return None if shown is None else "ip"
+    return next((number for number, one in enumerate(finding.resolution.trace) if one is shown), None)
 
 
 def frame(one: ResolvedFrame) -> Dict[str, Json]:

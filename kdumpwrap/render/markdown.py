@@ -8,9 +8,8 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
 from kdumpwrap.render import caret, summary, vmcore
-from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import clean, name, place
-from kdumpwrap.where import telling
+from kdumpwrap.where import telling, where
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut
@@ -73,7 +72,7 @@ def _facts(analysis: Analysis, finding: Finding) -> Iterator[str]:
     if finding.report.panic and finding.report.panic not in finding.report.headline:
         yield f"* panic: {code(finding.report.panic)}"
     if finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
-        best = summary.best_place(finding)
+        best = finding.place
         yield f"* stopped at: {code(name(finding.resolution.ip))}{f', {code(where(best))}' if best else ''}"
     if culprit is not None:
         at = f", {code(where(Location(None, culprit.file, culprit.line)))}" if culprit.file else ""
@@ -161,7 +160,7 @@ def _on_cpu(label: str, task: Backtrace) -> str:
 
 
 def _sure(analysis: Analysis, finding: Finding) -> Iterator[str]:
-    for one in summary.statements(analysis, finding):
+    for one in finding.statements:
         yield f"* {one.level}: {words(one.what)} ({words(one.because)})"
 
 

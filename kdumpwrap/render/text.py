@@ -2,7 +2,6 @@
 
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
-from kdumpwrap.explain.repeats import folded
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.render import caret, escape, summary
@@ -241,7 +240,7 @@ def _frames(finding: Finding) -> Iterator[_Row]:
     if finding.resolution.ip is not None:
         yield from _frame("ip", finding.resolution.ip)
     context: Optional[str] = None
-    again = {run.first + run.period: run for run in folded(finding.resolution.trace)}
+    again = {run.first + run.period: run for run in finding.repeats}
     number = 0
     while number < len(finding.resolution.trace):
         run = again.get(number)

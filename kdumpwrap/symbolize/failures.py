@@ -3,7 +3,7 @@
 import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, TypeVar
 
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, WrongVmlinux
 from kdumpwrap.model.crash import Problem
 
 _T = TypeVar("_T")
@@ -21,7 +21,7 @@ class Failures:
         try:
             return job()
         except KdumpwrapError as error:
-            self.add(module, Problem(error.message, error.hint, error.tool_failed))
+            self.add(module, Problem(error.message, error.hint, error.tool_failed, isinstance(error, WrongVmlinux)))
             return None
 
     def add(self, module: Optional[str], problem: Problem) -> None:

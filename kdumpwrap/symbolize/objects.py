@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, WrongVmlinux
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
@@ -129,7 +129,7 @@ def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Obj
     """The functions called ``names`` of a vmlinux. Raises KdumpwrapError when it was made for another ``arch``."""
     path, tools, elf, text = opened
     if arch is not None and elf.machine != arch:
-        raise KdumpwrapError(f"{path}: made for {elf.machine}, the crash is of {arch}")
+        raise WrongVmlinux(f"{path}: made for {elf.machine}, the crash is of {arch}")
     return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text, elf.dwarf5)
 
 

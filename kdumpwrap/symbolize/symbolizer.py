@@ -251,13 +251,16 @@ class Symbolizer:
             compiled, self._compiled = self.failures.keep(None, self._compiled.result), None
             if compiled is not None and compiled != self.release:
                 message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
-                self.failures.add(None, Problem(message, packages.debuginfo(self.release or "")))
+                self.failures.add(None, Problem(message, packages.debuginfo(self.release or ""), wrong_vmlinux=True))
         frames = tuple(frames)
         found = list(self.failures.of(frame.module for frame in frames if frame.module is not None))
-        misfits = sorted({frame.symbol for frame in frames if frame.symbol and not self.fits(frame)})
+        misfitting = [frame for frame in frames if frame.symbol and not self.fits(frame)]
+        misfits = sorted({frame.symbol for frame in misfitting if frame.symbol})
         if misfits:
             message = f"{len(misfits)} functions have another size here than in the crash, {misfits[0]} among them"
-            found.append(Problem(f"{message}: not the build that crashed", packages.debuginfo(self.release or "")))
+            doubtful = any(frame.module is None for frame in misfitting)
+            hint = packages.debuginfo(self.release or "")
+            found.append(Problem(f"{message}: not the build that crashed", hint, wrong_vmlinux=doubtful))
         for name in sorted({frame.symbol for frame in frames if frame.symbol and self._crowd(frame)}):
             found.append(Problem(f"more than {nm.NAMESAKES} functions are called {name}: none of them is taken"))
         return tuple(dict.fromkeys(found))

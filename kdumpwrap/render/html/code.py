@@ -1,15 +1,14 @@
 """Source and disassembly side by side, the faulting line tied to its instructions; the registers."""
 
-from typing import FrozenSet, List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
 from kdumpwrap.render import caret
-from kdumpwrap.render.guilt import guilty
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.render.summary import best_place, where
 from kdumpwrap.render.text import clean
+from kdumpwrap.where import where
 
 # what is no general register: told apart at the end of the table
 _SPECIAL = frozenset(
@@ -30,7 +29,7 @@ def code(finding: Finding) -> str:
 
 def registers(finding: Finding) -> str:
     """The log's register dump, the guilty ones marked and what is remarkable about a value said."""
-    culprits = guilty(finding)
+    culprits = finding.guilty
     general: List[str] = []
     special: List[str] = []
     for name, value in finding.report.registers:
@@ -50,7 +49,7 @@ def registers(finding: Finding) -> str:
     return f'<dl class="regs">{"".join(general)}</dl>{rest}'
 
 
-def _note(name: str, value: int, finding: Finding, culprits: FrozenSet[str]) -> str:
+def _note(name: str, value: int, finding: Finding, culprits: Sequence[str]) -> str:
     if value == finding.report.fault_address and (name in _FAULT or (name not in _SPECIAL and value >= 0x1000)):
         return "the address that faulted"
     if name in culprits:
@@ -63,7 +62,7 @@ def _note(name: str, value: int, finding: Finding, culprits: FrozenSet[str]) -> 
 def _source(finding: Finding) -> str:
     source = finding.resolution.source
     if source is None:
-        best = best_place(finding)
+        best = finding.place
         if best is None or not finding.resolution.disassembly:
             return ""
         return (
@@ -92,7 +91,7 @@ def _disassembly(finding: Finding) -> str:
     rows = finding.resolution.disassembly
     if not rows:
         return ""
-    culprits, base = guilty(finding), _base(finding)
+    culprits, base = finding.guilty, _base(finding)
     out: List[str] = []
     before: Tuple[Optional[str], Optional[int]] = (None, None)
     for row in rows:
@@ -108,7 +107,7 @@ def _disassembly(finding: Finding) -> str:
     )
 
 
-def _instruction(row: Instruction, finding: Finding, base: Optional[ResolvedFrame], culprits: FrozenSet[str]) -> str:
+def _instruction(row: Instruction, finding: Finding, base: Optional[ResolvedFrame], culprits: Sequence[str]) -> str:
     css = "line" + (" fault" if row.fault else " tied" if _is_faulting_line(row, finding) else "")
     line = (
         finding.resolution.source.fault_line if row.fault and finding.resolution.source else _line_shown(row, finding)
@@ -123,7 +122,7 @@ def _instruction(row: Instruction, finding: Finding, base: Optional[ResolvedFram
     return (
         f'<div class="{css}"{data} title="{row.address:#x}: {octets}"><b>{"▶" if row.fault else ""}</b>'
         f'<i class="no">{address}</i><code class="bytes">{octets}</code>'
-        f"<code>{colour.assembly(row.text, culprits if row.fault else frozenset())}{note}</code></div>"
+        f"<code>{colour.assembly(row.text, culprits if row.fault else ())}{note}</code></div>"
     )
 
 
@@ -166,14 +165,5 @@ def _line_shown(row: Instruction, finding: Finding) -> Optional[int]:
 
 def _base(finding: Finding) -> Optional[ResolvedFrame]:
     """The frame that the marked instruction belongs to, so that its offsets are those of the log."""
-    fault = next((row for row in finding.resolution.disassembly if row.fault), None)
-    if fault is None:
-        return None
-    frames: List[ResolvedFrame] = [finding.resolution.ip] if finding.resolution.ip else []
-    for frame in [*frames, *finding.resolution.trace]:
-        if frame.address is None or frame.offset is None:
-            continue
-        last = 0 if frame.exact else 1
-        if fault.address <= frame.address - last < fault.address + max(len(fault.data), 1):
-            return frame
-    return None
+    shown = finding.resolution.shown
+    return shown if shown is not None and shown.address is not None and shown.offset is not None else None

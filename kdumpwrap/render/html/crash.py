@@ -2,7 +2,6 @@
 
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap.explain.traps import asked_for
 from kdumpwrap.log.strangers import OUT_OF_TREE, PROPRIETARY, origins
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
@@ -10,7 +9,7 @@ from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import summary
 from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
-from kdumpwrap.render.summary import where
+from kdumpwrap.where import where
 
 CASES = 2000  # crashes of one bug that its page lists
 
@@ -99,8 +98,7 @@ def _header(analysis: Analysis, finding: Finding) -> str:
 
 
 def _cards(analysis: Analysis, finding: Finding) -> Iterator[Tuple[str, str]]:
-    levels = {one.what: one.level for one in summary.statements(analysis, finding)}
-    stopped = next((pill(level) for what, level in levels.items() if what.startswith("It stopped")), "")
+    stopped = next((pill(one.level) for one in finding.statements if one.about == "place"), "")
     yield from _stopped(finding, stopped)
     yield from _blame(finding)
     yield "Whom to ask", _whom(finding)
@@ -114,7 +112,7 @@ def _cards(analysis: Analysis, finding: Finding) -> Iterator[Tuple[str, str]]:
 
 
 def _stopped(finding: Finding, sure: str) -> Iterator[Tuple[str, str]]:
-    ip, best = finding.resolution.ip, summary.best_place(finding)
+    ip, best = finding.resolution.ip, finding.place
     if ip is None:
         return
     lines: List[str] = []
@@ -131,20 +129,21 @@ def _stopped(finding: Finding, sure: str) -> Iterator[Tuple[str, str]]:
 
 
 def _blame(finding: Finding) -> Iterator[Tuple[str, str]]:
-    culprit, ip = finding.culprit, finding.resolution.ip
-    if culprit is None or (ip is not None and ip.symbol is not None and culprit.why == "the instruction pointer"):
+    culprit = finding.culprit
+    if culprit is None or finding.stopped_there:
         return
+    sure = next((pill(one.level) for one in finding.statements if one.about == "culprit"), "")
     lines = []
     if culprit.file:
         lines.append(f"<strong><code>{path(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
     lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(finding, culprit.module)}")
     lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
-    yield f"Look first at {pill(summary.LIKELY)}", _lines(lines)
+    yield f"Look first at {sure}", _lines(lines)
 
 
 def _whom(finding: Finding) -> str:
     suspect, culprit = finding.suspect, finding.culprit
-    if asked_for(finding.resolution):
+    if finding.deliberate:
         return _lines(["nobody: this crash was asked for"])
     if suspect is not None:
         lines = [f"the maker of{frames.tag(finding, suspect.module)}"]

@@ -69,7 +69,7 @@ def island(value: Json) -> str:
 
 def pill(level: str) -> str:
     """How sure a statement is, as a mark that needs no colour to be read."""
-    return f'<span class="pill {level}">{level}</span>'
+    return f'<span class="pill {esc(level)}">{esc(level)}</span>'
 
 
 def _digest(text: str) -> str:

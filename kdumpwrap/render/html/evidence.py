@@ -4,7 +4,6 @@ from typing import Sequence, Tuple
 
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
-from kdumpwrap.render import summary
 from kdumpwrap.render.html.document import esc, pill
 
 LONGEST = 500  # characters of a log line, and
@@ -44,7 +43,7 @@ def sure(analysis: Analysis, finding: Finding) -> str:
     """The table of statements."""
     rows = "".join(
         f"<tr><td>{pill(one.level)}</td><td>{esc(one.what)}</td><td>{esc(one.because)}</td></tr>"
-        for one in summary.statements(analysis, finding)
+        for one in finding.statements
     )
     if not rows:
         return ""

@@ -3,14 +3,12 @@
 from itertools import groupby
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
-from kdumpwrap.explain.repeats import folded
 from kdumpwrap.log.strangers import OUT_OF_TREE, origins
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.render.html.document import esc, path
-from kdumpwrap.render.summary import where
 from kdumpwrap.render.text import candidates
-from kdumpwrap.where import telling
+from kdumpwrap.where import telling, where
 
 MOST = 400  # frames that a page shows: a runaway recursion prints thousands
 
@@ -73,7 +71,7 @@ def _banded(rows: Sequence[Row], finding: Finding, context: Callable[[Row], Opti
 
 def _rows(finding: Finding) -> List[Row]:
     rows = [Row("ip", finding.resolution.ip)] if finding.resolution.ip is not None else []
-    again = {run.first + run.period: run for run in folded(finding.resolution.trace)}
+    again = {run.first + run.period: run for run in finding.repeats}
     number = 0
     while number < len(finding.resolution.trace):
         run = again.get(number)

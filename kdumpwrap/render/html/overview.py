@@ -11,7 +11,7 @@ from kdumpwrap.render import summary
 from kdumpwrap.render.html import timeline
 from kdumpwrap.render.html.crash import Case
 from kdumpwrap.render.html.document import document, esc, island
-from kdumpwrap.render.summary import where
+from kdumpwrap.where import where
 
 
 class Bug(NamedTuple):
@@ -32,7 +32,7 @@ def bug(analysis: Analysis, page: str, cases: Iterable[Case]) -> Bug:
     if finding is None:
         return Bug(sign, "No report", "", "", page, tuple(cases))
     culprit = finding.culprit
-    place = summary.best_place(finding) or (Location(None, culprit.file, culprit.line) if culprit else None)
+    place = finding.place or (Location(None, culprit.file, culprit.line) if culprit else None)
     suspect = finding.suspect.module if finding.suspect else ""
     return Bug(sign, summary.title(finding), where(place), suspect, page, tuple(cases))
 

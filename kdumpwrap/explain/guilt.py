@@ -1,10 +1,10 @@
 """Which registers an instruction went wrong through, by the names that the log's dump gives them (pure)."""
 
 import re
-from typing import Collection, FrozenSet, List, Optional
+from typing import Collection, List, Optional, Tuple
 
 from kdumpwrap.explain import access
-from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Resolution
 
 # kinds in which an instruction failed; elsewhere (a BUG(), a lockup, a warning) it did what it was told
 _FAILED = frozenset(
@@ -13,25 +13,25 @@ _FAILED = frozenset(
 _PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
 
 
-def guilty(finding: Finding) -> FrozenSet[str]:
+def guilty(resolution: Resolution) -> Tuple[str, ...]:
     """Those that make up the address that failed, or hold the pointer that was called, or the divisor."""
-    row = next((row for row in finding.resolution.disassembly if row.fault), None)
-    if row is None or finding.report.kind not in _FAILED:
-        return frozenset()
-    done = access.operation(row, finding.resolution)
-    found = access.accesses(done, access.Registers(finding.resolution))
+    row = next((row for row in resolution.disassembly if row.fault), None)
+    if row is None or resolution.report.kind not in _FAILED:
+        return ()
+    done = access.operation(row, resolution)
+    found = access.accesses(done, access.Registers(resolution))
     names: List[str] = []
     if done.divisor is not None and done.divisor.startswith("%"):
         names = [done.divisor[1:]]
     elif (
-        access.faulting(finding.resolution) is None
+        access.faulting(resolution) is None
     ):  # the instruction is the call that went astray, its stack access is innocent
         names = [name for one in found if not one.memory.implied for name, _ in one.terms] or [*done.uses]
     else:
-        failed, _ = access.guilty(finding.report, found)
+        failed, _ = access.guilty(resolution.report, found)
         names = [name for name, _ in failed.terms if name not in ("fs", "gs")] if failed is not None else []
-    dump = {name for name, _ in finding.report.registers}
-    return frozenset(name for name in (dumped(name, dump) for name in names) if name)
+    dump = {name for name, _ in resolution.report.registers}
+    return tuple(dict.fromkeys(name for name in (dumped(name, dump) for name in names) if name))
 
 
 def dumped(register: str, dump: Collection[str]) -> Optional[str]:

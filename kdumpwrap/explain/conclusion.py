@@ -1,0 +1,26 @@
+"""The finding: why it happened and how sure all that is, told once for every renderer (pure)."""
+
+from typing import Sequence
+
+from kdumpwrap.explain import certainty, guilt, reasons, repeats, traps
+from kdumpwrap.model.finding import Finding, Statement
+from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.verdict import Verdict
+from kdumpwrap.where import telling
+
+
+def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement] = ()) -> Finding:
+    """What follows from ``resolution``; ``of_kernel`` is what is said of the kernel (`certainty.of_kernel`)."""
+    explanation = reasons.explain(resolution, verdict.culprit)
+    place = telling(resolution.ip.locations) if resolution.ip is not None else None
+    sure = certainty.statements(resolution, verdict, place, explained=bool(explanation))
+    return Finding(
+        resolution,
+        *verdict,
+        explanation=explanation,
+        deliberate=traps.asked_for(resolution) is not None,
+        place=place,
+        guilty=guilt.guilty(resolution),
+        repeats=repeats.folded(resolution.trace),
+        statements=(*sure, *of_kernel),
+    )
