@@ -424,6 +424,14 @@ def test_older_words_for_no_process() -> None:
     assert "no process was left that might be killed" in told(kind="panic", headline=headline)
 
 
+@pytest.mark.parametrize(
+    ("code", "words"), [("0x0000000b", ", killed by signal 11:"), ("0x00000700", " with exit status 7:")]
+)
+def test_how_process_1_ended(code: str, words: str) -> None:
+    headline = f"Kernel panic - not syncing: Attempted to kill init! exitcode={code}"
+    assert f"Process 1 ended{words}" in told(kind="panic", headline=headline)
+
+
 def test_a_stack_canary() -> None:
     text = told(
         kind="panic", headline="Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x1"

@@ -32,6 +32,8 @@ def parse(text: str) -> Log:
     [
         ("wan: loading out-of-tree module taints kernel.", "O"),
         ("wan: module license 'Proprietary' taints kernel.", "P"),
+        ("wan: module verification failed: signature and/or required key missing - tainting kernel", "E"),
+        ("wan: module verification failed: signature and/or  required key missing - tainting kernel", "E"),  # el7
     ],
 )
 def test_what_the_kernel_says_when_it_loads_a_module(text: str, flags: str) -> None:
@@ -47,7 +49,6 @@ def test_what_the_kernel_says_when_it_loads_a_module(text: str, flags: str) -> N
         "Disabling lock debugging due to kernel taint",
         "wan: module is from the staging directory, the quality is unknown, you have been warned.",
         "wan: loading test module taints kernel.",
-        "wan: module verification failed: signature and/or required key missing - tainting kernel",  # only unsigned
         "wan: no symbol version for module_layout; kernel tainted.",
         "somebody wrote: loading out-of-tree module taints kernel.",
     ],
@@ -71,6 +72,13 @@ def test_a_loop_has_one_culprit_and_one_suspect_whoever_finds_it() -> None:
         assert suspect is not None and (suspect.module, suspect.symbol) == ("acmewan", "acme_ring_poll")
     first, second = (signature.signature(report).text.partition(" ")[2] for report in (stall, lockup))
     assert first == second == "acme_rx_thread[acmewan]"
+
+
+def test_an_unsigned_module_is_a_strangers_only_where_the_kernels_own_are_signed() -> None:
+    line = "[    7.000000] wan: module verification failed: signature and/or required key missing - tainting kernel\n"
+    built = STALL.replace("4.18.0-477.el8.x86_64", "6.12.9")
+    assert blame.suspect(Resolution.of(parse(line + QUIET + STALL).reports[0])) is not None
+    assert blame.suspect(Resolution.of(parse(line + QUIET + built).reports[0])) is None
 
 
 def test_a_licence_is_proof() -> None:

@@ -143,6 +143,7 @@ def divide(resolution: Resolution) -> Iterator[str]:
     """Which operand was the divisor, and whether it must have been 0."""
     row = faulting(resolution)
     if row is None:
+        yield "The divisor was 0, or so small that the quotient does not fit (the headline)."
         return
     done = operation(row, resolution)
     if done.kind != "divide" or done.divisor is None:
@@ -176,6 +177,8 @@ def stuck(resolution: Resolution) -> Iterator[str]:
     """Where a CPU was sampled that did not get on."""
     row = faulting(resolution)
     if row is None or resolution.ip is None:
+        if resolution.ip is not None and resolution.ip.symbol is not None:
+            yield f"The CPU was sampled in {described(resolution.ip)}, while it was stuck (the instruction pointer)."
         return
     place = telling(resolution.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
@@ -234,8 +237,9 @@ def panic(resolution: Resolution) -> Iterator[str]:
         yield "The mark at the end of the stack was overwritten: the task used more stack than it has."
     elif "Attempted to kill init" in text:
         found = re.search(r"exitcode=0x([0-9a-f]{1,8})", text)
-        signal = int(found[1], 16) & 0x7F if found else 0
-        yield f"Process 1 ended{f', killed by signal {signal}' if signal else ''}: without it the kernel cannot go on."
+        code = int(found[1], 16) if found else 0
+        how = f", killed by signal {code & 0x7F}" if code & 0x7F else f" with exit status {code >> 8}" if found else ""
+        yield f"Process 1 ended{how}: without it the kernel cannot go on."
     elif oom.policy(text) is not None:
         yield _OUT_OF_MEMORY[str(oom.policy(text))]
     elif "VFS: Unable to mount root" in text:

@@ -15,11 +15,13 @@ WORD = " taint"  # in all of them
 # kernel/module.c, kernel/module/main.c from 5.19 on; each is printed for the first such module alone:
 # acmewan: loading out-of-tree module taints kernel.
 # acmewan: module license 'Proprietary' taints kernel.
+# acmewan: module verification failed: signature and/or required key missing - tainting kernel
 _LINES: Tuple[Tuple["re.Pattern[str]", str], ...] = tuple(
     (re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63}): " + text), flag)
     for text, flag in (
         (r"loading out-of-tree module taints kernel", "O"),
         (r"module license '[^']{0,64}' taints kernel", "P"),
+        (r"module verification failed: signature and/or +required key missing - tainting kernel", "E"),
     )
 )
 OUT_OF_TREE, PROPRIETARY, UNSIGNED = "out of tree", "proprietary", "unsigned"
@@ -45,6 +47,12 @@ def _knows_no_o(release: Optional[str]) -> bool:
     return kernel is not None and (0, 0, 0) < kernel.version < _SINCE
 
 
+def _signs_its_modules(release: Optional[str]) -> bool:
+    """Whether the kernel is a distribution's: one that somebody built has unsigned modules of its own."""
+    kernel = parse_release(release)
+    return kernel is not None and kernel.vendor != ""
+
+
 def origins(report: Report) -> Dict[str, str]:
     """Of each module of which the log says where it is from: in the report's list, or by other lines of its boot."""
     listed = ((module.name, origin(module.flags, report.release)) for module in report.modules if module.flags)
@@ -53,7 +61,10 @@ def origins(report: Report) -> Dict[str, str]:
 
 
 def parse(text: str) -> Optional[LoadedModule]:
-    """The module that ``text``, a line of the log, says to be out of tree, with its flag; None for another line."""
+    """The module that ``text``, a line of the log, says to be out of tree, with its flag; None for another line.
+
+    With the flag E it is only not signed, which proves it where a vendor signs the kernel's own modules.
+    """
     if WORD not in text:
         return None
     for pattern, flag in _LINES:
@@ -67,7 +78,12 @@ def of_boots(
     loaded: Mapping[int, Mapping[str, LoadedModule]], drafts: Iterable[Draft]
 ) -> Dict[int, Tuple[LoadedModule, ...]]:
     """Of each boot the modules that are out of tree: by what was said when they were ``loaded``, and by the lists."""
-    found = {boot: dict(modules) for boot, modules in loaded.items()}
+    drafts = list(drafts)
+    signed = {draft.boot for draft in drafts if _signs_its_modules(draft.release)}
+    found = {
+        boot: {name: module for name, module in modules.items() if module.flags != "E" or boot in signed}
+        for boot, modules in loaded.items()
+    }
     for draft in drafts:
         for module in draft.modules or ():
             if origin(module.flags, draft.release) == OUT_OF_TREE:

@@ -68,7 +68,8 @@ def sentence(analysis: Analysis, finding: Finding) -> str:
     elif finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
         words.append(f"in {finding.resolution.ip.symbol}()")
     if finding.report.comm is not None:
-        words.append(f"while the task {finding.report.comm} was running")
+        running = "in the task {}" if finding.report.kind == "hung-task" else "while the task {} was running"
+        words.append(running.format(finding.report.comm))
     text = " ".join(words).rstrip(",")
     if analysis.fatal is None:
         return f"{text}. No report in this log brought the kernel down; this is the last one."
