@@ -7,8 +7,8 @@ from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import finder
+from kdumpwrap.doctor import causes, fixes, inventory, toolchain
 from kdumpwrap.doctor import facts as fact
-from kdumpwrap.doctor import fixes, inventory, toolchain
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError, NoCrash
@@ -145,7 +145,7 @@ def _sources(facts: Facts, release: str) -> Check:
         seen = f"{package.package} is not installed"
         steps = (Step(f"Install the sources of {release}", package.command, "install"), *_unpack(release, package))
     seen = f"{release}: {seen}: lines are named, not shown"
-    return Check("sources", "warn", seen, steps, side=_SIDE, after=("debuginfo",))
+    return Check("sources", "warn", seen, steps, side=_SIDE, after=causes.AFTER["sources"])
 
 
 def _unpack(release: str, package: packages.Sources) -> fixes.Steps:

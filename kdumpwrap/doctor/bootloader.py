@@ -2,7 +2,7 @@
 
 from typing import Iterator, Tuple
 
-from kdumpwrap.doctor import bootconfig, fixes
+from kdumpwrap.doctor import bootconfig, causes, fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.model.host import Check, Step
 
@@ -48,7 +48,7 @@ def _other_next_boot(facts: Facts) -> Check:
     evidence = ("/proc/cmdline", source)
     if coming:
         seen = f"{shown(coming)} in {source}, {shown(running)} in /proc/cmdline: not rebooted since"
-        return Check(NAME, "fail", seen, fixes.reboot(coming), after=("crashkernel",), evidence=evidence)
+        return Check(NAME, "fail", seen, fixes.reboot(coming), after=causes.AFTER["bootloader"], evidence=evidence)
     if planned(facts) == running:
         steps = fixes.menu(facts)
     elif planned(facts):
@@ -56,7 +56,7 @@ def _other_next_boot(facts: Facts) -> Check:
     else:
         steps = _lasting(fixes.configure(facts, running))
     seen = f"the next boot loses {shown(running)}: it is not in {source}"
-    return Check(NAME, "fail", seen, steps, after=("crashkernel",), evidence=evidence)
+    return Check(NAME, "fail", seen, steps, after=causes.AFTER["bootloader"], evidence=evidence)
 
 
 def _stale_menu(facts: Facts) -> bool:
@@ -71,7 +71,12 @@ def _other_settings(facts: Facts) -> Check:
         return Check(NAME, "warn", seen, fixes.settings(facts, coming), evidence=evidence)
     seen = f"{shown(settings)} in {bootconfig.DEFAULTS}, {shown(coming)} in {source}: not written since"
     return Check(
-        NAME, "fail", seen, (*fixes.menu(facts), *fixes.reboot(settings)), after=("crashkernel",), evidence=evidence
+        NAME,
+        "fail",
+        seen,
+        (*fixes.menu(facts), *fixes.reboot(settings)),
+        after=causes.AFTER["bootloader"],
+        evidence=evidence,
     )
 
 
@@ -86,11 +91,13 @@ def _entries(facts: Facts) -> Iterator[Check]:
     if without:
         seen = f"{without[0].id}.conf in {boot.source} has no crashkernel=: that kernel would boot without kdump"
         steps = _lasting(fixes.configure(facts, coming))
-        yield Check(NAME, "warn", seen, steps, after=("crashkernel",), evidence=(boot.source,))
+        yield Check(NAME, "warn", seen, steps, after=causes.AFTER["bootloader"], evidence=(boot.source,))
     elif settings and settings != coming:
         seen = f"{shown(settings)} in {bootconfig.DEFAULTS}, {shown(coming)} in {boot.source}"
         evidence = (bootconfig.DEFAULTS, boot.source)
-        yield Check(NAME, "warn", seen, fixes.settings(facts, coming), after=("crashkernel",), evidence=evidence)
+        yield Check(
+            NAME, "warn", seen, fixes.settings(facts, coming), after=causes.AFTER["bootloader"], evidence=evidence
+        )
     else:
         yield _fine(facts)
 

@@ -4,7 +4,7 @@ import re
 from typing import Iterator, List, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import directives, fixes, inventory
+from kdumpwrap.doctor import causes, directives, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.kdumpconf import Config
@@ -24,7 +24,7 @@ def check(facts: Facts) -> Iterator[Check]:
             yield Check("config", "unknown", f"no {file} here")
         else:
             again = fixes.by_hand(f"Write {file}, or install {facts.distribution.kdump} again: it brings one")
-            yield Check("config", "fail", f"no {file}", again, after=("package",))
+            yield Check("config", "fail", f"no {file}", again, after=causes.AFTER["config"])
     elif found.off:
         yield Check("config", "fail", f"{found.off} in {file}", _switch_on(facts, file), evidence=(file,))
     else:

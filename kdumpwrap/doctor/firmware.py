@@ -4,7 +4,7 @@ import re
 from typing import Iterator
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import fixes
+from kdumpwrap.doctor import causes, fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.model.host import Check, Step
 
@@ -55,7 +55,7 @@ def fadump(facts: Facts) -> Iterator[Check]:
         yield Check("fadump", "ok", "enabled", evidence=(path,))
     else:
         seen = f"fadump=on in /proc/cmdline, but {path} is {enabled or 0}"
-        yield Check("fadump", "fail", seen, fixes.reserve(facts), after=("crashkernel",), evidence=(path,))
+        yield Check("fadump", "fail", seen, fixes.reserve(facts), after=causes.AFTER["fadump"], evidence=(path,))
 
 
 def zipl(facts: Facts) -> Iterator[Check]:

@@ -4,7 +4,7 @@ import re
 from typing import Iterator, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import bootconfig, bootloader, crashkernel, defaults, fixes, sysctls
+from kdumpwrap.doctor import bootconfig, bootloader, causes, crashkernel, defaults, fixes, sysctls
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import M, human
 from kdumpwrap.doctor.facts import Facts
@@ -13,12 +13,6 @@ from kdumpwrap.model.host import Check, Step
 _LEAST = 32 * M  # bytes; no kernel with an initramfs fits in less: "crashkernel=256" without its M is 256 bytes
 _SIZE = "/sys/kernel/kexec_crash_size"
 _LOADED = "/sys/kernel/kexec_crash_loaded"
-
-# faults that leave the capture kernel unloaded
-_BEFORE_LOADING = (
-    "package crashkernel bootloader reserved kexec_load_disabled lockdown fadump service config target path "
-    "core_collector failure_action makedumpfile"
-)
 
 
 def asked(facts: Facts) -> Iterator[Check]:
@@ -39,7 +33,7 @@ def asked(facts: Facts) -> Iterator[Check]:
     if fault:
         mended = facts.running and not _fault(facts, bootloader.planned(facts))
         seen = f"{bootloader.shown(values)}: {fault}" if values else f"no crashkernel= in {where}"
-        after = ("bootloader",) if mended else ()
+        after = causes.AFTER["crashkernel"] if mended else ()
         yield Check(name, "fail", seen, fixes.reserve(facts), after=after, evidence=(where,))
         return
     coming = bootloader.upcoming(facts)
@@ -76,7 +70,7 @@ def reserved(facts: Facts) -> Iterator[Check]:
         asked_for = bootloader.shown(facts.parameters)
         why = "too little for any kernel" if size else f"the kernel found no room for {asked_for}"
         seen = f"{_SIZE} is {size}: {why}"
-        yield Check(name, "fail", seen, _other_value(facts), after=("crashkernel", "bootloader"), evidence=(_SIZE,))
+        yield Check(name, "fail", seen, _other_value(facts), after=causes.AFTER["reserved"], evidence=(_SIZE,))
     elif ranges and not listed and facts.arch != "ppc64le":  # which does not list it
         seen = f"{human(size)} by {_SIZE}, but /proc/iomem has no Crash kernel"
         again = Step(
@@ -97,12 +91,12 @@ def loaded(facts: Facts) -> Iterator[Check]:
     number = facts.host.number(path)
     if number is None:
         status = "fail" if facts.host.live else "unknown"
-        yield Check(name, status, f"no {path} here", after=("reserved",))
+        yield Check(name, status, f"no {path} here", after=causes.AFTER["loaded unknown"])
     elif number:
         seen = "fadump is registered" if facts.fadump else "a capture kernel is loaded"
         yield Check(name, "ok", seen, evidence=(path,))
     else:
-        after = tuple(_BEFORE_LOADING.split())
+        after = causes.AFTER["loaded"]
         yield Check(
             name, "fail", f"{path} is 0: no capture kernel is loaded", fixes.load(facts), after=after, evidence=(path,)
         )

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Iterator, Optional
 
-from kdumpwrap.doctor import crashkernel, directives, dumpconfig, fixes
+from kdumpwrap.doctor import causes, crashkernel, directives, dumpconfig, fixes
 from kdumpwrap.doctor.crashkernel import K, human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
@@ -123,7 +123,7 @@ def estimate(facts: Facts) -> Iterator[Check]:
         yield Check("estimate", "ok", seen)
     else:
         steps = fixes.configure(facts, (sizes["Recommended"],))
-        yield Check("estimate", "warn", seen, steps, after=("crashkernel", "bootloader", "reserved"))
+        yield Check("estimate", "warn", seen, steps, after=causes.AFTER["estimate"])
 
 
 def _free(facts: Facts, directory: str) -> Optional[int]:

@@ -3,7 +3,7 @@
 import re
 from typing import Iterator, List, Optional, Tuple
 
-from kdumpwrap.doctor import fixes, inventory
+from kdumpwrap.doctor import causes, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.model.host import Check
@@ -50,18 +50,16 @@ def service(facts: Facts) -> Iterator[Check]:
     if state not in ("enabled", "enabled-runtime", "static", "generated", "alias", "indirect"):
         seen = f"{unit} is {state}"
         steps = fixes.enable(facts, masked=state.startswith("masked"))
-        yield Check("service", "fail", seen, steps, after=("package",), evidence=(evidence,))
+        yield Check("service", "fail", seen, steps, after=causes.AFTER["service"], evidence=(evidence,))
         return
     active = _active(facts, unit)
     if active in ("failed", "inactive"):
         loaded = facts.host.number("/sys/kernel/kexec_crash_loaded")
-        after = (
-            "package crashkernel bootloader reserved kexec_load_disabled lockdown config target path core_collector "
-            "failure_action makedumpfile"
-        ).split()
         seen = f"{unit} is {state}, but {active} (journalctl -u {facts.distribution.family.unit})"
         status = "warn" if loaded else "fail"
-        yield Check("service", status, seen, fixes.load(facts), after=tuple(after), evidence=(evidence,))
+        yield Check(
+            "service", status, seen, fixes.load(facts), after=causes.AFTER["service failed"], evidence=(evidence,)
+        )
         return
     yield Check("service", "ok", f"{unit} is {state}{', ' + active if active else ''}", evidence=(evidence,))
 
@@ -83,7 +81,7 @@ def initramfs(facts: Facts) -> Iterator[Check]:
     elif path is None and not facts.running:
         yield Check(name, "ok", "none yet: the service builds it when it starts first")
     elif path is None:
-        after = ("package", "service", "crashkernel", "bootloader", "reserved")
+        after = causes.AFTER["initramfs"]
         yield Check(name, "fail", f"no {candidates[0]}", fixes.rebuild(facts), after=after)
     else:
         built = host.modified(path) or 0
@@ -91,7 +89,9 @@ def initramfs(facts: Facts) -> Iterator[Check]:
         newer = [source for source in sources if (host.modified(source) or 0) > built]
         if newer:
             seen = f"{newer[0]} is newer than {path}"
-            yield Check(name, "fail", seen, fixes.rebuild(facts), after=("package",), evidence=(path, newer[0]))
+            yield Check(
+                name, "fail", seen, fixes.rebuild(facts), after=causes.AFTER["initramfs old"], evidence=(path, newer[0])
+            )
         else:
             yield Check(name, "ok", path, evidence=(path,))
 
@@ -158,5 +158,5 @@ def _reported(facts: Facts, candidates: Tuple[str, ...]) -> Iterator[Check]:
     elif any(f" {name}\n" in listing + "\n" for name in names):
         yield Check("initramfs", "ok", f"/boot/{names[0]}", evidence=("ls -lanR /boot",))
     else:
-        after = ("package", "service", "crashkernel", "bootloader", "reserved")
+        after = causes.AFTER["initramfs"]
         yield Check("initramfs", "fail", f"no /boot/{names[0]}", fixes.rebuild(facts), after=after)

@@ -4,7 +4,7 @@ import re
 from typing import Dict, Iterator, NamedTuple, Optional
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import fixes
+from kdumpwrap.doctor import causes, fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host.tree import Host
 from kdumpwrap.model.host import Check, Step
@@ -22,9 +22,6 @@ _TROUBLE = {
     "panic_on_unrecovered_nmi": "an NMI for a hardware error",
 }
 _SYSRQ_DUMP = 8  # bit of kernel.sysrq: Alt-SysRq-c may crash the kernel (include/linux/sysrq.h, SYSRQ_ENABLE_DUMP)
-
-# an oops leaves 0 to be explained by these on Debian and SUSE, where loading the capture kernel sets panic_on_oops
-_BEFORE_LOADING = ("loaded", "service", "package", "crashkernel", "bootloader", "reserved")
 
 
 class Setting(NamedTuple):
@@ -82,7 +79,7 @@ def _panic_on_oops(facts: Facts) -> Iterator[Check]:
         yield Check(name, "ok", seen, evidence=(setting.file,) if setting.file else ())
     elif value == 0:
         seen = "0: after an oops the kernel goes on, and nothing is dumped"
-        after = _BEFORE_LOADING if sets_itself else ()
+        after = causes.AFTER["panic_on_oops"] if sets_itself else ()
         yield Check(name, "fail", seen, fixes.sysctl(name, 1, setting.file), after=after, evidence=(path,))
     elif setting.value == 0 and not sets_itself:
         seen = f"{value}, but 0 at the next boot"

@@ -5,7 +5,7 @@ import re
 from typing import Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.doctor import fixes, inventory
+from kdumpwrap.doctor import causes, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.host import needs, packages
@@ -40,7 +40,11 @@ def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
             continue
         if tool.path is None:
             steps = fixes.install(facts, name)
-            after = ("package",) if name == "makedumpfile" and steps[0].command.endswith("kexec-tools") else ()
+            after = (
+                causes.AFTER["makedumpfile"]
+                if name == "makedumpfile" and steps[0].command.endswith("kexec-tools")
+                else ()
+            )
             yield Check(name, "fail", f"{name} is not installed", steps, side="analysis", after=after)
             continue
         seen = f"{tool.path} {tool.version or ''}".rstrip()
