@@ -3,11 +3,11 @@
 import re
 from typing import Dict, Optional
 
+from kdumpwrap import shell
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LogLine
-from kdumpwrap.shell import Hint
 
 _CONTEXTS = 256  # that print at the same time
 _LONGEST = 24  # lines within which a piece must show where the CPU was, and what
@@ -46,10 +46,10 @@ class Leftovers:
             return None
         text = self._sign.text.strip()[:120]
         if self._markup > 1:
-            looks, hint = "the source of a web page", Hint("save what the browser shows as text, and give that")
+            looks, hint = "the source of a web page", shell.hint("save what the browser shows as text, and give that")
         else:
             looks = "a piece of a report whose first lines are missing"
-            hint = Hint('give the log from the line on that says "BUG:", "Oops:", "WARNING:" or "Kernel panic"')
+            hint = shell.hint('give the log from the line on that says "BUG:", "Oops:", "WARNING:" or "Kernel panic"')
         return Problem(f"line {self._sign.number} is of a crash report ({text}): this looks like {looks}", hint)
 
 
