@@ -8,6 +8,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Location
+from kdumpwrap.parse import nm
 from kdumpwrap.symbolize import objects
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Object, Part, Place
@@ -101,14 +102,16 @@ def _has_line(chain: _Chain) -> bool:
 def _named(part: Part, found: Object, address: int, chain: _Chain) -> _Chain:
     """``chain`` with the function that contains ``address``, as nm says, where the tool had no name for it.
 
-    eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown.
+    eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown. Of assembly it
+    names the symbol that has a size, ``entry_SYSCALL_64``, and not the label that is nearer and that the kernel prints.
     """
     if not chain:
         return chain
-    name = chain[-1].function
-    if name is None:
+    name, file = chain[-1].function, chain[-1].file or ""
+    if name is None or (found.nm and file.endswith(".S")):
         symbol = found.enclosing(part.section, address)
-        name = symbol.name if symbol is not None else None
+        other = symbol is not None and (name is None or nm.address(found.nm, name) != symbol.address)
+        name = symbol.name if symbol is not None and other else name
     return (*chain[:-1], chain[-1]._replace(function=name and symbolname.plain(name)))
 
 
