@@ -1,5 +1,6 @@
 """The systemd units that run batch after the reboot that follows a crash."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -47,3 +48,20 @@ def test_the_path_unit_starts_the_service_of_its_name() -> None:
     assert "Unit=" not in (SCRIPTS / UNITS[1]).read_text()
     assert [Path(unit).stem for unit in UNITS] == ["kdumpwrap-batch"] * 2
     assert setting(UNITS[1], "PathChanged") == "/var/crash"
+
+
+def test_the_service_is_confined() -> None:
+    """The measure is systemd's own: 0 is confined, 10 is not; and what it writes is below the crash directory."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(SCRIPTS / UNITS[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "offline" in done.stderr:
+        pytest.skip("systemd before 250")
+    level = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert level, done.stderr
+    assert float(level[1]) <= 2.0
+    assert setting(UNITS[0], "ReadWritePaths") == "/var/crash"
+    assert setting(UNITS[0], "CapabilityBoundingSet") == "CAP_DAC_OVERRIDE"
+    for limit in ("MemoryMax", "TasksMax", "LimitFSIZE"):
+        assert setting(UNITS[0], limit)
