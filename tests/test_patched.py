@@ -289,6 +289,7 @@ def test_kaslr_offset_has_the_slide_where_the_file_has_a_zero(build: Build, func
     assert kernel.checked(function, f"{opcode} {moved(SLIDE)}", slide=0x200000)[0] == "mismatch"
     assert kernel.checked(function, f"{opcode} {moved(SLIDE + 1)}")[0] == "mismatch"
     assert kernel.checked(function, f"{opcode} {moved(0x40000000)}")[0] == "mismatch"
+    assert kernel.checked("kaslr_store_short", f"48 c7 06 {moved(SLIDE)}")[0] == "mismatch"
     assert kernel.checked("kaslr_store", f"48 c7 46 10 {moved(SLIDE)}")[0] == "mismatch"
 
 

@@ -116,6 +116,9 @@ function long_nops
 4:
 	.popsection
 	alternative 1b, 2b, 3b, 4b
+function kaslr_store_short	/* as long as those that are relocated */
+	movq	$0, (%rsi)
+	ret
 function _etext
 
 	.section .data..percpu, "aw"
