@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap.model.log import Frame, LoadedModule
+from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.log import LoadedModule
 from kdumpwrap.model.vmcore import BlockedTask, LoadedAt, MemoryRow, SlabObject
 from kdumpwrap.parse import crash, crash_failure
 
@@ -39,7 +40,7 @@ def test_an_exception_is_a_frame_of_its_own_looked_up_as_it_is() -> None:
     task = crash.backtraces(recorded("iptunnel-bt"))[0]
     (exact,) = [row for row in task.frames if row.frame.exact]  # the bogus one has no symbol, so it is none
     assert exact.number == 6
-    assert exact.frame == Frame(
+    assert exact.frame == ResolvedFrame(
         "iptunnel_xmit", 515, runtime=0xFFFFFFFF97AA7103, exact=True, context="IRQ"
     )  # decimal even with -x
 
