@@ -221,7 +221,7 @@ def _finished(
     if not findings:
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems += (Problem(f"{what}: no report of a crash in this log"),)
-    return Analysis(crash, kernel, findings, log.fatal, signature, problems)
+    return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around)
 
 
 # ---------------------------------------------------------------- one report

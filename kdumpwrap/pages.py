@@ -4,41 +4,30 @@ import errno
 import os
 import stat
 import tempfile
-from collections import deque
 from pathlib import Path
-from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.commands import concerning, pasteable
-from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir import crashfile, excerpt, finder
+from kdumpwrap.crashdir.excerpt import Numbered
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Signature
 from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import html, summary
-
-BEFORE, AFTER = 12, 4  # lines of the log shown round a report
-MOST = 400  # lines shown at all; a longer report loses its middle
-_TAIL = 60  # of these at the end
-
-LogLines = Tuple[Tuple[int, str], ...]
 
 
 def crash(
     analysis: Analysis,
     commands: Sequence[str] = (),
     facts: Optional[VmcoreFacts] = None,
-    places: Optional[Places] = None,
 ) -> str:
-    """The page of one crash, the log round its report read again from the file that it came from.
-
-    With ``places`` also from a vmcore that has no log beside it.
-    """
-    return html.page(analysis, log(analysis, facts, places), pasteable(commands), facts=facts)
+    """The page of one crash, the log round its report read again from the file that it came from."""
+    return html.page(analysis, log(analysis, facts), pasteable(commands), facts=facts)
 
 
 class Site:
@@ -94,35 +83,23 @@ def _told(analysis: Analysis) -> Tuple[bool, int, str]:
     return bool(finding and finding.resolution.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
-def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optional[Places] = None) -> LogLines:
+def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> Numbered:
     """The lines round the report that the page is about, numbered from 1; none where the log cannot be read again.
 
-    Of a vmcore that has no log beside it, crash's answer to ``log`` serves, if there is one.
+    Of a vmcore that has no log beside it, crash's answer to ``log`` serves; without it what the analysis kept.
     """
     finding, path = summary.chosen(analysis), analysis.crash.dmesg
     report = finding.report if finding is not None else None
     if report is not None and path is None and facts is not None and facts.log is not None:
-        found = _around(report, iter([facts.log.encode("utf-8", "replace")]))
+        found = excerpt.around(report, iter([facts.log.encode("utf-8", "replace")]))
         if any(number == report.line and report.headline in text for number, text in found):
             return found
-    if report is not None and path is None and places is not None and analysis.crash.vmcore is not None:
-        return _of_vmcore(report, analysis.crash.vmcore, places)
     if report is None or path is None or path == "-":
-        return ()
+        return analysis.around
     try:
-        return _around(report, crashfile.blocks(path))
+        return excerpt.around(report, crashfile.blocks(path))
     except KdumpwrapError:
         return ()  # it was there a moment ago; the page does without
-
-
-def _of_vmcore(report: Report, vmcore: str, places: Places) -> LogLines:
-    from kdumpwrap.vmcore import vmcorelog
-
-    with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
-        try:
-            return _around(report, crashfile.blocks(str(vmcorelog.extract(vmcore, places, Path(directory)).log)))
-        except KdumpwrapError:
-            return ()
 
 
 def is_private(
@@ -176,34 +153,6 @@ def write(path: str, page: str, *, private: bool) -> None:
                 raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise KdumpwrapError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _around(report: Report, blocks: Iterator[bytes]) -> LogLines:
-    last = report.last_line if report.last_line is not None else report.line + MOST // 2
-    head = max(1, report.line - BEFORE)
-    shown: List[Tuple[int, str]] = []
-    tail: Deque[Tuple[int, str]] = deque(maxlen=_TAIL)
-    for number, line in enumerate(_lines(blocks), 1):
-        if number > last + AFTER:
-            break
-        if number >= head:
-            row = (number, line.decode("utf-8", "backslashreplace").rstrip("\r"))
-            if len(shown) < MOST - _TAIL:
-                shown.append(row)
-            else:
-                tail.append(row)
-    return (*shown, *tail)
-
-
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of a log, each cut to what a page shows of it: one may be megabytes long."""
-    rest = b""
-    for block in blocks:
-        *whole, rest = (rest + block).split(b"\n")
-        yield from (line[:4096] for line in whole)
-        rest = rest[:4096]
-    if rest:
-        yield rest
 
 
 def _umask() -> int:

@@ -1,7 +1,7 @@
 """``kdumpwrap analyze`` and ``kdumpwrap dmesg`` on the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional, Sequence
 
 import typer
 
@@ -61,10 +61,14 @@ def analyze(
     if html is not None and len(crashes or ()) > 1:
         raise UsageError("--html makes the page of one crash", shell.hint("kdumpwrap batch --html DIR"))
     output.show_commands(verbose)
+    unpacked: Sequence[str] = ()
     if example:
         from kdumpwrap.example import worked as carried
+        from kdumpwrap.tools import run
 
-        root = carried.root()
+        with run.Recording() as recording:
+            root = carried.root()
+        unpacked = recording.commands
     places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
     _each(
         crashes,
@@ -76,6 +80,7 @@ def analyze(
         html=html,
         places=places,
         all_reports=all_reports,
+        before=unpacked,
     )
 
 
@@ -90,40 +95,54 @@ def _each(
     html: Optional[str] = None,
     places: "Optional[Places]" = None,
     ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
+    before: Sequence[str] = (),
 ) -> NoReturn:
-    """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others."""
+    """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others.
+
+    ``before``: the commands that made the crash ready.
+    """
+    from kdumpwrap.tools import run
+
     statuses = []
     targets: List[Optional[str]] = [*crashes] if crashes else [None]
     for target in targets:
-        try:
-            analysis = job(target)
-        except KdumpwrapError as error:
-            output.error(error.message, error.hint)
-            statuses.append(FAILED)
-            continue
-        facts = ask(analysis) if ask is not None else None
+        with run.Recording() as recording:
+            try:
+                analysis = job(target)
+            except KdumpwrapError as error:
+                output.error(error.message, error.hint)
+                statuses.append(FAILED)
+                continue
+            facts = ask(analysis) if ask is not None else None
+        commands = (*before, *recording.commands)
         whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
         if html is not None:
-            whole &= _page(analysis, facts, places, html)
+            whole &= _page(analysis, commands, facts, places, html)
         if html != "-":
-            _show(analysis, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
+            _show(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
         statuses.append(FAILED if not analysis.findings else DONE if whole else PARTLY)
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
 
 
 def _show(
-    analysis: "Analysis", facts: "Optional[VmcoreFacts]", *, raw: bool, json: bool, markdown: bool, all_reports: bool
+    analysis: "Analysis",
+    commands: Sequence[str],
+    facts: "Optional[VmcoreFacts]",
+    *,
+    raw: bool,
+    json: bool,
+    markdown: bool,
+    all_reports: bool,
 ) -> None:
     """Print ``analysis`` in the format asked for, and what crash added to it."""
     if facts is not None:
         from kdumpwrap.render import vmcore
     if markdown:
-        from kdumpwrap import commands
+        from kdumpwrap.commands import pasteable
         from kdumpwrap.render import markdown as markdown_renderer
-        from kdumpwrap.tools import run
 
-        output.out(markdown_renderer.render(analysis, commands.pasteable(run.history()), facts))
+        output.out(markdown_renderer.render(analysis, pasteable(commands), facts))
     elif json:
         from kdumpwrap.render import json as renderer
 
@@ -140,13 +159,17 @@ def _show(
         output.out("" if facts is None else "\n" + vmcore.text(facts, output.style()))
 
 
-def _page(analysis: "Analysis", facts: "Optional[VmcoreFacts]", places: "Optional[Places]", html: str) -> bool:
+def _page(
+    analysis: "Analysis",
+    commands: Sequence[str],
+    facts: "Optional[VmcoreFacts]",
+    places: "Optional[Places]",
+    html: str,
+) -> bool:
     """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
     from kdumpwrap import pages
-    from kdumpwrap.tools import run
 
-    history = run.history()
-    page = pages.crash(analysis, history, facts, places)
+    page = pages.crash(analysis, commands, facts)
     if html == "-":
         output.out(page)
         return True

@@ -48,6 +48,7 @@ def batch(
     from kdumpwrap.batch import engine as many
     from kdumpwrap.batch.tally import Tally
     from kdumpwrap.crashdir import finder
+    from kdumpwrap.tools import run
 
     options.one_format(raw, json)
     output.show_commands(verbose)
@@ -73,7 +74,8 @@ def batch(
         crashes, places, selection, jobs=jobs or _processors(), save_below=tops if save else (), reuse=not html
     )
     interrupted: Optional[KeyboardInterrupt] = None
-    with contextlib.closing(outcomes), _progress(len(crashes), raw or json) as advance:
+    recording = run.Recording()
+    with contextlib.closing(outcomes), recording, _progress(len(crashes), raw or json) as advance:
         try:
             for done in outcomes:
                 signals.check()  # or what tools that were cut short have said is taken for an answer
@@ -89,7 +91,7 @@ def batch(
         from kdumpwrap.render import batch as renderer
 
         output.out(renderer.text(tally.groups.sorted(), output.style()))
-    written = site is None or _written(site, tuple(tally.problems()))
+    written = site is None or _written(site, tuple(tally.problems()), recording.commands)
     output.problems(tally.problems())
     if interrupted:
         output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
@@ -97,12 +99,10 @@ def batch(
     raise typer.Exit((DONE if tally.whole and written else PARTLY) if tally.told else FAILED)
 
 
-def _written(site: "Site", problems: "Sequence[Problem]") -> bool:
+def _written(site: "Site", problems: "Sequence[Problem]", commands: Sequence[str]) -> bool:
     """Write the pages; False, and a word, if that fails: what the batch found is printed all the same."""
-    from kdumpwrap.tools import run
-
     try:
-        site.write(problems, run.history())
+        site.write(problems, commands)
     except KdumpwrapError as error:
         output.error(error.message, error.hint)
         return False

@@ -67,6 +67,7 @@ class Analysis:
     fatal: Optional[int] = None
     signature: Optional[Signature] = None
     problems: Tuple[Problem, ...] = ()
+    around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the subject, numbered
 
     @property
     def subject(self) -> Optional[int]:

@@ -147,3 +147,4 @@ class Log:
     kernel_offset: Optional[int] = None
     build_id: Optional[str] = None  # of the kernel that crashed, where the vmcore was asked for its log
     problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
+    around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the report it is about

@@ -97,7 +97,7 @@ def _trace(finding: Finding, most: int) -> List[str]:
     lines = [f"{first:{width}}  {second}".rstrip() for first, second in rows]
     if len(frames) > most:
         lines.append(f"… {len(frames) - most} more")
-    return ["", "The way there, innermost first:", "", *_block(lines)]
+    return ["", "Call trace, innermost first:", "", *_block(lines)]
 
 
 def _named(frame: ResolvedFrame) -> str:
@@ -161,7 +161,7 @@ def _on_cpu(label: str, task: Backtrace) -> str:
 
 def _sure(analysis: Analysis, finding: Finding) -> Iterator[str]:
     for one in finding.statements:
-        yield f"* {one.level}: {words(one.what)} ({words(one.because)})"
+        yield f"* {words(one.level)}: {words(one.what)} ({words(one.because)})"
 
 
 def _problems(found: Sequence[Problem]) -> Iterator[str]:

@@ -21,7 +21,7 @@ LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux w
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
-_history: List[List[str]] = []  # of each command its line, in a list of its own: threads add to it side by side
+_recordings: "List[Recording]" = []  # those that are open
 _running: Set["subprocess.Popen[bytes]"] = set()
 _stopped = False
 _watchers: List[Callable[[str], object]] = []
@@ -200,20 +200,20 @@ def note(
     sink: Optional[Path] = None,
     variables: Optional[Mapping[str, str]] = None,
 ) -> List[str]:
-    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the history."""
+    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings."""
     set_first = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
     command: str = shell.join([*set_first, *argv])
     command += f" <{shell.quote(source.absolute())}" if source else ""
     command += f" >{shell.quote(sink.absolute())}" if sink else ""
     entry = [command]
-    _history.append(entry)
+    _record(entry)
     for watcher in _watchers:
         watcher(command)
     return entry
 
 
 def _fed(entry: List[str], stdin: bytes) -> None:
-    """Have the history say what a command was fed with."""
+    """Have the recordings say what a command was fed with."""
     if stdin and stdin.isascii():
         entry[0] = fed(entry[0], stdin.decode().splitlines())
 
@@ -224,8 +224,8 @@ def fed(command: str, lines: Sequence[str]) -> str:
 
 
 def wrote(path: Path, data: bytes) -> None:
-    """Have the history say how to make a file of ours that a command reads."""
-    _history.append([f"echo {base64.b64encode(data).decode()} | base64 -d >{shell.quote(path)}"])
+    """Have the recordings say how to make a file of ours that a command reads."""
+    _record([f"echo {base64.b64encode(data).decode()} | base64 -d >{shell.quote(path)}"])
 
 
 def watch(watcher: Callable[[str], object]) -> None:
@@ -233,9 +233,32 @@ def watch(watcher: Callable[[str], object]) -> None:
     _watchers.append(watcher)
 
 
-def history() -> Tuple[str, ...]:
-    """Every command run so far, ready to be pasted into a shell."""
-    return tuple(entry[0] for entry in _history)
+class Recording:
+    """The commands that were run between two moments: of one crash, or of a whole batch."""
+
+    def __init__(self) -> None:
+        self._entries: List[List[str]] = []  # of each command its line, in a list of its own: threads add side by side
+
+    def __enter__(self) -> "Recording":
+        _recordings.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _recordings.remove(self)
+
+    def add(self, entry: List[str]) -> None:
+        """One more; its line may still grow by what it is fed with."""
+        self._entries.append(entry)
+
+    @property
+    def commands(self) -> Tuple[str, ...]:
+        """Each, ready to be pasted into a shell."""
+        return tuple(entry[0] for entry in self._entries)
+
+
+def _record(entry: List[str]) -> None:
+    for recording in _recordings:
+        recording.add(entry)
 
 
 def _limit(timeout: Optional[float]) -> float:

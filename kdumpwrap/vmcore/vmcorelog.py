@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from kdumpwrap import debuginfo, shell
-from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir import crashfile, excerpt, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.log import Log
+from kdumpwrap.model.log import Log, subject
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile, unpack
 from kdumpwrap.tools.argv import options
@@ -39,8 +39,11 @@ def read(vmcore: str, places: Places) -> Log:
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
         found = extract(vmcore, places, Path(directory))
         log = reader.parse(crashfile.blocks(str(found.log)))
+        index = subject(len(log.reports), log.fatal)
+        shown = () if index is None else excerpt.around(log.reports[index], crashfile.blocks(str(found.log)))
     return replace(
         log,
+        around=shown,
         release=found.info.release or log.release,
         kernel_offset=log.kernel_offset if log.kernel_offset is not None else found.info.kaslr_offset,
         build_id=found.info.build_id,

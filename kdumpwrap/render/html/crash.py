@@ -41,16 +41,16 @@ def page(
         return document(f"{analysis.crash.path}: no report", _nothing(analysis, facts, problems, commands), "page.js")
     sections = [
         ("why", "Why", _why(finding)),
-        ("trace", "The way there", frames.trace(finding) if finding.resolution.ip or finding.resolution.trace else ""),
+        ("trace", "Call trace", frames.trace(finding) if finding.resolution.ip or finding.resolution.trace else ""),
         ("code", "Source and instructions", code.code(finding)),
         ("registers", "Registers", code.registers(finding)),
-        ("log", "The log", evidence.log(finding, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
+        ("log", "Log", evidence.log(finding, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
         ("vmcore", "The vmcore", vmcore.section(facts, finding) if facts is not None else ""),
         ("crash", "The crash", _facts(analysis, finding)),
         ("reports", "All reports in this log", _reports(analysis)),
         ("same", "The same bug", _cases(cases)),
-        ("sure", "How sure is this", evidence.sure(analysis, finding)),
-        ("commands", "How it was found", evidence.commands(commands)),
+        ("sure", "Evidence", evidence.sure(analysis, finding)),
+        ("commands", "Commands", evidence.commands(commands)),
         ("missing", "What is missing", problems),
     ]
     filled = [section for section in sections if section[2]]
@@ -101,7 +101,7 @@ def _cards(analysis: Analysis, finding: Finding) -> Iterator[Tuple[str, str]]:
     stopped = next((pill(one.level) for one in finding.statements if one.about == "place"), "")
     yield from _stopped(finding, stopped)
     yield from _blame(finding)
-    yield "Whom to ask", _whom(finding)
+    yield "Suspect", _whom(finding)
     crash, kernel = analysis.crash, analysis.kernel
     lines = [f"<code>{esc(finding.report.release or kernel.release or 'unknown kernel')}</code>"]
     if crash.time:
@@ -252,7 +252,7 @@ def _nothing(analysis: Analysis, facts: Optional[VmcoreFacts], problems: str, co
     sections = [
         ("missing", "What is missing", problems),
         ("vmcore", "The vmcore", vmcore.section(facts, None) if facts is not None else ""),
-        ("commands", "How it was found", evidence.commands(commands)),
+        ("commands", "Commands", evidence.commands(commands)),
     ]
     return f"{head}<main>{''.join(_section(*section) for section in sections if section[2])}</main>"
 

@@ -1,0 +1,93 @@
+"""The story of one crash, from its log to the finding: the worked example's vmlinux is enough."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Tuple
+
+import pytest
+from conftest import RunCli
+
+from kdumpwrap import analyze, pages
+from kdumpwrap.crashdir import finder
+from kdumpwrap.debuginfo import Places
+from kdumpwrap.example import worked
+from kdumpwrap.model.crash import Crash
+from kdumpwrap.model.log import Log
+from kdumpwrap.symbolize.symbolizer import Symbolizer
+from kdumpwrap.tools import run
+
+PLACES = Places(worked.root())
+
+
+@pytest.fixture(scope="module")
+def read() -> Tuple[Crash, Log]:
+    crash = finder.find(None, PLACES.root)
+    return crash, analyze.read(crash, PLACES)
+
+
+def test_a_later_stage_holds_the_earlier_one(read: Tuple[Crash, Log]) -> None:
+    (finding,) = analyze.analyze(None, PLACES).findings
+    assert finding.report == read[1].reports[0]
+    assert finding.resolution.report is finding.report
+    for resolved, frame in zip(finding.resolution.trace, finding.report.trace):
+        assert {name: getattr(resolved, name) for name in vars(frame)} == vars(frame)
+
+
+def test_what_is_told_of_one_crash_is_told_of_the_next_with_its_own_registers(read: Tuple[Crash, Log]) -> None:
+    crash, log = read
+    (report,) = log.reports
+    other = replace(report, pid=7, registers=tuple((name, value + 16) for name, value in report.registers))
+    with Symbolizer(log.release, PLACES) as symbolizer:
+        logs = (log, replace(log, reports=(other,)))
+        one, two = (found.findings[0] for found in analyze.analyses([(crash, each) for each in logs], symbolizer))
+    assert one.resolution.trace is two.resolution.trace  # the files were asked once
+    assert (one.report, two.report) == (report, other)
+    assert one.culprit == two.culprit
+    assert one.explanation != two.explanation
+
+
+def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:
+    (report,) = json.loads(run_cli("analyze", "--example", "--json").stdout)["reports"]
+    assert [*report][-4:] == ["shown", "guilty", "repeats", "statements"]
+    assert (report["shown"], report["guilty"], report["repeats"]) == ("ip", ["rax"], [])
+    about = ["place", "reasons", "culprit", "suspect", "trace", "kernel"]
+    assert [statement["about"] for statement in report["statements"]] == about
+    analysis = analyze.analyze(None, PLACES)
+    page = pages.crash(analysis)
+    assert [re.sub("<[^>]*>", "", one) for one in re.findall('<div class="reg guilty">.*?</dt>', page)] == ["rax"]
+    titles = re.findall("<h2>([^<]*)</h2></?(?:div|header)", page)
+    assert {"Call trace", "Registers", "Log", "Evidence"} <= set(titles)
+
+
+def test_another_kernels_vmlinux_is_doubted_by_a_field_not_by_a_sentence(read: Tuple[Crash, Log]) -> None:
+    crash, log = read
+    other = replace(log, release="4.19.113-1.el7.x86_64")
+    places = replace(PLACES, vmlinux=next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux")))
+    with Symbolizer(other.release, places) as symbolizer:
+        (analysis,) = analyze.analyses([(crash, other)], symbolizer)
+    assert [problem.wrong_vmlinux for problem in analysis.problems].count(True) == 1
+    kernel = [one.level for one in analysis.findings[0].statements if one.about == "kernel"]
+    assert kernel == ["doubtful"]
+
+
+def test_the_commands_of_a_crash_are_its_own(tmp_path: Path, run_cli: RunCli) -> None:
+    crash = finder.find(None, PLACES.root)
+    log = tmp_path / "log"
+    log.write_text(Path(crash.dmesg or "").read_text().replace("4.19.113-88.8bs", "1.2.3-4"))
+    done = run_cli("analyze", "--markdown", crash.path, str(log), "--root", str(worked.root()))
+    first, second = re.split("^(?=## )", done.stdout, flags=re.MULTILINE)[1:]
+    assert "addr2line -a" in first
+    assert "objdump -D" in second  # of the log's own code bytes
+    assert "addr2line" not in second and "4.19.113" not in second
+
+
+def test_a_recording_holds_what_was_run_meanwhile() -> None:
+    run.run("true")
+    with run.Recording() as outer:
+        with run.Recording() as inner:
+            run.run("true", stdin=b"1\n")
+        run.run("false", ok=(1,))
+    assert inner.commands == ("printf '%s\\n' 1 | true",)
+    assert outer.commands == ("printf '%s\\n' 1 | true", "false")
