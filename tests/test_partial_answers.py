@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
@@ -14,6 +15,7 @@ from test_addr2line import ASKED, TEXT
 from kdumpwrap.example import worked
 from kdumpwrap.parse import addr2line, nm, readelf
 from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.tools import binutils
 
 # runs the real tool and changes what it printed: `o`, bytes
 BETWEEN = """#!{python}
@@ -48,8 +50,6 @@ def facts(value: Any) -> Iterator[Tuple[object, object]]:
 
 @pytest.fixture(scope="module")
 def truth() -> Dict[object, object]:
-    import subprocess
-
     argv = [sys.executable, "-m", "kdumpwrap", "analyze", "--example", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return dict(facts(json.loads(done.stdout)))
@@ -141,3 +141,12 @@ def test_an_answer_in_which_a_tool_failed_is_not_final(run_cli: RunCli, tmp_path
     assert json.loads(kept.read_text())["saved"]["final"] is True
     os.utime(kept)
     assert run_cli("batch", "--save", "--root", host, "--json").stdout == again.stdout
+
+
+def test_an_archive_is_no_vmlinux(tmp_path: Path) -> None:
+    """A thin one is a list of files anywhere, which binutils read in its place."""
+    vmlinux = next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux"))
+    thin = tmp_path / "vmlinux"
+    subprocess.run(["ar", "rcT", thin, vmlinux], check=True)
+    assert binutils.elf(binutils.toolset(None), vmlinux) is not None
+    assert binutils.elf(binutils.toolset(None), thin) is None

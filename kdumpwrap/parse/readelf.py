@@ -47,6 +47,9 @@ def parse(text: str) -> Optional[Elf]:
     [ 1] .text             PROGBITS        ffffffff81000000 200000 e01ef2 00  AX  0   0 4096
       Build ID: 4f61d8f6405b1c6eed15a7a3e2e27067394202d3
     """
+    # "File: vmlinux(/root/secret.o)": an archive, whose members may be files anywhere
+    if re.match(r"\s*File: ", text):
+        return None
     machine = re.search(r"^ *Machine: +(.+?)\s*$", text, re.M)
     if not machine:
         return None
