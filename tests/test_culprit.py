@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import blame, machinery
 from kdumpwrap.log import reader
+from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.kernel import Location, Resolution
-from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
+from kdumpwrap.model.log import Frame, LoadedModule, Report
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
 CPU = "CPU: 1 PID: 112 Comm: sh Kdump: loaded Tainted: G           OE      5.14.0-503.el9.x86_64 #1"
@@ -452,7 +453,7 @@ FRAMES = st.builds(
 )
 REPORTS = st.builds(
     Report,
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from([*KINDS]),
     headline=st.text(max_size=80),
     line=st.just(1),
     ip=st.one_of(st.none(), FRAMES),

@@ -3,7 +3,7 @@
 import pytest
 
 from kdumpwrap.log import headline, kinds, reader
-from kdumpwrap.model.log import KINDS
+from kdumpwrap.log.kinds import KINDS
 
 
 @pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])

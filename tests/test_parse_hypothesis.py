@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kdumpwrap.log import body, header, headline, pointer, reader, registers, trace
 from kdumpwrap.log import line as dmesg
-from kdumpwrap.model.log import KINDS, Frame, Log
+from kdumpwrap.log.kinds import KINDS
+from kdumpwrap.model.log import Frame, Log
 
 LINES: List[bytes] = sorted({line for name in recorded.NAMES for line in recorded.data(name).split(b"\n")})
 WORDS: List[bytes] = sorted({word for line in LINES for word in line.split()})

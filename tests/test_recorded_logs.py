@@ -5,7 +5,7 @@ from typing import Dict
 import pytest
 import recorded
 
-from kdumpwrap.model.log import KINDS
+from kdumpwrap.log.kinds import KINDS
 
 INDEX = recorded.LOGS / "INDEX.tsv"
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kdumpwrap.culprit import signature
 from kdumpwrap.log import reader
-from kdumpwrap.model.log import KINDS, Frame, LoadedModule, Report
+from kdumpwrap.log.kinds import KINDS
+from kdumpwrap.model.log import Frame, LoadedModule, Report
 
 # a crash in a driver's timer, as el8 prints it
 TIMER = """\
@@ -256,7 +257,7 @@ def test_a_headline_alone_keeps_its_words() -> None:
     assert signature.signature(stuck).text == "hung-task INFO: task txg_sync:# blocked"
 
 
-@given(st.sampled_from(KINDS), st.lists(st.text(max_size=9), max_size=6), st.text(max_size=300), st.booleans())
+@given(st.sampled_from([*KINDS]), st.lists(st.text(max_size=9), max_size=6), st.text(max_size=300), st.booleans())
 def test_any_report_has_a_signature(kind: str, names: List[str], headline: str, ip: bool) -> None:
     frames = tuple(Frame(name, 16) for name in names)
     report = Report(kind, headline, 1, ip=frames[0] if ip and frames else None, trace=frames)

@@ -10,12 +10,10 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery
+from kdumpwrap.log.kinds import SAMPLED, WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.verdict import Culprit, Suspect, Verdict
-
-SAMPLED = frozenset({"soft-lockup", "hard-lockup", "rcu-stall"})  # where the CPU happened to be when somebody looked
-WAITING = frozenset({"hung-task"})
 
 # Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: udp4_lib_lookup2+0x7ea/0x7f0
 # BUG: KASAN: use-after-free in aead_recvmsg+0x1758/0x1bc0

@@ -11,6 +11,7 @@ from typing import Iterator, List, Sequence
 
 from kdumpwrap.culprit import blame, callchain, dispatch
 from kdumpwrap.log import oom, symbolname
+from kdumpwrap.log.kinds import HANGS, SAMPLED
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Signature
@@ -35,7 +36,7 @@ def signature(report: Report) -> Signature:
 def _wording(report: Report) -> str:
     """The headline without what differs from one time to the next; a task's name stays where it is the task's fault."""
     words = report.headline
-    if report.comm and report.kind not in blame.WAITING | blame.SAMPLED:
+    if report.comm and report.kind not in HANGS:
         words = words.replace(report.comm, "#")
     return _NUMBER.sub("#", words)[:160].strip()
 
@@ -47,7 +48,7 @@ def _names(resolution: Resolution) -> Iterator[str]:
     found = blame.blame(resolution)
     if found is None:
         return
-    if resolution.report.kind in blame.SAMPLED or blame.overflown(resolution):
+    if resolution.report.kind in SAMPLED or blame.overflown(resolution):
         yield from _loop(resolution, found.frame)
         return
     path = callchain.way(resolution)

@@ -4,19 +4,16 @@ import re
 from typing import Collection, List, Optional, Tuple
 
 from kdumpwrap.explain import access
+from kdumpwrap.log.kinds import FAILED
 from kdumpwrap.model.kernel import Resolution
 
-# kinds in which an instruction failed; elsewhere (a BUG(), a lockup, a warning) it did what it was told
-_FAILED = frozenset(
-    "null-pointer page-fault general-protection oops double-fault stack-overflow kfence kasan divide-error".split()
-)
 _PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
 
 
 def guilty(resolution: Resolution) -> Tuple[str, ...]:
     """Those that make up the address that failed, or hold the pointer that was called, or the divisor."""
     row = next((row for row in resolution.disassembly if row.fault), None)
-    if row is None or resolution.report.kind not in _FAILED:
+    if row is None or resolution.report.kind not in FAILED:
         return ()
     done = access.operation(row, resolution)
     found = access.accesses(done, access.Registers(resolution))

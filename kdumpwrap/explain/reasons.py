@@ -6,12 +6,9 @@ from kdumpwrap.explain import faults, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import recursion
+from kdumpwrap.log.kinds import MEMORY, SAMPLED, TRAPS, WAITING
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.verdict import Culprit
-
-_MEMORY = ("null-pointer", "page-fault", "general-protection", "oops", "double-fault", "stack-overflow", "kfence")
-_TRAPS = ("bug", "warning", "invalid-opcode")
-_STUCK = ("soft-lockup", "hard-lockup", "rcu-stall")
 
 # what KASAN calls the mistake, and what it is
 _KASAN = (
@@ -48,17 +45,17 @@ def _sentences(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[s
     asked = traps.asked_for(resolution)
     if asked is not None:
         yield asked
-    if resolution.report.kind in _MEMORY:
+    if resolution.report.kind in MEMORY:
         yield from faults.sentences(resolution)
-    elif resolution.report.kind in _TRAPS:
+    elif resolution.report.kind in TRAPS:
         yield from traps.bug(resolution)
     elif resolution.report.kind == "divide-error":
         yield from traps.divide(resolution)
-    elif resolution.report.kind in _STUCK:
+    elif resolution.report.kind in SAMPLED:
         yield from traps.stuck(resolution)
     elif resolution.report.kind == "panic":
         yield from traps.panic(resolution)
-    elif resolution.report.kind == "hung-task":
+    elif resolution.report.kind in WAITING:
         yield from traps.waiting(resolution, culprit)
     elif resolution.report.kind == "kasan":
         yield from _kasan(resolution)

@@ -6,6 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.log import body, code, header, pointer, registers, trace
 from kdumpwrap.log.headline import Headline
+from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Code, Frame, LoadedModule, LogLine
 
 MAX_FRAMES = 512
@@ -15,14 +16,6 @@ _MAX_WORDS = 256
 # "Last Breaking-Event-Address"
 HEAD, TRACE, OTHER, DUMP, BREAKING = "head", "trace", "other", "dump", "breaking"
 
-CHECKERS = ("kasan", "kmsan", "kcsan", "kfence", "ubsan", "lockdep", "atomic-sleep", "slab")
-STALLS = ("rcu-stall", "hard-lockup", "soft-lockup")
-# kinds whose stack follows without "Call Trace:"
-_BARE_TRACE = ("kmsan", "kcsan", "kfence")
-# kinds without an instruction pointer of their own: a "RIP:" shows what was interrupted, or another CPU
-_NO_IP = ("panic", "hung-task", "lockdep", "memory-leak")
-# kinds whose own may stand in the stack: where the CPU was when somebody looked, or the trap under panic_on_warn
-_NESTED_IP = (*STALLS, "warning")
 
 # "Call Trace:", alone or with the first frame behind it; "Call Trace TBD:" (libcfs); "backtrace (crc 1f2e):" (kmemleak)
 _TITLE = re.compile(
@@ -79,7 +72,7 @@ class Draft:
         self.breaking: Optional[Frame] = None
         self.unread: List[LogLine] = []  # that begin like a frame and are none that is understood
         self.registers: Dict[str, int] = {}
-        self.section = TRACE if self.kind in _BARE_TRACE else HEAD
+        self.section = TRACE if self.kind in BARE_TRACE else HEAD
         self._elsewhere = False  # the registers that follow are a user's, or those of other code that was interrupted
         self._context: Optional[str] = None
         self._words: Optional[List[str]] = None
@@ -117,7 +110,7 @@ class Draft:
         """panic() was brought about by this report; what it prints is listened to for what is still missing."""
         self.panic = text
         self.section = OTHER if self.frames else HEAD
-        if self.kind in ("hung-task", *STALLS):
+        if self.kind in HANGS:
             self.panicker = Draft(line, Headline("panic", "panic", text, {}), self.boot)
         self._seen(line)
 
@@ -225,7 +218,7 @@ class Draft:
             self._elsewhere = True
         else:
             nested = self.section == TRACE and bool(self.frames) and not found.repeats and not self.ended
-            if self.kind in _NO_IP or (nested and (self.ip is not None or self.kind not in _NESTED_IP)):
+            if self.kind in NO_IP or (nested and (self.ip is not None or self.kind not in NESTED_IP)):
                 self._elsewhere = True
             elif self.ip is None or not self.frames:
                 self.ip = pointer.merged(self.ip, found.frame)
@@ -256,7 +249,7 @@ class Draft:
         if text.startswith("Workqueue: "):
             self.workqueue = self.workqueue or text[11:].strip() or None
             return "workqueue"
-        if self.kind in ("hung-task", *STALLS) and self.section != OTHER:
+        if self.kind in HANGS and self.section != OTHER:
             task = header.shown_task(text)
             if task:
                 self._task(task)
@@ -302,7 +295,7 @@ class Draft:
         if values:
             if values[0][0] == "cr2" and len(values) == 1 and before != "registers":  # ends a page fault's oops
                 self.learn({"addr": f"{values[0][1]:x}"})
-            if not self._elsewhere and self.section != OTHER and self.kind not in _NO_IP:
+            if not self._elsewhere and self.section != OTHER and self.kind not in NO_IP:
                 for name, value in values:
                     self.registers.setdefault(name, value)
             return "registers"
@@ -333,7 +326,7 @@ class Draft:
             return "code"
         # right behind a "RIP:" it shows that code; behind the stack (to 4.16) the code of the report
         theirs = self._elsewhere and before == "ip"
-        if self._words is None and not theirs and self.kind not in _NO_IP:
+        if self._words is None and not theirs and self.kind not in NO_IP:
             self._words = code.words(text[6:])
         return "code"
 

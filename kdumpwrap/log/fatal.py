@@ -1,37 +1,24 @@
 """Which report brought the kernel down: what a panic's words say about who called it, and what its absence says."""
 
 import re
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log.builder import Draft
+from kdumpwrap.log.kinds import DIE, WARNS
 from kdumpwrap.model.log import LogLine
-
-# kinds that end in die(): with kdump loaded the crash kernel starts there, before any word of a panic
-DIE = (
-    "null-pointer",
-    "page-fault",
-    "general-protection",
-    "bug",
-    "invalid-opcode",
-    "divide-error",
-    "double-fault",
-    "stack-overflow",
-    "oops",
-)
-_CHECKED = ("warning", "kasan", "kmsan", "kcsan", "kfence", "ubsan", "lockdep", "atomic-sleep", "slab", "bug")
 
 
 class _Panic(NamedTuple):
     words: "re.Pattern[str]"  # in the panic's text
-    kinds: Tuple[str, ...]  # of the report that brings it about
+    kinds: Collection[str]  # of the report that brings it about
     alone: str  # the kind of a panic whose report is not in the log
     soon: bool = False  # only of a report that ended just before
 
 
 _PANICS = (
     # oops_end(), die(): "Fatal exception in interrupt", "Fatal exception: panic_on_oops"
-    _Panic(re.compile(r"Fatal exception"), (*DIE, "kasan", "kfence"), "oops"),
-    _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), _CHECKED, "warning"),
+    _Panic(re.compile(r"Fatal exception"), DIE | {"kasan", "kfence"}, "oops"),
+    _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), WARNS, "warning"),
     _Panic(re.compile(r"softlockup: hung tasks"), ("soft-lockup",), "soft-lockup"),
     _Panic(re.compile(r"hung_task: blocked tasks"), ("hung-task",), "hung-task"),
     _Panic(re.compile(r"RCU Stall"), ("rcu-stall",), "rcu-stall"),

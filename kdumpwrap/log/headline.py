@@ -18,7 +18,7 @@ _WORDS = re.compile(
 class Headline(NamedTuple):
     """A first line of a report, or the line of its die() or panic()."""
 
-    kind: str  # one of model.KINDS
+    kind: str  # one of kinds.KINDS
     role: str  # see kinds.py
     text: str  # the whole line
     facts: Dict[str, str]  # what the pattern's groups found

@@ -1,8 +1,9 @@
-r"""The first lines of every report that a kernel prints, and the kind each stands for: one table.
+r"""The kinds of reports: what code asks of each, and the first lines by which a kernel prints it. Two tables.
 
-A row is three lines: kind and role, the pattern (after ``~``), a line that it matches (after ``=``). The first row that
-matches counts. Named groups are facts: ``addr`` (hex, "(null)"), ``access``, ``cpu``, ``pid``, ``comm``, ``code``,
-``panic``, ``at`` (f+0x1/0x2 [mod]). In front of each may stand who speaks: "NMI watchdog: ", "rcu: ", "traps: ".
+A row of the lines is three lines: kind and role, the pattern (after ``~``), a line that it matches (after ``=``). The
+first row that matches counts. Named groups are facts: ``addr`` (hex, "(null)"), ``access``, ``cpu``, ``pid``, ``comm``,
+``code``, ``panic``, ``at`` (f+0x1/0x2 [mod]). In front of each may stand who speaks: "NMI watchdog: ", "rcu: ",
+"traps: ".
 
 The roles::
 
@@ -18,7 +19,7 @@ kernel/locking/lockdep.c, kernel/sched/core.c, mm/{slub,kmemleak,kasan,kmsan,kfe
 """
 
 import re
-from typing import Iterator, NamedTuple
+from typing import Dict, Iterator, NamedTuple
 
 _TABLE = r"""
 soft-lockup report
@@ -231,10 +232,76 @@ _PLAIN = re.compile(r"[A-Za-z0-9: ,-]+(?![?*{])")
 _AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}\])?)"
 
 
+class Kind(NamedTuple):
+    """What code asks of a kind of report."""
+
+    title: str  # for people
+    sampled: bool = False  # the CPU was where it happened to be when somebody looked
+    waits: bool = False  # of a task that sleeps
+    memory: bool = False  # an access to memory failed
+    trap: bool = False  # code stopped on purpose, by an instruction made for it
+    failed: bool = False  # an instruction failed; elsewhere (a BUG(), a lockup) it did what it was told
+    dies: bool = False  # ends in die(): with kdump loaded the crash kernel starts there, before any word of a panic
+    checker: bool = False  # a checker of the kernel found it
+    warns: bool = False  # panic_on_warn makes a panic of it
+    bare_trace: bool = False  # its stack follows without "Call Trace:"
+    no_ip: bool = False  # has no instruction pointer of its own: a "RIP:" shows what was interrupted, or another CPU
+    nested_ip: bool = False  # its own may stand in the stack: where the CPU was, or the trap under panic_on_warn
+    talkative: bool = False  # its first lines may be long
+
+
+KINDS: Dict[str, Kind] = {
+    "null-pointer": Kind("NULL pointer dereference", memory=True, failed=True, dies=True),
+    "page-fault": Kind("Page fault", memory=True, failed=True, dies=True),
+    "general-protection": Kind("General protection fault", memory=True, failed=True, dies=True),
+    "bug": Kind("Failed BUG() check", trap=True, dies=True, warns=True, talkative=True),
+    "invalid-opcode": Kind("Invalid opcode", trap=True, dies=True),
+    "divide-error": Kind("Division error", failed=True, dies=True),
+    "double-fault": Kind("Double fault", memory=True, failed=True, dies=True),
+    "stack-overflow": Kind("Kernel stack overflow", memory=True, failed=True, dies=True),
+    "machine-check": Kind("Machine check"),
+    "soft-lockup": Kind("Soft lockup", sampled=True, nested_ip=True),
+    "hard-lockup": Kind("Hard lockup", sampled=True, nested_ip=True, talkative=True),
+    "hung-task": Kind("Hung task", waits=True, no_ip=True),
+    "rcu-stall": Kind("RCU stall", sampled=True, nested_ip=True, talkative=True),
+    "panic": Kind("Panic", no_ip=True, talkative=True),
+    "warning": Kind("Warning", trap=True, warns=True, nested_ip=True),
+    "atomic-sleep": Kind("Sleep in atomic context", checker=True, warns=True),
+    "lockdep": Kind("Locking error (lockdep)", checker=True, warns=True, no_ip=True),
+    "kasan": Kind("Memory error (KASAN)", failed=True, checker=True, warns=True),
+    "kmsan": Kind("Use of uninitialised memory (KMSAN)", checker=True, warns=True, bare_trace=True),
+    "kcsan": Kind("Data race (KCSAN)", checker=True, warns=True, bare_trace=True, talkative=True),
+    "kfence": Kind("Memory error (KFENCE)", memory=True, failed=True, checker=True, warns=True, bare_trace=True),
+    "ubsan": Kind("Undefined behaviour (UBSAN)", checker=True, warns=True, talkative=True),
+    "slab": Kind("Slab corruption", checker=True, warns=True, talkative=True),
+    "memory-leak": Kind("Memory leak", no_ip=True),
+    "oops": Kind("Oops", memory=True, failed=True, dies=True),
+}
+
+SAMPLED = frozenset(name for name, kind in KINDS.items() if kind.sampled)
+WAITING = frozenset(name for name, kind in KINDS.items() if kind.waits)
+MEMORY = frozenset(name for name, kind in KINDS.items() if kind.memory)
+TRAPS = frozenset(name for name, kind in KINDS.items() if kind.trap)
+FAILED = frozenset(name for name, kind in KINDS.items() if kind.failed)
+DIE = frozenset(name for name, kind in KINDS.items() if kind.dies)
+CHECKERS = frozenset(name for name, kind in KINDS.items() if kind.checker)
+WARNS = frozenset(name for name, kind in KINDS.items() if kind.warns)
+BARE_TRACE = frozenset(name for name, kind in KINDS.items() if kind.bare_trace)
+NO_IP = frozenset(name for name, kind in KINDS.items() if kind.no_ip)
+NESTED_IP = frozenset(name for name, kind in KINDS.items() if kind.nested_ip)
+TALKATIVE = frozenset(name for name, kind in KINDS.items() if kind.talkative)
+HANGS = SAMPLED | WAITING
+
+
+def title_of(kind: str) -> str:
+    """``Page fault`` for people; an unknown kind is an oops."""
+    return KINDS[kind if kind in KINDS else "oops"].title
+
+
 class Shape(NamedTuple):
     """One row of the table."""
 
-    kind: str  # one of model.KINDS
+    kind: str  # one of KINDS
     role: str
     literal: str  # the longest plain text in the pattern: what a line has to hold
     pattern: str  # not compiled: a log needs few of them, and re keeps those

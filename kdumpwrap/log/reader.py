@@ -4,8 +4,9 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence
 
 from kdumpwrap.log import banner, fatal, header, headline, inference, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
-from kdumpwrap.log.builder import STALLS, Draft
+from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.headline import Headline
+from kdumpwrap.log.kinds import DIE, SAMPLED
 from kdumpwrap.log.piece import Leftovers, Pieces
 from kdumpwrap.log.preamble import Preamble
 from kdumpwrap.log.prefilter import Wanted
@@ -159,7 +160,7 @@ class _Reader:
         if not line.text.startswith("NMI backtrace for cpu"):
             return None
         for draft in reversed(self.drafts[-4:]):
-            if draft.kind in STALLS and not draft.frames and _near(draft, line):
+            if draft.kind in SAMPLED and not draft.frames and _near(draft, line):
                 self._open[line.caller] = draft
                 return draft
         return None
@@ -167,7 +168,7 @@ class _Reader:
     def _headline(self, line: LogLine, found: Headline) -> None:
         said: Optional[str] = None
         draft = self._open.get(line.caller)
-        if found.role == "die" and (draft is None or draft.kind not in fatal.DIE):
+        if found.role == "die" and (draft is None or draft.kind not in DIE):
             # another CPU's report came between the headline and the line of die()
             draft = next((d for d in reversed(self.drafts[-4:]) if _one_event(d, line, found)), draft)
             if draft is not None:
@@ -255,7 +256,7 @@ def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
     if not _near(draft, line) or draft.role in ("headless", "piece"):
         return False
     if found.role == "die":
-        return draft.die is None and not draft.frames and draft.kind in (*fatal.DIE, "machine-check")
+        return draft.die is None and not draft.frames and draft.kind in (*DIE, "machine-check")
     if found.kind == "machine-check" == draft.kind:
         return True
     if draft.frames or draft.ip:

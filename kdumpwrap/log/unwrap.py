@@ -4,13 +4,13 @@ import re
 from typing import Iterable, Iterator, List, Optional, Tuple
 
 from kdumpwrap.log import code, headline
+from kdumpwrap.log.kinds import TALKATIVE
 from kdumpwrap.log.prefilter import PSTORE, Line
 from kdumpwrap.model.log import LogLine
 
 _MAX_PSTORE = 65536  # lines
 _MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
 _LONGEST = 8192  # characters of a line put together
-_TALKATIVE = ("panic", "slab", "bug", "ubsan", "kcsan", "rcu-stall", "hard-lockup")  # whose first lines may be long
 _SHORTEST = 7  # "Code: 0" is the least that can be continued
 _MOST = 100  # pieces of one line
 _MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
@@ -99,7 +99,7 @@ def _continues(line: LogLine, piece: str) -> bool:
     if not line.prefixed or not _full(line, piece) or _START.match(piece):
         return False
     found = headline.parse(text)
-    return found is not None and found.kind in _TALKATIVE and not found.facts.keys() & {"addr", "at", "pid"}
+    return found is not None and found.kind in TALKATIVE and not found.facts.keys() & {"addr", "at", "pid"}
 
 
 def _full(line: LogLine, piece: str) -> bool:

@@ -73,7 +73,7 @@ class Panicker:
 class Report:
     """One report in a log: an oops, a warning, a lockup, a panic that stands alone…"""
 
-    kind: str  # one of KINDS
+    kind: str  # one of log.kinds.KINDS
     headline: str
     line: int  # number of the headline's line in the log, from 1
     time: Optional[float] = None  # seconds since boot
@@ -100,35 +100,6 @@ class Report:
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: not all have a list of modules
     panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
-
-
-KINDS = [
-    "null-pointer",
-    "page-fault",
-    "general-protection",
-    "bug",
-    "invalid-opcode",
-    "divide-error",
-    "double-fault",
-    "stack-overflow",
-    "machine-check",
-    "soft-lockup",
-    "hard-lockup",
-    "hung-task",
-    "rcu-stall",
-    "panic",
-    "warning",
-    "atomic-sleep",
-    "lockdep",
-    "kasan",
-    "kmsan",
-    "kcsan",
-    "kfence",
-    "ubsan",
-    "slab",
-    "memory-leak",
-    "oops",
-]
 
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:

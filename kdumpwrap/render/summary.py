@@ -2,37 +2,10 @@
 
 from typing import Optional, Tuple
 
+from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.where import where
-
-TITLES = {
-    "null-pointer": "NULL pointer dereference",
-    "page-fault": "Page fault",
-    "general-protection": "General protection fault",
-    "bug": "Failed BUG() check",
-    "invalid-opcode": "Invalid opcode",
-    "divide-error": "Division error",
-    "double-fault": "Double fault",
-    "stack-overflow": "Kernel stack overflow",
-    "machine-check": "Machine check",
-    "soft-lockup": "Soft lockup",
-    "hard-lockup": "Hard lockup",
-    "hung-task": "Hung task",
-    "rcu-stall": "RCU stall",
-    "panic": "Panic",
-    "warning": "Warning",
-    "atomic-sleep": "Sleep in atomic context",
-    "lockdep": "Locking error (lockdep)",
-    "kasan": "Memory error (KASAN)",
-    "kmsan": "Use of uninitialised memory (KMSAN)",
-    "kcsan": "Data race (KCSAN)",
-    "kfence": "Memory error (KFENCE)",
-    "ubsan": "Undefined behaviour (UBSAN)",
-    "slab": "Slab corruption",
-    "memory-leak": "Memory leak",
-    "oops": "Oops",
-}
 
 
 def chosen(analysis: Analysis) -> Optional[Finding]:
@@ -48,13 +21,13 @@ def headline(finding: Finding) -> str:
 
 def title(finding: Finding) -> str:
     """``Page fault in iptunnel_xmit``."""
-    kind = TITLES.get(finding.report.kind, "Oops")
+    kind = title_of(finding.report.kind)
     return f"{kind} in {finding.culprit.symbol}" if finding.culprit else kind
 
 
 def sentence(analysis: Analysis, finding: Finding) -> str:
     """What happened, in one or two sentences."""
-    words = [TITLES.get(finding.report.kind, "Oops")]
+    words = [title_of(finding.report.kind)]
     best = finding.place
     culprit = finding.culprit
     if best is not None and finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:

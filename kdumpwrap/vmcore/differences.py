@@ -4,13 +4,11 @@ from itertools import dropwhile
 from typing import Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from kdumpwrap.culprit import callchain
+from kdumpwrap.log.kinds import HANGS
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Panicker, Report
 from kdumpwrap.model.vmcore import Difference, StuckTask, VmcoreFacts
-
-# a watchdog, RCU or khungtaskd finds them, often on another CPU or in another task
-_HANGS = ("hung-task", "rcu-stall", "soft-lockup", "hard-lockup")
 
 
 def between(resolution: Resolution, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
@@ -38,7 +36,7 @@ def stuck(report: Report, facts: VmcoreFacts) -> Optional[StuckTask]:
 
 def _of_panic(report: Report, facts: VmcoreFacts) -> Union[Report, Panicker, None]:
     """Who called panic() by the log: of a hang not always the report's task; None: it does not tell."""
-    if report.kind not in _HANGS or facts.panic_task is None:
+    if report.kind not in HANGS or facts.panic_task is None:
         return report
     found = report.panicker
     if found is None:
