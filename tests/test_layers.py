@@ -3,7 +3,7 @@
 import ast
 from functools import cache
 from pathlib import Path
-from typing import FrozenSet, List
+from typing import FrozenSet, List, Set
 
 import pytest
 
@@ -91,6 +91,18 @@ def test_imports_point_down(name: str) -> None:
     if not name.startswith(("cli", "__main__")):
         over = [imported for imported in under if layer(imported).startswith("cli")]
         assert not over, "options, printing and exit statuses are the business of the command line alone"
+
+
+@pytest.mark.parametrize("start", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_no_file_imports_what_imports_it(start: Path) -> None:
+    """Nor inside a package, wherever in a file the import stands."""
+    reached: Set[Path] = set()
+    todo = [start]
+    while todo:
+        new = inside(todo.pop()) - reached
+        reached |= new
+        todo += new
+    assert start not in reached
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -110,3 +110,8 @@ def test_there_is_something_to_test() -> None:
     assert SHOWN
     assert len(examples()) >= 9
     assert len(SIMPLE) >= 6
+
+
+def test_the_picture_of_the_layers_is_what_the_package_imports() -> None:
+    done = subprocess.run([sys.executable, TOP / "scripts/layers"], capture_output=True, text=True, check=True)
+    assert f"```\n{done.stdout}```\n" in README, "scripts/layers draws another picture: paste it"
