@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
@@ -21,13 +21,21 @@ from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
     from kdumpwrap.symbolize.evidence import Evidence, Window
+    from kdumpwrap.symbolize.scope import Scopes
 
 # The parser and the judgement are imported where they are used: while they load, nm and addr2line are at work.
 
 
-def analyze(target: Optional[str], places: Places) -> Analysis:
-    """All that can be told of the crash ``target`` (see finder.find).
+def analyze(
+    target: Optional[str],
+    places: Places,
+    *,
+    variables: bool = False,
+    early: Optional[Callable[[Analysis], None]] = None,
+) -> Analysis:
+    """All that can be told of the crash ``target`` (see finder.find); with ``variables`` also what gdb says of those.
 
+    ``early`` gets the analysis without its variables, which take longest.
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
     crash = finder.find(target, places.root)
@@ -43,9 +51,9 @@ def analyze(target: Optional[str], places: Places) -> Analysis:
             symbolizer.start()  # nm and addr2line work while the log is being read
         log = read(crash, places)
         if log.release in (None, symbolizer.release):
-            return next(analyses([(crash, log)], symbolizer))
+            return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
     with Symbolizer(log.release, places, _beside(crash), build_id) as symbolizer:
-        return next(analyses([(crash, log)], symbolizer))
+        return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
 
 
 def dmesg(target: Optional[str], places: Places) -> Analysis:
@@ -89,10 +97,16 @@ def read(crash: Crash, places: Places) -> Log:
     )
 
 
-def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> Iterator[Analysis]:
+def analyses(
+    crashes: Sequence[Tuple[Crash, Log]],
+    symbolizer: Symbolizer,
+    *,
+    variables: bool = False,
+    early: Optional[Callable[[Analysis], None]] = None,
+) -> Iterator[Analysis]:
     """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together.
 
-    What crashes of one bug have in common is asked once for all of them.
+    What crashes of one bug have in common is asked once for all of them. See ``analyze``.
     """
     from kdumpwrap.culprit.callchain import origins
     from kdumpwrap.culprit.shape import key
@@ -106,10 +120,15 @@ def analyses(crashes: Sequence[Tuple[Crash, Log]], symbolizer: Symbolizer) -> It
     from kdumpwrap.explain import conclusion  # noqa: F401 (used below; they load while objdump and addr2line work)
 
     cases = [_gather(case, symbolizer) for case in started]
+    gathered = dict(zip(distinct, cases))
+    scopes = _scopes([(log, gathered[one]) for (_, log), one in zip(crashes, keys)], symbolizer) if variables else None
     located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
     answers = {one: _answer(case, located, symbolizer) for one, case in zip(distinct, cases)}
-    for (crash, log), one in zip(crashes, keys):
-        yield _analysis(crash, log, answers[one])
+    for number, ((crash, log), one) in enumerate(zip(crashes, keys)):
+        analysis = _analysis(crash, log, answers[one])
+        if early is not None:
+            early(analysis)
+        yield analysis if scopes is None else _with_variables(analysis, scopes, number)
 
 
 # ---------------------------------------------------------------- the steps
@@ -156,6 +175,38 @@ def _gather(case: _Case, symbolizer: Symbolizer) -> _Case:
         return case
     found = evidence.gather(case.resolutions[index], case.window, symbolizer, case.log.arch, case.failures)
     return case._replace(evidence=found)
+
+
+def _scopes(asked: Sequence[Tuple[Log, _Case]], symbolizer: Symbolizer) -> "Scopes":
+    """gdb sets out for the variables of each crash: its own registers, the instructions of its case."""
+    from kdumpwrap.symbolize import scope
+
+    questions: List[Optional[scope.Asked]] = []
+    for log, case in asked:
+        index = subject(len(log.reports), log.fatal)
+        if index is None or case.evidence is None:
+            questions.append(None)
+            continue
+        evidence = case.evidence
+        resolution = replace(
+            case.resolutions[index],
+            report=log.reports[index],
+            disassembly=evidence.rows,
+            function=evidence.function,
+        )
+        questions.append(scope.question(resolution, symbolizer))
+    return scope.Scopes(questions, symbolizer)
+
+
+def _with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysis:
+    """``analysis`` with what gdb said of crash ``number``."""
+    index = analysis.subject
+    if index is None:
+        return analysis
+    found, problems = scopes.of(number, analysis.findings[index].resolution)
+    findings = list(analysis.findings)
+    findings[index] = replace(findings[index], variables=found)
+    return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
 
 
 def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> _Answer:

@@ -51,6 +51,7 @@ def analyze(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
     debuginfod: bool = options.DEBUGINFOD,
+    variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> None:
@@ -70,9 +71,12 @@ def analyze(
             root = carried.root()
         unpacked = recording.commands
     places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
+    wanted = variables is not False
+    early = _early if wanted and not (raw or json or markdown or html or with_crash or all_reports) else None
     _each(
         crashes,
-        lambda crash: story.analyze(crash, places),
+        lambda crash: story.analyze(crash, places, variables=wanted, early=early),
+        early=early is not None,
         ask=(lambda analysis: _ask(analysis, places)) if with_crash else None,
         raw=raw,
         json=json,
@@ -93,6 +97,7 @@ def _each(
     all_reports: bool,
     markdown: bool = False,
     html: Optional[str] = None,
+    early: bool = False,
     places: "Optional[Places]" = None,
     ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
     before: Sequence[str] = (),
@@ -118,11 +123,28 @@ def _each(
         whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
         if html is not None:
             whole &= _page(analysis, commands, facts, places, html)
-        if html != "-":
+        if early:
+            _late(analysis)
+        elif html != "-":
             _show(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
         output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
         statuses.append(FAILED if not analysis.findings else DONE if whole else PARTLY)
     raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
+
+
+def _early(analysis: "Analysis") -> None:
+    """Print what is known before gdb has answered: nobody at a terminal waits for it."""
+    from kdumpwrap.render import text
+
+    if analysis.findings:
+        output.out(text.render(analysis, style=output.style()))
+
+
+def _late(analysis: "Analysis") -> None:
+    """Print what gdb has answered."""
+    from kdumpwrap.render import text
+
+    output.out(text.variables(analysis, output.style()))
 
 
 def _show(

@@ -31,6 +31,12 @@ SOURCE_DIR = typer.Option(
 ROOT = typer.Option(
     Path("/"), "--root", envvar="KDUMPWRAP_ROOT", metavar="DIR", help="Look up every standard path below DIR."
 )
+VARIABLES = typer.Option(
+    None,
+    "--variables/--no-variables",
+    envvar="KDUMPWRAP_VARIABLES",
+    help="Ask gdb for the variables at the instruction pointer; analyze does, batch does not.",
+)
 VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", help="Show each command on stderr.")
 
 

@@ -18,13 +18,13 @@ _ARGUMENTS = {
 }
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _RESULT = {"x86_64": "rax", "aarch64": "x0", "ppc64le": "r3", "s390x": "r2"}
-_KEPT = {  # registers that a call leaves alone
+KEPT = {  # registers that a call leaves alone
     "x86_64": ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15"),
     "aarch64": ("sp", *(f"x{n}" for n in range(19, 30))),
     "ppc64le": ("r1", *(f"r{n}" for n in range(14, 32))),
     "s390x": tuple(f"r{n}" for n in range(6, 16)),
 }
-_CLOBBERED = {
+CLOBBERED = {
     "x86_64": {"rax", "rcx", "rdx", "rsi", "rdi", "r08", "r09", "r10", "r11"},
     "aarch64": {f"x{n}" for n in range(19)} | {"x30"},
     "ppc64le": {"r0", *(f"r{n}" for n in range(3, 14))},
@@ -32,7 +32,7 @@ _CLOBBERED = {
 }
 _HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while nobody traces
 _STEPS = 6
-_REACH = 64  # instructions: what is set further up says little
+REACH = 64  # instructions: what is set further up says little
 # "0x18(%rbx)": no index, not counted from the instruction itself
 _PLAIN = re.compile(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
 
@@ -54,25 +54,25 @@ def origin(resolution: Resolution, fault: Instruction, register: str) -> Optiona
     wanted, at = register, fault
     changed: Set[str] = set()  # registers that are not the same here and at the fault
     percpu: Optional[int] = None
-    for _ in range(_REACH):
+    for _ in range(REACH):
         way = flow.before(at, wanted)
         if way is None or len(steps) >= _STEPS:
             break
         at, done = way.row, way.done
         if done.kind == "call":
-            if _is_hook(at):
+            if is_hook(at):
                 continue
             if wanted == _RESULT.get(arch):
                 return _told(register, [*steps, f"is what {_callee(at)} returned{_at(at)}"], percpu)
-            if wanted not in _KEPT.get(arch, ()):
+            if wanted not in KEPT.get(arch, ()):
                 break
-            changed |= _CLOBBERED.get(arch, set())
+            changed |= CLOBBERED.get(arch, set())
             continue
         if done.sets != wanted:
             if done.sets is not None:
                 changed.add(done.sets)
             continue
-        added = _percpu(at, done, flow)
+        added = percpu_added(at, done, flow)
         if added is not None:
             pointer, source = added
             value = None if wanted in changed else registers.get(wanted)
@@ -154,7 +154,7 @@ def shifted(done: Operation, arch: str) -> Optional[Tuple[str, int]]:
     return None
 
 
-def _percpu(row: Instruction, done: Operation, flow: Flow) -> Optional[Tuple[str, Optional[str]]]:
+def percpu_added(row: Instruction, done: Operation, flow: Flow) -> Optional[Tuple[str, Optional[str]]]:
     """The register to which ``row`` adds this CPU's per-CPU offset, and the register with the offset, if it is in one.
 
     None when ``row`` does something else.
@@ -172,7 +172,7 @@ def _percpu(row: Instruction, done: Operation, flow: Flow) -> Optional[Tuple[str
     names = [name for name in done.operands[1:] if name in done.uses]
     for name in names if base is not None else ():
         made, at = None, flow.before(row, name)
-        for _ in range(_REACH):
+        for _ in range(REACH):
             if at is None or at.done.sets == name or at.done.kind == "call":
                 made = at
                 break
@@ -182,7 +182,8 @@ def _percpu(row: Instruction, done: Operation, flow: Flow) -> Optional[Tuple[str
     return None
 
 
-def _is_hook(row: Instruction) -> bool:
+def is_hook(row: Instruction) -> bool:
+    """Whether ``row`` calls ftrace's hook, which leaves every register alone."""
     target = row.text + "".join(relocation.target for relocation in row.relocations)
     return any(f"<{hook}>" in target or target.endswith(f"{hook}-0x4") or hook in target for hook in _HOOKS)
 

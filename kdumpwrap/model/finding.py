@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional, Tuple
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Report, subject
+from kdumpwrap.model.scope import Variables
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 
 
@@ -44,6 +45,13 @@ class Finding:
     guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
     statements: Tuple[Statement, ...] = ()
+    variables: Optional[Variables] = None  # None: nobody was asked
+
+    @property
+    def reasons(self) -> Tuple[str, ...]:
+        """Why it happened: the failed access in C, where the variables tell it, then the explanation."""
+        said = self.variables.sentence if self.variables is not None else None
+        return (said, *self.explanation) if said else self.explanation
 
     @property
     def report(self) -> Report:

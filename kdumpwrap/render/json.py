@@ -7,6 +7,7 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.model.log import Code
+from kdumpwrap.model.scope import Expression, Variables
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -99,7 +100,7 @@ def _report(finding: Finding) -> Dict[str, Json]:
         "code": _code(finding.report.code, finding.resolution.check) if finding.report.code else None,
         "culprit": dict(finding.culprit._asdict()) if finding.culprit else None,
         "suspect": dict(finding.suspect._asdict()) if finding.suspect else None,
-        "explanation": list(finding.explanation),
+        "explanation": list(finding.reasons),
         "disassembly": instructions(finding.resolution.disassembly),
         "source": _source(finding.resolution.source) if finding.resolution.source else None,
         "access": finding.report.access,
@@ -113,6 +114,38 @@ def _report(finding: Finding) -> Dict[str, Json]:
         "guilty": list(finding.guilty),
         "repeats": [dict(run._asdict()) for run in finding.repeats],
         "statements": [dict(statement._asdict()) for statement in finding.statements],
+        "variables": _variables(finding.variables) if finding.variables is not None else None,
+        "expression": _expression(finding.variables.expression) if finding.variables is not None else None,
+    }
+
+
+def _variables(variables: Variables) -> Optional[List[Json]]:
+    """Null also where there was nobody to ask."""
+    if variables.missing is not None:
+        return None
+    return [
+        {
+            "function": one.function,
+            "inlined": one.inlined,
+            "name": one.name,
+            "type": one.type,
+            "value": one.value,
+            "argument": one.argument,
+            "guilty": one.guilty,
+        }
+        for one in variables.rows
+    ]
+
+
+def _expression(said: Optional[Expression]) -> Optional[Dict[str, Json]]:
+    if said is None:
+        return None
+    return {
+        "text": said.text,
+        "type": said.type,
+        "struct": said.struct,
+        "offset": address(said.offset),
+        "certain": said.certain,
     }
 
 

@@ -9,12 +9,13 @@ from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
 from kdumpwrap.render import caret, summary, vmcore
 from kdumpwrap.render.text import clean, name, place
+from kdumpwrap.render.variables import text as text_variable
 from kdumpwrap.where import telling, where
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut
 _COMMAND = 1000  # of a command; a longer one is left out: cut within a quoted word, it would be another one
-_FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS = 12, 3, 1, 5, 3
+_FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS, _VARIABLES = 12, 3, 1, 5, 3, 6
 _LEAST = 5  # frames of the trace that facts of the vmcore do not drive out
 _TASK = 4  # frames by which a task on a CPU is told
 
@@ -37,8 +38,8 @@ def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[Vmc
         return _joined([*lines, *_section(known, LINES)])
     lines = [f"## {words(summary.title(finding))}", "", words(summary.sentence(analysis, finding)), ""]
     lines += _facts(analysis, finding)
-    lines += ["", *(f"* {words(one)}" for one in finding.explanation[:_SENTENCES])] if finding.explanation else []
-    listing = _listing(finding)
+    lines += ["", *(f"* {words(one)}" for one in finding.reasons[:_SENTENCES])] if finding.reasons else []
+    listing = [*_listing(finding), *_variables(finding)]
     tail = [*_sure(analysis, finding), *_problems(problems)]
     room = LINES - len(lines) - len(listing) - len(tail) - 8
     section = _section(known, room - _LEAST)
@@ -123,6 +124,15 @@ def _listing(finding: Finding) -> List[str]:
             row = finding.resolution.disassembly[index]
             lines.append(f"{'=>' if index == fault else '  '} {row.address:x}  {clean(row.text)}")
     return ["", *_block(lines)] if lines else []
+
+
+def _variables(finding: Finding) -> List[str]:
+    """The first of the variables at the instruction pointer, the guilty one always among them."""
+    if finding.variables is None or not finding.variables.rows:
+        return []
+    rows = sorted(finding.variables.rows, key=lambda one: not one.guilty)[:_VARIABLES]
+    kept = [one for one in finding.variables.rows if one in rows]
+    return ["", "Variables:", "", *_block([text_variable(one) for one in kept])]
 
 
 def _section(known: Sequence[str], room: int) -> List[str]:

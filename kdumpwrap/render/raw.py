@@ -101,10 +101,16 @@ def _report(analysis: Analysis, finding: Finding, with_signature: bool) -> Itera
     if finding.report.message is not None:
         yield row("message", finding.report.message)
     yield row("uptime", None if finding.report.time is None else f"{finding.report.time:.6f}")
-    for sentence in finding.explanation:
+    for sentence in finding.reasons:
         yield row("explanation", sentence)
     if finding.report.code:
         yield row("code_check", finding.resolution.check.result, finding.resolution.check.detail)
+    if finding.variables is not None:
+        for one in finding.variables.rows:
+            yield row("variable", one.function, one.name, one.type, one.value, int(one.guilty))
+        said = finding.variables.expression
+        if said is not None:
+            yield row("expression", said.text, said.type, said.struct, address(said.offset), int(said.certain))
 
 
 def _place(frame: ResolvedFrame) -> Tuple[Value, ...]:

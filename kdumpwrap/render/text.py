@@ -5,6 +5,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.render import caret, escape, summary
+from kdumpwrap.render import variables as variable
 from kdumpwrap.where import short, telling
 
 
@@ -137,7 +138,20 @@ def _report(analysis: Analysis, index: int, finding: Finding, style: Style) -> L
             "",
             f"{style.bold}Source{style.reset} {place(found)} is not on this host; --source-dir DIR names its tree",
         ]
-    return lines
+    return [*lines, *_variables(finding, style)]
+
+
+def variables(analysis: Analysis, style: Style = PLAIN) -> str:
+    """The last section of ``render`` alone: what was not known when the rest was printed."""
+    index = analysis.subject
+    rows = _variables(analysis.findings[index], style) if index is not None else []
+    return "".join(f"{line.rstrip()}\n" for line in rows)
+
+
+def _variables(finding: Finding, style: Style) -> List[str]:
+    if finding.variables is None:
+        return []
+    return ["", f"{style.bold}Variables{style.reset} (innermost first)", *variable.lines(finding.variables)]
 
 
 def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> Iterator[str]:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type
+from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Places
@@ -32,6 +32,7 @@ from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import stopped
 
+_T = TypeVar("_T")
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
 
@@ -218,6 +219,10 @@ class Symbolizer:
     def extent(function: Symbol) -> Tuple[int, int]:
         """First address and end of ``function``."""
         return function.address, function.address + (function.size or _LAST)
+
+    def submit(self, job: "Callable[[], _T]") -> "Future[_T]":
+        """``job``, run beside the other tools as the machine's memory allows."""
+        return self._pool.submit(job)
 
     def disassemble(self, where: Part, start: int, stop: int) -> "Future[Tuple[Instruction, ...]]":
         """The instructions from ``start`` to ``stop``, without lines; the same is asked only once."""

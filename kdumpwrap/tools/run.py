@@ -51,6 +51,7 @@ def run(
     source: Optional[Path] = None,
     sink: Optional[Path] = None,
     limit: Optional[int] = LARGEST,
+    memory: Optional[int] = None,
     variables: Optional[Mapping[str, str]] = None,
 ) -> Output:
     """What the program ``tool`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
@@ -58,7 +59,8 @@ def run(
     ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
     and words made by ``kdumpwrap.tools.argv``. It runs in /, with ``variables`` added to its environment.
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
-    ``limit`` is how many bytes it may print, and write to any file; None: as many as it likes.
+    ``limit`` is how many bytes it may print, and write to any file, ``memory`` how many of address space it may take;
+    None: as many as it likes.
     ``timeout`` is in seconds; None: 120. $KDUMPWRAP_TIMEOUT changes that, and shortens a given one. Raises ToolMissing
     (the hint installs ``package``), ToolTimeout, ToolStopped when a signal ended it or it could not be started, or
     ToolFailed for an exit status outside ``ok`` and for more than ``limit`` bytes.
@@ -74,7 +76,9 @@ def run(
             complaints = files.enter_context(_memory("stderr"))
         except OSError as error:
             raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
-        process = _popen(argv, subprocess.PIPE if fed is None else fed, caught, complaints, package, limit, variables)
+        process = _popen(
+            argv, subprocess.PIPE if fed is None else fed, caught, complaints, package, limit, variables, memory
+        )
         with process:
             try:
                 process.communicate(None if fed is not None else stdin, timeout)
@@ -114,6 +118,7 @@ def _popen(
     package: str,
     limit: Optional[int],
     variables: Optional[Mapping[str, str]] = None,
+    memory: Optional[int] = None,
 ) -> "subprocess.Popen[bytes]":
     """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""
     # a path that was meant from here; a name is looked up on PATH, of which "." means / and not where a crash lies
@@ -135,13 +140,15 @@ def _popen(
     _running.add(process)
     if _stopped:  # and who called us may try another program
         process.kill()
-    bound(process.pid, limit)
+    bound(process.pid, limit, memory)
     return process
 
 
-def bound(pid: int, limit: Optional[int]) -> None:
+def bound(pid: int, limit: Optional[int], memory: Optional[int] = None) -> None:
     """Let the process write no file longer than ``limit`` bytes, what it prints included, and leave no core."""
-    bounds = [(resource.RLIMIT_CORE, 0)] + ([(resource.RLIMIT_FSIZE, limit)] if limit is not None else [])
+    bounds = [(resource.RLIMIT_CORE, 0)]
+    bounds += [(resource.RLIMIT_FSIZE, limit)] if limit is not None else []
+    bounds += [(resource.RLIMIT_AS, memory)] if memory is not None else []
     for kind, most in bounds:
         with contextlib.suppress(OSError, ValueError):  # it has ended already, or its own limit is lower
             resource.prlimit(pid, kind, (most, most))

@@ -51,6 +51,7 @@ iptunnel_xmit:
 	.loc	2 458
 	mov	0x4f0(%rbp), %rax
 	add	%gs:this_cpu_off(%rip), %rax
+.Lmine:
 	.loc	2 461
 	movslq	%ebx, %rbx
 	.loc	2 462
@@ -102,7 +103,10 @@ linux_banner:
 	.asciz	"Linux version 4.19.113-88.8bs.el7.x86_64 (worked example) #1 SMP\n"
 	.size	linux_banner, . - linux_banner
 
-/* DWARF 4 by hand: iptunnel_xmit, and iptunnel_xmit_stats inlined in it at line 87 */
+/*
+ * DWARF 4 by hand: iptunnel_xmit, iptunnel_xmit_stats inlined in it at line 87, the variables that have a register there,
+ * and as much of their types as the crash touches.
+ */
 	.section .debug_abbrev, "", @progbits
 .Labbrev:
 	.uleb128 1, 0x11		/* DW_TAG_compile_unit */
@@ -115,7 +119,7 @@ linux_banner:
 	.uleb128 0x10, 0x17		/* DW_AT_stmt_list, sec_offset */
 	.uleb128 0, 0
 	.uleb128 2, 0x2e		/* DW_TAG_subprogram, inlined elsewhere */
-	.byte	0
+	.byte	1
 	.uleb128 0x03, 0x08
 	.uleb128 0x20, 0x0b		/* DW_AT_inline, data1 */
 	.uleb128 0, 0
@@ -125,16 +129,71 @@ linux_banner:
 	.uleb128 0x03, 0x08
 	.uleb128 0x11, 0x01
 	.uleb128 0x12, 0x07
+	.uleb128 0x40, 0x18		/* DW_AT_frame_base, exprloc */
 	.uleb128 0, 0
 	.uleb128 4, 0x1d		/* DW_TAG_inlined_subroutine */
-	.byte	0
+	.byte	1
 	.uleb128 0x31, 0x13		/* DW_AT_abstract_origin, ref4 */
 	.uleb128 0x11, 0x01
 	.uleb128 0x12, 0x07
 	.uleb128 0x58, 0x0b		/* DW_AT_call_file, data1 */
 	.uleb128 0x59, 0x0b		/* DW_AT_call_line, data1 */
 	.uleb128 0, 0
+	.uleb128 5, 0x24		/* DW_TAG_base_type */
 	.byte	0
+	.uleb128 0x0b, 0x0b		/* DW_AT_byte_size, data1 */
+	.uleb128 0x3e, 0x0b		/* DW_AT_encoding, data1 */
+	.uleb128 0x03, 0x08
+	.uleb128 0, 0
+	.uleb128 6, 0x13		/* DW_TAG_structure_type */
+	.byte	1
+	.uleb128 0x03, 0x08
+	.uleb128 0x0b, 0x05		/* DW_AT_byte_size, data2 */
+	.uleb128 0, 0
+	.uleb128 7, 0x0d		/* DW_TAG_member */
+	.byte	0
+	.uleb128 0x03, 0x08
+	.uleb128 0x49, 0x13		/* DW_AT_type, ref4 */
+	.uleb128 0x38, 0x05		/* DW_AT_data_member_location, data2 */
+	.uleb128 0, 0
+	.uleb128 8, 0x0f		/* DW_TAG_pointer_type */
+	.byte	0
+	.uleb128 0x0b, 0x0b
+	.uleb128 0x49, 0x13
+	.uleb128 0, 0
+	.uleb128 9, 0x05		/* DW_TAG_formal_parameter of what is inlined */
+	.byte	0
+	.uleb128 0x03, 0x08
+	.uleb128 0x49, 0x13
+	.uleb128 0, 0
+	.uleb128 10, 0x34		/* DW_TAG_variable of what is inlined */
+	.byte	0
+	.uleb128 0x03, 0x08
+	.uleb128 0x49, 0x13
+	.uleb128 0, 0
+	.uleb128 11, 0x05		/* DW_TAG_formal_parameter where it is inlined */
+	.byte	0
+	.uleb128 0x31, 0x13
+	.uleb128 0x02, 0x18		/* DW_AT_location, exprloc */
+	.uleb128 0, 0
+	.uleb128 12, 0x34		/* DW_TAG_variable where it is inlined */
+	.byte	0
+	.uleb128 0x31, 0x13
+	.uleb128 0x02, 0x17		/* DW_AT_location, sec_offset: a list */
+	.uleb128 0, 0
+	.uleb128 13, 0x16		/* DW_TAG_typedef */
+	.byte	0
+	.uleb128 0x03, 0x08
+	.uleb128 0x49, 0x13
+	.uleb128 0, 0
+	.byte	0
+
+	.macro	member name, type, at
+	.uleb128 7
+	.asciz	"\name"
+	.long	\type - .Linfo
+	.short	\at
+	.endm
 
 	.section .debug_info, "", @progbits
 .Linfo:
@@ -150,20 +209,79 @@ linux_banner:
 	.quad	.Ltext
 	.quad	.Ltext_end - .Ltext
 	.long	.Lline
+.Lint:
+	.uleb128 5
+	.byte	4, 5			/* DW_ATE_signed */
+	.asciz	"int"
+.Llong:
+	.uleb128 5
+	.byte	8, 7			/* DW_ATE_unsigned */
+	.asciz	"long unsigned int"
+.Lu64:
+	.uleb128 13
+	.asciz	"u64"
+	.long	.Llong - .Linfo
+.Lnetstats:
+	.uleb128 6
+	.asciz	"pcpu_sw_netstats"
+	.short	0x20
+	member	rx_packets, .Lu64, 0
+	member	rx_bytes, .Lu64, 8
+	member	tx_packets, .Lu64, 0x10
+	member	tx_bytes, .Lu64, 0x18
+	.byte	0
+.Lnetstats_pointer:
+	.uleb128 8
+	.byte	8
+	.long	.Lnetstats - .Linfo
+.Lnet_device:
+	.uleb128 6
+	.asciz	"net_device"
+	.short	0x900
+	member	tstats, .Lnetstats_pointer, 0x4f0
+	.byte	0
+.Lnet_device_pointer:
+	.uleb128 8
+	.byte	8
+	.long	.Lnet_device - .Linfo
 .Lorigin:
 	.uleb128 2
 	.asciz	"iptunnel_xmit_stats"
 	.byte	3			/* declared inline and inlined */
+.Ldev:
+	.uleb128 9
+	.asciz	"dev"
+	.long	.Lnet_device_pointer - .Linfo
+.Lpkt_len:
+	.uleb128 9
+	.asciz	"pkt_len"
+	.long	.Lint - .Linfo
+.Lmine_origin:
+	.uleb128 10
+	.asciz	"mine"
+	.long	.Lnetstats_pointer - .Linfo
+	.byte	0
 	.uleb128 3
 	.asciz	"iptunnel_xmit"
 	.quad	iptunnel_xmit
 	.quad	.Ltext_end - iptunnel_xmit
+	.byte	1, 0x9c			/* DW_OP_call_frame_cfa */
 	.uleb128 4
 	.long	.Lorigin - .Linfo
 	.quad	.Lstats
 	.quad	.Lstats_end - .Lstats
 	.byte	1
 	.byte	87
+	.uleb128 11
+	.long	.Ldev - .Linfo
+	.byte	1, 0x56			/* DW_OP_reg6: rbp */
+	.uleb128 11
+	.long	.Lpkt_len - .Linfo
+	.byte	1, 0x53			/* DW_OP_reg3: rbx */
+	.uleb128 12
+	.long	.Lmine_origin - .Linfo
+	.long	.Lmine_list
+	.byte	0
 	.byte	0
 	.byte	0
 .Linfo_end:
@@ -180,5 +298,12 @@ linux_banner:
 	.quad	.Ltext_end - .Ltext
 	.quad	0, 0
 .Laranges_end:
+
+	.section .debug_loc, "", @progbits
+.Lmine_list:
+	.quad	.Lmine - .Ltext, .Lstats_end - .Ltext
+	.short	1
+	.byte	0x50			/* DW_OP_reg0: rax */
+	.quad	0, 0
 
 	.section .note.GNU-stack, "", @progbits

@@ -8,6 +8,7 @@ from kdumpwrap.render import caret
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
 from kdumpwrap.render.text import clean
+from kdumpwrap.render.variables import remarks
 from kdumpwrap.where import where
 
 # what is no general register: told apart at the end of the table
@@ -25,6 +26,23 @@ def code(finding: Finding) -> str:
     left, right = _source(finding), _disassembly(finding)
     css = "code" if finding.resolution.disassembly and finding.resolution.source else "code single"
     return f'<div class="{css}">{left}{right}</div>{_tie(finding)}'
+
+
+def variables(finding: Finding) -> str:
+    """The variables at the instruction pointer, the guilty one marked."""
+    known = finding.variables
+    if known is None:
+        return ""
+    rows = "".join(
+        f"<tr{' class=fatal' if one.guilty else ''}><td><code>{esc(one.function)}</code>"
+        f"{' <span class=faint>inlined</span>' if one.inlined else ''}</td><td><code>{esc(one.name)}</code></td>"
+        f"<td><code>{esc(one.type)}</code></td><td><code>{esc(one.value)}</code></td></tr>"
+        for one in known.rows
+    )
+    head = "<thead><tr><th>Function</th><th>Variable</th><th>Type</th><th>Value</th></tr></thead>"
+    table = f'<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>' if rows else ""
+    notes = [known.missing] if known.missing is not None else remarks(known)
+    return table + "".join(f'<p class="note">{esc(note.strip())}</p>' for note in notes)
 
 
 def registers(finding: Finding) -> str:

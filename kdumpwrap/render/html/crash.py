@@ -43,6 +43,7 @@ def page(
         ("why", "Why", _why(finding)),
         ("trace", "Call trace", frames.trace(finding) if finding.resolution.ip or finding.resolution.trace else ""),
         ("code", "Source and instructions", code.code(finding)),
+        ("variables", "Variables", code.variables(finding)),
         ("registers", "Registers", code.registers(finding)),
         ("log", "Log", evidence.log(finding, log, analysis.crash.dmesg or analysis.crash.vmcore or "")),
         ("vmcore", "The vmcore", vmcore.section(facts, finding) if facts is not None else ""),
@@ -158,7 +159,7 @@ def _whom(finding: Finding) -> str:
 
 
 def _why(finding: Finding) -> str:
-    sentences = "".join(f"<li>{esc(one)}</li>" for one in finding.explanation)
+    sentences = "".join(f"<li>{esc(one)}</li>" for one in finding.reasons)
     return f'<ul class="why">{sentences}</ul>' if sentences else ""
 
 

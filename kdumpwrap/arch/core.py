@@ -1,0 +1,106 @@
+"""The registers of an oops as a core file, which gdb reads: one thread, no memory.
+
+The layout is the kernel's ``struct elf_prstatus`` (include/linux/elfcore.h) with each machine's ``elf_gregset_t``.
+"""
+
+import struct
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+
+_HEADER, _SEGMENT = 64, 56  # sizes of Elf64_Ehdr and Elf64_Phdr
+_BEFORE = 112  # bytes of struct elf_prstatus in front of its registers
+_MASK = (1 << 64) - 1
+_ET_CORE, _PT_NOTE, _NT_PRSTATUS = 4, 4, 1
+
+
+class Layout(NamedTuple):
+    """How one machine's core file holds its registers."""
+
+    machine: int  # e_machine
+    order: str  # of bytes: "<" or ">"
+    registers: Tuple[str, ...]  # as logs name them, in the order of elf_gregset_t, 8 bytes each; "" for another
+    pc: str  # which of them is the instruction pointer
+    flags: int = 0  # e_flags
+    widths: Tuple[int, ...] = ()  # bytes of each where not all are of 8
+
+
+# arch/x86/include/asm/user_64.h struct user_regs_struct; arch/arm64/include/uapi/asm/ptrace.h struct user_pt_regs;
+# arch/powerpc/include/uapi/asm/ptrace.h struct pt_regs, 48 words; arch/s390/include/uapi/asm/ptrace.h s390_regs
+LAYOUTS: Dict[str, Layout] = {
+    "x86_64": Layout(
+        62,
+        "<",
+        (
+            *"r15 r14 r13 r12 rbp rbx r11 r10 r09 r08 rax rcx rdx rsi rdi".split(),
+            *("", "rip", "", "eflags", "rsp", "", "fs", "gs", "", "", "", ""),
+        ),
+        "rip",
+    ),
+    "aarch64": Layout(183, "<", (*(f"x{n}" for n in range(30)), "lr", "sp", "pc", "pstate"), "pc"),
+    "ppc64le": Layout(
+        21,
+        "<",
+        (*(f"r{n}" for n in range(32)), "nip", "msr", "", "ctr", "lr", "xer", "cr", *("",) * 9),
+        "nip",
+        flags=2,  # the ELFv2 ABI
+    ),
+    "s390x": Layout(
+        22,
+        ">",
+        ("", "psw", *(f"r{n}" for n in range(16)), *("",) * 16, ""),
+        "psw",
+        widths=(8,) * 18 + (4,) * 16 + (8,),
+    ),
+}
+
+
+def core(arch: str, registers: Mapping[str, int], pc: int) -> bytes:
+    """A core file of one thread that stands at the link-time address ``pc``; registers that are not given are 0.
+
+    Raises KeyError for a machine without a layout. gdb 13.1 says of it "Program terminated with signal 0".
+    """
+    layout = LAYOUTS[arch]
+    widths = layout.widths or (8,) * len(layout.registers)
+    values = dict(registers, **{layout.pc: pc})
+    gregset = b"".join(
+        _number(layout.order, width, values.get(name, 0)) for name, width in zip(layout.registers, widths)
+    )
+    status = bytes(_BEFORE) + gregset + bytes(8)  # pr_fpvalid and padding
+    note = struct.pack(f"{layout.order}III", 5, len(status), _NT_PRSTATUS) + b"CORE\0\0\0\0" + status
+    data = 1 if layout.order == "<" else 2
+    header = b"\x7fELF" + bytes((2, data, 1)) + bytes(9)
+    header += struct.pack(
+        f"{layout.order}HHIQQQIHHHHHH",
+        *(_ET_CORE, layout.machine, 1, 0, _HEADER, 0, layout.flags, _HEADER, _SEGMENT, 1, 0, 0, 0),
+    )
+    at = _HEADER + _SEGMENT
+    segment = struct.pack(f"{layout.order}IIQQQQQQ", _PT_NOTE, 4, at, 0, 0, len(note), 0, 4)
+    return header + segment + note
+
+
+def marks(arch: str) -> Dict[str, int]:
+    """A value for each register of ``arch`` by which it is known again, also by its lower 4, 2 or 1 bytes alone."""
+    names = [name for name in LAYOUTS[arch].registers if name and name not in _NO_VALUES]
+    return {name: int.from_bytes(bytes([0x21 + number]) * 8, "little") for number, name in enumerate(names)}
+
+
+_NO_VALUES = ("rip", "pc", "nip", "psw", "eflags", "pstate", "msr", "fs", "gs", "xer", "cr")
+
+
+def _number(order: str, width: int, value: int) -> bytes:
+    return (value & _MASK).to_bytes(width, "little" if order == "<" else "big") if width == 8 else bytes(width)
+
+
+def spelled(arch: str, registers: Mapping[str, int]) -> Dict[str, int]:
+    """``registers`` by the names of ``LAYOUTS``: a log's ``r8`` is ``r08`` there, its ``x30`` is ``lr``."""
+    layout = LAYOUTS[arch].registers
+    found: Dict[str, int] = {}
+    for name, value in registers.items():
+        known = _spelling(name, layout)
+        if known is not None:
+            found[known] = value
+    return found
+
+
+def _spelling(name: str, layout: Tuple[str, ...]) -> Optional[str]:
+    other = {"x30": "lr", "r8": "r08", "r9": "r09"}.get(name, name)
+    return next((spelling for spelling in (name, other) if spelling in layout), None)

@@ -1,0 +1,85 @@
+"""The variables of a crash: what gdb says lives at the instruction pointer, and what C calls the failed access."""
+
+from typing import NamedTuple, Optional, Tuple
+
+
+class Hop(NamedTuple):
+    """One step of a way through memory: ``offset`` bytes from where a pointer points to."""
+
+    offset: int
+    percpu: bool = False  # the pointer is a per-CPU one: this CPU's offset was added to it
+
+
+class Chain(NamedTuple):
+    """From a register through memory to what an instruction touches: ``rbx`` with (0x20, 0x10) is 0x10(0x20(%rbx))."""
+
+    register: str  # as the log names it, "r08" and not "r8"
+    hops: Tuple[Hop, ...]
+
+
+class Question(NamedTuple):
+    """Which variables live where one crash happened."""
+
+    section: Optional[str]  # that `address` counts from; None in a vmlinux
+    address: int  # link-time, of the instruction
+    registers: Tuple[Tuple[str, int], ...]  # those whose values are of that moment
+    chains: Tuple[Chain, ...] = ()
+
+
+class Variable(NamedTuple):
+    """An argument or local whose value the registers tell."""
+
+    function: str
+    inlined: bool
+    name: str
+    type: str  # as gdb writes it: "struct wan_session *"
+    value: str  # "0x…" of a pointer, decimal, "true", an enumerator's name
+    argument: bool
+    guilty: bool = False  # the failed access went through it
+    register: Optional[str] = None  # in which it lives, None: it is computed from several
+    added: int = 0  # to the register's value
+
+
+class Member(NamedTuple):
+    """What a chain leads to after one hop."""
+
+    text: str  # "s->ops"
+    type: str
+    struct: Optional[str]  # "struct wan_session", None when it is no member
+    offset: int  # in that structure, in bytes
+
+
+class Way(NamedTuple):
+    """One reading of a chain in C: a union has several."""
+
+    chain: int  # number of the question's chain
+    variable: int  # number of the scope's variable in which the chain's register is
+    members: Tuple[Member, ...]  # the variable itself first, then one for each hop
+
+
+class Scope(NamedTuple):
+    """The answer to a question, innermost function first."""
+
+    variables: Tuple[Variable, ...] = ()
+    unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
+    ways: Tuple[Way, ...] = ()
+
+
+class Expression(NamedTuple):
+    """What C calls the memory that the failed instruction touched."""
+
+    text: str  # "s->ops->weight"
+    type: str
+    struct: Optional[str]
+    offset: Optional[int]
+    certain: bool
+
+
+class Variables(NamedTuple):
+    """What is said of the variables of one report."""
+
+    rows: Tuple[Variable, ...] = ()  # innermost function first
+    unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
+    expression: Optional[Expression] = None
+    sentence: Optional[str] = None  # the failed access in C
+    missing: Optional[str] = None  # why nobody could be asked

@@ -1,0 +1,219 @@
+"""gdb asked which variables live where a crash happened: one process for each vmlinux or module, whatever the number
+of crashes. It gets the registers as core files without memory, so no vmcore is opened."""
+
+import json
+import os
+import pkgutil
+import re
+import shutil
+import stat
+import time
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.arch import core
+from kdumpwrap.errors import KdumpwrapError, ToolFailed
+from kdumpwrap.host import memory, packages
+from kdumpwrap.model.scope import Question, Scope
+from kdumpwrap.parse import gdb as answers
+from kdumpwrap.tools.argv import Argument, option, options, word
+from kdumpwrap.tools.run import run
+
+TIMEOUT = 60.0  # seconds: a vmlinux of 587 MB takes 1.8, and each crash 0.01 more
+MOST = 1 << 32  # bytes of memory that gdb may take, whatever a file says of itself
+LEAST = 1 << 30  # bytes of memory that must be available: a vmlinux of 587 MB takes 382 MB, with an index to write 620
+_FIRST = 0x100000  # address of a module's first section in the copy that gdb reads
+_APART = 0x10000
+_INDEX = 1 << 28  # bytes that gdb may write: an index
+_LARGEST = 1 << 30  # bytes of a module's copy
+_CACHE_BYTES = 1 << 29
+_CACHE_DAYS = 60
+# [ 3] .text             PROGBITS        0000000000000000 000070 000a31 00  AX  0   0 16  (readelf -W -S, binutils 2.40)
+_SECTION = re.compile(
+    r"^ *\[ *\d+\] (?P<name>\S+) +[A-Z_0-9]+ +[0-9a-f]+ +[0-9a-f]+ +"
+    r"(?P<size>[0-9a-f]+) +[0-9a-f]+ +(?P<flags>[A-Za-z]*) ",
+    re.M,
+)
+
+
+class NotAsked(KdumpwrapError):
+    """gdb was not asked: it is not here, cannot do it, or the machine is too small for it."""
+
+
+class File(NamedTuple):
+    """An ELF file with debug information."""
+
+    path: Path
+    arch: str
+    relocatable: bool
+    readelf: str
+
+
+def ask(
+    file: File, questions: Sequence[Question], directory: Path, free: Optional[int] = None
+) -> Tuple[Optional[Scope], ...]:
+    """The scope of each question about ``file``, in their order; None where gdb could not tell.
+
+    ``directory`` is private and empty; its owner removes it. ``free`` is how many bytes of memory gdb may take, None:
+    what is available. Raises NotAsked or KdumpwrapError when gdb is missing, has no Python,
+    fails, takes too long, or the machine has too little memory for it.
+    """
+    if file.arch not in core.LAYOUTS:
+        raise NotAsked(f"the registers of {file.arch} cannot be handed to gdb")
+    free = memory.unused() if free is None else free
+    if free < LEAST:
+        raise NotAsked(f"gdb wants {LEAST >> 20} MB of memory, {free >> 20} MB are available")
+    bases: Dict[str, int] = {}
+    path = file.path
+    if file.relocatable:
+        bases = _bases(file)
+        path = _moved(file, bases, directory)
+    asked = [
+        _question(file.arch, question, bases, number, directory)
+        for number, question in enumerate(questions)
+        if question.section is None or question.section in bases
+    ]
+    (directory / "questions.json").write_text(json.dumps(asked))
+    script = directory / "ask.py"
+    script.write_text(f"{_script()}\nmain({str(directory / 'questions.json')!r})\n")
+    program = _program(file.arch)
+    arguments = [*options("-nx -nh -batch"), *_settings(file), path, *options("-x"), script]
+    if shutil.which(program) is None:
+        raise NotAsked(f"{program} is not installed", packages.install("gdb"))
+    output = run(program, arguments, ok=(0, 1), package="gdb", timeout=TIMEOUT, memory=min(free, MOST), limit=_INDEX)
+    found = answers.parse(output.text)
+    if asked and not found:
+        if _NO_PYTHON.search(output.stderr):
+            raise NotAsked(f"{program} has no Python", packages.install("gdb"))
+        raise ToolFailed([program], f"no variables: {_reason(output.stderr)}")
+    return tuple(found.get(number) for number in range(len(questions)))
+
+
+def _question(arch: str, question: Question, bases: Dict[str, int], number: int, directory: Path) -> Dict[str, object]:
+    """The question as the script reads it, with its two core files: the crash, and one that marks each register."""
+    pc = question.address + bases.get(question.section or "", 0)
+    given = core.spelled(arch, dict(question.registers))
+    marks = core.marks(arch)
+    (directory / f"core.{number}").write_bytes(core.core(arch, given, pc))
+    (directory / f"marks.{number}").write_bytes(core.core(arch, marks, pc))
+    chains = [
+        {"register": chain.register, "hops": [{"offset": hop.offset, "percpu": hop.percpu} for hop in chain.hops]}
+        for chain in question.chains
+    ]
+    return {
+        "id": number,
+        "core": str(directory / f"core.{number}"),
+        "probe": str(directory / f"marks.{number}"),
+        "marks": marks,
+        "registers": given,
+        "chains": chains,
+    }
+
+
+def _script() -> str:
+    data = pkgutil.get_data("kdumpwrap.tools", "scope_in_gdb.py")  # also out of the one-file program
+    if data is None:
+        raise KdumpwrapError("scope_in_gdb.py is missing from this installation of kdumpwrap")
+    return data.decode()
+
+
+def _program(arch: str) -> str:
+    named = os.environ.get("GDB")
+    if named:
+        return named
+    foreign = arch != os.uname().machine
+    return "gdb-multiarch" if foreign and shutil.which("gdb-multiarch") else "gdb"
+
+
+def _settings(file: File) -> List[Argument]:
+    settings = [option("set debuginfod enabled off"), option("set auto-load off")]
+    cache = None if file.relocatable else _cache()
+    if cache is not None:
+        # "index-cache enabled" since 12, "index-cache on" from 8.3 to then; each says only on stderr what it lacks
+        settings += [option("set index-cache directory {}", cache), option("set index-cache enabled on")]
+    return [word for setting in settings for word in (option("-iex"), setting)]
+
+
+# ---------------------------------------------------------------- a module's copy
+
+
+def _bases(file: File) -> Dict[str, int]:
+    """An address for each section of a module that is loaded, apart from each other."""
+    text = run(file.readelf, [*options("-W -S"), file.path]).text
+    found: Dict[str, int] = {}
+    at = _FIRST
+    for match in _SECTION.finditer(text):
+        if "A" not in match["flags"] or match["name"] in found or not _is_word(match["name"]):
+            continue
+        found[match["name"]] = at
+        at += -(-int(match["size"], 16) // _APART) * _APART + _APART
+    return found
+
+
+def _is_word(name: str) -> bool:
+    try:
+        return bool(word(name))
+    except KdumpwrapError:
+        return False
+
+
+def _moved(file: File, bases: Dict[str, int], directory: Path) -> Path:
+    """A copy of a module whose sections have these addresses: gdb's own layout puts all of some kernels' at 0."""
+    copy = directory / "module.ko"
+    prefix = file.readelf[: -len("readelf")] if file.readelf.endswith("readelf") else ""
+    moves = [
+        part
+        for name, base in bases.items()
+        for part in (option("--change-section-address"), option("{}={:#x}", word(name), base))
+    ]
+    run(f"{prefix}objcopy", [*moves, file.path, copy], package="binutils", limit=_LARGEST)
+    return copy
+
+
+# ---------------------------------------------------------------- gdb's index cache
+
+
+def _cache() -> Optional[Path]:
+    own = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        return cache(Path("/var/cache" if os.geteuid() == 0 else own))
+    except (OSError, RuntimeError):  # no home, no room, no right to write there
+        return None
+
+
+def cache(top: Path) -> Optional[Path]:
+    """Our own directory below ``top`` for gdb's indexes, 37 MB for a vmlinux, kept small; None where it is not ours.
+
+    One that belongs to somebody else, or that others can write to, is left alone: gdb believes what it finds there.
+    Raises OSError.
+    """
+    directory = top / "kdumpwrap" / "gdb-index"
+    directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for part in (directory.parent, directory):
+        found = part.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            return None
+    directory.chmod(0o700)
+    _trim(directory)
+    return directory
+
+
+def _trim(directory: Path) -> None:
+    """Remove the indexes that were not used for long, and the oldest ones of too many."""
+    files = sorted(((file, file.lstat()) for file in directory.iterdir()), key=lambda entry: -entry[1].st_atime)
+    kept = 0
+    for file, found in files:
+        kept += found.st_size
+        if kept > _CACHE_BYTES or time.time() - found.st_atime > _CACHE_DAYS * 86400:
+            file.unlink()
+
+
+# Python scripting is not supported in this copy of GDB.     Scripting in the "Python" language is not supported …
+_NO_PYTHON = re.compile(r"Python scripting is not supported|Scripting in the \"Python\" language is not supported")
+
+
+def _reason(stderr: str) -> str:
+    """Why gdb gave no answer, from its complaints."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and "index-cache" not in line]
+    return f"gdb said: {lines[-1][:200]}" if lines else "gdb printed nothing that is known"

@@ -1,0 +1,97 @@
+"""Variables of real crashes: the names that the source has, and the values that drgn reads from the vmcore."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytest
+from conftest import NEWER, Lab, RunCli, lab_path, open_lab
+
+pytestmark = pytest.mark.lab
+
+Json = Dict[str, Any]
+LOCALS = Path(__file__).resolve().parent / "lab_locals.py"
+ASKING = {"KDUMPWRAP_VARIABLES": None}
+# case: the function, the expression, the guilty variable and what is said of it; by what the module's source says
+FAILED = {
+    "iptunnel": ("iptunnel_xmit_stats", "tstats->tx_bytes", "tstats", "(struct pcpu_sw_netstats *) is 0x"),
+    "null_deref": ("wan_next_seq", "s->seq", "s", "(struct wan_session *) is NULL"),
+    "divide": ("wan_per_usec", "usecs", "usecs", "(u32) is 0; the instruction divides by it"),
+    "warn_then_oops": ("wan_set_level", "c->level", "c", "(struct wan_codec *) is 0xfee1dead"),
+    "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "(struct ip_tunnel_net *) is POISON_FREE"),
+}
+# case: variables that must stand there, where nothing failed on a pointer
+STANDS = {"bug_on": [("wan_spend", "l"), ("wan_spend", "credits")], "softlockup": [("wan_wait", "l")]}
+
+
+@pytest.fixture(scope="session", params=["", "second", NEWER])
+def kernel(request: pytest.FixtureRequest) -> Lab:
+    """The crashes of each x86-64 kernel of the lab."""
+    return open_lab(lab_path() / request.param, "x86_64")
+
+
+def analysed(run_cli: RunCli, kernel: Lab, case: str) -> Json:
+    args = ("--root", kernel.root, "--module-dir", kernel.module_dir, "--source-dir", kernel.module_dir)
+    done = run_cli("analyze", "--json", *args, kernel.crashes[case], env=ASKING)
+    found: Json = json.loads(done.stdout)
+    report: Json = found["reports"][-1 if found["fatal"] is None else found["fatal"]]
+    return report
+
+
+@pytest.mark.parametrize("case", FAILED)
+def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str) -> None:
+    function, expression, guilty, words = FAILED[case]
+    report = analysed(run_cli, kernel, case)
+    assert report["expression"]["text"].startswith(expression)
+    assert report["expression"]["certain"] is True
+    assert report["explanation"][0].startswith(f"{guilty} {words}")
+    assert [(one["function"], one["name"]) for one in report["variables"] if one["guilty"]] == [(function, guilty)]
+
+
+@pytest.mark.parametrize("case", STANDS)
+def test_what_only_stopped_has_variables_and_none_is_guilty(run_cli: RunCli, kernel: Lab, case: str) -> None:
+    report = analysed(run_cli, kernel, case)
+    names = [(one["function"], one["name"]) for one in report["variables"]]
+    assert set(STANDS[case]) <= set(names)
+    assert not any(one["guilty"] for one in report["variables"])
+
+
+def test_a_panic_without_registers_has_none(run_cli: RunCli, kernel: Lab) -> None:
+    report = analysed(run_cli, kernel, "sysrq")
+    assert report["variables"] is None and report["expression"] is None
+
+
+@pytest.mark.parametrize("case", [*FAILED, *STANDS])
+def test_each_value_is_what_drgn_reads_from_the_vmcore(run_cli: RunCli, kernel: Lab, case: str) -> None:
+    report = analysed(run_cli, kernel, case)
+    frames = drgn(kernel, case)
+    compared = 0
+    for one in report["variables"]:
+        known = [values for function, values in frames if function == one["function"] and one["name"] in values]
+        if known:
+            assert any(same(one["value"], one["type"], values[one["name"]]) for values in known), (one, known)
+            compared += 1
+    functions = {one["function"] for one in report["variables"]}
+    assert compared or not any(values for function, values in frames if function in functions)
+
+
+def drgn(kernel: Lab, case: str) -> List[Tuple[str, Dict[str, int]]]:
+    """(function, {variable: number}) of each frame of the thread that crashed."""
+    core = kernel.crashes[case] / "vmcore"
+    modules = [
+        kernel.module_dir / "xxxwan.debug.ko",
+        *kernel.root.glob("usr/lib/debug/lib/modules/*/kernel/net/ipv4/*.ko"),
+    ]
+    argv = [sys.executable, str(LOCALS), str(core), str(kernel.vmlinux), *map(str, modules)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, check=True)
+    return [(function, known) for function, known in json.loads(done.stdout.decode())]
+
+
+def same(said: str, kind: str, value: int) -> Optional[bool]:
+    if said.startswith("&"):  # its run-time address is the vmcore's; the name is compared by the tests above
+        return value > 0
+    if said in ("true", "false"):
+        return (said == "true") == bool(value)
+    return (int(said, 0) - value) % (1 << 32 if "*" not in kind else 1 << 64) == 0
