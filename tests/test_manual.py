@@ -129,7 +129,7 @@ def keys(value: object) -> Iterator[str]:
 
 
 def test_every_key_of_json_is_told(run_cli: RunCli) -> None:
-    printed = json.loads(run_cli("analyze", "--example", "--json").stdout)
+    printed = json.loads(run_cli("analyze", "--example", "--json", "--variables").stdout)
     told = set(re.findall(r'"(\w+)"', SECTIONS["OUTPUT"].partition(".nf")[2].partition(".fi")[0]))
     assert set(keys(printed)) <= told
     # the example repeats no frame

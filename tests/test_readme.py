@@ -61,6 +61,7 @@ def place(tmp_path: Path) -> Dict[str, str]:
             "PATH": f"{script.parent}:/usr/bin:/bin",
             "KDUMPWRAP_ROOT": str(root),
             "KDUMPWRAP_RELEASE": RELEASE,
+            "KDUMPWRAP_VARIABLES": None,
             "HOME": str(tmp_path),
         }
     )

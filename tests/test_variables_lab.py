@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
-from conftest import NEWER, Lab, RunCli, lab_path, open_lab
+from conftest import NEWER, Lab, RunCli, ToolDir, lab_path, open_lab
 
 pytestmark = pytest.mark.lab
 
@@ -95,3 +95,20 @@ def same(said: str, kind: str, value: int) -> Optional[bool]:
     if said in ("true", "false"):
         return (said == "true") == bool(value)
     return (int(said, 0) - value) % (1 << 32 if "*" not in kind else 1 << 64) == 0
+
+
+def test_a_batch_says_the_same_when_it_is_asked_for_variables(run_cli: RunCli, lab: Lab) -> None:
+    args = ("--root", lab.root, "--module-dir", lab.module_dir, "--json", "--variables")
+    together = run_cli("batch", *args).stdout.splitlines()
+    apart = [run_cli("analyze", *args, path).stdout.rstrip("\n") for path in lab.crashes.values()]
+    assert sorted(together) == sorted(apart)
+    assert sum(report["variables"] is not None for line in together for report in json.loads(line)["reports"]) >= 7
+    plain = run_cli("batch", *args[:-1]).stdout.splitlines()
+    assert not any(report["variables"] for line in plain for report in json.loads(line)["reports"])
+
+
+def test_a_batch_starts_one_gdb_for_each_object(run_cli: RunCli, lab: Lab, tool_dir: ToolDir) -> None:
+    tool_dir.fake("gdb", f'echo start >>{tool_dir.path}/count; exec /usr/bin/gdb "$@"')
+    args = ("--root", lab.root, "--module-dir", lab.module_dir, "--json", "--variables")
+    run_cli("batch", *args, env=tool_dir.first)
+    assert len((tool_dir.path / "count").read_text().splitlines()) == 3  # vmlinux, xxxwan, ip_tunnel

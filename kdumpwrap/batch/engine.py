@@ -76,13 +76,14 @@ def outcomes(
     jobs: int = 1,
     save_below: Sequence[Path] = (),
     reuse: bool = True,
+    variables: bool = False,
 ) -> Generator[Done, None, None]:
     """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
 
-    Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below
+    With ``variables`` gdb is asked for those of many crashes at a time. Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below
     those directories, and those that are there and still true are taken as they are, if ``reuse`` allows.
     """
-    known = saved.Known(places)
+    known = saved.Known(places, variables)
     work = _reader(places, selection, known if save_below and reuse else None)
     with contextlib.closing(_Kernels(places)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
         size = _FIRST
@@ -94,7 +95,7 @@ def outcomes(
                 chunk.append((one, kernels.symbolizer(one)))
             if not chunk:
                 return
-            for done in _analysed(chunk):
+            for done in _analysed(chunk, variables):
                 yield _kept(done, known, save_below) if save_below else done
             kernels.close(but=_KERNELS)
             size = min(2 * size, _MOST)
@@ -201,13 +202,13 @@ class _Kernels:
             self._open.popitem(last=False)[1].close()
 
 
-def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]]) -> Iterator[Done]:
+def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], variables: bool) -> Iterator[Done]:
     """``chunk`` in its order, its crashes analysed kernel by kernel."""
     groups: Dict[Symbolizer, List[_Read]] = {}
     for one, symbolizer in chunk:
         if symbolizer is not None and isinstance(one, _Read):
             groups.setdefault(symbolizer, []).append(one)
-    running = {symbolizer: _of_one_kernel(group, symbolizer) for symbolizer, group in groups.items()}
+    running = {symbolizer: _of_one_kernel(group, symbolizer, variables) for symbolizer, group in groups.items()}
     for one, symbolizer in chunk:
         if isinstance(one, Done):
             yield one
@@ -215,14 +216,15 @@ def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]]) 
             yield next(running[symbolizer])
 
 
-def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[Done]:
+def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bool = False) -> Iterator[Done]:
     """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself.
 
     A symbolizer that an exception has left half-loaded would answer with half of what there is: it is not asked again.
     """
+    pairs = [(one.crash, one.log) for one in group]
     done = 0
     try:
-        for one, analysis in zip(group, analyze.analyses([(one.crash, one.log) for one in group], symbolizer)):
+        for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables)):
             yield Done(one.crash, analysis, stamp=one.stamp)
             done += 1
     except Exception as error:
@@ -237,7 +239,7 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer) -> Iterator[D
                     if another is not None:
                         another.close()
                     another = symbolizer.again()
-                yield from _of_one_kernel([one], another)
+                yield from _of_one_kernel([one], another, variables)
         finally:
             if another is not None:
                 another.close()

@@ -40,6 +40,7 @@ class Known:
     """What there is to answer with, looked up once for each release and module."""
 
     places: Places
+    variables: bool = False  # whether gdb is asked for them
     _files: Dict[Tuple[Optional[str], Optional[str], Optional[Path]], List[File]] = field(default_factory=dict)
 
     def files(self, crash: Crash, release: Optional[str], modules: Sequence[str]) -> List[File]:
@@ -86,7 +87,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
         now = {
             "version": __version__,
             "inputs": _inputs(crash),
-            "options": _options(known.places),
+            "options": _options(known),
             "debuginfo": known.files(crash, value["kernel"]["release"], [str(name) for name in stamp["modules"]]),
             "sources": [_file(file[0]) for file in stamp["sources"]],
             "text": _file(f"{crash.path}/{TEXT}")[1],
@@ -120,12 +121,13 @@ def save(crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known,
     value[_KEY] = {
         "version": __version__,
         "inputs": [[*file] for file in inputs],
-        "options": [*_options(known.places)],
+        "options": [*_options(known)],
         "modules": [*names],
         "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, names)],
         "sources": [[*file] for file in sources or [_file(str(known.places.root / "usr/src/debug"))]],
         "text": len(text),
-        "final": not any(problem.tool_failed for problem in analysis.problems),
+        "final": not any(problem.tool_failed for problem in analysis.problems)
+        and not any(finding.variables and finding.variables.missing for finding in analysis.findings),
     }
     try:
         descriptor = _open_directory(crash.path, root)
@@ -144,9 +146,10 @@ def _inputs(crash: Crash) -> List[File]:
     return [_file(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
 
 
-def _options(places: Places) -> List[str]:
+def _options(known: Known) -> List[str]:
+    places = known.places
     named = [places.root, *([places.vmlinux] if places.vmlinux else []), *places.module_dirs, *places.source_dirs]
-    return [str(path) for path in named]
+    return [*map(str, named), *(["--variables"] if known.variables else [])]
 
 
 def _file(path: str) -> File:

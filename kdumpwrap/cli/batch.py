@@ -41,6 +41,7 @@ def batch(
     vmlinux: Optional[Path] = options.VMLINUX,
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
+    variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> None:
@@ -71,7 +72,13 @@ def batch(
         what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
         raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
     outcomes = many.outcomes(
-        crashes, places, selection, jobs=jobs or _processors(), save_below=tops if save else (), reuse=not html
+        crashes,
+        places,
+        selection,
+        jobs=jobs or _processors(),
+        save_below=tops if save else (),
+        reuse=not html,
+        variables=bool(variables),
     )
     interrupted: Optional[KeyboardInterrupt] = None
     recording = run.Recording()

@@ -17,7 +17,7 @@ from kdumpwrap.host import memory, packages
 from kdumpwrap.model.scope import Question, Scope
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import run, wrote
 
 TIMEOUT = 60.0  # seconds: a vmlinux of 587 MB takes 1.8, and each crash 0.01 more
 MOST = 1 << 32  # bytes of memory that gdb may take, whatever a file says of itself
@@ -68,14 +68,17 @@ def ask(
     if file.relocatable:
         bases = _bases(file)
         path = _moved(file, bases, directory)
-    asked = [
-        _question(file.arch, question, bases, number, directory)
-        for number, question in enumerate(questions)
-        if question.section is None or question.section in bases
-    ]
-    (directory / "questions.json").write_text(json.dumps(asked))
+    asked: List[Dict[str, object]] = []
+    files: Dict[str, bytes] = {}
+    for number, question in enumerate(questions):
+        if question.section is None or question.section in bases:
+            asked.append(_question(file.arch, question, bases, number, files))
     script = directory / "ask.py"
-    script.write_text(f"{_script()}\nmain({str(directory / 'questions.json')!r})\n")
+    files.update({"questions.json": json.dumps(asked).encode(), script.name: _script()})
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+        if len(questions) == 1:  # of many nobody types all that again
+            wrote(directory / name, data)
     program = _program(file.arch)
     arguments = [*options("-nx -nh -batch"), *_settings(file), path, *options("-x"), script]
     if shutil.which(program) is None:
@@ -89,32 +92,34 @@ def ask(
     return tuple(found.get(number) for number in range(len(questions)))
 
 
-def _question(arch: str, question: Question, bases: Dict[str, int], number: int, directory: Path) -> Dict[str, object]:
-    """The question as the script reads it, with its two core files: the crash, and one that marks each register."""
+def _question(
+    arch: str, question: Question, bases: Dict[str, int], number: int, files: Dict[str, bytes]
+) -> Dict[str, object]:
+    """The question as the script reads it; ``files`` gets its core files: the crash, and each register marked."""
     pc = question.address + bases.get(question.section or "", 0)
     given = core.spelled(arch, dict(question.registers))
     marks = core.marks(arch)
-    (directory / f"core.{number}").write_bytes(core.core(arch, given, pc))
-    (directory / f"marks.{number}").write_bytes(core.core(arch, marks, pc))
+    files[f"core.{number}"] = core.core(arch, given, pc)
+    files[f"marks.{number}"] = core.core(arch, marks, pc)
     chains = [
         {"register": chain.register, "hops": [{"offset": hop.offset, "percpu": hop.percpu} for hop in chain.hops]}
         for chain in question.chains
     ]
     return {
         "id": number,
-        "core": str(directory / f"core.{number}"),
-        "probe": str(directory / f"marks.{number}"),
+        "core": f"core.{number}",
+        "probe": f"marks.{number}",
         "marks": marks,
         "registers": given,
         "chains": chains,
     }
 
 
-def _script() -> str:
+def _script() -> bytes:
     data = pkgutil.get_data("kdumpwrap.tools", "scope_in_gdb.py")  # also out of the one-file program
     if data is None:
         raise KdumpwrapError("scope_in_gdb.py is missing from this installation of kdumpwrap")
-    return data.decode()
+    return data
 
 
 def _program(arch: str) -> str:

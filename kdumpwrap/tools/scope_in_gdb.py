@@ -1,6 +1,7 @@
 # Run inside gdb's own Python (2.7 to 3.13): for each question, which variables live at its core file's instruction
 # pointer, and which members lie at the offsets in question. Prints one JSON object a line.
 import json
+import os
 
 try:
     import gdb
@@ -256,14 +257,20 @@ def answer(question):
     return {"id": question["id"], "variables": rows, "unknown": unknown, "ways": ways[:64]}
 
 
-def main(path):
+def main(directory):
     gdb.execute("set confirm off")
     gdb.execute("set pagination off")
     gdb.execute("set width 0")
-    with open(path) as questions:
+    with open(os.path.join(directory, "questions.json")) as questions:
         asked = json.load(questions)
     for question in asked:
+        question["core"] = os.path.join(directory, question["core"])
+        question["probe"] = os.path.join(directory, question["probe"])
         try:
             print("kdumpwrap: " + json.dumps(answer(question)))
         except (gdb.error, RuntimeError, ValueError) as error:
             print("kdumpwrap: " + json.dumps({"id": question["id"], "error": str(error)[:TEXT]}))
+
+
+if hasattr(gdb, "execute"):
+    main(os.path.dirname(os.path.abspath(__file__)))
