@@ -80,8 +80,9 @@ def outcomes(
 ) -> Generator[Done, None, None]:
     """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
 
-    With ``variables`` gdb is asked for those of many crashes at a time. Logs are read by ``jobs`` processes. ``save_below``: answers are kept beside the crashes below
-    those directories, and those that are there and still true are taken as they are, if ``reuse`` allows.
+    Logs are read by ``jobs`` processes. With ``variables`` gdb is asked for those of many crashes at a time.
+    ``save_below``: answers are kept beside the crashes below those directories, and those that are there and still true
+    are taken as they are, if ``reuse`` allows.
     """
     known = saved.Known(places, variables)
     work = _reader(places, selection, known if save_below and reuse else None)
