@@ -16,8 +16,8 @@ import pytest
 from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 from crashtree import Kernels, grow, kernels
 
-from kdumpwrap import groups
 from kdumpwrap.crashdir import finder
+from kdumpwrap.model import bugs as groups
 from kdumpwrap.parse import ndjson
 from kdumpwrap.render import batch
 

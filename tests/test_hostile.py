@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from kdumpwrap import shell
 from kdumpwrap.cli import output
-from kdumpwrap.groups import Group
+from kdumpwrap.model.bugs import Group
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.host import Check, Diagnosis

@@ -22,7 +22,6 @@ PURE = (
     "codecheck",
     "explain",
     "where",
-    "groups",
 )
 WORLD = {"os", "subprocess", "pexpect", "socket", "shutil", "tempfile", "glob", "fcntl", "resource"}
 BOUGHT = {"typer", "click", "rich", "pygments", "pexpect", "packaging"}

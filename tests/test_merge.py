@@ -15,8 +15,8 @@ from conftest import RunCli, ToolDir, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdumpwrap import groups
 from kdumpwrap.example import worked
+from kdumpwrap.model import bugs as groups
 from kdumpwrap.parse import ndjson
 
 

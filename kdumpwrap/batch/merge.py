@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import IO, Iterator, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from kdumpwrap.groups import Row, row
 from kdumpwrap.host import files
+from kdumpwrap.model.bugs import Row, row
 from kdumpwrap.parse import ndjson
 
 _LINE = 64 << 20  # bytes: the largest logs give a few MB

@@ -6,7 +6,7 @@ from typing import Iterator, List, Optional
 
 from kdumpwrap import shell
 from kdumpwrap.batch.engine import Done
-from kdumpwrap.groups import Groups, Row, row
+from kdumpwrap.model.bugs import Groups, Row, row
 from kdumpwrap.model.crash import Problem
 
 _NAMED = 100  # problems of a kind that are written out

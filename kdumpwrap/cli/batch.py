@@ -16,7 +16,7 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.batch.engine import Done
-    from kdumpwrap.groups import Row
+    from kdumpwrap.model.bugs import Row
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.pages import Site
 
@@ -125,7 +125,7 @@ def merge(
 ) -> None:
     """The bugs of many hosts, from what ``batch --json`` said on each of them."""
     from kdumpwrap.batch import merge
-    from kdumpwrap.groups import Groups
+    from kdumpwrap.model.bugs import Groups
     from kdumpwrap.render import batch as renderer
 
     options.one_format(raw, json)

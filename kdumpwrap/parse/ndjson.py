@@ -9,6 +9,7 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+from kdumpwrap.where import telling
 
 SCHEMA = "kdumpwrap/1"
 _LONGEST = 64 << 20  # bytes of a line; the largest logs give a few MB
@@ -77,10 +78,12 @@ def _finding(value: "Dict[str, Json]") -> Finding:
         fault_address=_address(value.get("fault_address")),
         registers=tuple((name, number) for name, number in registers if number is not None),
     )
+    stopped = _frame(ip) if ip else None
     return Finding(
-        Resolution(report, _frame(ip) if ip else None, tuple(map(_frame, _objects(value.get("trace"))))),
+        Resolution(report, stopped, tuple(map(_frame, _objects(value.get("trace"))))),
         Culprit(symbol, *_place(culprit), _text(culprit.get("why")) or "") if symbol else None,
         _suspect(module, suspect) if module else None,
+        place=telling(stopped.locations) if stopped is not None else None,
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Counter as CounterOf
 from typing import List, Optional, Sequence
 
-from kdumpwrap.groups import Group, Row
+from kdumpwrap.model.bugs import Group, Row
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import raw as raw_renderer

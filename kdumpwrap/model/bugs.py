@@ -8,7 +8,6 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.verdict import Signature, Suspect
-from kdumpwrap.where import telling
 
 
 class Row(NamedTuple):
@@ -100,7 +99,7 @@ def _site(finding: Finding) -> Tuple[Optional[str], Optional[int], Optional[str]
     """Symbol, offset, file and line of the instruction pointer; of the culprit where that points nowhere (a panic)."""
     ip, culprit = finding.resolution.ip, finding.culprit
     if ip is not None and ip.symbol is not None:
-        place = telling(ip.locations)
+        place = finding.place
         return (ip.symbol, ip.offset, place.file, place.line) if place else (ip.symbol, ip.offset, None, None)
     if culprit is None:
         return None, None, None, None
