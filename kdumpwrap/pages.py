@@ -1,5 +1,6 @@
 """Pages to hand on, as files: what a page shows beside the analysis is gathered here, and each is written whole."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -149,7 +150,8 @@ def write(path: str, page: str, *, private: bool) -> None:
                 new.flush()
                 Path(new.name).replace(file)
             except BaseException:
-                Path(new.name).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    Path(new.name).unlink()
                 raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise KdumpwrapError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

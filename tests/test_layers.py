@@ -22,6 +22,8 @@ PURE = (
     "codecheck",
     "explain",
     "where",
+    "moment",
+    "octets",
 )
 WORLD = {"os", "subprocess", "pexpect", "socket", "shutil", "tempfile", "glob", "fcntl", "resource"}
 BOUGHT = {"typer", "click", "rich", "pygments", "pexpect", "packaging"}

@@ -50,7 +50,7 @@ def number(text: str) -> Optional[int]:
     """``0x18``, ``-8``, ``#24``, ``$0x1``; None for anything else."""
     text = text.lstrip("#$")
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
-    if len(digits) > 20 or not digits.isascii():
+    if len(digits) > 20 or max(digits, default="") > "\x7f":
         return None
     try:
         return sign * int(digits, 0 if digits.startswith("0x") else 10)

@@ -165,7 +165,7 @@ class _Kernels:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._open: OrderedDict[object, Symbolizer] = OrderedDict()
+        self._open: "OrderedDict[object, Symbolizer]" = OrderedDict()
         self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
 
     def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:

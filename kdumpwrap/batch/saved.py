@@ -163,7 +163,7 @@ def _file(path: str) -> File:
 def _settled(path: str) -> File:
     """The same, to be kept: what has changed a moment ago may change again within the same tick of the clock."""
     file = _file(path)
-    return file if len(file) == 1 or time.time_ns() - int(file[3]) > _TICK else [path, -1]
+    return file if len(file) == 1 or time.time() * 1e9 - int(file[3]) > _TICK else [path, -1]
 
 
 # ---------------------------------------------------------------- reading and writing

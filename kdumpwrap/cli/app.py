@@ -47,7 +47,7 @@ def main() -> NoReturn:
     except Exception:
         if not signals.heard():
             raise  # a bug; else what a signal interrupted may have broken
-    gc.freeze()  # the interpreter's last look for cycles takes 25 ms
+    getattr(gc, "freeze", gc.disable)()  # the interpreter's last look for cycles takes 25 ms; freeze: since Python 3.7
     signals.leave(status)
 
 

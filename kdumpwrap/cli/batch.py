@@ -163,6 +163,8 @@ def _time(text: str) -> str:
     """The time that ``--since`` means, as crashes have theirs: ISO 8601, local. Raises UsageError."""
     from datetime import datetime, timedelta
 
+    from kdumpwrap import moment
+
     ago = _AGO.fullmatch(text)
     if ago:
         since = datetime.min  # for what was before the year 1: every crash is younger
@@ -170,8 +172,8 @@ def _time(text: str) -> str:
             since = datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
         return since.isoformat(timespec="seconds")
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
-    except (ValueError, OverflowError):
+        return moment.parse(text).isoformat(timespec="seconds")
+    except ValueError:
         raise UsageError(
             f"--since {text}: no time", shell.hint("--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h")
         ) from None

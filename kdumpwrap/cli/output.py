@@ -24,11 +24,14 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us (">&-")
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
-        elif isinstance(getattr(stream, "buffer", None), io.RawIOBase):  # python -u: a signal would cut what is written
-            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(stream.detach()), line_buffering=True))
-        if hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace")
+            stream = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        if isinstance(stream, io.TextIOWrapper):
+            lines = stream.line_buffering
+            buffer = stream.detach()
+            if isinstance(buffer, io.RawIOBase):  # python -u: a signal would cut what is written
+                buffer, lines = io.BufferedWriter(buffer), True
+            stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=lines)
+            setattr(sys, name, stream)
 
 
 def out(rendered: str) -> None:

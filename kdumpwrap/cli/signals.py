@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from types import FrameType
@@ -25,7 +26,7 @@ def listen() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored, a shell's "&" SIGINT
             signal.signal(number, _interrupt)
     signal.signal(signal.SIGALRM, _raise)
-    sys.unraisablehook = _unraisable
+    sys.unraisablehook = _unraisable  # novm: before Python 3.8 nobody calls it, and a signal in such a place is lost
 
 
 def heard() -> bool:
@@ -78,7 +79,7 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
     if held:
         _State.deaf_until = 0.0
-        signal.raise_signal(held[0])
+        signal.pthread_kill(threading.get_ident(), held[0])
 
 
 def _interrupt(number: int, frame: Optional[FrameType]) -> None:
@@ -108,4 +109,4 @@ def _unraisable(unraisable: Any) -> None:
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     else:
-        sys.__unraisablehook__(unraisable)
+        sys.__unraisablehook__(unraisable)  # novm: only what calls us gets here

@@ -1,6 +1,6 @@
 """Alternatives: instructions that the kernel put in the place of others when it saw which CPU it runs on."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Optional, Tuple
 
 from kdumpwrap.codecheck import x86
@@ -46,7 +46,7 @@ def _becomes(was: Tuple[Optional[int], ...], now: Bytes, distance: int, slide: O
     """Whether ``was`` reads ``now`` once it moved by ``distance``: its no-ops optimised, its targets kept."""
     live = tuple(now)
 
-    @cache
+    @lru_cache(maxsize=None)
     def rest(at: int) -> bool:
         if at == len(was):
             return True

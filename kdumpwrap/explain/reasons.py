@@ -1,6 +1,6 @@
 """Why it happened, in words: sentences from the registers, the instruction and the log, each with its evidence."""
 
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.explain import faults, traps
 from kdumpwrap.explain.access import Registers
@@ -34,7 +34,7 @@ def explain(resolution: Resolution, culprit: Optional[Culprit] = None) -> Tuple[
     From the report alone: registers, the marked instruction, error code, headline, trace, source. Each sentence names
     what it rests on; where two witnesses disagree, it says so.
     """
-    found: list[str] = []
+    found: List[str] = []
     for sentence in _sentences(resolution, culprit):
         if sentence not in found:
             found.append(sentence)

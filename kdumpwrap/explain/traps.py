@@ -13,6 +13,7 @@ from kdumpwrap.explain.repeats import loop
 from kdumpwrap.log import oom
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.verdict import Culprit
+from kdumpwrap.octets import spaced
 from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
@@ -35,7 +36,7 @@ def bug(resolution: Resolution) -> Iterator[str]:
     place = _condition(resolution)
     stop = "a condition that must never be true was true" if resolution.report.kind == "bug" else "a condition was true"
     if resolution.report.kind == "invalid-opcode" and not (row and _is_trap(row, resolution)):
-        shown = f": {row.text} ({row.data.hex(' ')})" if row else ""
+        shown = f": {row.text} ({spaced(row.data)})" if row else ""
         yield f"The CPU does not know this instruction{shown}: it lacks the feature, or the code was overwritten."
         return
     name = {"bug": "BUG", "warning": "WARN"}.get(resolution.report.kind, "BUG")

@@ -129,7 +129,7 @@ def _stay(found: int, inside: Name, path: Name) -> None:
 
 def _lies(descriptor: int, path: Name) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 (it need not be a path)
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # which need not be a path
     except FileNotFoundError:
         return os.path.realpath(path)
 

@@ -6,7 +6,7 @@ field that names them; in a module the fields are relocations. Kernel sources: a
 
 import re
 from bisect import bisect_left
-from typing import Dict, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 SECTIONS = (".altinstructions", ".altinstr_replacement")
 
@@ -37,7 +37,7 @@ class _Layout(NamedTuple):
     length: int  # where the length of what gives way lies
     replaced: int  # where that of the replacement lies
     near: bool = True  # replacements lie in .altinstr_replacement; no length means none, not a function's work
-    order: Literal["little", "big"] = "little"
+    big_endian: bool = False
 
 
 _LAYOUTS: Dict[str, Sequence[_Layout]] = {
@@ -46,7 +46,11 @@ _LAYOUTS: Dict[str, Sequence[_Layout]] = {
     # u16 cpufeature, u8 orig_len, u8 alt_len
     "aarch64": (_Layout(12, 10, 11, near=False),),
     # u16 facility, u8 instrlen; 4.18 has u8 replacementlen behind them; 6.10 and later u32 feature before them
-    "s390x": (_Layout(12, 10, 11, order="big"), _Layout(11, 10, 10, order="big"), _Layout(13, 12, 12, order="big")),
+    "s390x": (
+        _Layout(12, 10, 11, big_endian=True),
+        _Layout(11, 10, 10, big_endian=True),
+        _Layout(13, 12, 12, big_endian=True),
+    ),
 }
 
 # " ffffffff8329d410 0f22df0f 20d8e8c5 a471fee8 10a571fe  .\"...": an address of 4 to 16 digits, four words at most
@@ -124,7 +128,7 @@ def _place(table: Section, at: int, layout: _Layout) -> Tuple[Optional[str], int
     """The place that the field at ``at`` names: an address, or in a module a section and the offset in it."""
     if table.relocations:
         return table.relocations.get(at, ("", 0))
-    distance = int.from_bytes(table.data[at : at + 4], layout.order, signed=True)
+    distance = int.from_bytes(table.data[at : at + 4], "big" if layout.big_endian else "little", signed=True)
     return None, table.address + at + distance
 
 

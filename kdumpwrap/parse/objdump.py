@@ -46,11 +46,13 @@ def parse(text: str, *, little_endian_words: bool = True) -> Tuple[Instruction, 
             relocation = _RELOCATION.match(row)
             if relocation and rows:
                 records.append(Relocation(int(relocation["address"], 16), relocation["type"], relocation["target"]))
-        elif (named := _PLACE.match(row)) is not None:
-            found = place(named["place"])
-            file, line = (found[0] or None), (found[1] or None)
-        elif row.endswith(">:"):
-            file = line = None  # a new function: what stood before does not reach into it
+        else:
+            named = _PLACE.match(row)
+            if named:
+                found = place(named["place"])
+                file, line = (found[0] or None), (found[1] or None)
+            elif row.endswith(">:"):
+                file = line = None  # a new function: what stood before does not reach into it
     if records:
         rows[-1] = rows[-1]._replace(relocations=tuple(records))
     return tuple(rows)

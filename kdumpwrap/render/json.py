@@ -8,6 +8,7 @@ from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.model.log import Code
 from kdumpwrap.model.scope import Expression, Variables
+from kdumpwrap.octets import spaced
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -184,7 +185,7 @@ def instructions(rows: Sequence[Instruction]) -> List[Json]:
     return [
         {
             "address": address(insn.address),
-            "bytes": insn.data.hex(" "),
+            "bytes": spaced(insn.data),
             "text": insn.text,
             "file": insn.file,
             "line": insn.line,
@@ -195,7 +196,7 @@ def instructions(rows: Sequence[Instruction]) -> List[Json]:
 
 
 def _code(code: Code, check: CodeCheck) -> Dict[str, Json]:
-    return {"bytes": code.data.hex(" "), "trap": code.trap, "check": check.result, "detail": check.detail}
+    return {"bytes": spaced(code.data), "trap": code.trap, "check": check.result, "detail": check.detail}
 
 
 def _source(source: Source) -> Dict[str, Json]:

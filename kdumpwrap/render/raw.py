@@ -5,6 +5,7 @@ from typing import Iterator, Optional, Tuple, Union
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
+from kdumpwrap.octets import spaced
 from kdumpwrap.render.escape import field
 
 Value = Union[str, int, None]
@@ -140,4 +141,4 @@ def _source(source: Optional[Source]) -> Iterator[str]:
 
 
 def _insn(insn: Instruction) -> str:
-    return row("insn", address(insn.address), insn.data.hex(" "), insn.text, insn.file, insn.line, int(insn.fault))
+    return row("insn", address(insn.address), spaced(insn.data), insn.text, insn.file, insn.line, int(insn.fault))

@@ -4,6 +4,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
+from kdumpwrap.octets import spaced
 from kdumpwrap.render import caret, escape, summary
 from kdumpwrap.render import variables as variable
 from kdumpwrap.where import short, telling
@@ -67,13 +68,13 @@ def clean(text: Optional[str]) -> str:
 def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[str]:
     """The instructions, the marked one with an arrow, each line of the source named where it begins."""
     width = max((len(row.text) for row in rows), default=0)
-    octets = max((len(row.data.hex(" ")) for row in rows), default=0)
+    octets = max((len(spaced(row.data)) for row in rows), default=0)
     digits = max((len(f"{row.address:x}") for row in rows), default=0)
     before = ""
     for row in rows:
         place = f"{short(row.file)}:{row.line}" if row.file else ""
         target = f"  # {row.relocations[0].target}" if row.relocations else f"  # {row.comment}" if row.comment else ""
-        text = f"{row.address:{digits}x}  {row.data.hex(' '):{octets}}  {clean(row.text):{min(width, 44)}}"
+        text = f"{row.address:{digits}x}  {spaced(row.data):{octets}}  {clean(row.text):{min(width, 44)}}"
         shown = clean(place) if place != before else ""
         before = place
         arrow, colour = ("=>", style.bold) if row.fault else ("  ", "")

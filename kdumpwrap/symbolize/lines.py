@@ -32,7 +32,7 @@ class Lines:
         self._failures = failures
         self._asked: Set[Place] = set()
         self._known: Dict[Place, _Chain] = {}
-        self._jobs: List[Future[None]] = []
+        self._jobs: List["Future[None]"] = []
 
     def ask(self, places: Iterable[Place], opened: Mapping[Optional[str], Object]) -> None:
         """Have the tools look for ``places`` in ``opened``: one process for each object, or section of a module."""

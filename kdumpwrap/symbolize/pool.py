@@ -20,11 +20,11 @@ class Pool:
     def __init__(self, most: int) -> None:
         self._most = most
         self._threads: List[threading.Thread] = []
-        self._jobs: Queue[Optional[_Job]] = Queue()
+        self._jobs: "Queue[Optional[_Job]]" = Queue()
 
     def submit(self, job: Callable[..., _T], *args: Any, **named: Any) -> "Future[_T]":
         """What ``job(*args, **named)`` will have returned or raised."""
-        future: Future[_T] = Future()
+        future: "Future[_T]" = Future()
         if len(self._threads) < self._most:
             self._start()
         if self._threads:

@@ -41,7 +41,7 @@ class Scopes:
             self._place.append(len(group))
             if one is not None:
                 group.append(one.question)
-        self._jobs: Dict[Optional[str], Future[Tuple[Optional[Scope], ...]]] = {
+        self._jobs: Dict[Optional[str], "Future[Tuple[Optional[Scope], ...]]"] = {
             module: symbolizer.submit(partial(_ask, symbolizer, module, group)) for module, group in questions.items()
         }
 

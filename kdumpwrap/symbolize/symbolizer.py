@@ -63,16 +63,16 @@ class Symbolizer:
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
-        self._disassembled: Dict[Tuple[Part, int, int], Future[Tuple[Instruction, ...]]] = {}
+        self._disassembled: Dict[Tuple[Part, int, int], "Future[Tuple[Instruction, ...]]"] = {}
         self._lock = threading.Lock()
         self._pool = Pool(1 if memory.unused() < _TIGHT else 4)
         self._lines = Lines(self._pool, self.failures)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
         self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
-        self._opening: Optional[Future[Vmlinux]] = None
+        self._opening: Optional["Future[Vmlinux]"] = None
         self._opened = False
-        self._compiled: Optional[Future[Optional[str]]] = None
+        self._compiled: Optional["Future[Optional[str]]"] = None
 
     def __enter__(self) -> "Symbolizer":
         return self

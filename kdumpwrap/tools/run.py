@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -107,7 +108,8 @@ def stopped() -> bool:
 
 def _memory(name: str) -> BinaryIO:
     """A file in memory for what a program prints: nm would fill a pipe 1200 times, each time until we have woken up."""
-    return os.fdopen(os.memfd_create(name), "w+b")
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    return os.fdopen(create(name), "w+b") if create else tempfile.TemporaryFile()
 
 
 def _popen(
@@ -221,7 +223,7 @@ def note(
 
 def _fed(entry: List[str], stdin: bytes) -> None:
     """Have the recordings say what a command was fed with."""
-    if stdin and stdin.isascii():
+    if stdin and max(stdin) < 128:
         entry[0] = fed(entry[0], stdin.decode().splitlines())
 
 

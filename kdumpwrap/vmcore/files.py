@@ -3,7 +3,7 @@
 import os
 import struct
 from pathlib import Path
-from typing import Callable, Collection, List, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, finder
@@ -78,7 +78,7 @@ class ModuleFiles:
         self._places = places
         self._beside = beside
         self._directory = directory
-        self._known: dict[str, Optional[ModuleFile]] = {}
+        self._known: Dict[str, Optional[ModuleFile]] = {}
 
     def find(self, names: Collection[str]) -> Tuple[ModuleFile, ...]:
         """A file with lines for each of ``names`` that has one, in the order given.

@@ -4,6 +4,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
+from kdumpwrap.octets import spaced
 from kdumpwrap.render import caret
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
@@ -136,7 +137,7 @@ def _instruction(row: Instruction, finding: Finding, base: Optional[ResolvedFram
     target = row.relocations[0].target if row.relocations else row.comment or ""
     note = f' <span class="faint"># {esc(target)}</span>' if target else ""
     data = f' data-n="{line}"' if line is not None else ""
-    octets = row.data.hex(" ")
+    octets = spaced(row.data)
     return (
         f'<div class="{css}"{data} title="{row.address:#x}: {octets}"><b>{"▶" if row.fault else ""}</b>'
         f'<i class="no">{address}</i><code class="bytes">{octets}</code>'

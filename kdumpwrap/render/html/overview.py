@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap import moment
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Location
@@ -157,6 +158,6 @@ def _shown(time: Optional[str]) -> str:
 
 def _time(text: Optional[str]) -> Optional[datetime]:
     try:
-        return datetime.fromisoformat(text or "").replace(tzinfo=None)
+        return moment.parse(text or "")
     except ValueError:
         return None

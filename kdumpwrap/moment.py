@@ -1,0 +1,20 @@
+"""A time in words: ISO 8601, as crashes have theirs."""
+
+import re
+from datetime import datetime
+
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+
+
+def parse(text: str) -> datetime:
+    """``2024-01-31``, ``2024-01-31T10:00:00``, ``2024-01-31 10:00``: to the second, an offset is dropped.
+
+    The same on every Python: ``datetime.fromisoformat`` takes more with each. Raises ValueError.
+    """
+    match = _ISO.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no time")
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    return datetime(year, month, day, hour, minute, second)
