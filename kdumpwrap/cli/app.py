@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from kdumpwrap import __version__, shell
-from kdumpwrap.cli import analyze, batch, crash, doctor, lookup, options, output, signals
+from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, lookup, options, output, signals
 from kdumpwrap.cli.output import DONE, FAILED, GONE, PARTLY, USAGE
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
@@ -114,6 +114,7 @@ app.command()(analyze.dmesg)
 app.command()(lookup.resolve)
 app.command()(lookup.disasm)
 app.command()(analyze.analyze)
+app.command()(annotate.annotate)
 app.command()(batch.batch)
 app.command()(batch.merge)
 app.command()(crash.crash)

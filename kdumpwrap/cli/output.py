@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Callable, Iterable, Optional, TextIO
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, Optional, TextIO
 
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.shell import NONE, Hint
@@ -39,9 +39,22 @@ def out(rendered: str) -> None:
 
     Raises BrokenPipeError when that reader has gone, KdumpwrapError when there is no room for more.
     """
-    try:
+    with _written():
         sys.stdout.write(rendered)
         sys.stdout.flush()
+
+
+def out_bytes(data: bytes) -> None:
+    """Write ``data`` as it is, at once; raises as ``out`` does."""
+    with _written():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         give_up()
         raise

@@ -17,10 +17,10 @@ DUMPS = (FLATTENED, *PLAIN_DUMPS)
 LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffer has 32 MB at most
 
 
-def blocks(path: str) -> Iterator[bytes]:
+def blocks(path: str, *, whole: bool = False) -> Iterator[bytes]:
     """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files.
 
-    Of a file with more than 2 LARGEST bytes its two ends: see ``cut``.
+    Of a file with more than 2 LARGEST bytes its two ends, see ``cut``, unless ``whole``.
     """
     if path == "-":
         yield from files.standard_input()
@@ -28,7 +28,7 @@ def blocks(path: str) -> Iterator[bytes]:
     descriptor = _open(path)
     try:
         size = os.fstat(descriptor).st_size
-        if size <= 2 * LARGEST:
+        if whole or size <= 2 * LARGEST:
             yield from iter(lambda: os.read(descriptor, BLOCK), b"")
             return
         for start in (0, size - LARGEST):

@@ -7,6 +7,7 @@ drain it, a FIFO would hang us, and one to /etc/shadow would put it on a page.
 import errno
 import os
 import re
+import select
 import stat
 import sys
 from functools import lru_cache
@@ -65,6 +66,17 @@ def text(path: Name, *, limit: int, inside: Optional[Name] = None) -> str:
 def standard_input() -> Iterator[bytes]:
     """Standard input in pieces of at most 1 MiB."""
     yield from iter(lambda: sys.stdin.buffer.read(BLOCK), b"")
+
+
+def live_input(rest: float) -> Iterator[Optional[bytes]]:
+    """Standard input in pieces of at most 1 MiB, as they come; None when nothing came for ``rest`` seconds."""
+    descriptor = sys.stdin.fileno()
+    piece: Optional[bytes] = b"-"
+    while piece != b"":
+        waits = piece is not None  # says only once that nothing comes
+        ready = select.select([descriptor], [], [], rest if waits else None)[0]
+        piece = os.read(descriptor, BLOCK) if ready else None
+        yield piece
 
 
 def own_descriptor(path: Name) -> Optional[int]:

@@ -175,7 +175,7 @@ def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Fram
     """
     frames: List[Frame] = []
     for frame in draft.frames:
-        pointed = frame.exact or bool(frames and trace.enters(frames[-1])) or trace.is_function(frame)
+        pointed = trace.is_exact(frame, frames[-1] if frames else None)
         saved = ip is not None and ip.exact and not frame.certain and trace.same(ip, frame)
         pointed = pointed or saved
         if not frames and (arch not in ("x86_64", "i386") or draft.kind == "kfence"):

@@ -21,13 +21,13 @@ _SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
 
 
-def parse(blocks: Iterable[bytes]) -> Log:
+def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
     """The reports in a log, given in consecutive pieces of any size (1 MiB each when read from a file).
 
     Holds no more than two pieces and the reports. Any bytes will do; what cannot be read is None. Where a log
-    has more than MAX_REPORTS reports, the first half of them and the last half are kept.
+    has more than ``most`` reports, the first half of them and the last half are kept.
     """
-    reader = _Reader()
+    reader = _Reader(most)
     tail = _Tail(blocks)
     for line in unwrap.unwrap(_lines(prefilter.lines(tail, _wanted))):
         reader.read(line)
@@ -81,7 +81,8 @@ class _Tail:
 class _Reader:
     """Takes the log's lines and keeps one report open for each context that prints (CONFIG_PRINTK_CALLER)."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most  # reports that are kept
         self.drafts: List[Draft] = []
         self._open: Dict[Optional[str], Draft] = {}
         self._boot = 0
@@ -208,9 +209,9 @@ class _Reader:
             self._open.clear()
         self._open[line.caller] = draft
         self.drafts.append(draft)
-        if len(self.drafts) > MAX_REPORTS:
-            middle = range(MAX_REPORTS // 2, len(self.drafts))
-            del self.drafts[next((i for i in middle if self.drafts[i].panic is None), MAX_REPORTS // 2)]
+        if len(self.drafts) > self._most:
+            middle = range(self._most // 2, len(self.drafts))
+            del self.drafts[next((i for i in middle if self.drafts[i].panic is None), self._most // 2)]
 
     def _drop(self, draft: Draft) -> None:
         if draft in self.drafts:

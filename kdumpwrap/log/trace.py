@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.model.log import Frame
 
@@ -64,6 +64,12 @@ def symbol(text: str) -> Optional[Frame]:
     """The first ``f+0x1/0x2 [mod]`` anywhere in ``text``."""
     match = _SYMBOL.search(text)
     return _frame(match) if match else None
+
+
+def symbols(text: str) -> Iterator[Tuple[int, Frame]]:
+    """Every ``f+0x1/0x2 [mod]`` anywhere in ``text``, each behind the index at which its size ends."""
+    for match in _SYMBOL.finditer(text):
+        yield match.end("size"), _frame(match)
 
 
 @lru_cache(maxsize=SHARED)
@@ -131,6 +137,11 @@ def interrupted(text: str) -> Optional[Tuple[Optional[Frame]]]:
 def enters(frame: Frame) -> bool:
     """Whether ``frame`` is an exception's entry: what comes after it is what was interrupted, no return address."""
     return frame.symbol is not None and bool(_ENTRIES.match(frame.symbol))
+
+
+def is_exact(frame: Frame, before: Optional[Frame]) -> bool:
+    """Whether ``frame``, which follows ``before`` in its stack, is no return address by what these two say."""
+    return frame.exact or (before is not None and enters(before)) or is_function(frame)
 
 
 def is_function(frame: Frame) -> bool:

@@ -1,0 +1,100 @@
+"""``kdumpwrap annotate`` on the command line."""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
+
+import typer
+
+from kdumpwrap.cli import options, output
+from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+
+if TYPE_CHECKING:
+    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.model.crash import Crash
+
+_REST = 0.5  # seconds without input after which the reports of a stream are taken for complete
+
+
+def annotate(
+    crash: Optional[str] = typer.Argument(
+        None, metavar="[CRASH]", help="A crash directory, a log, a vmcore or -; else the newest crash."
+    ),
+    only_report: bool = typer.Option(False, "--only-report", help="The lines of the fatal report alone."),
+    strip_prefix: Optional[str] = typer.Option(
+        None,
+        "--strip-prefix",
+        "--base-path",
+        metavar="DIR",
+        help="Take DIR/ off the start of paths; else all up to the top of the kernel's tree.",
+    ),
+    vmlinux: Optional[Path] = options.VMLINUX,
+    module_dir: Optional[List[Path]] = options.MODULE_DIR,
+    debuginfod: bool = options.DEBUGINFOD,
+    root: Path = options.ROOT,
+    verbose: bool = options.VERBOSE,
+) -> None:
+    """The log itself, with file and line behind each frame, as decode_stacktrace.sh does it."""
+    from kdumpwrap.annotate import Annotator, batches
+    from kdumpwrap.crashdir import finder
+    from kdumpwrap.render import annotate as renderer
+
+    output.show_commands(verbose)
+    places = options.places(root, vmlinux, module_dir, None, debuginfod)
+    found = finder.find(crash, places.root)
+    terminal = sys.stdout.isatty()
+    with contextlib.ExitStack() as stack:
+        pieces, release = _log(found, places, stack)
+        if only_report:
+            pieces = _report(pieces, found)
+        annotator = stack.enter_context(Annotator(found, places, release))
+        for batch in batches(pieces):
+            data = b"".join(
+                piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip_prefix)
+            )
+            if terminal:
+                output.out(renderer.on_terminal(data))
+            else:
+                output.out_bytes(data)
+        problems = annotator.problems
+        output.problems(problems)
+        nothing = annotator.named and not annotator.known
+        raise typer.Exit(FAILED if nothing else PARTLY if problems else DONE)
+
+
+def _log(
+    crash: "Crash", places: "Places", stack: contextlib.ExitStack
+) -> "Tuple[Iterable[Optional[bytes]], Optional[str]]":
+    """The bytes of the log of ``crash``, of its vmcore where there is no other, and the release where that tells it."""
+    from kdumpwrap.crashdir import crashfile, finder
+    from kdumpwrap.host import files
+
+    if crash.dmesg == "-":
+        return files.live_input(_REST), None
+    if crash.dmesg is not None:
+        return crashfile.blocks(crash.dmesg, whole=True), finder.release(crash)
+    from kdumpwrap.vmcore import vmcorelog
+
+    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdumpwrap-"))
+    dmesg = vmcorelog.extract(crash.vmcore or crash.path, places, Path(directory))
+    return crashfile.blocks(str(dmesg.log), whole=True), dmesg.info.release
+
+
+def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash") -> Iterator[bytes]:
+    """The lines of the report that an analysis of the log is about."""
+    from kdumpwrap.errors import KdumpwrapError
+    from kdumpwrap.log import reader
+    from kdumpwrap.model.log import subject
+
+    data = b"".join(piece for piece in pieces if piece)
+    log = reader.parse([data])
+    index = subject(len(log.reports), log.fatal)
+    if index is None:
+        what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
+        raise KdumpwrapError(f"{what}: no report of a crash in this log")
+    report = log.reports[index]
+    rows = data.split(b"\n")
+    last = report.line if report.last_line is None else report.last_line
+    yield b"".join(row + b"\n" for row in rows[report.line - 1 : last])

@@ -1,0 +1,106 @@
+"""Which report, which stack, which kernel the references of a log belong to (pure)."""
+
+from bisect import bisect_right
+from dataclasses import replace
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from kdumpwrap.log import banner, reference, trace
+from kdumpwrap.log.reference import Reference
+from kdumpwrap.model.log import Frame, Log, Report
+
+References = Dict[int, Tuple[Reference, ...]]  # by the index of the line
+Name = Tuple[Optional[str], Optional[int], Optional[str]]  # symbol, offset, module
+
+
+class Where(NamedTuple):
+    """A reference: the index of its line, its position among those of the line."""
+
+    row: int
+    position: int
+
+
+class Stack(NamedTuple):
+    """Frames of one trace, or one reference, that belong to no report."""
+
+    line: int  # from 1
+    where: Tuple[Where, ...]
+    frames: Tuple[Frame, ...]
+
+
+class Releases:
+    """Which kernel speaks at a line: that of the last report or boot before it, else the first that is known."""
+
+    def __init__(self, rows: Sequence[bytes], log: Log, before: Optional[str]) -> None:
+        """``rows`` are the lines that ``log`` was read from; ``before`` them the kernel ``before`` spoke."""
+        told = [(report.line, report.release) for report in log.reports if report.release]
+        for index, row in enumerate(rows):
+            found = banner.parse(row[:1024].decode("latin-1")) if b"Linux version " in row else None
+            if found is not None and found.release:
+                told.append((index + 1, found.release))
+        self._lines = [line for line, _ in sorted(told)]
+        self._releases = [release for _, release in sorted(told)]
+        self._first = before or (self._releases[0] if told else log.release)
+        self.last = self._releases[-1] if told else self._first
+
+    def at(self, line: int) -> Optional[str]:
+        """The release of the kernel that printed line ``line``, counted from 1."""
+        index = bisect_right(self._lines, line)
+        return self._releases[index - 1] if index else self._first
+
+
+def references(rows: Sequence[bytes]) -> References:
+    """The references in the lines ``rows``."""
+    found = ((index, reference.references(row, rows[index - 1] if index else b"")) for index, row in enumerate(rows))
+    return {index: several for index, several in found if several}
+
+
+def owned(reports: Sequence[Report], found: References) -> List[List[Where]]:
+    """Of each report the references that are its frames; none is that of two reports."""
+    taken: Set[Where] = set()
+    every: List[List[Where]] = []
+    for report in reports:
+        names = set(map(name, frames(report)))
+        every.append([])
+        for index in range(report.line - 1, last_line(report)):
+            for position, one in enumerate(found.get(index, ())):
+                where = Where(index, position)
+                if where not in taken and name(one.frame) in names:
+                    taken.add(where)
+                    every[-1].append(where)
+    return every
+
+
+def stacks(found: References, taken: Set[Where]) -> List[Stack]:
+    """The references that are not ``taken``: frames on lines that follow each other are one stack."""
+    made: List[Stack] = []
+    following = -1  # index of the line on which the open stack goes on
+    for index in sorted(found):
+        for position, one in enumerate(found[index]):
+            where = Where(index, position)
+            if where in taken:
+                continue
+            if one.kind == "frame" and index == following:
+                stack = made.pop()
+                frame = replace(one.frame, exact=trace.is_exact(one.frame, stack.frames[-1]))
+                made.append(Stack(stack.line, (*stack.where, where), (*stack.frames, frame)))
+            else:
+                made.append(Stack(index + 1, (where,), (one.frame,)))
+            following = index + 1 if one.kind == "frame" else -1
+    return made
+
+
+def frames(report: Report) -> Iterator[Frame]:
+    """The instruction pointer, where there is one, then the trace."""
+    if report.ip is not None:
+        yield report.ip
+    yield from report.trace
+
+
+def name(frame: Frame) -> Name:
+    """What a frame is recognised by within one report."""
+    return frame.symbol, frame.offset, frame.module
+
+
+def last_line(report: Report) -> int:
+    """Number of the last line of ``report``."""
+    return report.line if report.last_line is None else report.last_line

@@ -1,0 +1,94 @@
+"""A log with what is known put in where scripts/decode_stacktrace.sh of the kernel puts it.
+
+``(file:line)`` stands behind each symbol; functions inlined there, instructions and variables on lines of their own,
+which begin as the line does that they belong to.
+"""
+
+from typing import Iterator, List, NamedTuple, Optional, Sequence
+
+from kdumpwrap.log.reference import prefix
+from kdumpwrap.model.annotation import Line
+from kdumpwrap.model.finding import Finding
+from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.render import text
+from kdumpwrap.render.escape import shown
+from kdumpwrap.where import short, telling
+
+_MOST = 4  # functions of one name that are listed
+
+
+class Piece(NamedTuple):
+    """Some bytes of the output."""
+
+    data: bytes
+    added: bool  # not of the log
+
+
+def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
+    """``line`` with what is known of it: without the pieces that are ``added`` it is the line again.
+
+    ``strip``: what to take off the start of each path; None: all up to the top of the kernel's tree.
+    """
+    begin = prefix(line.raw) if line.marks or line.stopped or line.dumped else b""
+    body = line.raw.rstrip(b"\r\n")
+    end = line.raw[len(body) :]
+
+    def own(said: str) -> Piece:
+        return Piece(begin + said.rstrip().encode("utf-8", "backslashreplace") + (end or b"\n"), True)
+
+    for mark in line.marks:
+        for inner in mark.frame.locations[:-1] if mark.frame.certain else ():
+            yield own(f"{shown(inner.function or '?')} ({_place(inner, strip)}) [inline]")
+    done = 0
+    for mark in line.marks:
+        yield Piece(body[done : mark.end], False)
+        yield Piece(f" ({_places(mark.frame, strip)})".encode("utf-8", "backslashreplace"), True)
+        done = mark.end
+    after = [*_variables(line.stopped), *_instructions(line.dumped)]
+    yield Piece(body[done:], False)
+    if not end and after:  # the log ends without a newline
+        yield Piece(b"\n" + b"\n".join(own(said).data.rstrip(b"\n") for said in after), True)
+        return
+    yield Piece(end, False)
+    yield from map(own, after)
+
+
+def _places(frame: ResolvedFrame, strip: Optional[str]) -> str:
+    """``net/ipv4/ip_output.c:462``; for a name of several functions each of them."""
+    if frame.locations:
+        other = f" in {shown(frame.function)}" if frame.function else ""
+        return _place(frame.locations[-1], strip) + other
+    found: List[str] = []
+    for chain in frame.candidate_locations:
+        location = telling(chain)
+        found.append(_place(location, strip) if location is not None else "?")
+    found = [*dict.fromkeys(found)]
+    more = f" or {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return " or ".join(found[:_MOST]) + more
+
+
+def _place(location: Location, strip: Optional[str]) -> str:
+    if location.file is None:
+        return "?"
+    file = location.file
+    if strip is None:
+        file = short(file)
+    elif file.startswith(strip.rstrip("/") + "/"):
+        file = file[len(strip.rstrip("/")) + 1 :]
+    return f"{shown(file)}:{location.line if location.line is not None else '?'}"
+
+
+def _instructions(finding: Optional[Finding]) -> Iterator[str]:
+    rows = finding.resolution.disassembly if finding is not None else ()
+    if rows and any(row.fault for row in rows):
+        yield from text.disassembly(rows)
+
+
+def _variables(finding: Optional[Finding]) -> Sequence[str]:
+    return ()
+
+
+def on_terminal(data: bytes) -> str:
+    """``data``, whole lines, for a screen: control characters of the log are shown and do not act."""
+    rows = data.decode("utf-8", "backslashreplace").split("\n")
+    return "\n".join(shown(row.rstrip("\r")) for row in rows)
