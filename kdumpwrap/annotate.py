@@ -17,7 +17,7 @@ from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import ResolvedFrame
-from kdumpwrap.model.log import Frame, Log, Report
+from kdumpwrap.model.log import Frame, Log, Report, subject
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import Place, lookup, part
 from kdumpwrap.symbolize.placed import candidates, placed, with_lines
@@ -72,8 +72,9 @@ def _complete(data: bytes, whole: int) -> int:
 class Annotator:
     """Annotates one log, batch after batch. To be used in a ``with``."""
 
-    def __init__(self, crash: Crash, places: Places, release: Optional[str] = None) -> None:
-        """``release``: of the kernel, where the log does not tell it."""
+    def __init__(self, crash: Crash, places: Places, release: Optional[str] = None, *, variables: bool = False) -> None:
+        """``release``: of the kernel, where the log does not tell it; ``variables``: ask for those of fatal reports."""
+        self._variables = variables
         self._crash = crash
         self._places = places
         self._release = release
@@ -154,7 +155,12 @@ class Annotator:
         logs = [
             (self._crash, Log((one,), 0, release, one.arch or log.arch, one.kernel_offset)) for one, _ in work.reports
         ]
-        for (report, places), analysis in zip(work.reports, analyze.analyses(logs, symbolizer) if logs else ()):
+        about = subject(len(log.reports), log.fatal)
+        for (report, places), asked, analysis in zip(
+            work.reports, logs, analyze.analyses(logs, symbolizer) if logs else ()
+        ):
+            if self._variables and about is not None and report is log.reports[about]:
+                analysis = next(analyze.analyses([asked], symbolizer, variables=True))
             finding = analysis.findings[0]
             own = set(symbolizer.problems(finding.resolution.frames))
             self._problems += [problem for problem in analysis.problems if problem not in own]

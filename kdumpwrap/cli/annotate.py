@@ -26,13 +26,16 @@ def annotate(
     strip_prefix: Optional[str] = typer.Option(
         None,
         "--strip-prefix",
-        "--base-path",
         metavar="DIR",
         help="Take DIR/ off the start of paths; else all up to the top of the kernel's tree.",
+    ),
+    base_path: Optional[str] = typer.Option(
+        None, "--base-path", metavar="DIR", help="What decode_stacktrace.sh calls --strip-prefix."
     ),
     vmlinux: Optional[Path] = options.VMLINUX,
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     debuginfod: bool = options.DEBUGINFOD,
+    variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> None:
@@ -44,16 +47,15 @@ def annotate(
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, None, debuginfod)
     found = finder.find(crash, places.root)
+    strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
     terminal = sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         pieces, release = _log(found, places, stack)
         if only_report:
             pieces = _report(pieces, found)
-        annotator = stack.enter_context(Annotator(found, places, release))
+        annotator = stack.enter_context(Annotator(found, places, release, variables=variables is not False))
         for batch in batches(pieces):
-            data = b"".join(
-                piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip_prefix)
-            )
+            data = b"".join(piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip))
             if terminal:
                 output.out(renderer.on_terminal(data))
             else:

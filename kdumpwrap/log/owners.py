@@ -5,10 +5,13 @@ from dataclasses import replace
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.log import banner, reference, trace
+from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.reference import Reference
 from kdumpwrap.model.log import Frame, Log, Report
 
 References = Dict[int, Tuple[Reference, ...]]  # by the index of the line
+_BANNER = banner.WORD.encode()
+
 Name = Tuple[Optional[str], Optional[int], Optional[str]]  # symbol, offset, module
 
 
@@ -34,9 +37,10 @@ class Releases:
         """``rows`` are the lines that ``log`` was read from; ``before`` them the kernel ``before`` spoke."""
         told = [(report.line, report.release) for report in log.reports if report.release]
         for index, row in enumerate(rows):
-            found = banner.parse(row[:1024].decode("latin-1")) if b"Linux version " in row else None
-            if found is not None and found.release:
-                told.append((index + 1, found.release))
+            for line in dmesg.parse(index + 1, row) if _BANNER in row else ():
+                found = banner.parse(line.text)
+                if found is not None and found.release:
+                    told.append((line.number, found.release))
         self._lines = [line for line, _ in sorted(told)]
         self._releases = [release for _, release in sorted(told)]
         self._first = before or (self._releases[0] if told else log.release)

@@ -4,13 +4,13 @@
 which begin as the line does that they belong to.
 """
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional
 
 from kdumpwrap.log.reference import prefix
 from kdumpwrap.model.annotation import Line
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
-from kdumpwrap.render import text
+from kdumpwrap.render import text, variables
 from kdumpwrap.render.escape import shown
 from kdumpwrap.where import short, telling
 
@@ -84,8 +84,9 @@ def _instructions(finding: Optional[Finding]) -> Iterator[str]:
         yield from text.disassembly(rows)
 
 
-def _variables(finding: Optional[Finding]) -> Sequence[str]:
-    return ()
+def _variables(finding: Optional[Finding]) -> Iterator[str]:
+    if finding is not None and finding.variables is not None and finding.variables.missing is None:
+        yield from variables.lines(finding.variables)
 
 
 def on_terminal(data: bytes) -> str:
