@@ -15,6 +15,14 @@ _MACHINES = {
 }
 
 
+class Span(NamedTuple):
+    """Where a section lies."""
+
+    name: str
+    start: int  # link-time address; 0 in a module
+    stop: int
+
+
 class Elf(NamedTuple):
     """The facts about an ELF file on which a decision rests."""
 
@@ -27,6 +35,8 @@ class Elf(NamedTuple):
     symbols: Optional[int] = None  # entries of .symtab, those of files and sections included
     sections: int = 0
     dwarf5: bool = False  # its debug information has sections that came with DWARF 5
+    shared: int = 0  # entries of .symtab that are not local: nm prints every one
+    spans: Tuple[Span, ...] = ()  # of sections with code
 
 
 def is_whole(text: str) -> bool:
@@ -56,9 +66,12 @@ def parse(text: str) -> Optional[Elf]:
     kind = re.search(r"^ *Type: +(\w+)", text, re.M)
     build_id = re.search(r"Build ID: ([0-9a-f]+)", text)
     sections = dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
-    # "[79] .symtab  SYMTAB  0000000000000000 101c3230 2b8318 18     80 92023  8": bytes, bytes of each entry
-    table = re.search(r"^ *\[ *\d+\] \.symtab +SYMTAB +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+)", text, re.M)
+    # "[79] .symtab  SYMTAB  0000000000000000 101c3230 2b8318 18     80 92023  8": bytes, of each entry, …, local ones
+    table = re.search(
+        r"^ *\[ *\d+\] \.symtab +SYMTAB +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) +\d+ +(\d+)", text, re.M
+    )
     entry = int(table[2], 16) if table else 0
+    symbols = int(table[1], 16) // entry if table and entry else None
     return Elf(
         machine=_MACHINES.get(machine[1], machine[1]),
         relocatable=bool(kind and kind[1] == "REL"),
@@ -66,9 +79,16 @@ def parse(text: str) -> Optional[Elf]:
         has_symbols=".symtab" in sections,
         has_lines=any(name in sections for name in (".debug_line", ".zdebug_line")),
         has_code=any(kind == "PROGBITS" for name, kind in sections.items() if name.startswith((".text", ".init.text"))),
-        symbols=int(table[1], 16) // entry if table and entry else None,
+        symbols=symbols,
         sections=len(re.findall(r"^ *\[ *\d+\] ", text, re.M)),
         dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),
+        shared=max(0, symbols - int(table[3])) if table and symbols else 0,
+        spans=tuple(
+            Span(name, int(start, 16), int(start, 16) + int(size, 16))
+            for name, start, size in re.findall(
+                r"^ *\[ *\d+\] (\S+) +\w+ +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +[A-Z]*X", text, re.M
+            )
+        ),
     )
 
 

@@ -60,7 +60,7 @@ class Lines:
     def _chains(self, part: Part, found: Object, addresses: Sequence[int]) -> _Chains:
         """What the best tool says; for an address that it has no line of, what the next one says."""
         chains: _Chains = {}
-        left = addresses
+        left, told = addresses, False
         for tool, ask in _tools(part, found):
             answers: _Chains = {}
             problem = None
@@ -73,14 +73,15 @@ class Lines:
                 problem = Problem(message, tool_failed=True)
             if problem is not None and any(address not in chains for address in left):  # else it was a second opinion
                 self._failures.add(part.module, problem)
+                told = True
             chains.update((one, chain) for one, chain in answers.items() if _has_line(chain) or not chains.get(one))
             left = [address for address in addresses if not _has_line(chains.get(address, ()))]
             if not left:
                 break
         if len(left) == len(addresses):
             old = self._failures.keep(part.module, partial(objects.blind, found))
-            if old is not None:
-                self._failures.add(part.module, old)
+            if old is not None or not told:
+                self._failures.add(part.module, old or _nothing(found, len(addresses)))
         return {address: _named(part, found, address, chain) for address, chain in chains.items()}
 
 
@@ -93,6 +94,11 @@ def _tools(part: Part, found: Object) -> Iterator[Tuple[str, Callable[[Sequence[
         yield tools.eu_addr2line, partial(elfutils.locations, tools.eu_addr2line, path, section=part.section)
     if part.module is None or tools.relocates:
         yield tools.addr2line, partial(binutils.locations, tools, path, section=part.section)
+
+
+def _nothing(found: Object, asked: int) -> Problem:
+    message = f"no tool has a line of any of {asked} addresses of {found.lines}, which has debug information"
+    return Problem(message, tool_failed=True)
 
 
 def _has_line(chain: _Chain) -> bool:

@@ -13,7 +13,7 @@ from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.parse import nm
-from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.symbolize.maker import Maker
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
@@ -48,6 +48,7 @@ class Object:
     functions: Dict[str, Tuple[Symbol, ...]]  # a name may stand for several
     nm: bytes = field(default=b"", repr=False)  # of a vmlinux: all that nm printed
     dwarf5: bool = False
+    spans: Tuple[Span, ...] = ()  # where its sections with code lie
     # of a module, once it was asked: the first function at each address of a section, and these addresses
     _sections: Dict[Optional[str], Dict[int, Symbol]] = field(default_factory=dict, repr=False, compare=False)
     _starts: Dict[Optional[str], List[int]] = field(default_factory=dict, repr=False, compare=False)
@@ -130,7 +131,8 @@ def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Obj
     path, tools, elf, text = opened
     if arch is not None and elf.machine != arch:
         raise WrongVmlinux(f"{path}: made for {elf.machine}, the crash is of {arch}")
-    return Object(tools, path if elf.has_lines else None, path, elf.build_id, nm.parse(text, names), text, elf.dwarf5)
+    lines = path if elf.has_lines else None
+    return Object(tools, lines, path, elf.build_id, nm.parse(text, names), text, elf.dwarf5, elf.spans)
 
 
 def module(
@@ -175,10 +177,11 @@ def module(
         message = f"no addr2line here can read modules of {tools.arch}"
         problems.append(Problem(message, packages.install("elfutils")))
     functions: Dict[str, List[Symbol]] = {}
-    for symbol in binutils.module_symbols(tools, found.symbols):
+    for symbol in binutils.module_symbols(tools, found.symbols, found.elf):
         functions.setdefault(symbol.name, []).append(symbol)
     named = {function: tuple(symbols) for function, symbols in functions.items()}
-    return Object(tools, found.lines, found.code, found.build_id, named), tuple(problems)
+    spans = found.elf.spans if found.symbols == found.code else ()
+    return Object(tools, found.lines, found.code, found.build_id, named, spans=spans), tuple(problems)
 
 
 def _by_build_id(

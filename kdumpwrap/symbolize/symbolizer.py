@@ -239,7 +239,7 @@ class Symbolizer:
             return ()
         if not found.tools.disassembles:
             raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
-        rows = binutils.instructions(found.tools, path, start, stop, where.section)
+        rows = binutils.instructions(found.tools, path, start, stop, where.section, found.spans)
         return operands.named(rows, found.nm) if found.nm else rows
 
     def patched(self, where: Part) -> Patches:

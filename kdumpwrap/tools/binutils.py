@@ -11,11 +11,11 @@ from kdumpwrap.host import release as releases
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
 from kdumpwrap.parse.patches import Patches
-from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import MEMORY, run
 
 # prefix of the cross binutils, as Debian, Fedora and EPEL call them
 _PREFIXES = {
@@ -101,7 +101,7 @@ def _llvm_objdump() -> Optional[str]:
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     """What kind of ELF file ``path`` is, None when it is none at all (a vmlinuz, a text)."""
     try:
-        output = run(tools.readelf, [*options("-W -h -n -S"), path])
+        output = run(tools.readelf, [*options("-W -h -n -S"), path], memory=MEMORY)
     except ToolMissing:
         raise
     except ToolFailed as error:
@@ -120,7 +120,7 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
 
     Raises ToolFailed when it is not whole: a size that ends at a lost symbol would be wrong.
     """
-    text = run(tools.nm, [*options("-n"), vmlinux]).stdout
+    text = run(tools.nm, [*options("-n"), vmlinux], memory=MEMORY).stdout
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
         raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed nothing that is known")
     if not nm.is_whole(text, known):
@@ -129,11 +129,16 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
     return text
 
 
-def module_symbols(tools: Toolset, module: Path) -> Tuple[Symbol, ...]:
-    """Every function of a module, each with its section."""
-    text = run(tools.nm, [*options("-f sysv"), module]).text
+def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) -> Tuple[Symbol, ...]:
+    """Every function of a module, of which readelf tells what is ``known``, each with its section."""
+    text = run(tools.nm, [*options("-f sysv"), module], memory=MEMORY).text
     if not text.endswith("\n"):
         raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
+    rows = len(re.findall(r"^[^|\n]+\|.*\|", text, re.M))
+    if known is not None and rows < known.shared:
+        raise ToolFailed(
+            [tools.nm, str(module)], f"{tools.nm} printed only {rows} of {known.symbols} symbols of {module}"
+        )
     return nm.parse_sections(text)
 
 
@@ -142,7 +147,9 @@ def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
     window = option("--start-address={:#x}", banner), option("--stop-address={:#x}", banner + 128)
     # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
     rows = re.findall(
-        r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})", run(tools.objdump, [*options("-s"), *window, vmlinux]).text, re.M
+        r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})",
+        run(tools.objdump, [*options("-s"), *window, vmlinux], memory=MEMORY).text,
+        re.M,
     )
     text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
     return releases.in_uname(text)
@@ -175,7 +182,8 @@ def locations(
     asked = (*addresses, addresses[0])
     within = (*options("-j"), word(section)) if section else ()
     arguments: Sequence[Argument] = (*options("-a -i -f"), *within, *options("-e"), elf_file)
-    output = run(tools.addr2line, arguments, stdin="".join(f"{address:#x}\n" for address in asked).encode())
+    questions = "".join(f"{address:#x}\n" for address in asked).encode()
+    output = run(tools.addr2line, arguments, stdin=questions, memory=MEMORY)
     if not output.stdout.startswith(b"0x"):
         argv = (tools.addr2line, str(elf_file))
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
@@ -184,22 +192,30 @@ def locations(
 
 
 def instructions(
-    tools: Toolset, elf_file: Path, start: int, stop: int, section: Optional[str] = None
+    tools: Toolset, elf_file: Path, start: int, stop: int, section: Optional[str] = None, spans: Sequence[Span] = ()
 ) -> Tuple[Instruction, ...]:
     """The instructions from ``start`` to ``stop`` (link-time addresses); of a module with their relocations.
+
+    With the ``spans`` of the sections, ToolFailed is raised when some are missing before the end of theirs.
 
     Addresses and not ``--disassemble=SYMBOL``, which binutils of el7 and el8 do not have. No ``--line-numbers``: that
     makes objdump load the debug information which addr2line has loaded already (0.5 s and 260 MB instead of 0.05 s).
     """
     window = option("--start-address={:#x}", start), option("--stop-address={:#x}", stop)
     within = (*options("-r -j"), word(section)) if section else ()
-    output = run(tools.objdump, [*options("-d"), *window, *within, elf_file])
+    output = run(tools.objdump, [*options("-d"), *window, *within, elf_file], memory=MEMORY)
     if objdump.unknown_architecture(output.text + output.stderr):
         raise ToolFailed(
             [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
         )
-    rows = objdump.parse(output.text)
-    if not rows or not output.stdout.endswith(b"\n"):
+    rows = tuple(row for row in objdump.parse(output.text) if start <= row.address < stop)
+    if all(row.text.startswith(".") for row in rows):  # ".byte 0x0": taken for data
+        rows = ()
+    lies = (one.stop for one in spans if section in (None, one.name) and one.start <= start < one.stop)
+    end = min(stop, next(lies, start))
+    elided = output.text.rstrip().endswith("...")  # zeros, which objdump does not print
+    short = bool(rows) and not elided and rows[-1].address + len(rows[-1].data) < end
+    if not rows or short or not output.stdout.endswith(b"\n"):
         what = f"{tools.objdump} printed {'only a part of' if rows else 'none of'} the instructions at {start:#x}"
         raise ToolFailed([tools.objdump, str(elf_file)], f"{what} of {elf_file}")
     return rows
@@ -207,10 +223,10 @@ def instructions(
 
 def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Patches:
     """Where the kernel rewrites instructions of ``elf_file`` when it starts; of a module those in ``section``."""
-    names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file]).text)
+    names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file], memory=MEMORY).text)
     wanted = [option("--section={}", word(name)) for name in patches.wanted(names)]
     kinds = options("-s -r" if section else "-s")
-    text = run(tools.objdump, [*kinds, *wanted, elf_file]).text if wanted else ""
+    text = run(tools.objdump, [*kinds, *wanted, elf_file], memory=MEMORY).text if wanted else ""
     return patches.parse(text, names, tools.arch, section)
 
 

@@ -9,7 +9,7 @@ from kdumpwrap.errors import ToolFailed
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.parse import eu_addr2line
 from kdumpwrap.tools.argv import Argument, options, word
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import MEMORY, run
 
 _NAME = "eu-addr2line"
 
@@ -37,7 +37,7 @@ def locations(
     arguments: List[Argument] = [*options("-a -f -i"), *within, *options("-e"), elf_file]
     text = "".join(f"{address:#x}\n" for address in asked).encode()
     # exit status 1, beside all answers: "offset 0x40 lies outside section '.text.unlikely'"
-    output = run(tool, arguments, stdin=text, package="elfutils", ok=(0, 1))
+    output = run(tool, arguments, stdin=text, package="elfutils", ok=(0, 1), memory=MEMORY)
     answers = eu_addr2line.parse(output.text)
     # the answers carry no question: with -j the addresses are all moved by the section's place in the file's layout
     moved = {answer.address - address for address, answer in zip(asked, answers)}

@@ -22,6 +22,7 @@ class Module(NamedTuple):
     code: Optional[Path]  # its .text has bytes
     lines: Optional[Path]  # it has a line table
     build_id: Optional[str]
+    elf: Elf  # of the file with the symbols
 
 
 class Refused(NamedTuple):
@@ -74,7 +75,9 @@ def open_module(
     best = lines or code  # symbols of a file without lines still give addresses and instructions
     if best is None:
         return None, tuple(refused)
-    module = Module(name, best.elf.machine, best.path, code and code.path, lines and lines.path, best.elf.build_id)
+    module = Module(
+        name, best.elf.machine, best.path, code and code.path, lines and lines.path, best.elf.build_id, best.elf
+    )
     return module, tuple(refused)
 
 

@@ -19,6 +19,7 @@ TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow
 LONGEST = 1e6  # seconds, more than eleven days; the system cannot wait for infinitely many
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux with 150,000 symbols
+MEMORY = 4 << 30  # bytes of address space for one that reads an ELF file; addr2line takes 1.3 GB of a vmlinux of 600 MB
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 

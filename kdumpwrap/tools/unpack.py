@@ -17,6 +17,7 @@ from kdumpwrap.tools.run import run
 MAGIC_SIZE = 6
 _RATIO = 64  # times the packed size: modules with debug information unpack to 5 to 12 times, filtered dumps to less
 _LEAST = 64 << 20  # bytes that may come out of any file
+_MEMORY = 1 << 30  # bytes of address space for the program; "xz -9" asks for 65 MB, "zstd --ultra -22" for 128
 _SPARE = 64 << 20  # bytes to leave free in the directory
 
 
@@ -69,7 +70,7 @@ def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None
     if wanted is not None and wanted > limit:
         raise KdumpwrapError(f"{packed}: holds {wanted >> 20} MiB, and {limit >> 20} MiB are the limit here", hint)
     try:
-        run(form.tool, form.unpack, source=packed, sink=into, limit=limit, timeout=timeout)
+        run(form.tool, form.unpack, source=packed, sink=into, limit=limit, timeout=timeout, memory=_MEMORY)
     except ToolFailed as error:
         full = into.exists() and into.stat().st_size >= limit
         with contextlib.suppress(OSError):
@@ -84,7 +85,7 @@ def _declared(packed: Path, form: Format) -> Optional[int]:
     if not form.ask:
         return None
     try:
-        said = run(form.tool, [*form.ask, packed]).text
+        said = run(form.tool, [*form.ask, packed], memory=_MEMORY).text
     except ToolFailed:  # what is wrong with it, unpacking tells
         return None
     found = re.search(form.told, said, re.M)
