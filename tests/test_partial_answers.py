@@ -103,8 +103,8 @@ def test_symbols_that_are_all_moved(run_cli: RunCli, tmp_path: Path) -> None:
     body = "o = b''.join(b'%016x' % (int(l[:16], 16) + 16) + l[16:] + b'\\n' for l in o.splitlines())"
     done = run_cli("analyze", "--example", "--json", env=between(tmp_path, "nm", body))
     (report,) = json.loads(done.stdout)["reports"]
-    sure = {one["about"]: one["certainty"] for one in report["statements"]}
-    assert report["code_check"] != "match"
+    sure = {one["about"]: one["level"] for one in report["statements"]}
+    assert report["code"]["check"] == "mismatch"
     assert {sure[about] for about in ("place", "reasons", "kernel")} <= {"doubtful", "open"}, report["statements"]
 
 
