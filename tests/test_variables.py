@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -161,6 +162,22 @@ def test_each_register_has_a_mark_of_its_own_in_every_width(arch: str) -> None:
     marks = core.marks(arch).values()
     for width in (1, 2, 4, 8):
         assert len({mark & ((1 << 8 * width) - 1) for mark in marks}) == len(marks)
+
+
+NAMES = {"x86_64": {"r08": "r8", "r09": "r9"}, "aarch64": {"lr": "x30"}}
+
+
+@pytest.mark.parametrize("arch", core.LAYOUTS)
+def test_gdb_reads_each_machine_s_core_file(tmp_path: Path, arch: str) -> None:
+    marks = core.marks(arch)
+    (tmp_path / "core").write_bytes(core.core(arch, marks, 0x123456))
+    argv = ["gdb-multiarch", "-nx", "-batch", "-ex", f"core-file {tmp_path}/core", "-ex", "info registers"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    rows = [line.split() for line in done.stdout.decode().splitlines()]
+    known = {row[0]: int(row[1], 16) for row in rows if len(row) > 1 and row[1].startswith("0x")}
+    assert known["rip" if arch == "x86_64" else "pc"] == 0x123456
+    names = NAMES.get(arch, {})
+    assert {name: known[names.get(name, name)] for name in marks} == marks
 
 
 def test_too_little_memory_is_said_and_gdb_not_started(tmp_path: Path) -> None:
