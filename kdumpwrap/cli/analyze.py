@@ -1,19 +1,23 @@
 """``kdumpwrap analyze`` and ``kdumpwrap dmesg`` on the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple
 
 import typer
 
 from kdumpwrap import shell
 from kdumpwrap.cli import options, output
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli import result as results
+from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
+    from kdumpwrap.model.crash import Problem
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.vmcore import VmcoreFacts
+
+    Asked = Tuple[Optional[VmcoreFacts], Sequence[Problem]]
 
 CRASHES = typer.Argument(
     None, metavar="[CRASH]...", help="A crash directory, a log, a vmcore or -; else the newest crash."
@@ -25,13 +29,13 @@ def dmesg(
     raw: bool = options.RAW,
     json: bool = options.JSON,
     root: Path = options.ROOT,
-) -> None:
+) -> Result:
     """The reports in a crash's log; no debuginfo needed."""
     from kdumpwrap import analyze as story
 
     options.one_format(raw, json)
     places = options.places(root, None, None, None)
-    _each(crashes, lambda crash: story.dmesg(crash, places), raw=raw, json=json, all_reports=True)
+    return _each(crashes, lambda crash: story.dmesg(crash, places), raw=raw, json=json, all_reports=True)
 
 
 def analyze(
@@ -54,7 +58,7 @@ def analyze(
     variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """Which line brought the kernel down, who called it, and why: the main job."""
     from kdumpwrap import analyze as story
 
@@ -73,7 +77,7 @@ def analyze(
     places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
     wanted = variables is not False
     early = _early if wanted and not (raw or json or markdown or html or with_crash or all_reports) else None
-    _each(
+    return _each(
         crashes,
         lambda crash: story.analyze(crash, places, variables=wanted, early=early),
         early=early is not None,
@@ -99,37 +103,37 @@ def _each(
     html: Optional[str] = None,
     early: bool = False,
     places: "Optional[Places]" = None,
-    ask: "Optional[Callable[[Analysis], Optional[VmcoreFacts]]]" = None,
+    ask: "Optional[Callable[[Analysis], Asked]]" = None,
     before: Sequence[str] = (),
-) -> NoReturn:
-    """Do ``job`` for each crash, print what it gives, and exit: one that fails does not stop the others.
+) -> Result:
+    """Do ``job`` for each crash and show what it gives at once: one that fails does not stop the others.
 
     ``before``: the commands that made the crash ready.
     """
     from kdumpwrap.tools import run
 
-    statuses = []
+    shown: List[Result] = []
     targets: List[Optional[str]] = [*crashes] if crashes else [None]
     for target in targets:
         with run.Recording() as recording:
             try:
                 analysis = job(target)
             except KdumpwrapError as error:
-                output.error(error.message, error.hint)
-                statuses.append(FAILED)
+                shown.append(results.show(results.failed(error)))
                 continue
-            facts = ask(analysis) if ask is not None else None
+            facts, refused = ask(analysis) if ask is not None else (None, ())
         commands = (*before, *recording.commands)
-        whole = not analysis.problems and (ask is None or (facts is not None and not facts.problems))
+        problems = (*refused, *analysis.problems, *(facts.problems if facts is not None else ()))
+        rendered = ""
         if html is not None:
-            whole &= _page(analysis, commands, facts, places, html)
+            rendered, unwritten = _page(analysis, commands, facts, places, html)
+            problems = (*unwritten, *problems)
         if early:
-            _late(analysis)
+            rendered = _late(analysis)
         elif html != "-":
-            _show(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
-        output.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
-        statuses.append(FAILED if not analysis.findings else DONE if whole else PARTLY)
-    raise typer.Exit(statuses[0] if len(set(statuses)) == 1 else PARTLY)
+            rendered = _text(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
+        shown.append(results.show(Result(rendered, problems, answered=bool(analysis.findings))))
+    return results.together(shown)
 
 
 def _early(analysis: "Analysis") -> None:
@@ -140,14 +144,14 @@ def _early(analysis: "Analysis") -> None:
         output.out(text.render(analysis, style=output.style()))
 
 
-def _late(analysis: "Analysis") -> None:
-    """Print what gdb has answered."""
+def _late(analysis: "Analysis") -> str:
+    """What gdb has answered."""
     from kdumpwrap.render import text
 
-    output.out(text.variables(analysis, output.style()))
+    return text.variables(analysis, output.style())
 
 
-def _show(
+def _text(
     analysis: "Analysis",
     commands: Sequence[str],
     facts: "Optional[VmcoreFacts]",
@@ -156,29 +160,30 @@ def _show(
     json: bool,
     markdown: bool,
     all_reports: bool,
-) -> None:
-    """Print ``analysis`` in the format asked for, and what crash added to it."""
+) -> str:
+    """``analysis`` in the format asked for, and what crash added to it."""
     if facts is not None:
         from kdumpwrap.render import vmcore
     if markdown:
         from kdumpwrap.commands import pasteable
         from kdumpwrap.render import markdown as markdown_renderer
 
-        output.out(markdown_renderer.render(analysis, pasteable(commands), facts))
-    elif json:
+        return markdown_renderer.render(analysis, pasteable(commands), facts)
+    if json:
         from kdumpwrap.render import json as renderer
 
-        output.out(renderer.render(analysis, None if facts is None else vmcore.as_json(facts)))
-    elif raw:
+        return renderer.render(analysis, None if facts is None else vmcore.as_json(facts))
+    if raw:
         from kdumpwrap.render import raw as raw_renderer
 
-        output.out(raw_renderer.render(analysis, all_reports=all_reports))
-        output.out("" if facts is None else vmcore.raw(facts))
-    elif analysis.findings:
-        from kdumpwrap.render import text
+        rows = raw_renderer.render(analysis, all_reports=all_reports)
+        return rows if facts is None else rows + vmcore.raw(facts)
+    if not analysis.findings:
+        return ""
+    from kdumpwrap.render import text
 
-        output.out(text.render(analysis, style=output.style(), all_reports=all_reports))
-        output.out("" if facts is None else "\n" + vmcore.text(facts, output.style()))
+    page = text.render(analysis, style=output.style(), all_reports=all_reports)
+    return page if facts is None else f"{page}\n{vmcore.text(facts, output.style())}"
 
 
 def _page(
@@ -187,28 +192,25 @@ def _page(
     facts: "Optional[VmcoreFacts]",
     places: "Optional[Places]",
     html: str,
-) -> bool:
-    """Write the page of ``analysis`` to the file ``html`` (-: standard output); False, and a word, if that fails."""
+) -> "Tuple[str, Sequence[Problem]]":
+    """The page of ``analysis`` when ``html`` is -, else it is written to that file; and why that failed."""
     from kdumpwrap import pages
 
     page = pages.crash(analysis, commands, facts)
     if html == "-":
-        output.out(page)
-        return True
+        return page, ()
     try:
         pages.write(html, page, private=pages.is_private(analysis, facts, places))
     except KdumpwrapError as error:
-        output.error(error.message, error.hint)
-        return False
-    return True
+        return "", results.failed(error).problems
+    return "", ()
 
 
-def _ask(analysis: "Analysis", places: "Places") -> "Optional[VmcoreFacts]":
-    """What crash adds to ``analysis``; None, and a word, when it cannot be asked."""
+def _ask(analysis: "Analysis", places: "Places") -> "Asked":
+    """What crash adds to ``analysis``; None, and why, when it cannot be asked."""
     from kdumpwrap.vmcore import withcrash
 
     try:
-        return withcrash.learn(analysis, places)
+        return withcrash.learn(analysis, places), ()
     except KdumpwrapError as error:
-        output.error(error.message, error.hint)
-        return None
+        return None, results.failed(error).problems

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 import typer
 
 from kdumpwrap.cli import options, output
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
@@ -38,7 +38,7 @@ def annotate(
     variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """The log itself, with file and line behind each frame, as decode_stacktrace.sh does it."""
     from kdumpwrap.annotate import Annotator, batches
     from kdumpwrap.crashdir import finder
@@ -60,10 +60,8 @@ def annotate(
                 output.out(renderer.on_terminal(data))
             else:
                 output.out_bytes(data)
-        problems = annotator.problems
-        output.problems(problems)
         nothing = annotator.named and not annotator.known
-        raise typer.Exit(FAILED if nothing else PARTLY if problems else DONE)
+        return Result(problems=tuple(annotator.problems), answered=not nothing)
 
 
 def _log(

@@ -1,4 +1,4 @@
-"""The command line: options in, one call, print. Errors become one line and an exit status here and nowhere else."""
+"""The command line: its commands, and the way out of each: a Result, an error or a signal."""
 
 import gc
 
@@ -14,9 +14,9 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from kdumpwrap import __version__, shell
-from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, lookup, options, output, signals
-from kdumpwrap.cli.output import DONE, FAILED, GONE, PARTLY, USAGE
-from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, lookup, options, output, result, signals
+from kdumpwrap.cli.result import Result
+from kdumpwrap.errors import KdumpwrapError
 
 app = typer.Typer(
     name="kdumpwrap",
@@ -41,7 +41,7 @@ def main() -> NoReturn:
         output.prepare()
         status = _run()
         if not signals.heard():  # else what could be written was, and its reader may read no more
-            status = output.finish(status)
+            status = result.finish(status)
     except KeyboardInterrupt:
         pass
     except Exception:
@@ -54,11 +54,12 @@ def main() -> NoReturn:
 def _run() -> int:
     """The exit status of the command line."""
     try:
-        status = app(prog_name="kdumpwrap", standalone_mode=False)
-        return status if isinstance(status, int) else DONE
+        answer = app(prog_name="kdumpwrap", standalone_mode=False)
+        if isinstance(answer, Result):
+            return result.show(answer).status
+        return int(answer or result.DONE)  # --help, --version
     except KdumpwrapError as error:
-        output.error(error.message, error.hint)
-        return USAGE if isinstance(error, UsageError) else FAILED
+        return result.show(result.failed(error)).status
     except _WrongUsage as error:
         with contextlib.suppress(OSError):
             error.show()
@@ -66,11 +67,11 @@ def _run() -> int:
     except typer.Abort:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        return GONE
+        return result.GONE
     except OSError as failure:
         if failure.filename is not None or failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise  # a bug; else typer could not write
-        return FAILED  # which output.finish() says
+        return result.FAILED  # which result.finish() says
 
 
 @app.callback(invoke_without_command=True)
@@ -87,24 +88,28 @@ def list_command(
     raw: bool = options.RAW,
     json: bool = options.JSON,
     root: Path = options.ROOT,
-) -> None:
+) -> Result:
     """Every crash on this host, newest last."""
     from kdumpwrap.crashdir import finder
     from kdumpwrap.host import kdumpconf
     from kdumpwrap.host.tree import Host
+    from kdumpwrap.model.crash import Problem
     from kdumpwrap.render import crashes as renderer
 
     options.one_format(raw, json)
     found = finder.scan(where) if where else finder.scan_host(root)
     rows = [renderer.Listed(entry, finder.release(entry.crash)) for entry in found.entries]
-    output.out(renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows))
-    for path, why in found.unreadable:
-        output.error(f"{path}: {why}", shell.hint("sudo kdumpwrap list {}", path))
+    unreadable = [
+        Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap list {}", path)) for path, why in found.unreadable
+    ]
+    notes = []
     if not rows and not found.unreadable:
         tops = (where,) if where else finder.default_paths(root)
         elsewhere = kdumpconf.elsewhere(Host(root)) if where is None else None
-        output.error(f"{', '.join(map(str, tops))}: no crash here", elsewhere or shell.hint("kdumpwrap doctor"))
-    raise typer.Exit(PARTLY if found.unreadable else DONE)
+        where_to = elsewhere or shell.hint("kdumpwrap doctor")
+        notes.append(Problem(f"{', '.join(map(str, tops))}: no crash here", where_to))
+    rendered = renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows)
+    return Result(rendered, problems=unreadable, notes=notes)
 
 
 # in the order of the manual workflow

@@ -11,7 +11,8 @@ import typer
 
 from kdumpwrap import shell
 from kdumpwrap.cli import options, output, signals
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli import result as results
+from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def batch(
     variables: Optional[bool] = options.VARIABLES,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
     from kdumpwrap.batch import engine as many
     from kdumpwrap.batch.tally import Tally
@@ -99,11 +100,12 @@ def batch(
 
         output.out(renderer.text(tally.groups.sorted(), output.style()))
     written = site is None or _written(site, tuple(tally.problems()), recording.commands)
-    output.problems(tally.problems())
+    result = Result(problems=tuple(tally.problems()), answered=bool(tally.told), complete=written)
     if interrupted:
+        results.show(result)
         output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
         raise interrupted
-    raise typer.Exit((DONE if tally.whole and written else PARTLY) if tally.told else FAILED)
+    return result
 
 
 def _written(site: "Site", problems: "Sequence[Problem]", commands: Sequence[str]) -> bool:
@@ -122,7 +124,7 @@ def merge(
     ),
     raw: bool = options.RAW,
     json: bool = options.JSON,
-) -> None:
+) -> Result:
     """The bugs of many hosts, from what ``batch --json`` said on each of them."""
     from kdumpwrap.batch import merge
     from kdumpwrap.model.bugs import Groups
@@ -138,10 +140,10 @@ def merge(
             groups.add(item)
             rows += 1
     bugs = groups.sorted()
-    output.out(renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style()))
     if not rows and not bad:
         raise NoCrash("no crash in what was given", shell.hint("kdumpwrap batch --json >FILE"))
-    raise typer.Exit((PARTLY if bad else DONE) if rows else FAILED)
+    rendered = renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style())
+    return Result(rendered, answered=bool(rows), complete=not bad)
 
 
 def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:

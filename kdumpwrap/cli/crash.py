@@ -3,16 +3,17 @@
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence
 
 import typer
 
 from kdumpwrap import shell
 from kdumpwrap.cli import options, output
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
+    from kdumpwrap.model.crash import Problem
 
 
 def crash(
@@ -38,7 +39,7 @@ def crash(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """Ask crash(8) about a vmcore; without -c, a session on the terminal, or the commands on standard input."""
     from kdumpwrap.render import crash as renderer
     from kdumpwrap.vmcore import crashcmd
@@ -48,29 +49,26 @@ def crash(
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
-        _session(target, places, rung, timeout)
+        return _session(target, places, rung, timeout)
     asked = commands or crashcmd.commands_of(sys.stdin.buffer.read().decode("utf-8", "backslashreplace"))
     with _progress() as progress:
         outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout, progress=progress)
     whole = all(answer.complete for answer in outcome.answers)
     said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)
+    rendered = ""
     if json:
-        output.out(renderer.json(outcome.answers))
+        rendered = renderer.json(outcome.answers)
     elif said:
-        output.out(renderer.raw(outcome.answers) if raw else renderer.text(outcome.answers, output.style()))
-    output.problems(outcome.problems)
-    _kept(left)
-    raise typer.Exit(FAILED if not said else PARTLY if outcome.problems else DONE)
+        rendered = renderer.raw(outcome.answers) if raw else renderer.text(outcome.answers, output.style())
+    return Result(rendered, outcome.problems, _kept(left), answered=said)
 
 
-def _session(target: Optional[str], places: "Places", rung: Optional[str], timeout: float) -> NoReturn:
+def _session(target: Optional[str], places: "Places", rung: Optional[str], timeout: float) -> Result:
     from kdumpwrap.vmcore import crashcmd
 
     with _progress() as progress:
         done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout, progress=progress)
-    output.problems(done.problems)
-    _kept(left)
-    raise typer.Exit(FAILED if done.end is None else PARTLY if done.problems else DONE)
+    return Result("", done.problems, _kept(left), answered=done.end is not None)
 
 
 @contextmanager
@@ -86,7 +84,9 @@ def _progress() -> Iterator[Callable[[str], object]]:
         tell("")
 
 
-def _kept(left: Sequence[Path]) -> None:
-    """Say where the files are that the user's commands wrote beside crash, which runs in a directory of its own."""
-    for path in left:
-        output.error(f"crash wrote {path}", shell.hint("name a file by its full path, and it is written there"))
+def _kept(left: Sequence[Path]) -> "List[Problem]":
+    """Where the files are that the user's commands wrote beside crash, which runs in a directory of its own."""
+    from kdumpwrap.model.crash import Problem
+
+    hint = shell.hint("name a file by its full path, and it is written there")
+    return [Problem(f"crash wrote {path}", hint) for path in left]

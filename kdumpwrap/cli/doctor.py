@@ -6,9 +6,8 @@ import typer
 
 from kdumpwrap import shell
 from kdumpwrap.cli import options, output
+from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import UsageError
-
-READY, CANNOT_TELL, NOT_READY = output.DONE, output.FAILED, output.PARTLY
 
 
 def doctor(
@@ -17,7 +16,7 @@ def doctor(
     json: bool = options.JSON,
     fix: bool = typer.Option(False, "--fix", help="Print the commands that mend it, as a script. Nothing is run."),
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """Will this host catch its next crash, and what to type if not. 0 ready, 3 not ready, 1 cannot tell."""
     from kdumpwrap.doctor import examination as surgery
     from kdumpwrap.doctor import script
@@ -28,16 +27,19 @@ def doctor(
         raise UsageError("--fix prints a script: leave --raw and --json out")
     output.show_commands(verbose)
     diagnosis = surgery.examine(root)
+    notes = []
     if fix:
-        output.out(script.render(diagnosis))
+        from kdumpwrap.model.crash import Problem
+
+        rendered = script.render(diagnosis)
         if diagnosis.ready is None:
             unknown = (check.fix for check in diagnosis.checks if check.status == "unknown")
             again = next((step.command for fix in unknown for step in fix if step.command), shell.NONE)
-            output.error(renderer.verdict(diagnosis), shell.hint("{} --fix", again) if again else again)
+            notes.append(Problem(renderer.verdict(diagnosis), shell.hint("{} --fix", again) if again else again))
     elif json:
-        output.out(renderer.json(diagnosis))
+        rendered = renderer.json(diagnosis)
     elif raw:
-        output.out(renderer.raw(diagnosis))
+        rendered = renderer.raw(diagnosis)
     else:
-        output.out(renderer.text(diagnosis, output.style(), verbose=verbose))
-    raise typer.Exit(READY if diagnosis.ready else CANNOT_TELL if diagnosis.ready is None else NOT_READY)
+        rendered = renderer.text(diagnosis, output.style(), verbose=verbose)
+    return Result(rendered, notes=notes, answered=diagnosis.ready is not None, complete=diagnosis.ready is True)

@@ -6,7 +6,7 @@ from typing import List, Optional
 import typer
 
 from kdumpwrap.cli import options, output
-from kdumpwrap.cli.output import DONE, FAILED, PARTLY
+from kdumpwrap.cli.result import Result
 
 
 def resolve(
@@ -25,7 +25,7 @@ def resolve(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """File and line of symbol+offset: nm, the hex sum, and addr2line."""
     from kdumpwrap import resolve
 
@@ -36,18 +36,17 @@ def resolve(
     if json:
         from kdumpwrap.render import json as renderer
 
-        output.out("".join(renderer.resolved(*answer) for answer in answers))
+        rendered = "".join(renderer.resolved(*answer) for answer in answers)
     elif raw:
         from kdumpwrap.render import raw as raw_renderer
 
-        output.out("".join(raw_renderer.resolved(*answer) for answer in answers))
+        rendered = "".join(raw_renderer.resolved(*answer) for answer in answers)
     else:
         from kdumpwrap.render import text
 
-        output.out("".join(text.resolved(*answer, output.style()) for answer in answers))
-    output.problems(problems)
+        rendered = "".join(text.resolved(*answer, output.style()) for answer in answers)
     known = [frame for _, frame in answers if frame.locations]
-    raise typer.Exit(DONE if len(known) == len(answers) and not problems else PARTLY if known else FAILED)
+    return Result(rendered, problems, answered=bool(known), complete=len(known) == len(answers))
 
 
 def disasm(
@@ -64,7 +63,7 @@ def disasm(
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
-) -> None:
+) -> Result:
     """The instructions round symbol+offset, with their lines and the source."""
     from kdumpwrap import resolve
 
@@ -75,14 +74,13 @@ def disasm(
     if json:
         from kdumpwrap.render import json as renderer
 
-        output.out(renderer.listing(expression, listing))
+        rendered = renderer.listing(expression, listing)
     elif raw:
         from kdumpwrap.render import raw as raw_renderer
 
-        output.out(raw_renderer.listing(listing))
+        rendered = raw_renderer.listing(listing)
     else:
         from kdumpwrap.render import text
 
-        output.out(text.listing(listing, output.style()))
-    output.problems(problems)
-    raise typer.Exit(DONE if not problems else PARTLY if listing.instructions else FAILED)
+        rendered = text.listing(listing, output.style())
+    return Result(rendered, problems, answered=bool(listing.instructions) or not problems)

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.render.text import Style
 
-DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
-GONE = 141  # the reader has gone: no more can be said
-
 
 def prepare() -> None:
     """Make both streams take any text, however we were started; standard input is empty when it is closed ("<&-")."""
@@ -61,23 +58,6 @@ def _written() -> Iterator[None]:
     except OSError as failure:
         give_up()
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None
-
-
-def finish(status: int) -> int:
-    """Bring out what typer has written; ``status``, unless that fails."""
-    try:
-        sys.stdout.flush()
-    except OSError as failure:
-        give_up()
-        if isinstance(failure, BrokenPipeError):
-            return GONE
-        error(f"standard output: {failure.strerror}")
-        status = status or FAILED
-    try:
-        sys.stderr.flush()
-    except OSError:
-        give_up(sys.stderr)
-    return status
 
 
 def give_up(stream: Optional[TextIO] = None) -> None:

@@ -1,0 +1,76 @@
+"""What a command comes to. How it is printed and which exit status it has is decided here and nowhere else."""
+
+import sys
+from typing import TYPE_CHECKING, Iterable, NamedTuple, Sequence
+
+from kdumpwrap.cli import output
+from kdumpwrap.errors import KdumpwrapError, UsageError
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.crash import Problem
+
+DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
+GONE = 141  # the reader has gone: no more can be said
+
+
+class Result(NamedTuple):
+    """What a command, or its part for one crash, answers; what was printed on the way is not in it."""
+
+    text: str = ""  # for standard output, rendered
+    problems: "Sequence[Problem]" = ()  # what is missing of the answer
+    notes: "Sequence[Problem]" = ()  # what to know beside it: nothing is missing
+    answered: bool = True  # there is an answer, if only to a part of what was asked
+    complete: bool = True  # nothing is missing that was not already said
+    misused: bool = False  # the command line is wrong
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was asked is answered."""
+        return self.answered and self.complete and not self.problems
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.misused:
+            return USAGE
+        return DONE if self.whole else PARTLY if self.answered else FAILED
+
+
+def failed(error: KdumpwrapError) -> Result:
+    """Nothing could be done, for the reason that ``error`` names."""
+    from kdumpwrap.model.crash import Problem
+
+    problem = Problem(error.message, error.hint)
+    return Result(problems=(problem,), answered=False, misused=isinstance(error, UsageError))
+
+
+def together(shown: Iterable[Result]) -> Result:
+    """What results that were shown already come to."""
+    results = tuple(shown)
+    return Result(answered=any(one.answered for one in results), complete=all(one.whole for one in results))
+
+
+def show(result: Result) -> Result:
+    """Print ``result``: its text on standard output, then what is missing and what else to know on standard error."""
+    if result.text:
+        output.out(result.text)
+    output.problems(result.problems)
+    output.problems(result.notes)
+    return result
+
+
+def finish(status: int) -> int:
+    """Bring out what is written, also by typer; ``status``, unless that fails."""
+    try:
+        sys.stdout.flush()
+    except OSError as failure:
+        output.give_up()
+        if isinstance(failure, BrokenPipeError):
+            return GONE
+        output.error(f"standard output: {failure.strerror}")
+        status = status or FAILED
+    try:
+        sys.stderr.flush()
+    except OSError:
+        output.give_up(sys.stderr)
+    return status
