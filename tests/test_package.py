@@ -1,18 +1,20 @@
 """What is handed out: wheel, sdist, zipapp and RPM, each put in an empty place and run there; the completions."""
 
 import fcntl
+import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence
+from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 import pytest
-from conftest import environment
+from conftest import Lab, each_kernel, environment
 from markup import pasted
 
 from kdumpwrap import __version__
@@ -120,7 +122,8 @@ def dist(once: Once) -> Dist:
 def zipapp(once: Once) -> Path:
     def make(place: Path) -> None:
         pip(sys.executable, "download", "-q", "--no-deps", "-d", place / "reached", "typer<0.29")
-        run([TOP / "scripts/zipapp", place / "kdumpwrap.pyz"], {"PYTHON": sys.executable})
+        # the newest builds it: what it holds must not hang on that
+        run([TOP / "scripts/zipapp", place / "kdumpwrap.pyz"], {"PYTHON": str(pythons().get("newest", sys.executable))})
 
     return once("zipapp", make) / "kdumpwrap.pyz"
 
@@ -133,42 +136,66 @@ def oldest(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def rpm(once: Once, dist: Dist, oldest: Path) -> Path:
-    rpmbuild = tool("rpmbuild")
-    tool("python3")
-
     def make(place: Path) -> None:
-        defines = {"_topdir": place, "_sourcedir": dist.sdist.parent, "python3_version": "3.9"}
-        words = [word for name, value in defines.items() for word in ("--define", f"{name} {value}")]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # --nodeps: BuildRequires names Fedora's packages; what they stand for is in PYTHONPATH
-        run(
-            [rpmbuild, "-bb", "--nodeps", *words, TOP / "scripts/kdumpwrap.spec"],
-            {"PYTHONPATH": str(oldest), "PATH": path},
-        )
+        build_rpm(place, dist.sdist.parent, oldest, "--without", "pyz")
 
     (built,) = once("rpm", make).glob("RPMS/noarch/*.rpm")
     return built
 
 
+@pytest.fixture(scope="session")
+def rpm8(once: Once, dist: Dist, oldest: Path, zipapp: Path) -> Path:
+    """The RPM of el8, which holds the one file."""
+
+    def make(place: Path) -> None:
+        sources = place / "sources"
+        sources.mkdir()
+        for file in (dist.sdist, zipapp):
+            shutil.copy(str(file), str(sources))
+        build_rpm(place, sources, oldest, "--with", "pyz")
+
+    (built,) = once("rpm8", make).glob("RPMS/noarch/*.rpm")
+    return built
+
+
+def build_rpm(place: Path, sources: Path, oldest: Path, *choice: str) -> None:
+    rpmbuild = tool("rpmbuild")
+    tool("python3")
+    defines = {"_topdir": place, "_sourcedir": sources, "python3_version": "3.9"}
+    words = [word for name, value in defines.items() for word in ("--define", f"{name} {value}")]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # --nodeps: BuildRequires names Fedora's packages; what they stand for is in PYTHONPATH
+    run(
+        [rpmbuild, "-bb", "--nodeps", *choice, *words, TOP / "scripts/kdumpwrap.spec"],
+        {"PYTHONPATH": str(oldest), "PATH": path},
+    )
+
+
 # ---------------------------------------------------------------- the Pythons
 
 
+OLD = {"3.6": (3, 6), "3.7": (3, 7), "3.8": (3, 8), "3.9": (3, 9)}
+
+
 def pythons() -> Dict[str, Path]:
-    """The oldest Python that is supported and the newest that is here, by "3.9" and "newest"."""
-    found: Dict[tuple[int, ...], Path] = {}
+    """Each old Python that is here, the newest, by "3.6" … "3.9" and "newest"."""
+    found: Dict[Tuple[int, ...], Path] = {}
     places = [*os.environ["PATH"].split(os.pathsep), *map(str, Path.home().glob(".pyenv/versions/3.*/bin"))]
     for place in places:
         for file in Path(place).glob("python3.*"):
             match = re.fullmatch(r"python3\.(\d+)", file.name)
-            if match and int(match[1]) >= 9 and (3, int(match[1])) not in found and _works(file):
+            if match and int(match[1]) >= 6 and (3, int(match[1])) not in found and _works(file):
                 found[3, int(match[1])] = file
     chosen = {"newest": found[max(found)]} if found else {}
-    return {**({"3.9": found[3, 9]} if (3, 9) in found else {}), **chosen}
+    return {**{name: found[key] for name, key in OLD.items() if key in found}, **chosen}
 
 
 def _works(python: Path) -> bool:
     probe = "import sys, ensurepip, venv; assert sys.version_info[3] == 'final' and sys.prefix == sys.base_prefix"
     return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+
+
+each_python = pytest.mark.parametrize("python", [*OLD, "newest"], indirect=True)
 
 
 @pytest.fixture(params=["3.9", "newest"])
@@ -221,7 +248,7 @@ def test_the_rpm_holds_its_files_and_no_others(rpm: Path) -> None:
 def test_the_rpm_asks_for_what_the_wheel_asks_for(rpm: Path) -> None:
     asked = run([tool("rpm"), "-qp", "--requires", rpm])
     wanted = (TOP / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("]")[0]
-    for name, version in re.findall(r'"([a-z]+)>=([0-9.]+)', wanted):
+    for name, version in re.findall(r'"([a-z]+)>=([0-9.]+)[",]', wanted):
         assert f"python3-{name} >= {version}" in asked
     assert "python(abi) = 3.9" in asked
     assert re.search(r"^binutils$", asked, re.M)
@@ -271,6 +298,7 @@ def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tm
     assert not [*(tmp_path / "tmp").iterdir()]
 
 
+@pytest.mark.parametrize("python", ["3.6", "3.9", "newest"], indirect=True)
 def test_the_wheel_works_where_nothing_else_is(dist: Dist, python: Path, tmp_path: Path) -> None:
     run([python, "-m", "venv", tmp_path / "venv"])
     pip(tmp_path / "venv/bin/python", "install", "-q", dist.wheel)
@@ -286,21 +314,71 @@ def test_the_sdist_works_with_the_oldest_libraries(dist: Dist, oldest: Path, pyt
     works([python, "-s", place / "bin/kdumpwrap"], {"PYTHONPATH": f"{place}{os.pathsep}{oldest}"}, tmp_path)
 
 
+@each_python
 def test_the_zipapp_works_with_nothing_installed(zipapp: Path, python: Path, tmp_path: Path) -> None:
     alone = shutil.copy(zipapp, tmp_path / "kdumpwrap.pyz")
     works([python, "-I", "-S", alone], None, tmp_path)  # -S: not even a site-packages
 
 
+def answers(zipapp: Path, *words: object) -> Dict[str, str]:
+    """What the file prints under each Python that is here."""
+    found = pythons()
+    return {name: json_lines(found[name], zipapp, *words) for name in (*OLD, "newest") if name in found}
+
+
+def json_lines(python: Path, zipapp: Path, *words: object) -> str:
+    argv = [str(word) for word in (python, "-I", "-S", zipapp, "analyze", "--json", *words)]
+    env = clean({"LC_ALL": "C"})
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, timeout=300, check=False)
+    assert done.returncode in (0, 3), done.stderr.decode()
+    return done.stdout.decode()
+
+
+def test_every_python_says_the_same_of_the_worked_example(zipapp: Path) -> None:
+    root = TOP / "kdumpwrap/example/root"
+    said = answers(zipapp, "--root", root, *root.glob("var/crash/*"))
+    assert all(json.loads(text)["reports"] for text in said.values())
+    assert len(set(said.values())) == 1
+
+
+@pytest.mark.lab
+@each_kernel
+def test_every_python_says_the_same_of_every_real_crash(lab: Lab, zipapp: Path) -> None:
+    said = answers(zipapp, "--root", lab.root, "--module-dir", lab.module_dir, *sorted(lab.crashes.values()))
+    assert all(len(text.splitlines()) == len(lab.crashes) for text in said.values())
+    assert len(set(said.values())) == 1
+
+
+def test_the_zipapp_starts_fast_on_python_3_6(zipapp: Path) -> None:
+    """In the time that typer alone takes out of the same file, and half of that; both are read from source."""
+    python = pythons().get("3.6")
+    if python is None:
+        pytest.skip("needs Python 3.6")
+
+    def seconds(*argv: object) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([str(word) for word in (python, *argv)], stdout=subprocess.PIPE, env=clean(), check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    alone = f"import sys; sys.path.insert(0, {str(zipapp)!r}); import typer"
+    whole, typer = (
+        min(seconds(*argv) for _ in range(5)) for argv in (("-S", zipapp, "--version"), ("-S", "-c", alone))
+    )
+    print(f"{whole:.3f} s, {whole / typer:.2f} times import typer")
+    assert whole < 1.6 * typer
+
+
 def test_an_old_python_says_that_it_is_old(zipapp: Path) -> None:
     old = [file for place in Path.home().glob(".pyenv/versions/*/bin") for file in place.glob("python[23].?")]
-    old = [file for file in old if tuple(map(int, file.name[6:].split("."))) < (3, 9)]
+    old = [file for file in old if tuple(map(int, file.name[6:].split("."))) < (3, 6)]
     if not old:
-        pytest.skip("needs a Python older than 3.9")
+        pytest.skip("needs a Python older than 3.6")
     for python in old:
         done = subprocess.run([python, zipapp, "--version"], capture_output=True, text=True, env=clean(), check=False)
         assert done.returncode == 1
         assert done.stderr.startswith(
-            f"kdumpwrap: Python 3.9 or newer is needed, this is {python.name[6:]}\nhint: python3.9 "
+            f"kdumpwrap: Python 3.6 or newer is needed, this is {python.name[6:]}\nhint: python3.6 "
         )
 
 
@@ -317,6 +395,22 @@ def test_the_rpm_works_with_what_epel_has(rpm: Path, oldest: Path, python: Path,
     assert script.read_text().startswith("#!/usr/bin/python3 -s\n")
     path = f"{root}/usr/lib/python3.9/site-packages{os.pathsep}{oldest}"
     works([python, "-s", script], {"PYTHONPATH": path}, tmp_path)
+
+
+def test_the_rpm_of_el8_is_the_one_file(rpm8: Path, tmp_path: Path) -> None:
+    listed = set(run([tool("rpm"), "-qlp", rpm8]).split())
+    assert {re.sub(r"^/usr/share/(?:doc|licenses)/[^/]*/?|\.gz$", "", file) for file in listed} - {""} == RPM_FILES
+    asked = run([tool("rpm"), "-qp", "--requires", rpm8]).split("\n")
+    assert {"platform-python", "binutils"} <= set(asked)
+    assert not [line for line in asked if "typer" in line or "python(abi)" in line]
+    payload = subprocess.run([tool("rpm2cpio"), str(rpm8)], stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run([tool("cpio"), "-idm", "--quiet"], input=payload, cwd=str(tmp_path), check=True)
+    program = tmp_path / "usr/bin/kdumpwrap"
+    assert program.read_bytes().startswith(b"#!/usr/libexec/platform-python -s\nPK")
+    python = pythons().get("3.6")
+    if python is None:
+        pytest.skip("needs Python 3.6")
+    works([python, "-s", "-S", program], None, tmp_path)
 
 
 # ---------------------------------------------------------------- completion

@@ -3,6 +3,7 @@
 Symbolic links are followed inside the root alone: a link of an image that says /etc/shadow means the image's.
 """
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -91,7 +92,7 @@ class Host:
         directory, _, name = path.rpartition("/")
         parent = self.locate(directory)
         try:
-            return None if parent is None else str((parent / name).readlink())
+            return None if parent is None else os.readlink(str(parent / name))
         except OSError:
             return None
 
@@ -108,7 +109,7 @@ class Host:
                 continue
             here = self.root.joinpath(*done, part)
             try:
-                target = str(here.readlink()) if stat.S_ISLNK(here.lstat().st_mode) else None
+                target = os.readlink(str(here)) if stat.S_ISLNK(here.lstat().st_mode) else None
             except PermissionError:
                 raise Denied(path) from None
             except (OSError, ValueError):  # ValueError: an embedded NUL byte
