@@ -10,7 +10,7 @@ hint is pasted, often as root. So a hint has a type of its own, which only this 
 import re
 import shlex
 from pathlib import PurePath
-from typing import Iterable, Union
+from typing import Callable, Iterable, Union
 
 
 class Hint(str):
@@ -34,6 +34,11 @@ def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
         raise ValueError(f"{len(values)} values for {template!r}")
     filled = [_filled(value) + piece for value, piece in zip(values, pieces[1:])]
     return Hint("".join([pieces[0], *filled]))
+
+
+def rewritten(found: Hint, change: Callable[[str], str]) -> Hint:
+    """``found`` after ``change``, which puts only words of ours into it."""
+    return Hint(change(found)) if found else found
 
 
 def join(words: Iterable[str]) -> Hint:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.vmcore import VmcoreFacts
+    from kdumpwrap.render.redact import Redactor
 
     Asked = Tuple[Optional[VmcoreFacts], Sequence[Problem]]
 
@@ -56,6 +57,7 @@ def analyze(
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
     debuginfod: bool = options.DEBUGINFOD,
     variables: Optional[bool] = options.VARIABLES,
+    redact: Optional[str] = options.REDACT,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
@@ -66,6 +68,7 @@ def analyze(
     if html is not None and len(crashes or ()) > 1:
         raise UsageError("--html makes the page of one crash", shell.hint("kdumpwrap batch --html DIR"))
     output.show_commands(verbose)
+    redactor = options.redactor(redact)
     unpacked: Sequence[str] = ()
     if example:
         from kdumpwrap.example import worked as carried
@@ -76,7 +79,8 @@ def analyze(
         unpacked = recording.commands
     places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
     wanted = variables is not False
-    early = _early if wanted and not (raw or json or markdown or html or with_crash or all_reports) else None
+    at_once = wanted and not (raw or json or markdown or html or with_crash or all_reports)
+    early = (lambda analysis: _early(analysis, redactor)) if at_once else None
     return _each(
         crashes,
         lambda crash: story.analyze(crash, places, variables=wanted, early=early),
@@ -89,6 +93,7 @@ def analyze(
         places=places,
         all_reports=all_reports,
         before=unpacked,
+        redactor=redactor,
     )
 
 
@@ -105,6 +110,7 @@ def _each(
     places: "Optional[Places]" = None,
     ask: "Optional[Callable[[Analysis], Asked]]" = None,
     before: Sequence[str] = (),
+    redactor: "Optional[Redactor]" = None,
 ) -> Result:
     """Do ``job`` for each crash and show what it gives at once: one that fails does not stop the others.
 
@@ -119,29 +125,35 @@ def _each(
             try:
                 analysis = job(target)
             except KdumpwrapError as error:
-                shown.append(results.show(results.failed(error)))
+                shown.append(results.show(results.redacted(results.failed(error), redactor)))
                 continue
             facts, refused = ask(analysis) if ask is not None else (None, ())
+        if redactor is not None:
+            redactor.crash(analysis)
         commands = (*before, *recording.commands)
         problems = (*refused, *analysis.problems, *(facts.problems if facts is not None else ()))
         rendered = ""
         if html is not None:
-            rendered, unwritten = _page(analysis, commands, facts, places, html)
+            rendered, unwritten = _page(analysis, commands, facts, places, html, redactor)
             problems = (*unwritten, *problems)
         if early:
             rendered = _late(analysis)
         elif html != "-":
             rendered = _text(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
-        shown.append(results.show(Result(rendered, problems, answered=bool(analysis.findings))))
-    return results.together(shown)
+        result = Result(rendered, problems, answered=bool(analysis.findings))
+        shown.append(results.show(results.redacted(result, redactor)))
+    return results.redacted(results.together(shown), redactor, last=True)
 
 
-def _early(analysis: "Analysis") -> None:
+def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:
     """Print what is known before gdb has answered: nobody at a terminal waits for it."""
     from kdumpwrap.render import text
 
+    if redactor is not None:
+        redactor.crash(analysis)
     if analysis.findings:
-        output.out(text.render(analysis, style=output.style()))
+        rendered = text.render(analysis, style=output.style())
+        output.out(rendered if redactor is None else redactor.text(rendered))
 
 
 def _late(analysis: "Analysis") -> str:
@@ -192,11 +204,13 @@ def _page(
     facts: "Optional[VmcoreFacts]",
     places: "Optional[Places]",
     html: str,
+    redactor: "Optional[Redactor]",
 ) -> "Tuple[str, Sequence[Problem]]":
     """The page of ``analysis`` when ``html`` is -, else it is written to that file; and why that failed."""
     from kdumpwrap import pages
 
     page = pages.crash(analysis, commands, facts)
+    page = page if redactor is None else redactor.text(page)
     if html == "-":
         return page, ()
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 import typer
 
 from kdumpwrap.cli import options, output
+from kdumpwrap.cli import result as results
 from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def annotate(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     debuginfod: bool = options.DEBUGINFOD,
     variables: Optional[bool] = options.VARIABLES,
+    redact: Optional[str] = options.REDACT,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
@@ -45,6 +47,7 @@ def annotate(
     from kdumpwrap.render import annotate as renderer
 
     output.show_commands(verbose)
+    redactor = options.redactor(redact)
     places = options.places(root, vmlinux, module_dir, None, debuginfod)
     found = finder.find(crash, places.root)
     strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
@@ -56,12 +59,15 @@ def annotate(
         annotator = stack.enter_context(Annotator(found, places, release, variables=variables is not False))
         for batch in batches(pieces):
             data = b"".join(piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip))
+            if redactor is not None:
+                data = redactor.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             if terminal:
                 output.out(renderer.on_terminal(data))
             else:
                 output.out_bytes(data)
         nothing = annotator.named and not annotator.known
-        return Result(problems=tuple(annotator.problems), answered=not nothing)
+        result = Result(problems=tuple(annotator.problems), answered=not nothing)
+        return results.redacted(result, redactor, last=True)
 
 
 def _log(

@@ -8,6 +8,7 @@ gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looki
 import contextlib
 import errno
 import signal
+import sys
 from pathlib import Path
 from typing import Any, NoReturn, Optional
 
@@ -54,7 +55,7 @@ def main() -> NoReturn:
 def _run() -> int:
     """The exit status of the command line."""
     try:
-        answer = app(prog_name="kdumpwrap", standalone_mode=False)
+        answer = app(options.with_values(sys.argv[1:]), prog_name="kdumpwrap", standalone_mode=False)
         if isinstance(answer, Result):
             return result.show(answer).status
         return int(answer or result.DONE)  # --help, --version

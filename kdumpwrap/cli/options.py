@@ -2,15 +2,17 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import output
 from kdumpwrap.errors import UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Places
+    from kdumpwrap.render.redact import Redactor
 
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
 JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
@@ -36,6 +38,12 @@ VARIABLES = typer.Option(
     "--variables/--no-variables",
     envvar="KDUMPWRAP_VARIABLES",
     help="Ask gdb for the variables at the instruction pointer; analyze does, batch does not.",
+)
+REDACT = typer.Option(
+    None,
+    "--redact",
+    metavar="WHAT",
+    help="Stand-ins for hosts, addresses, users, serials; =pointers,names for those too.",
 )
 VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", help="Show each command on stderr.")
 
@@ -64,6 +72,26 @@ def places(
 
         client = Debuginfod(servers(root), timeout(), output.teller())
     return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
+
+
+def redactor(redact: Optional[str]) -> "Optional[Redactor]":
+    """What scrubs the results of a command that was given ``--redact`` (None: it was not). Raises UsageError."""
+    if redact is None:
+        return None
+    import os
+
+    from kdumpwrap.render.redact import ALSO, Redactor, parse
+
+    also = parse(redact)
+    if also is None:
+        raise UsageError(f"--redact={redact}: not known", shell.hint("--redact, or --redact=" + ",".join(ALSO)))
+    return Redactor(also, hosts=[os.uname().nodename])
+
+
+def with_values(arguments: Sequence[str]) -> List[str]:
+    """``arguments`` with a value for the option that may be given without one: ``--redact`` is ``--redact=``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return ["--redact=" if one == "--redact" and i < end else one for i, one in enumerate(arguments)]
 
 
 def seconds(option: str, value: float) -> float:

@@ -1,13 +1,15 @@
 """What a command comes to. How it is printed and which exit status it has is decided here and nowhere else."""
 
 import sys
-from typing import TYPE_CHECKING, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Iterable, NamedTuple, Optional, Sequence
 
 from kdumpwrap.cli import output
 from kdumpwrap.errors import KdumpwrapError, UsageError
+from kdumpwrap.shell import rewritten
 
 if TYPE_CHECKING:
     from kdumpwrap.model.crash import Problem
+    from kdumpwrap.render.redact import Redactor
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
 GONE = 141  # the reader has gone: no more can be said
@@ -48,6 +50,21 @@ def together(shown: Iterable[Result]) -> Result:
     """What results that were shown already come to."""
     results = tuple(shown)
     return Result(answered=any(one.answered for one in results), complete=all(one.whole for one in results))
+
+
+def redacted(result: Result, redactor: "Optional[Redactor]", *, last: bool = False) -> Result:
+    """``result`` with the stand-ins of ``redactor``; the ``last`` one also notes how much was replaced."""
+    from kdumpwrap.model.crash import Problem
+
+    if redactor is None:
+        return result
+    scrub = redactor.text
+    text = scrub(result.text)
+    problems, notes = (
+        [one._replace(message=scrub(one.message), hint=rewritten(one.hint, scrub)) for one in several]
+        for several in (result.problems, result.notes)
+    )
+    return result._replace(text=text, problems=problems, notes=[*notes, Problem(redactor.said())] if last else notes)
 
 
 def show(result: Result) -> Result:

@@ -1,0 +1,187 @@
+"""--redact: planted secrets are gone from every output, all else stays."""
+
+import json
+import re
+from pathlib import Path
+from typing import List
+
+import pytest
+import recorded
+from conftest import RunCli
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdumpwrap.cli import options
+from kdumpwrap.culprit.signature import signature
+from kdumpwrap.example import worked
+from kdumpwrap.log import reader
+from kdumpwrap.model.log import subject
+from kdumpwrap.render import redact
+from kdumpwrap.render.redact import Redactor
+
+# each secret and a line that holds it
+SECRETS = [
+    ("kowloon17", "Jun 14 20:03:13 kowloon17 kernel: eth0: link up"),
+    ("pekin-db", "2023-12-20T10:51:06.123456+08:00 pekin-db.corp.acme.com sshd[12]: hello"),
+    ("acme.com", "nfs: server filer.acme.com not responding"),
+    ("buildbox7", "Linux version 3.10.0-514.el7.x86_64 (mockbuild@buildbox7) (gcc version 4.8.5) #1 SMP"),
+    ("wanda", "audit: cwd=\"/home/wanda/src\""),
+    ("wilhelmine", "sshd[7]: Accepted publickey for wilhelmine from 10.77.1.9 port 22"),
+    ("10.77.1.9", "sshd[7]: Accepted publickey for wilhelmine from 10.77.1.9 port 22"),
+    ("172.16.254.33", "IN=eth0 MAC=00:1a:2b:3c:4d:5e:66:77:88:99:aa:bb:08:00 SRC=172.16.254.33 DST=10.0.0.1"),
+    ("00:1a:2b:3c:4d:5e", "IN=eth0 MAC=00:1a:2b:3c:4d:5e:66:77:88:99:aa:bb:08:00 SRC=172.16.254.33 DST=10.0.0.1"),
+    ("66:77:88:99:aa:bb", "IN=eth0 MAC=00:1a:2b:3c:4d:5e:66:77:88:99:aa:bb:08:00 SRC=172.16.254.33 DST=10.0.0.1"),
+    ("52:54:00:d1:e2:f3", "virtio_net: MAC address 52:54:00:d1:e2:f3"),
+    ("fe80::5054:ff:fed1:e2f3", "icmp6: from fe80::5054:ff:fed1:e2f3 to ::1"),
+    ("2001:db8:0:1:2:3:4:5", "addr 2001:db8:0:1:2:3:4:5 added"),
+    ("CZJ1234ABC", "Hardware name: HP ProLiant DL380 CZJ1234ABC, BIOS P89 10/21/2019"),
+    ("J7XK0Z2", "Hardware name: Dell Inc. PowerEdge R640/0W23H8, BIOS 2.8.2 08/27/2020, Service Tag: J7XK0Z2"),
+    ("INV-004711", "Hardware name: Dell Inc. PowerEdge R640, Asset Tag: INV-004711"),
+    ("S3YJNX0K", "ata1: Serial Number: S3YJNX0K"),
+    ("21:00:00:24:ff:4c:1d:9e", "qla2xxx: WWPN: 21:00:00:24:ff:4c:1d:9e"),
+    ("600508b1001cdeadbeef0123456789ab", "sd 0:0:0:0: naa.600508b1001cdeadbeef0123456789ab"),
+    ("3600508b1001cdeadbeef0123456789ab", "dm-0: mpath 3600508b1001cdeadbeef0123456789ab"),
+    ("550e8400-e29b-41d4-a716-446655440000", "Command line: root=UUID=550e8400-e29b-41d4-a716-446655440000 ro"),
+]  # fmt: skip
+PLANTED = "\n".join(dict.fromkeys(line for _, line in SECRETS)) + "\n"
+
+
+def left(text: str) -> List[str]:
+    return [secret for secret, _ in SECRETS if secret.lower() in text.lower()]
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_no_secret_is_left_in_any_log_and_the_rest_is_told_as_before(name: str) -> None:
+    data = recorded.data(name).decode("utf-8", "surrogateescape")
+    text = PLANTED + data + "\n" + PLANTED
+    redactor = Redactor()
+    found = redactor.text(text)
+    assert not left(found)
+    assert found == Redactor().text(text), "the same log, redacted twice, is the same"
+    assert redactor.text(found) == found
+    assert found.count("\n") == text.count("\n")
+    before, after = (reader.parse([one.encode("utf-8", "surrogateescape")]) for one in (text, found))
+    assert [(one.kind, one.line, one.ip, one.trace) for one in before.reports] == [
+        (one.kind, one.line, one.ip, one.trace) for one in after.reports
+    ]
+    index = subject(len(before.reports), before.fatal)
+    assert index is None or signature(before.reports[index]) == signature(after.reports[index])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Linux version 2.6.32.12-0.7-default",
+        "pci 0000:00:1f.2: [8086:2922] at 10:51:07",
+        "Serial: 8250/16550 driver, 4 ports, IRQ sharing enabled",
+        "usb 1-1: New USB device strings: Mfr=1, Product=2, SerialNumber=3",
+        "core::fmt::write+0x1/0x2 and std::a",
+        "listening on 127.0.0.1, 0.0.0.0 and ::1",
+        "Hardware name: HPE ProLiant DL360 Gen10/ProLiant DL360 Gen10, BIOS U32 11/13/2019",
+        "Hardware name: Dell Inc. PowerEdge R640/0W23H8, BIOS 2.8.2 08/27/2020",
+        "Hardware name: LENOVO ThinkSystem, BIOS GLET83WW (2.37 )",
+        "driver version 10.2.1.3 loaded",
+        "see https://bugzilla.kernel.org and http://www.redhat.com",
+        "RIP: 0010:f+0x1/0x2 RAX: ffffffff818a7103 Comm: kworker/0:1",
+        "PM: Registered nosave memory: [mem 0x0009f000-0x0009ffff]",
+        "8021q: adding VLAN 0 to HW filter on device eth0",
+    ],
+)
+def test_what_stays(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_a_host_is_the_same_one_by_its_short_name_and_in_every_text() -> None:
+    redactor = Redactor(hosts=["db01"])
+    assert redactor.text("on db01") == "on host-1"
+    assert redactor.text("Jun 14 20:03:13 db01.acme.com kernel: x from db01") == (
+        "Jun 14 20:03:13 host-1 kernel: x from host-1"
+    )
+
+
+def test_a_host_with_a_word_of_ours_for_a_name_breaks_nothing() -> None:
+    text = '{"path": "Jun 14 20:03:13 path kernel: x\\n10.1.1.1"}'
+    assert json.loads(Redactor().text(text)) == {"path": "Jun 14 20:03:13 host-1 kernel: x\nip-1"}
+    page = "<!doctype html><script>let x</script><p>Jun 14 20:03:13 script kernel: net/ipv4/a.c"
+    assert Redactor().text(page) == page.replace(" script kernel", " host-1 kernel")
+    text = "Jun 14 20:03:13 net kernel: at net/ipv4/ip_output.c:12"
+    assert Redactor().text(text) == text.replace("13 net", "13 host-1")
+
+
+def test_pointers_and_tasks_on_request() -> None:
+    text = "RIP: ffffffff818a7103 0xffffffff818a7103 RAX: 0000000000000010 [<c0123456>] Comm: wan d Not tainted"
+    assert Redactor(["pointers", "names"]).text(text) == (
+        "RIP: ptr-1 ptr-1 RAX: 0000000000000010 [<ptr-2>] Comm: task-1 Not tainted"
+    )
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "also"), [("", set()), ("pointers", {"pointers"}), ("names,pointers", {"names", "pointers"}), ("x", None)]
+)
+def test_what_can_be_asked_for(value: str, also: object) -> None:
+    assert redact.parse(value) == also
+
+
+def test_the_option_needs_no_value() -> None:
+    assert options.with_values(["analyze", "--redact", "x", "--", "--redact"]) == [
+        "analyze", "--redact=", "x", "--", "--redact",
+    ]  # fmt: skip
+
+
+_OCTET = st.integers(0, 255)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r"), max_size=30), max_size=6),
+    st.tuples(st.integers(1, 126), _OCTET, _OCTET, _OCTET),
+    st.lists(_OCTET, min_size=6, max_size=6),
+    st.uuids(),
+    st.integers(0, 5),
+)
+def test_planted_among_anything(rows: List[str], ip: List[int], mac: List[int], uuid: object, at: int) -> None:
+    address = ".".join(map(str, ip))
+    ethernet = ":".join(f"{octet:02x}" for octet in mac)
+    row = f"kernel: from {address} by {ethernet}, disk {uuid} there"
+    rows[at:at] = [row]
+    text = "\n".join(rows)
+    redactor = Redactor()
+    found = redactor.text(text)
+    assert not [secret for secret in (address, ethernet, str(uuid)) if re.search(rf" {secret}[ ,]", found)]
+    assert redactor.text(found) == found == Redactor().text(text)
+
+
+# ---------------------------------------------------------------- the commands
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    log = next(worked.root().glob("var/crash/*/vmcore-dmesg.txt"))
+    file = tmp_path / "vmcore-dmesg.txt"
+    text = log.read_text()
+    middle = text.index("RIP: 0010:iptunnel_xmit")
+    middle = text.rindex("\n", 0, middle) + 1
+    inside = "".join(f"[ 1823.250000] {line}\n" for line in PLANTED.splitlines() if "Linux version" not in line)
+    file.write_text(text[:middle] + inside + text[middle:])
+    return file
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["annotate"], ["analyze", "--all-reports"], ["analyze", "--markdown"], ["analyze", "--json"],
+     ["analyze", "--html", "-"], ["analyze", "--raw"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_output_holds_a_secret(arguments: List[str], planted: Path, run_cli: RunCli) -> None:
+    root = ("--root", str(worked.root()), "--no-variables", str(planted))
+    plain = run_cli(*arguments, *root)
+    done = run_cli(*arguments, "--redact", *root)
+    assert not left(done.stdout + done.stderr)
+    assert "it cannot be complete" in done.stderr
+    assert done.status == plain.status
+    assert re.search(r"include/net/ip_tunnels\.h\W+(?:\"line\": )?462", done.stdout) and "XxxWan" in done.stdout
+    if "--json" in arguments:
+        before, after = json.loads(plain.stdout), json.loads(done.stdout)
+        assert before["signature"] == after["signature"]
+        assert before["reports"][0]["trace"] == after["reports"][0]["trace"]
