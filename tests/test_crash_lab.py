@@ -19,6 +19,7 @@ from handmade import change
 from kdumpwrap import analyze
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.render import keys
 from kdumpwrap.render import vmcore as renderer
 from kdumpwrap.vmcore import withcrash
 
@@ -118,7 +119,7 @@ def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -
 
     text = renderer.text(facts)
     assert "Backtrace of the panic task" in text
-    value = json.loads(json.dumps(renderer.as_json(facts)))
+    value = json.loads(json.dumps(keys.walk(facts, keys.VMCORE)))
     assert value["panic_task"]["pid"] == report.report.pid
     assert value["panic_task"]["frames"][0]["symbol"] == "machine_kexec"
     assert f"crash-task\t{report.report.pid}\t" in renderer.raw(facts)

@@ -167,7 +167,7 @@ RAWS = [
     Rendering("problem", lambda fill: raw.problem(fill.make(Problem))),
 ]
 JSONS = [
-    Rendering("analyze", lambda fill: ndjson.render(fill.make(Analysis), vmcore.as_json(fill.make(VmcoreFacts)))),
+    Rendering("analyze", lambda fill: ndjson.render(fill.make(Analysis), fill.make(VmcoreFacts))),
     Rendering("resolve", lambda fill: ndjson.resolved(fill.text(), fill.make(get_type_hints(Listing)["frame"]))),
     Rendering("disasm", lambda fill: ndjson.listing(fill.text(), fill.make(Listing))),
     Rendering("list", lambda fill: crashes.json([fill.make(crashes.Listed)])),

@@ -21,6 +21,7 @@ from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Frame, Log
 from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import keys
 from kdumpwrap.render import text as text_renderer
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
@@ -93,7 +94,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
             "text": _file(f"{crash.path}/{TEXT}")[1],
             "final": True,
         }
-        return json_renderer.line(value) if then == now and value["crash"]["path"] == crash.path else None
+        return keys.line(value) if then == now and value["crash"]["path"] == crash.path else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -132,7 +133,7 @@ def save(crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known,
     try:
         descriptor = _open_directory(crash.path, root)
         try:
-            _replace(descriptor, {TEXT: text, JSON: json_renderer.line(value).encode()})
+            _replace(descriptor, {TEXT: text, JSON: keys.line(value).encode()})
         finally:
             os.close(descriptor)
     except OSError as error:

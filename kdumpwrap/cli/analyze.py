@@ -184,7 +184,7 @@ def _text(
     if json:
         from kdumpwrap.render import json as renderer
 
-        return renderer.render(analysis, None if facts is None else vmcore.as_json(facts))
+        return renderer.render(analysis, facts)
     if raw:
         from kdumpwrap.render import raw as raw_renderer
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Counter as CounterOf
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import ResolvedFrame
@@ -50,6 +50,11 @@ class Group:
             self.last = row.time if self.last is None else max(self.last, row.time)
         if (row.time or "") >= (self.newest.time or ""):
             self.newest = row
+
+
+def ordered(names: CounterOf[Optional[str]]) -> List[Tuple[Optional[str], int]]:
+    """Names with their counts, the most frequent first."""
+    return sorted(names.items(), key=lambda item: (-item[1], item[0] or ""))
 
 
 class Groups:

@@ -33,3 +33,13 @@ class Entry(NamedTuple):
     vmcore_bytes: Optional[int]  # None: no vmcore
     incomplete: Tuple[str, ...]  # names of files that kdump did not finish
     dmesg_bytes: Optional[int] = None  # None: no log beside the vmcore
+
+    @property
+    def missing(self) -> Tuple[str, ...]:
+        """What kdump did not save, or not to the end, in words."""
+        if self.crash.dmesg is None and self.crash.vmcore is None:
+            return ("nothing was saved",)
+        missing: Tuple[str, ...] = () if self.crash.vmcore else ("no vmcore",)
+        missing += () if self.crash.dmesg else ("no dmesg",)
+        missing += ("empty vmcore",) if self.vmcore_bytes == 0 else ()
+        return missing + self.incomplete

@@ -3,9 +3,9 @@
 from typing import Counter as CounterOf
 from typing import List, Optional, Sequence
 
-from kdumpwrap.model.bugs import Group, Row
+from kdumpwrap.model.bugs import Group, Row, ordered
 from kdumpwrap.model.kernel import Location
-from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import PLAIN, Style, clean, place
 
@@ -41,7 +41,7 @@ def raw(groups: Sequence[Group]) -> str:
 
 def json(groups: Sequence[Group]) -> str:
     """One object for each group."""
-    return "".join(map(_object, groups))
+    return "".join(keys.line(keys.walk(group, keys.GROUP)) for group in groups)
 
 
 def text(groups: Sequence[Group], style: Style = PLAIN) -> str:
@@ -88,44 +88,12 @@ def _group(group: Group, width: int, style: Style) -> List[str]:
     return lines
 
 
-def _object(group: Group) -> str:
-    newest, suspect = group.newest, group.newest.suspect
-    return json_renderer.line(
-        {
-            "schema": json_renderer.SCHEMA,
-            "signature": {"id": newest.signature.id, "text": newest.signature.text},
-            "count": group.count,
-            "first": group.first,
-            "last": group.last,
-            "kernels": _counts(group.releases),
-            "hosts": _counts(group.hosts),
-            "kind": newest.kind,
-            "headline": newest.headline or None,
-            "symbol": newest.symbol,
-            "offset": json_renderer.address(newest.offset),
-            "file": newest.file,
-            "line": newest.line,
-            "culprit": {"symbol": newest.culprit, "module": newest.module} if newest.culprit else None,
-            "suspect": {**suspect._asdict()} if suspect else None,
-            "newest": {"path": newest.path, "host": newest.host, "time": newest.time},
-        }
-    )
-
-
-def _counts(names: CounterOf[Optional[str]]) -> List[json_renderer.Json]:
-    return [{"name": name, "count": count} for name, count in _ordered(names)]
-
-
 def _names(names: CounterOf[Optional[str]]) -> str:
-    ordered = _ordered(names)
-    single = len(ordered) == 1
-    shown = [clean(name or "unknown") + ("" if single else f" ({count})") for name, count in ordered[:_NAMED]]
-    more = [f"{len(ordered) - _NAMED} more"] if len(ordered) > _NAMED else []
+    counts = ordered(names)
+    single = len(counts) == 1
+    shown = [clean(name or "unknown") + ("" if single else f" ({count})") for name, count in counts[:_NAMED]]
+    more = [f"{len(counts) - _NAMED} more"] if len(counts) > _NAMED else []
     return ", ".join(shown + more)
-
-
-def _ordered(names: CounterOf[Optional[str]]) -> "List[tuple[Optional[str], int]]":
-    return sorted(names.items(), key=lambda item: (-item[1], item[0] or ""))
 
 
 def _site(one: Row) -> str:

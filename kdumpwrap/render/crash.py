@@ -3,7 +3,7 @@
 from typing import Sequence
 
 from kdumpwrap.model.vmcore import Answer
-from kdumpwrap.render import json as objects
+from kdumpwrap.render import keys
 from kdumpwrap.render.text import PLAIN, Style, clean
 
 
@@ -26,17 +26,7 @@ def raw(answers: Sequence[Answer]) -> str:
 
 def json(answers: Sequence[Answer]) -> str:
     """One object a line for each answer."""
-    return "".join(
-        objects.line(
-            {
-                "command": answer.command,
-                "output": answer.output,
-                "complete": answer.complete,
-                "seconds": round(answer.seconds, 3),
-            }
-        )
-        for answer in answers
-    )
+    return "".join(keys.line(keys.walk(answer, keys.ANSWER)) for answer in answers)
 
 
 def _lines(output: str) -> Sequence[str]:

@@ -1,9 +1,9 @@
 """``list``: a line for each crash, as text, ``--raw`` or ``--json``."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from kdumpwrap.model.crash import Entry
-from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import clean
 
@@ -22,7 +22,7 @@ def text(rows: Sequence[Listed]) -> str:
         crash = entry.crash
         time = clean(crash.time).replace("T", " ")
         cells = [time, clean(crash.host), clean(release), _size(entry.vmcore_bytes), _size(entry.dmesg_bytes)]
-        table.append((cells, clean(crash.path), clean(", ".join(_missing(entry)))))
+        table.append((cells, clean(crash.path), clean(", ".join(entry.missing))))
     widths = [max((len(cells[column]) for cells, _, _ in table), default=0) for column in range(5)]
     lines = []
     for cells, path, missing in table:
@@ -45,35 +45,7 @@ def raw(rows: Sequence[Listed]) -> str:
 
 def json(rows: Sequence[Listed]) -> str:
     """One object for each crash."""
-    return "".join(
-        json_renderer.line(
-            {
-                "schema": json_renderer.SCHEMA,
-                "time": entry.crash.time,
-                "host": entry.crash.host,
-                "release": release,
-                "vmcore_bytes": entry.vmcore_bytes,
-                "dmesg": entry.crash.dmesg,
-                "vmcore": entry.crash.vmcore,
-                "incomplete": list(entry.incomplete),
-                "path": entry.crash.path,
-                "dmesg_bytes": entry.dmesg_bytes,
-                "missing": [*_missing(entry)],
-            }
-        )
-        for entry, release in rows
-    )
-
-
-def _missing(entry: Entry) -> List[str]:
-    """What kdump did not save, or not to the end."""
-    crash = entry.crash
-    if crash.dmesg is None and crash.vmcore is None:
-        return ["nothing was saved"]
-    missing = [] if crash.vmcore else ["no vmcore"]
-    missing += [] if crash.dmesg else ["no dmesg"]
-    missing += ["empty vmcore"] if entry.vmcore_bytes == 0 else []
-    return missing + list(entry.incomplete)
+    return "".join(keys.line(keys.walk(one, keys.LISTED)) for one in rows)
 
 
 def _size(octets: Optional[int]) -> str:

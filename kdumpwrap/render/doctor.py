@@ -1,11 +1,10 @@
 """The diagnosis of a host: lines for people, rows for scripts, an object for programs."""
 
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 from kdumpwrap.model.host import Check, Diagnosis, Step
-from kdumpwrap.render import json as ndjson
+from kdumpwrap.render import keys
 from kdumpwrap.render import raw as rows
-from kdumpwrap.render.json import Json
 from kdumpwrap.render.text import PLAIN, Style, clean
 
 _SIDES = (("capture", "Catching the next crash"), ("analysis", "Reading it"))
@@ -36,20 +35,7 @@ def raw(diagnosis: Diagnosis) -> str:
 
 def json(diagnosis: Diagnosis) -> str:
     """One object on one line; sizes are bytes."""
-    return ndjson.line(
-        {
-            "schema": ndjson.SCHEMA,
-            "ready": diagnosis.ready,
-            "host": {
-                "root": diagnosis.root,
-                "distribution": diagnosis.distribution,
-                "release": diagnosis.release,
-                "arch": diagnosis.arch,
-                "memory": diagnosis.memory,
-            },
-            "checks": [_object(check) for check in diagnosis.checks],
-        }
-    )
+    return keys.line(keys.walk(diagnosis, keys.DIAGNOSIS))
 
 
 def seen(check: Check) -> str:
@@ -113,19 +99,3 @@ def _verdict(diagnosis: Diagnosis, style: Style) -> Tuple[str, ...]:
         root = f" --root {diagnosis.root}" if diagnosis.root != "/" else ""
         lines.append(clean(f"The commands as a script: kdumpwrap doctor{root} --fix"))
     return tuple(lines)
-
-
-def _step(step: Step) -> Dict[str, Json]:
-    return {"what": step.what, "command": step.command or None}
-
-
-def _object(check: Check) -> Dict[str, Json]:
-    return {
-        "check": check.name,
-        "side": check.side,
-        "status": check.status,
-        "seen": check.seen,
-        "fix": [] if check.status == "skip" else [_step(step) for step in check.fix],
-        "cause": check.cause,
-        "evidence": list(check.evidence),
-    }

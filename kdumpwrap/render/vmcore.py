@@ -1,6 +1,6 @@
-"""What crash(8) added to an analysis: for people, as JSON, and as lines for scripts."""
+"""What crash(8) added to an analysis: for people, and as lines for scripts."""
 
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.model.vmcore import (
     Backtrace,
@@ -12,7 +12,6 @@ from kdumpwrap.model.vmcore import (
     VmcoreFacts,
 )
 from kdumpwrap.render import raw as rows
-from kdumpwrap.render.json import Json, address, frame, problems
 from kdumpwrap.render.text import PLAIN, Style, clean, name, place
 from kdumpwrap.where import short
 
@@ -41,24 +40,6 @@ def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
         where = f"CPU {task.cpu}" if task.cpu is not None else "Another CPU"
         lines += ["", f"{style.bold}{where}{style.reset} {clean(task.comm)}, pid {task.pid}", *_backtrace(task, style)]
     return "".join(f"{line.rstrip()}\n" for line in lines)
-
-
-def as_json(facts: VmcoreFacts) -> Dict[str, Json]:
-    """The value of the key ``vmcore``."""
-    return {
-        "rung": facts.rung,
-        "system": dict(vars(facts.system)) if facts.system else None,
-        "panic_task": _task(facts.panic_task) if facts.panic_task else None,
-        "other_cpus": [_task(task) for task in facts.other_cpus],
-        "memory": [dict(row._asdict()) for row in facts.memory],
-        "blocked": [{**task._asdict(), "task": address(task.task)} for task in facts.blocked],
-        "slab": _slab(facts.slab) if facts.slab else None,
-        "modules": [{"name": module.name, "flags": module.flags} for module in facts.modules],
-        "log": facts.log,
-        "differences": [dict(one._asdict()) for one in facts.differences],
-        "problems": problems(facts.problems),
-        "stuck": dict(facts.stuck._asdict()) if facts.stuck else None,
-    }
 
 
 def raw(facts: VmcoreFacts) -> str:
@@ -196,34 +177,6 @@ def own_word(row: BacktraceFrame) -> str:
     if row.warning is not None:
         words.append(clean(row.warning.partition("WARNING: ")[2] or row.warning))
     return ", ".join(words)
-
-
-# ---------------------------------------------------------------- for programs
-
-
-def _task(task: Backtrace) -> Dict[str, Json]:
-    return {
-        "pid": task.pid,
-        "task": address(task.task),
-        "cpu": task.cpu,
-        "comm": task.comm,
-        "frames": [
-            {
-                **frame(row.frame),
-                "runtime": address(row.frame.runtime),
-                "number": row.number,
-                "exact": row.frame.exact,
-                "crash": {"file": row.file, "line": row.line} if row.file is not None else None,
-                "warning": row.warning,
-            }
-            for row in task.frames
-        ],
-        "warnings": list(task.warnings),
-    }
-
-
-def _slab(slab: SlabObject) -> Dict[str, Json]:
-    return {**slab._asdict(), "start": address(slab.start), "offset": address(slab.offset)}
 
 
 def _row(row: BacktraceFrame) -> str:
