@@ -30,7 +30,7 @@ _END = re.compile(
 )
 # WARNING: at lib/list_debug.c:29 __list_add+0x65/0xc0()                    el7
 # WARNING: at fs/hugetlbfs/inode.c:940 hugetlb_file_setup+0x227/0x250() (Tainted: P           ---------------   )
-_OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
+OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
 _ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512
 _BRACKETED = re.compile(r"\[<[0-9a-f]{16}>\]")
@@ -48,6 +48,8 @@ class Draft:
         self.headline = headline.text
         self.line = self.last_line = line.number
         self.time = self.last_time = line.time
+        self._clock = line.clock
+        self.final = False  # the crash kernel was started behind it
         self.caller = line.caller
         self.boot = boot
         self.panic: Optional[str] = None
@@ -117,6 +119,13 @@ class Draft:
     def _seen(self, line: LogLine) -> None:
         self.last_line = max(self.last_line, line.number)
         self.last_time = self.last_time if line.time is None else line.time
+        self._clock = self._clock if line.clock is None else line.clock
+
+    def since(self, line: LogLine) -> Optional[float]:
+        """Seconds from this report's last line to ``line``, by the kernel's clock or else a logger's; None: unknown."""
+        if self.last_time is not None and line.time is not None:
+            return line.time - self.last_time
+        return None if self._clock is None or line.clock is None else line.clock - self._clock
 
     def feed(self, line: LogLine) -> None:
         """One more line; what is not understood is passed over."""
@@ -160,7 +169,7 @@ class Draft:
     def _said(self, text: str) -> str:
         """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
         head = self.section == HEAD and self.modules is None and self.release is None and not self.frames
-        if head and self.kind == "warning" and self.message is None and _OLD_WARNING.search(self.headline):
+        if head and self.kind == "warning" and self.message is None and OLD_WARNING.search(self.headline):
             self.message = text[:_LONGEST_MESSAGE]
             return "said"
         if self.kind == "panic" and self.headline.endswith(":") and head and _ITEM.match(text):
@@ -191,7 +200,9 @@ class Draft:
             return "frame"
         marks, rest = trace.markers(text)
         for mark in marks:
-            self._context = None if mark.startswith("/") or mark in ("EOI", "EOE") else mark
+            if mark == trace.EATEN and self._context is None:  # <NMI> in front of the stack is gone without a trace
+                self.frames = [frame if frame.context else replace(frame, context="NMI") for frame in self.frames]
+            self._context = None if mark.startswith("/") or mark in ("EOI", "EOE", trace.EATEN) else mark
         found = trace.parse(rest, self._context)
         if found:
             self._push(found)

@@ -95,8 +95,8 @@ def choose(drafts: List[Draft], boot: int, end: Optional[float]) -> Optional[int
         for index in own:
             if drafts[index].panic is not None:
                 return index
-        dead = [i for i in own if drafts[i].kind in DIE and drafts[i].die]
-        dead = dead or [i for i in own if drafts[i].kind in DIE and drafts[i].ip]
+        dead = [i for i in own if drafts[i].final] or [i for i in own if drafts[i].kind in DIE and drafts[i].die]
+        dead = dead or [i for i in own if drafts[i].kind in DIE and drafts[i].ip and drafts[i].role != "piece"]
         if not dead:
             continue
         last = drafts[dead[-1]]

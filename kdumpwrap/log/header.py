@@ -134,7 +134,7 @@ def _release(text: str) -> Optional[str]:
     if match is None:
         return None
     release = known(match["release"])
-    if release is None or text[match.end("release") : match.end("release") + 1].strip(" )"):
+    if release is None or release.endswith("-") or text[match.end("release") : match.end("release") + 1].strip(" )"):
         return None  # more than a release can be: "5.14.0-1;reboot"
     if match["build"] or match.end() < len(text.rstrip()) or _WHOLE.search(release):
         return release

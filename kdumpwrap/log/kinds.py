@@ -215,7 +215,7 @@ panic weak
   ~ (?:VERIFY|ASSERT)\d?\w{0,4} ?\(.{1,300}\) failed
   = VERIFY3(0 == dmu_buf_hold(os)) failed (0 == 5)
 panic weak
-  ~ (?:SPLError: .{1,200} SPL PANIC|PANIC(?:: | at ))
+  ~ (?:SPLError: .{1,200} SPL PANIC|PANIC(?:: (?!")| at ))
   = PANIC at dnode.c:1635:dnode_setdirty()
 panic weak
   ~ LustreError: \S+ (?:ASSERTION\(|LBUG)

@@ -21,11 +21,14 @@ _LEVEL = re.compile(r"<\d{1,3}>(?! [0-9a-f]{2}(?: |$))|kern *:\w{1,8} *: ")
 # "4,1234,5678901,-;": /dev/kmsg and extended netconsole; microseconds
 _KMSG = re.compile(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
 # "[Wed Dec 20 10:51:06 2023] ": dmesg -T
-_WALL = re.compile(r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?")
+_WALL = re.compile(
+    r"\[[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) "
+    r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d) \d{4}\] ?"
+)
 # "Jun 14 20:03:13 ", "2017-04-08 03:34:51    ", "2023-12-20T10:51:06.123456+08:00 "
 _DATE = re.compile(
-    r"(?:[A-Z][a-z]{2}\s{1,2}\d{1,2}\s\d\d:\d\d:\d\d(?:\.\d{1,9})?|"
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)[ \t]{1,8}"
+    r"(?:(?P<month>[A-Z][a-z]{2})\s{1,2}(?P<day>\d{1,2})\s|\d{4}-(?P<number>\d\d)-(?P<date>\d\d)[T ])"
+    r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?[ \t]{1,8}"
 )
 # "host1 kernel: ", "kernel: ", "host1 kernel[0]: ", "(none) user.warn kernel: "
 _KERNEL = re.compile(r"(?:[\w.:()-]{1,64}[ ]{1,2}){0,2}[ ]?kernel(?:\[\d{1,9}\])?: ?")
@@ -36,7 +39,6 @@ _LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
 _ESCAPE = re.compile(rb"\\x(?:0[9ad]|20|5c|[89a-f][0-9a-f])")  # vmcore-dmesg and /dev/kmsg write these for one byte
 _SYSLOG_ESCAPE = re.compile(r"#0(11|12)")  # rsyslog writes a tab and a newline so
 _COLOUR = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&amp;", "&"))  # saved from a web page
 
 
 class _Prefix(NamedTuple):
@@ -46,9 +48,12 @@ class _Prefix(NamedTuple):
     found: bool  # there was a prefix that a logger writes, so lines without one are continued lines
     foreign: bool  # another program's line
     syslog: bool
+    clock: Optional[float] = None
 
 
 _NO_PREFIX = _Prefix(0, None, None, False, False, False)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)  # of a year, before each month
 # Most lines by far: one stamp, and text in which nothing was lost, escaped or coloured.
 # [ 1823.280261]  send4+0xf2/0x1b0 [XxxWan]
 _PLAIN = re.compile(rb"\[ {0,8}(\d{1,9}\.\d{6})\] ([\t -%'-\[\]-~]*)\Z")
@@ -76,9 +81,6 @@ def _careful(number: int, raw: bytes) -> List[LogLine]:
     whole = raw.decode("utf-8", "backslashreplace").replace("\0", "").replace("\xa0", " ")
     if "\x1b" in whole:
         whole = _COLOUR.sub("", whole)
-    if "&" in whole:
-        for entity, character in _ENTITIES:
-            whole = whole.replace(entity, character)
     lines: List[LogLine] = []
     for piece in whole.replace("\r", "\n").rstrip("\n").split("\n"):
         _split(number, piece, width, lines)
@@ -94,8 +96,8 @@ def _split(number: int, piece: str, width: int, lines: List[LogLine]) -> None:
         time, caller, found = lines[-1].time, lines[-1].caller, True
     if prefix.syslog and "#01" in text:
         head, *more = _SYSLOG_ESCAPE.sub(lambda m: "\t" if m[1] == "11" else "\n", text).split("\n")
-        lines.append(LogLine(number, time, caller, head, found, width))
-        lines.extend(LogLine(number, time, caller, part, found, width) for part in more)
+        lines.append(LogLine(number, time, caller, head, found, width, prefix.clock))
+        lines.extend(LogLine(number, time, caller, part, found, width, prefix.clock) for part in more)
         return
     # two records on one line: the first one's newline was lost, on a serial console most often
     while "[" in text:
@@ -103,14 +105,14 @@ def _split(number: int, piece: str, width: int, lines: List[LogLine]) -> None:
         if again is None:
             break
         if again.start() or found:
-            lines.append(LogLine(number, time, caller, text[: again.start()], True, width))
+            lines.append(LogLine(number, time, caller, text[: again.start()], True, width, prefix.clock))
         time, caller, found = float(again["seconds"]), again["caller"], True
         text = text[again.end() :]
     glued = text.find("Modules linked in:")
     if glued > 0:
-        lines.append(LogLine(number, time, caller, text[:glued], found, width))
+        lines.append(LogLine(number, time, caller, text[:glued], found, width, prefix.clock))
         text = text[glued:]
-    lines.append(LogLine(number, time, caller, text, found, width))
+    lines.append(LogLine(number, time, caller, text, found, width, prefix.clock))
 
 
 def _prefix(text: str) -> _Prefix:
@@ -123,6 +125,7 @@ def _prefix(text: str) -> _Prefix:
         return _NO_PREFIX
     end = indent = len(text) - len(text.lstrip(" \t"))
     time: Optional[float] = None
+    clock: Optional[float] = None
     caller: Optional[str] = None
     found = syslog = foreign = False
     for pattern in (_QUOTE, _LEVEL, _KMSG, _WALL, _DATE, _KERNEL, _LEVEL, _LOGIN, _STAMP, _LEVEL, _CALLER):
@@ -134,10 +137,23 @@ def _prefix(text: str) -> _Prefix:
         end = match.end()
         if pattern is _STAMP:
             time, caller = float(match["seconds"]), match["caller"]
+        elif pattern is _DATE or pattern is _WALL:
+            clock = _clock(match)
         elif pattern is _KMSG:
             time = int(match["micro"]) / 1e6
         elif pattern is _CALLER:
             caller = match["caller"]
         found = found or pattern is not _QUOTE
         syslog = syslog or pattern is _DATE
-    return _Prefix(end if end > indent else 0, time, caller, found, foreign, syslog)
+    return _Prefix(end if end > indent else 0, time, caller, found, foreign, syslog, clock)
+
+
+def _clock(date: "re.Match[str]") -> Optional[float]:
+    """Seconds since the year began, which a logger's date may not name; no leap year."""
+    found = date.groupdict()
+    name = found["month"]
+    month = _MONTHS.index(name) if name in _MONTHS else int(found.get("number") or 0) - 1
+    if not 0 <= month < len(_DAYS):
+        return None
+    day = _DAYS[month] + int(found.get("date") or found["day"] or 0)
+    return float(((day * 24 + int(date["hour"])) * 60 + int(date["minute"])) * 60 + int(date["second"]))

@@ -21,9 +21,8 @@ _BODY = re.compile(
 _ASKED = re.compile(r"NMI backtrace for cpu|Sending NMI|[sS]ys[rR]q ?:|Show|invoked oom-killer|page allocation failure")
 
 
-# what nothing but a crash report holds, and what only the source of a web page does
+# what nothing but a crash report holds
 _SIGN = re.compile(r"RIP:? |Call [Tt]race:|\[<[0-9a-f]{16}>\]|\[&lt;[0-9a-f]{16}")
-_MARKUP = re.compile(r"</?(?:br|p|div|td|pre|span|a)\b|&(?:nbsp|lt|gt|amp);")
 
 
 class Leftovers:
@@ -31,21 +30,18 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._sign: Optional[LogLine] = None
-        self._markup = 0  # lines
 
     def read(self, line: LogLine) -> None:
         """Any line."""
         if self._sign is None and _SIGN.search(line.text):
             self._sign = line
-        if self._markup < 2 and _MARKUP.search(line.text):
-            self._markup += 1
 
-    def problem(self) -> Optional[Problem]:
-        """What the log looks like, and what to do; None where it has no sign of a report."""
+    def problem(self, web: bool) -> Optional[Problem]:
+        """What the log looks like, and what to do; None where it has no sign of a report. ``web``: it had tags."""
         if self._sign is None:
             return None
         text = self._sign.text.strip()[:120]
-        if self._markup > 1:
+        if web:
             looks, hint = "the source of a web page", shell.hint("save what the browser shows as text, and give that")
         else:
             looks = "a piece of a report whose first lines are missing"

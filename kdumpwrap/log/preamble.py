@@ -41,16 +41,17 @@ class Preamble:
         elif line.text.strip():
             self._last[line.caller] = line
 
-    def reason(self, headline: LogLine, kind: str) -> Optional[str]:
+    def reason(self, headline: LogLine, kind: str, behind: bool = False) -> Optional[str]:
         """The reason for the report of this ``kind`` that ``headline`` begins; what was remembered is forgotten.
 
         A line between the scissors and the headline is WARN's text, as is the line in front of a warning's headline
-        where the scissors are missing; one before them counts when it is of a kind that leads to BUG.
+        where the scissors are missing, unless its text comes ``behind``; one before them counts when it is of a kind
+        that leads to BUG.
         """
         last = self._last.pop(headline.caller, None)
         if headline.caller not in self._before:
             near = last is not None and headline.number - last.number <= _NEAR and self._soon(last, headline)
-            text = last.text.strip() if last is not None and near and kind == "warning" else ""
+            text = last.text.strip() if last is not None and near and kind == "warning" and not behind else ""
             return text if text and not _BODY.match(text) else None
         before = self._before.pop(headline.caller)
         if last is not None:

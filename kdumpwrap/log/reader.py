@@ -2,9 +2,9 @@
 
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence
 
-from kdumpwrap.log import banner, fatal, header, headline, inference, prefilter, strangers, unwrap
+from kdumpwrap.log import banner, fatal, header, headline, inference, markup, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
-from kdumpwrap.log.builder import Draft
+from kdumpwrap.log.builder import OLD_WARNING, Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import DIE, SAMPLED
 from kdumpwrap.log.piece import Leftovers, Pieces
@@ -17,6 +17,8 @@ MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after
 _MAX_CONTEXTS = 1024  # that print at the same time
 _MAX_BOOTS = 1024  # whose banner is kept
 _END = 4096  # bytes in which the log's last time is looked for
+# what machine_kexec() says, of the last report before it (arm64, powerpc)
+_ENDS = ("Starting crashdump kernel...", "kexec: Starting switchover sequence.")
 _SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
 
@@ -24,14 +26,15 @@ _APART = 30.0  # seconds of silence after which a report is over
 def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
     """The reports in a log, given in consecutive pieces of any size (1 MiB each when read from a file).
 
-    Holds no more than two pieces and the reports. Any bytes will do; what cannot be read is None. Where a log
-    has more than ``most`` reports, the first half of them and the last half are kept.
+    Holds no more than two pieces, markup.LONGEST bytes and the reports. Any bytes will do; what cannot be read is
+    None. Where a log has more than ``most`` reports, the first half of them and the last half are kept.
     """
     reader = _Reader(most)
-    tail = _Tail(blocks)
-    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _wanted))):
+    undone = markup.Undone(blocks)
+    tail = _Tail(undone)
+    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _wanted), undone)):
         reader.read(line)
-    return reader.finish(tail.end())
+    return reader.finish(tail.end(), undone.web)
 
 
 def _wanted(raw: bytes) -> Wanted:
@@ -49,11 +52,12 @@ def _is_task(text: str) -> bool:
     return found is not None and found.pid is not None
 
 
-def _lines(lines: Iterable[prefilter.Line]) -> Iterator[LogLine]:
+def _lines(lines: Iterable[prefilter.Line], undone: markup.Undone) -> Iterator[LogLine]:
     for line in unwrap.in_order(lines):
+        number = undone.number(line.number)
         if line.gap:
-            yield LogLine(line.number, None, None, "", True, -1)  # says that something was passed over
-        yield from dmesg.parse(line.number, line.data)
+            yield LogLine(number, None, None, "", True, -1)  # says that something was passed over
+        yield from dmesg.parse(number, line.data)
 
 
 class _Tail:
@@ -147,9 +151,11 @@ class _Reader:
             if piece is not None:
                 self._add(line, piece)
             return
-        if draft.last_time is not None and line.time is not None and line.time - draft.last_time > _APART:
+        if (draft.since(line) or 0) > _APART:
             del self._open[line.caller]
             return
+        if line.text.strip() in _ENDS:
+            draft.final = True
         draft.feed(line)
 
     def _begins(self, line: LogLine) -> bool:
@@ -186,7 +192,8 @@ class _Reader:
                     draft.feed(line)
                 return
         made = Draft(line, found, self._boot)
-        made.message = said or self._preamble.reason(line, found.kind)
+        behind = found.kind == "warning" and bool(OLD_WARNING.search(found.text))
+        made.message = said or self._preamble.reason(line, found.kind, behind)
         self._add(line, made)
 
     def _panic(self, line: LogLine, found: Headline) -> None:
@@ -217,7 +224,7 @@ class _Reader:
         if draft in self.drafts:
             self.drafts.remove(draft)
 
-    def finish(self, end: Optional[float]) -> Log:
+    def finish(self, end: Optional[float], web: bool) -> Log:
         kept = [d for d in self.drafts if d.role != "headless" or len(d.frames) > 1 or d.ip]
         real = [d for d in kept if d.role != "logged" or d.panic is not None]
         kept = real or kept[:1]
@@ -235,7 +242,7 @@ class _Reader:
             release or (told.release if told else None),
             arch or (told.arch if told else None),
             offset,
-            problems=tuple(_unread(kept)) if kept else tuple(filter(None, [self._leftovers.problem()])),
+            problems=tuple(_unread(kept)) if kept else tuple(filter(None, [self._leftovers.problem(web)])),
         )
 
 
@@ -249,7 +256,7 @@ def _unread(drafts: Sequence[Draft]) -> Iterator[Problem]:
 
 
 def _near(draft: Draft, line: LogLine) -> bool:
-    return draft.last_time is None or line.time is None or line.time - draft.last_time <= _SOON
+    return (draft.since(line) or 0) <= _SOON
 
 
 def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:

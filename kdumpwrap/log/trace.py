@@ -7,6 +7,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.model.log import Frame
 
+EATEN = "<>"  # the marker of which a web page took the inner brackets for a tag
 SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
 
 # f+0x1/0x2 [mod], with CONFIG_STACKTRACE_BUILD_ID [mod 1f0c…]
@@ -38,8 +39,8 @@ _REST = re.compile(
     r"[ \t)]*(?:\((?P<note>\w{1,12})\)[ \t]*|[ \t][\w./+-]{1,200}:\d{1,6}.{0,40}|"
     r"[/*.,;]{1,3}[ \t]*|[ \t]*<?-{2,}.{0,80})?$"
 )
-# <IRQ> </IRQ> <EOI> <<EOE>> <TASK> <#DF>
-_MARKER = re.compile(r"<{1,2}(?P<name>/?#?\w{2,24})>{1,2}[ \t]*")
+# <IRQ> </IRQ> <EOI> <<EOE>> <TASK> <#DF>; "<>" is what a web page leaves of <<EOE>>
+_MARKER = re.compile(r"<{1,2}(?P<name>/?#?\w{2,24})>{1,2}[ \t]*|<>[ \t]*")
 # [<8011218c>] (unwind_backtrace) from [<8010e300>] (show_stack+0x18/0x1c);  unwind_backtrace from show_stack+0x18/0x1c
 _ARM = re.compile(
     r"(?:\[<[0-9a-f]{8}>\] )?\(?[\w.]{1,256}(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\)?(?: \[[\w-]{1,64}\])?\)? from "
@@ -119,7 +120,7 @@ def markers(text: str) -> Tuple[Tuple[str, ...], str]:
         match = _MARKER.match(text)
         if match is None:
             break
-        found.append(match["name"])
+        found.append(match["name"] or EATEN)
         text = text[match.end() :]
     return tuple(found), text
 

@@ -20,6 +20,7 @@ _START = re.compile(
     r"\s*(?:\d{4}[/-]\d\d[/-]|[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|kernel BUG|#PF|---|===|\.\.\.|<|\? |"
     r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
 )
+_HYPHEN = re.compile(r"[\w.]-$")  # a word cut at its hyphen: "5.14.0-" and "478.el9.x86_64"
 _WIDEST = 82  # characters that a mail program leaves on a line
 _NARROWEST = 66  # and the least that a line and the next word must have had together, to be cut in two
 
@@ -73,7 +74,9 @@ def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
         if current is not None and piece and pieces < _MOST and _continues(current, piece):
             pieces += 1
             width = line.width + len(current.text) - len(current.text.rstrip())
-            current = current._replace(text=f"{current.text.rstrip()} {piece}", width=width)
+            text = current.text.rstrip()
+            blank = "" if _HYPHEN.search(text) else " "
+            current = current._replace(text=f"{text}{blank}{piece}", width=width)
             continue
         if current is not None:
             yield current

@@ -19,6 +19,7 @@ class LogLine(NamedTuple):
     text: str
     prefixed: bool = False  # something stood before the text: a time, a level, a logger's date and host
     width: int = 0  # bytes of the whole line in the file
+    clock: Optional[float] = None  # seconds on the wall's clock, from a logger's date: good for differences alone
 
 
 class TaintFlag(NamedTuple):

@@ -1,0 +1,282 @@
+"""What a web page, a mail program or a console made of a log, undone for the whole of it where it shows the signs."""
+
+import html
+import itertools
+import re
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
+
+LONGEST = 4 << 20  # bytes of a log that somebody may have handed on; a longer one comes from a machine
+_Row = Tuple[int, bytes]  # number of the line in the file, text
+
+# ---------------------------------------------------------------- JSON: "…\n[    1.234567] RIP: …\n"
+
+_JSON_ESCAPE = re.compile(rb'\\(?:u([0-9a-fA-F]{4})|(["\\/nrtbf]))')
+_JSON_PLAIN = {b"n": b"\n", b"r": b"", b"t": b"\t", b"b": b"", b"f": b""}
+_FEW = 5  # "\n", in a text that has no more lines than that
+
+
+def _is_json(data: bytes) -> bool:
+    return b"\\" in data and data.count(b"\\n") >= max(_FEW, data.count(b"\n"))
+
+
+def _json(rows: Iterable[_Row]) -> Iterator[_Row]:
+    def plain(match: "re.Match[bytes]") -> bytes:
+        if match[1]:
+            return chr(int(match[1], 16)).encode("utf-8", "replace")
+        return _JSON_PLAIN.get(match[2], match[2])
+
+    for number, row in rows:
+        for part in _JSON_ESCAPE.sub(plain, row).split(b"\n"):
+            yield number, part
+
+
+# ---------------------------------------------------------------- quoted-printable: "=3D", "=" at the end of a line
+
+_HEX = re.compile(rb"=([0-9A-F]{2})")
+_ENCODED = re.compile(rb"=(?:[0-9A-F]{2}|[ \t]*\r?(?:\n|\Z))")
+_SOFT = re.compile(rb"^[^\n]{50,75}=[ \t]*\r?$", re.M)
+_HEADER = re.compile(rb"^Content-Transfer-Encoding: *quoted-printable", re.I | re.M)
+_NEARLY_ALL = 0.8  # of the "=": the encoding leaves none as it is, but in a mail's header
+_LONG = 1 << 16  # bytes of a line put together
+
+
+def _is_quoted_printable(data: bytes) -> bool:
+    signs = data.count(b"=")
+    if b"quoted-printable" in data and _HEADER.search(data):
+        return True
+    if not signs or not (b"=3D" in data or (b"=\n" in data and len(_SOFT.findall(data)) > 1)):
+        return False
+    return len(_ENCODED.findall(data)) >= _NEARLY_ALL * signs
+
+
+def _quoted_printable(rows: Iterable[_Row]) -> Iterator[_Row]:
+    def joined(parts: List[bytes]) -> bytes:
+        return _HEX.sub(lambda match: bytes([int(match[1], 16)]), b"".join(parts)).replace(b"\n", b"\r")
+
+    parts: List[bytes] = []
+    first = held = 0
+    for number, row in rows:
+        row = row.rstrip()
+        soft = row.endswith(b"=") and held < _LONG
+        first = first if parts else number
+        parts.append(row[:-1] if soft else row)
+        held += len(row)
+        if not soft:
+            yield first, joined(parts)
+            parts, held = [], 0
+    if parts:
+        yield first, joined(parts)
+
+
+# ---------------------------------------------------------------- HTML: <br>, <span class="nt">, &nbsp;
+
+_ENTITY = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}\d?);")
+# "<IRQ>", "<TASK>", "<#DF>", "<4>", "<0f>" and "<ffffffff81000000>" are the kernel's
+_TAG = re.compile(
+    rb"</?(?P<name>a|abbr|address|article|b|blockquote|body|br|center|code|dd|del|div|dl|dt|em|font|h[1-6]|head|hr|html|"
+    rb"i|img|ins|kbd|li|link|main|meta|ol|p|pre|s|samp|section|small|span|strong|sub|sup|table|tbody|td|th|thead|title|"
+    rb"tr|tt|u|ul|var|wbr)(?:\s[^<>\n]{0,2000})?/?>|<!--[^\n]{0,2000}?-->",
+    re.I,
+)
+_BREAKS = frozenset(
+    b"address article blockquote body br center dd div dl dt h1 h2 h3 h4 h5 h6 head hr html li main ol p pre section "
+    b"table tbody td th thead title tr ul".split()
+)
+_ANY_TAG = (b"</", b"<br", b"<BR", b"<p>", b"<P>")
+
+
+def _is_html(data: bytes) -> bool:
+    if b"<" not in data or not any(sign in data for sign in _ANY_TAG):
+        return False
+    found = _TAG.finditer(data)
+    return sum(1 for _ in zip(range(2), found)) > 1
+
+
+def _tags(rows: Iterable[_Row]) -> Iterator[_Row]:
+    def plain(match: "re.Match[bytes]") -> bytes:
+        return b"\n" if (match["name"] or b"").lower() in _BREAKS else b""
+
+    for number, row in rows:
+        text, tags = _TAG.subn(plain, row)
+        for part in text.split(b"\n"):
+            if part.strip() or not tags:  # a line of tags alone stood for none
+                yield number, part
+
+
+_ANY_ENTITY = (b"&lt;", b"&gt;", b"&amp;", b"&nbsp;", b"&quot;", b"&#")
+
+
+def _has_entities(data: bytes) -> bool:
+    return b"&" in data and any(sign in data for sign in _ANY_ENTITY) and bool(_ENTITY.search(data))
+
+
+def _entities(rows: Iterable[_Row]) -> Iterator[_Row]:
+    def plain(match: "re.Match[bytes]") -> bytes:
+        text = html.unescape(match[0].decode("ascii"))
+        return text.replace("\xa0", " ").replace("\n", "\r").encode("utf-8", "replace")
+
+    for number, row in rows:
+        yield number, _ENTITY.sub(plain, row) if b"&" in row else row
+
+
+# ---------------------------------------------------------------- Markdown: "\[\<ffffffff810ae640\>\] warn\_slowpath"
+
+_ESCAPED = re.compile(rb"\\([!-/:-@\[-`{-~])")
+_MARKDOWN = re.compile(rb"\\[<>\[\]#(]|[a-z\d]\\_[a-z\d]")  # "\_SB.PCI0" is ACPI's
+
+
+def _is_markdown(data: bytes) -> bool:
+    if b"\\" not in data or not any(sign in data for sign in (b"\\[", b"\\<", b"\\]", b"\\_")):
+        return False
+    return sum(1 for _ in zip(range(_FEW), _MARKDOWN.finditer(data))) >= _FEW
+
+
+def _markdown(rows: Iterable[_Row]) -> Iterator[_Row]:
+    for number, row in rows:
+        yield number, _ESCAPED.sub(rb"\1", row) if b"\\" in row else row
+
+
+# ---------------------------------------------------------------- lines that a chat program made paragraphs of
+
+# RIP: 0010:f+0x1/0x2 Code: 00 00 48 …       Not tainted 5.14.0-478.el9.x86_64 #1 Hardware name: Red Hat KVM
+_JOINED = re.compile(
+    rb"(?:(?<=[^\s:>\]])|(?<=[a-z]\])) +(?=(?:CPU: \d{1,6} (?:UID: \d+ )?PID: \d|Hardware name: \S|RIP: [0-9a-f]{4}:|"
+    rb"Code: (?:[0-9a-f]{2} ){4}|"
+    rb"RSP: [0-9a-f]{4}:|RAX: [0-9a-f]{16}|RDX: [0-9a-f]{16}|RBP: [0-9a-f]{16}|R10: [0-9a-f]{16}|R13: [0-9a-f]{16}|"
+    rb"FS: {1,2}[0-9a-f]{16}|CS: {1,2}[0-9a-f]{4} |CR2: [0-9a-f]{16}|Workqueue: \w|Call Trace:|WARNING: CPU: \d|"
+    rb"Modules linked in:|---\[ end trace|</?(?:TASK|IRQ|NMI)>))"
+)
+_FRAMES = re.compile(
+    rb"(?<![\s?])(?<!>\])[ \t]+(?=(?:\[<[0-9a-f]{16}>\] )?(?:\? )?[A-Za-z_][\w.]{0,200}\+0x[0-9a-f]+/0x[0-9a-f]+)"
+)
+_OFTEN = (b"CPU: ", b"Hardware name: ", b"RIP: ", b"Code: ", b"RAX: ", b"RSP: ", b"Call Trace:", b"Modules linked in:")
+_MANY = 3  # frames in one line, or lines in one paragraph
+
+
+def _is_joined(data: bytes) -> bool:
+    found = 0
+    for word in _OFTEN if b"Hardware name: " in data or b"RIP: " in data else ():
+        at = data.find(word)
+        while at >= 0 and found < _MANY:
+            found += bool(_JOINED.match(data, at - 1))
+            at = data.find(word, at + 1)
+    return found >= _MANY
+
+
+def _paragraphs(rows: Iterable[_Row]) -> Iterator[_Row]:
+    for number, row in rows:
+        for part in _JOINED.split(row):
+            frames = _FRAMES.split(part) if part.count(b"+0x") >= _MANY - 1 else [part]
+            for frame in frames:
+                yield number, frame
+
+
+# ---------------------------------------------------------------- a console that cut its lines at a fixed column
+
+_WIDTHS = range(72, 201)
+_STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ {0,8}\d{1,9}\.\d{6}\]")
+_GLANCE = 1 << 16  # bytes in which a longer line shows that there is no such column
+_LEAST = 3  # lines of the full width
+_SAMPLE = 20  # of which that many are looked at first
+
+
+def _column(data: bytes) -> int:
+    """At which column a console cut the lines; 0 where none did.
+
+    Then no line is longer, and a line without the kernel's time stands behind a full one only.
+    """
+    if max(map(len, data[:_GLANCE].split(b"\n"))) > _WIDTHS[-1]:
+        return 0
+    rows = data.replace(b"\r\n", b"\n").split(b"\n") if b"\r\n" in data else data.split(b"\n")
+    lengths = list(map(len, rows))
+    width = max(lengths)
+    if width not in _WIDTHS or lengths.count(width) < _LEAST:
+        return 0
+    first = (rows[at + 1] for at, length in enumerate(lengths[:-1]) if length == width)
+    if sum(not _STAMPED.match(row) for row in itertools.islice(first, _SAMPLE)) < _LEAST:
+        return 0
+    full = pieces = stamped = odd = 0
+    for before, row in zip([b"", *rows], rows):
+        has = bool(_STAMPED.match(row))
+        stamped += has
+        full += len(row) == width
+        if row.strip() and not has:
+            pieces += len(before) == width
+            odd += len(before) != width
+    return width if full >= _LEAST and pieces >= _LEAST and stamped >= pieces and odd * 10 <= pieces else 0
+
+
+def _columns(width: int) -> Callable[[Iterable[_Row]], Iterator[_Row]]:
+    def undo(rows: Iterable[_Row]) -> Iterator[_Row]:
+        parts: List[bytes] = []
+        first = held = 0
+        full = False
+        for number, row in rows:
+            row = row.rstrip(b"\r")
+            if parts and not (full and held < _LONG and not _STAMPED.match(row)):
+                yield first, b"".join(parts)
+                parts, held = [], 0
+            first = first if parts else number
+            parts.append(row)
+            held += len(row)
+            full = len(row) == width
+        if parts:
+            yield first, b"".join(parts)
+
+    return undo
+
+
+# ---------------------------------------------------------------- all of them
+
+_UNDO: Tuple[Tuple[Callable[[bytes], bool], Callable[[Iterable[_Row]], Iterator[_Row]]], ...] = (
+    (_is_json, _json),
+    (_is_quoted_printable, _quoted_printable),
+    (_is_html, _tags),
+    (_has_entities, _entities),
+    (_has_entities, _entities),  # "&amp;lt;": a page that shows the source of another one
+    (_is_markdown, _markdown),
+    (_is_joined, _paragraphs),
+)
+
+
+class Undone:
+    """A log's bytes with all markup undone, and where each of its lines stood before."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = blocks
+        self._numbers: Optional[Sequence[int]] = None
+        self.web = False  # it was the source of a web page
+
+    def __iter__(self) -> Iterator[bytes]:
+        held: List[bytes] = []
+        size = 0
+        for block in self._blocks:
+            if size > LONGEST:
+                yield block
+                continue
+            held.append(block)
+            size += len(block)
+            if size > LONGEST:
+                yield b"".join(held)
+                held = []
+        if held:
+            yield self._undone(b"".join(held))
+
+    def _undone(self, data: bytes) -> bytes:
+        for shows, undo in _UNDO:
+            if shows(data):
+                self.web = self.web or undo is _tags
+                data = self._applied(undo, data)
+        width = _column(data) if data and data.count(b"\n") * 200 >= len(data) else 0
+        return self._applied(_columns(width), data) if width else data
+
+    def _applied(self, undo: Callable[[Iterable[_Row]], Iterator[_Row]], data: bytes) -> bytes:
+        rows = data.split(b"\n")
+        known = self._numbers or range(1, len(rows) + 1)
+        done = list(undo(zip(known, rows)))
+        self._numbers = [number for number, _ in done]
+        return b"\n".join(row for _, row in done)
+
+    def number(self, line: int) -> int:
+        """The number in the file of the line that now has number ``line``."""
+        return line if self._numbers is None or line > len(self._numbers) else self._numbers[line - 1]
