@@ -15,6 +15,7 @@ from kdumpwrap.example import worked
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text()
+CHINESE = (TOP / "README.zh-CN.md").read_text()
 RELEASE = "4.19.113-88.8bs.el7.x86_64"
 
 
@@ -26,7 +27,7 @@ class Transcript(NamedTuple):
 
 
 def transcripts() -> Iterator[Transcript]:
-    for block in re.findall(r"^```console\n(.*?)^```", README, re.M | re.S):
+    for block in re.findall(r"^```console\n(.*?)^```", README + CHINESE, re.M | re.S):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             command, *shown = part.rstrip("\n").split("\n")
             yield Transcript(re.sub(r"\s+# .*", "", command), shown)
@@ -34,7 +35,7 @@ def transcripts() -> Iterator[Transcript]:
 
 def examples() -> List[str]:
     """The commands in the last column of the table of commands."""
-    return re.findall(r"^\| `\w+` \|.*\| `(kdumpwrap [^`]*)` \|$", README, re.M)
+    return re.findall(r"^\| `\w+` \|.*\| `(kdumpwrap [^`]*)` \|$", README + CHINESE, re.M)
 
 
 SHOWN = [one for one in transcripts() if one.shown and one.command.startswith("kdumpwrap")]
@@ -111,6 +112,11 @@ def test_there_is_something_to_test() -> None:
     assert SHOWN
     assert len(examples()) >= 9
     assert len(SIMPLE) >= 6
+
+
+def test_both_languages_have_the_same_commands() -> None:
+    tables = [re.findall(r"^\| `(\w+)` \|.*\| `(kdumpwrap [^`]*)` \|$", text, re.M) for text in (README, CHINESE)]
+    assert tables[0] == tables[1] and len(tables[0]) == 10
 
 
 def test_the_picture_of_the_layers_is_what_the_package_imports() -> None:
