@@ -95,13 +95,24 @@ def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = Non
 
 
 def modules(
-    names: Collection[str], release: Optional[str], places: Places, beside: Optional[Path] = None
+    names: Collection[str],
+    release: Optional[str],
+    places: Places,
+    beside: Optional[Path] = None,
+    refused: Optional[Dict[str, List[str]]] = None,
 ) -> Dict[str, Tuple[Path, ...]]:
     """The files that may be the modules ``names``, best first: those the user named, debuginfo, installed ones.
 
     A log writes ``dm_mod`` where the file may be ``dm-mod.ko.xz``. Files that must be unpacked come last in their
-    directory.
+    directory. To ``refused`` is added by name why a file, or all of a directory, was passed over.
     """
+    reasons = {} if refused is None else refused
+
+    def closed(error: OSError) -> None:
+        if error.errno != errno.ENOENT:
+            for name in names:
+                reasons.setdefault(name, []).append(f"{error.filename}: {_why(error)}")
+
     wanted = {_folded(name): name for name in names}
     found: Dict[str, List[Path]] = {name: [] for name in names}
     directories = list(places.module_dirs)
@@ -115,9 +126,12 @@ def modules(
         if not wanted or real in seen:
             continue
         seen.add(real)
-        for name, path in sorted(_called(wanted, directory, deep=directory != beside), key=_unpacked_first):
-            if _refused(path, directory if directory == beside else None) is None:
+        for name, path in sorted(_called(wanted, directory, closed, deep=directory != beside), key=_unpacked_first):
+            why = _refused(path, directory if directory == beside else None)
+            if why is None:
                 found[name].append(path)
+            elif why:
+                reasons.setdefault(name, []).append(f"{path}: {why}")
     return {name: tuple(paths) for name, paths in found.items()}
 
 
@@ -223,9 +237,12 @@ def _refused(path: Path, inside: Optional[Path] = None) -> Optional[str]:
     try:
         os.close(files.open_file(path, limit=None, inside=inside))
     except OSError as error:
-        absent = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-        return "" if absent else "not readable" if error.errno == errno.EACCES else files.reason(error)
+        return "" if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG) else _why(error)
     return None
+
+
+def _why(error: OSError) -> str:
+    return "not readable" if error.errno == errno.EACCES else files.reason(error)
 
 
 def _folded(name: str) -> str:
@@ -236,9 +253,14 @@ def _unpacked_first(found: Tuple[str, Path]) -> Tuple[bool, str]:
     return is_compressed(found[1]), str(found[1])
 
 
-def _called(wanted: Dict[str, str], directory: Path, *, deep: bool) -> Iterator[Tuple[str, Path]]:
-    """Each file below ``directory`` that may be a module of ``wanted`` (names by their folded form), with its name."""
-    for top, directories, names in os.walk(directory):
+def _called(
+    wanted: Dict[str, str], directory: Path, closed: Callable[[OSError], None], *, deep: bool
+) -> Iterator[Tuple[str, Path]]:
+    """Each file below ``directory`` that may be a module of ``wanted`` (names by their folded form), with its name.
+
+    ``closed`` is called for a directory that cannot be listed.
+    """
+    for top, directories, names in os.walk(directory, onerror=closed):
         if not deep:
             directories.clear()
         for name in names:

@@ -139,6 +139,8 @@ def write(path: str, page: str, *, private: bool) -> None:
         if stat.S_ISCHR(kind):  # which root has made: none that a link leads to
             file.write_text(page, encoding="utf-8")
             return
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if kind and not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
             raise OSError(errno.EINVAL, "not a regular file; --html - prints the page")
         with tempfile.NamedTemporaryFile(

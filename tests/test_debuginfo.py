@@ -1,13 +1,16 @@
 """Where vmlinux, modules and sources are looked for."""
 
+import shutil
 from pathlib import Path
-from typing import Tuple
+from typing import Dict, List, Tuple
 
 import pytest
+from doctor_runs import as_nobody
 
 from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.example import worked
 
 REL = "4.18.0-305.3.1.el8.x86_64"
 
@@ -130,3 +133,24 @@ def test_only_source_files_are_shown(tmp_path: Path, file: str) -> None:
 def test_a_line_behind_the_end_is_another_file_s(tmp_path: Path) -> None:
     _, places = places_of(tmp_path)
     assert debuginfo.source("net/ipv4/ip_output.c", 101, REL, places) is None
+
+
+def test_why_a_module_is_not_taken_is_told(tmp_path: Path) -> None:
+    beside = tmp_path / "crash"
+    beside.mkdir()
+    (tmp_path / "secret").touch()
+    (beside / "XxxWan.ko").symlink_to(tmp_path / "secret")
+    refused: Dict[str, List[str]] = {}
+    assert debuginfo.modules(["XxxWan"], REL, Places(tmp_path), beside, refused) == {"XxxWan": ()}
+    assert refused == {"XxxWan": [f"{beside}/XxxWan.ko: a link that leads out of its directory, to {tmp_path}/secret"]}
+
+
+def test_a_module_directory_that_may_not_be_listed_is_told(open_dir: Path) -> None:
+    root = shutil.copytree(worked.root(), open_dir / "root")
+    closed = open_dir / "modules/closed"
+    closed.parent.mkdir()
+    closed.mkdir(0)
+    crash = next(root.glob("var/crash/*"))
+    done = as_nobody("analyze", "--root", str(root), "--module-dir", str(closed.parent), str(crash))
+    assert f"no debuginfo for the module XxxWan ({closed}: not readable)" in done.stderr
+    assert done.status == 3

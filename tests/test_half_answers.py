@@ -15,7 +15,7 @@ from conftest import Result, RunCli, ToolDir
 from doctor_runs import as_nobody
 
 from kdumpwrap import analyze
-from kdumpwrap.batch import engine
+from kdumpwrap.batch import engine, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
@@ -124,6 +124,22 @@ def test_no_threads_and_no_processes_left(command: str, limit: int, tree: Path) 
     if limit == 0:
         assert "Resource temporarily unavailable" in done.stderr
     assert LINE in done.stdout or "include/net/ip_tunnels.h:462" in done.stdout or "cannot be started" in done.stderr
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 7])
+def test_no_silence_when_processes_that_read_logs_cannot_be_started(limit: int, tree: Path) -> None:
+    """Of so many crashes that several processes read them; their log names no module: nothing else is missing."""
+    log = next((tree / "crashes").glob("*/vmcore-dmesg.txt"))
+    rows = [row for row in log.read_text().splitlines(keepends=True) if "[XxxWan]" not in row and "Modules" not in row]
+    for number in range(3 * workers.WORTH):
+        crash = tree / f"many/127.0.0.1-2024-01-01-10:{number // 60:02}:{number % 60:02}"
+        crash.mkdir(parents=True)
+        (crash / "vmcore-dmesg.txt").write_text("".join(rows))
+    batch = ("batch", "-j", "3", "--root", str(tree / "root"), str(tree / "many"))
+    done = as_nobody(*batch, limits={"RLIMIT_NPROC": limit})
+    assert "Traceback" not in done.stderr
+    assert f"1 bug in {3 * workers.WORTH} crashes" in done.stdout
+    assert (done.status, LINE in done.stdout, bool(done.stderr)) in ((0, True, False), (3, False, True)), done
 
 
 def test_a_pool_does_every_job_once_with_and_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -693,4 +693,4 @@ def test_a_batch_is_printed_where_no_page_can_be_written(run_cli: RunCli, tmp_pa
     done = run_cli("batch", EXAMPLE_CRASH.parent, "--root", worked.root(), "--html", tmp_path)
     assert done.status == 3
     assert "iptunnel_xmit" in done.stdout
-    assert f"kdumpwrap: {tmp_path}/index.html: not a regular file" in done.stderr
+    assert f"kdumpwrap: {tmp_path}/index.html: Is a directory" in done.stderr

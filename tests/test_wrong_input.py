@@ -1,14 +1,15 @@
 """What anybody can type or set, however odd: an answer or one line that says what is wrong, and never a traceback."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Tuple
+from typing import Callable, Iterator, List, Mapping, Optional, Tuple
 
 import pytest
-from conftest import Result, RunCli, ToolDir, environment
+from conftest import TESTS, Result, RunCli, ToolDir, environment
 
 from kdumpwrap import resolve
 from kdumpwrap.errors import UsageError
@@ -18,6 +19,61 @@ LONG = "n" * 300
 LOG = next(worked.root().glob("var/crash/*/vmcore-dmesg.txt"))
 CRASH = str(LOG.parent)
 ROOT = ("--root", str(worked.root()))
+
+
+# loads all once, and runs each command line that it is given in a process forked off: Python's start is not the point
+SERVER = """
+import json, os, sys, traceback
+from kdumpwrap.cli import app
+for line in sys.stdin:
+    words, env, cwd, streams = json.loads(line)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            for number, path in enumerate(streams, 1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, "rww"[number]) for number in range(3))
+            sys.argv = ["kdumpwrap", *words]
+            os.chdir(cwd)
+            os.environ.clear()
+            os.environ.update(env)
+            app.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    print(os.WEXITSTATUS(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Result]]:
+    streams = [tmp_path_factory.mktemp("server") / name for name in ("stdout", "stderr")]
+    argv = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdin and process.stdout
+
+        def run(*words: object, env: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> Result:
+            assert process.stdin and process.stdout
+            asked = [*map(str, words)], environment(env), str(cwd or TESTS), [*map(str, streams)]
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+            status = int(process.stdout.readline())
+            return Result(status, *(path.read_bytes().decode("utf-8", "backslashreplace") for path in streams))
+
+        yield run
+        process.stdin.close()
+
+
+@pytest.fixture
+def run_cli(server: Callable[..., Result]) -> Callable[..., Result]:
+    return server
 
 
 def sane(done: Result) -> Result:

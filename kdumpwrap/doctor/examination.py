@@ -59,7 +59,7 @@ def examine(root: Path = Path("/")) -> Diagnosis:
     Raises KdumpwrapError when there is no host below ``root``.
     """
     host = Host(root)
-    if not root.is_dir():
+    if not host.is_dir("/"):
         raise KdumpwrapError(f"{root}: no such directory")
     if not any(host.is_dir(f"/{name}") for name in ("etc", "proc", "usr", "boot", "sos_commands")):
         raise KdumpwrapError(

@@ -38,6 +38,8 @@ def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None
     found, linked = _found(path)
     try:
         status = os.fstat(found)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
         if not made_up and _file_system(status.st_dev) in _MADE_UP:

@@ -143,30 +143,32 @@ def module(
     arch: Optional[str],
     build_id: Optional[str],
     places: Places,
+    refused: Sequence[str],
     made_by: Callable[[], Maker],
 ) -> Tuple[Object, Tuple[Problem, ...]]:
     """The module ``name`` from the files ``paths``, best first, and what is missing of it.
 
-    Compressed ones are unpacked into ``directory``. What the files lack is looked for by build id in ``places``;
-    ``made_by`` is asked whose module it is when something is missing. Raises KdumpwrapError when no file fits.
+    Compressed ones are unpacked into ``directory``; ``refused`` tells of files that may not be opened. What the files
+    lack is looked for by build id in ``places``; ``made_by`` is asked whose module it is when something is missing.
+    Raises KdumpwrapError when no file fits.
     """
     tools = binutils.toolset(None)
-    found, refused = open_module(tools, name, paths, directory, arch=arch, build_id=build_id)
+    found, unfit = open_module(tools, name, paths, directory, arch=arch, build_id=build_id)
     if found is None or found.lines is None:
         more, why_not = _by_build_id(build_id or (found.build_id if found else None), found, places)
         if more:
-            found, refused = open_module(tools, name, (*more, *paths), directory, arch=arch, build_id=build_id)
-        refused += why_not
+            found, unfit = open_module(tools, name, (*more, *paths), directory, arch=arch, build_id=build_id)
+        unfit += why_not
     if found is None:
         maker = made_by()
-        why = "; ".join((*((maker.origin,) if maker.origin else ()), *(one.why for one in refused)))
+        why = "; ".join((*((maker.origin,) if maker.origin else ()), *refused, *(one.why for one in unfit)))
         raise KdumpwrapError(
             f"no debuginfo for the module {name}{f' ({why})' if why else ''}",
             maker.hint,
-            tool_failed=maker.tool_failed or any(one.tool_failed for one in refused),
+            tool_failed=maker.tool_failed or any(one.tool_failed for one in unfit),
         )
     tools = binutils.toolset(found.machine)
-    problems = [Problem(one.why, tool_failed=True) for one in refused if one.tool_failed]
+    problems = [Problem(one.why, tool_failed=True) for one in unfit if one.tool_failed]
     if found.lines is None:
         maker = made_by()
         origin = f" ({maker.origin})" if maker.origin else ""

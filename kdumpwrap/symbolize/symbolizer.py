@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Callable, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Places
@@ -127,9 +127,10 @@ class Symbolizer:
         self._modules |= set(modules)
         if names or (modules and self.release is not None):
             self.start()
-        found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside) if modules else {}
+        refused: Dict[str, List[str]] = {}
+        found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside, refused) if modules else {}
         jobs = [
-            (name, self._pool.submit(self._load_module, name, found[name], arch, build_id))
+            (name, self._pool.submit(self._load_module, name, found[name], arch, build_id, refused.get(name, ())))
             for name, build_id in sorted(modules.items())
         ]
         known = self.objects.get(None)
@@ -151,7 +152,9 @@ class Symbolizer:
         if banner is not None and self.release is not None:
             self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
 
-    def _load_module(self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str]) -> None:
+    def _load_module(
+        self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str], refused: Sequence[str]
+    ) -> None:
         self.objects[name], problems = objects.module(
             name,
             paths,
@@ -159,6 +162,7 @@ class Symbolizer:
             arch=arch,
             build_id=build_id,
             places=self.places,
+            refused=refused,
             made_by=lambda: maker(name, paths, self.release, self.places.root, self._strangers.get(name)),
         )
         for problem in problems:
