@@ -219,7 +219,7 @@ def test_no_regular_file_in_the_place_of_the_log(kind: str, direct: bool, tmp_pa
             log.symlink_to("pipe")
     start = time.monotonic()
     result = run_cli("analyze", log if direct else crash)
-    assert_refused(result, "not a regular file|symbolic links|No such device")
+    assert_refused(result, "not a regular file|Is a directory|symbolic links|No such device")
     assert time.monotonic() - start < QUICK
 
 
@@ -297,7 +297,7 @@ def test_no_vmlinux_where_one_is_named(
         shutil.copy(host.vmlinux, path)
         close(path)
     result = run_cli("analyze", "--vmlinux", path, "--root", host.root, prefix=powerless)
-    reasons = {"nothing": "no such file", "unreadable": "not readable"}
+    reasons = {"nothing": "no such file", "unreadable": "not readable", "directory": "Is a directory"}
     assert_partial(result, f"{path}.* {reasons.get(kind, 'not a regular file')}")
 
 

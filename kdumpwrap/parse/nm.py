@@ -49,12 +49,14 @@ def parse(text: bytes, names: Collection[str]) -> Dict[str, Tuple[Symbol, ...]]:
         ffffffff818a7140 t ip_tun_opts_nlsize
     """
     found: Dict[bytes, List[Symbol]] = {}
-    for match in _rows(text, {name.encode() for name in names}):
+    for match in _rows(text, {name.encode("utf-8", "surrogateescape") for name in names}):
         symbols = found.setdefault(match[2], [])
         if len(symbols) <= NAMESAKES:
             start = int(match[1], 16)
-            symbols.append(Symbol(match[2].decode(), start, _distance(text, match.end(), start)))
-    return {name.decode(): tuple(symbols) for name, symbols in found.items()}
+            symbols.append(
+                Symbol(match[2].decode("utf-8", "surrogateescape"), start, _distance(text, match.end(), start))
+            )
+    return {name.decode("utf-8", "surrogateescape"): tuple(symbols) for name, symbols in found.items()}
 
 
 def _rows(text: bytes, names: Set[bytes]) -> "Iterator[re.Match[bytes]]":
