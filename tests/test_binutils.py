@@ -6,6 +6,7 @@ from typing import Callable
 
 import pytest
 
+from kdumpwrap.arch import table
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 from kdumpwrap.example import worked
 from kdumpwrap.parse import nm
@@ -88,7 +89,7 @@ def test_the_environment_comes_first(only: Callable[..., Path], monkeypatch: pyt
 
 
 def test_an_installed_cross_set(only: Callable[..., Path]) -> None:
-    prefix = binutils._PREFIXES[foreign()]
+    prefix = table.of(foreign()).binutils or ""
     only("objdump", prefix + "objdump")
     chosen = binutils.toolset(foreign())
     assert (chosen.nm, chosen.objdump) == (prefix + "nm", prefix + "objdump")
@@ -96,7 +97,7 @@ def test_an_installed_cross_set(only: Callable[..., Path]) -> None:
 
 
 def test_binutils_built_for_many_machines(only: Callable[..., Path]) -> None:
-    only("objdump", script=f"echo {binutils._BFD_NAMES[foreign()]}")
+    only("objdump", script=f"echo {table.of(foreign()).bfd}")
     chosen = binutils.toolset(foreign())
     assert chosen.objdump == "objdump" and chosen.relocates
 

@@ -1,10 +1,13 @@
 """The registers of an oops as a core file, which gdb reads: one thread, no memory.
 
-The layout is the kernel's ``struct elf_prstatus`` (include/linux/elfcore.h) with each machine's ``elf_gregset_t``.
+A layout (in arch.table) is the kernel's ``struct elf_prstatus`` (include/linux/elfcore.h)
+with each machine's ``elf_gregset_t``.
 """
 
 import struct
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple
+
+from kdumpwrap.arch.table import ARCHES, Layout
 
 _HEADER, _SEGMENT = 64, 56  # sizes of Elf64_Ehdr and Elf64_Phdr
 _BEFORE = 112  # bytes of struct elf_prstatus in front of its registers
@@ -12,45 +15,7 @@ _MASK = (1 << 64) - 1
 _ET_CORE, _PT_NOTE, _NT_PRSTATUS = 4, 4, 1
 
 
-class Layout(NamedTuple):
-    """How one machine's core file holds its registers."""
-
-    machine: int  # e_machine
-    order: str  # of bytes: "<" or ">"
-    registers: Tuple[str, ...]  # as logs name them, in the order of elf_gregset_t, 8 bytes each; "" for another
-    pc: str  # which of them is the instruction pointer
-    flags: int = 0  # e_flags
-    widths: Tuple[int, ...] = ()  # bytes of each where not all are of 8
-
-
-# arch/x86/include/asm/user_64.h struct user_regs_struct; arch/arm64/include/uapi/asm/ptrace.h struct user_pt_regs;
-# arch/powerpc/include/uapi/asm/ptrace.h struct pt_regs, 48 words; arch/s390/include/uapi/asm/ptrace.h s390_regs
-LAYOUTS: Dict[str, Layout] = {
-    "x86_64": Layout(
-        62,
-        "<",
-        (
-            *"r15 r14 r13 r12 rbp rbx r11 r10 r09 r08 rax rcx rdx rsi rdi".split(),
-            *("", "rip", "", "eflags", "rsp", "", "fs", "gs", "", "", "", ""),
-        ),
-        "rip",
-    ),
-    "aarch64": Layout(183, "<", (*(f"x{n}" for n in range(30)), "lr", "sp", "pc", "pstate"), "pc"),
-    "ppc64le": Layout(
-        21,
-        "<",
-        (*(f"r{n}" for n in range(32)), "nip", "msr", "", "ctr", "lr", "xer", "cr", *("",) * 9),
-        "nip",
-        flags=2,  # the ELFv2 ABI
-    ),
-    "s390x": Layout(
-        22,
-        ">",
-        ("", "psw", *(f"r{n}" for n in range(16)), *("",) * 16, ""),
-        "psw",
-        widths=(8,) * 18 + (4,) * 16 + (8,),
-    ),
-}
+LAYOUTS: Dict[str, Layout] = {name: row.core for name, row in ARCHES.items() if row.core is not None}
 
 
 def core(arch: str, registers: Mapping[str, int], pc: int) -> bytes:

@@ -3,10 +3,11 @@
 import re
 from typing import Iterator, List, Optional, Set, Tuple
 
+from kdumpwrap.arch import table
 from kdumpwrap.arch.operand import Memory, Operation
 from kdumpwrap.explain.access import Registers, accesses, faulting, guilty, operation
 from kdumpwrap.explain.flow import Flow
-from kdumpwrap.explain.origin import CLOBBERED, KEPT, REACH, is_hook, percpu_added, shifted
+from kdumpwrap.explain.origin import REACH, is_hook, percpu_added, shifted
 from kdumpwrap.model.kernel import Instruction, Resolution
 from kdumpwrap.model.scope import Chain, Hop
 
@@ -99,9 +100,9 @@ def _ways(resolution: Resolution, fault: Instruction, register: str, hops: List[
         if done.kind == "call":
             if is_hook(at):
                 continue
-            if wanted not in KEPT.get(flow.arch, ()):
+            if wanted not in table.of(flow.arch).kept:
                 return
-            changed |= CLOBBERED.get(flow.arch, set())
+            changed |= table.of(flow.arch).clobbered
             continue
         if several is not None and several.search(at.text) and done.kind in ("other", "divide"):
             return

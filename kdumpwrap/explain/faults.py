@@ -2,6 +2,7 @@
 
 from typing import Iterator, List, Optional, Tuple
 
+from kdumpwrap.arch import table
 from kdumpwrap.arch.operand import Memory
 from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
 from kdumpwrap.explain.origin import origin
@@ -11,8 +12,6 @@ from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
 _PRESENT, _WRITE, _USER, _RESERVED, _FETCH, _KEY = 1, 2, 4, 8, 16, 32
-_REGISTER_OF_FAULT = {"x86_64": "CR2", "i386": "CR2", "aarch64": "FAR", "ppc64le": "DAR", "s390x": "the log"}
-_STACK = {"x86_64": ("rsp", "rbp", "rip"), "aarch64": ("sp", "x29"), "ppc64le": ("r1",), "s390x": ("r15",)}
 _READING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
@@ -60,7 +59,7 @@ def _what(resolution: Resolution, row: Instruction, access: Access, agrees: bool
         if fault == base(access):
             return f"{text}; the log names {fault:#x}, the address without the displacement {_displacement(access)}."
         return f"{text}, by the instruction and the registers; the log names {fault:#x}, which is another address."
-    told = _REGISTER_OF_FAULT.get(resolution.report.arch or "x86_64", "the log")
+    told = table.of(resolution.report.arch or "x86_64").fault
     pushed = _pushed(resolution)
     if not agrees and pushed is not None:
         return f"{text}. {pushed}"
@@ -213,7 +212,7 @@ def _where_from(resolution: Resolution, row: Instruction, access: Access) -> Ite
     suspects = [name for name, value in access.terms if meaning(value, resolution.report.arch) is not None]
     bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
     name = next((name for name in suspects if name in bases), bases[0] if bases else None)
-    if name is None or access.memory.implied or name in _STACK.get(resolution.report.arch or "x86_64", ()):
+    if name is None or access.memory.implied or name in table.of(resolution.report.arch or "x86_64").stack:
         return
     found = origin(resolution, row, name)
     if found is None:

@@ -3,33 +3,14 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from kdumpwrap.arch import x86
+from kdumpwrap.arch import table, x86
 from kdumpwrap.arch.operand import Operation
 from kdumpwrap.arch.operation import number
 from kdumpwrap.explain.access import Registers, located
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model.kernel import Instruction, Resolution
 
-_ARGUMENTS = {
-    "x86_64": ("rdi", "rsi", "rdx", "rcx", "r08", "r09"),
-    "aarch64": tuple(f"x{n}" for n in range(8)),
-    "ppc64le": tuple(f"r{n}" for n in range(3, 11)),
-    "s390x": tuple(f"r{n}" for n in range(2, 7)),
-}
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
-_RESULT = {"x86_64": "rax", "aarch64": "x0", "ppc64le": "r3", "s390x": "r2"}
-KEPT = {  # registers that a call leaves alone
-    "x86_64": ("rbx", "rbp", "rsp", "r12", "r13", "r14", "r15"),
-    "aarch64": ("sp", *(f"x{n}" for n in range(19, 30))),
-    "ppc64le": ("r1", *(f"r{n}" for n in range(14, 32))),
-    "s390x": tuple(f"r{n}" for n in range(6, 16)),
-}
-CLOBBERED = {
-    "x86_64": {"rax", "rcx", "rdx", "rsi", "rdi", "r08", "r09", "r10", "r11"},
-    "aarch64": {f"x{n}" for n in range(19)} | {"x30"},
-    "ppc64le": {"r0", *(f"r{n}" for n in range(3, 14))},
-    "s390x": {f"r{n}" for n in (*range(6), 14)},
-}
 _HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while nobody traces
 _STEPS = 6
 REACH = 64  # instructions: what is set further up says little
@@ -62,11 +43,11 @@ def origin(resolution: Resolution, fault: Instruction, register: str) -> Optiona
         if done.kind == "call":
             if is_hook(at):
                 continue
-            if wanted == _RESULT.get(arch):
+            if wanted == table.of(arch).result:
                 return _told(register, [*steps, f"is what {_callee(at)} returned{_at(at)}"], percpu)
-            if wanted not in KEPT.get(arch, ()):
+            if wanted not in table.of(arch).kept:
                 break
-            changed |= CLOBBERED.get(arch, set())
+            changed |= table.of(arch).clobbered
             continue
         if done.sets != wanted:
             if done.sets is not None:
@@ -95,8 +76,8 @@ def origin(resolution: Resolution, fault: Instruction, register: str) -> Optiona
             return _told(register, [*steps, step], percpu)
         steps.append(step)
         wanted = following
-    if flow.is_entry(at, resolution) and wanted in _ARGUMENTS.get(arch, ()):
-        nth = _ARGUMENTS[arch].index(wanted)
+    if flow.is_entry(at, resolution) and wanted in table.of(arch).arguments:
+        nth = table.of(arch).arguments.index(wanted)
         same = "" if wanted == register else f" ({wanted})"
         steps.append(f"came as the {_NTH[nth]} argument of the function{same}")
         return _told(register, steps, percpu)._replace(argument=nth)

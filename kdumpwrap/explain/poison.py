@@ -5,18 +5,11 @@ Kernel source: include/linux/poison.h of 3.10 to 6.12, include/linux/err.h, Docu
 
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.arch import table
+
 PAGE = 4096
 _MASK = (1 << 64) - 1
 
-# POISON_POINTER_DELTA: CONFIG_ILLEGAL_POINTER_VALUE
-_DELTAS = {
-    "x86_64": 0xDEAD000000000000,
-    "aarch64": 0xDEAD000000000000,
-    "riscv64": 0xDEAD000000000000,
-    "s390x": 0xDEAD000000000000,  # 5.12 and later; 0 before
-    "ppc64le": 0x5DEADBEEF0000000,
-    "ppc64": 0x5DEADBEEF0000000,
-}
 _REACH = 0x4000  # bytes: how far from a poisoned pointer a member may lie
 
 # pointers made of the delta and a small number
@@ -138,7 +131,7 @@ def _error(value: int, _: str) -> Optional[Meaning]:
 
 
 def _pointer(value: int, arch: str) -> Optional[Meaning]:
-    delta = _DELTAS.get(arch, 0)
+    delta = table.of(arch).poison_delta
     if not delta:
         return None
     if arch == "aarch64" and value >> 56 == 0:  # faults are printed without the top byte

@@ -3,16 +3,10 @@
 import re
 from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.arch.table import ARCHES
+
 # readelf's words for the machines of CentOS; the names are those of uname -m
-_MACHINES = {
-    "Advanced Micro Devices X86-64": "x86_64",
-    "AArch64": "aarch64",
-    "PowerPC64": "ppc64le",
-    "IBM S/390": "s390x",
-    "Intel 80386": "i386",
-    "ARM": "arm",
-    "RISC-V": "riscv64",
-}
+_MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is not None}
 
 
 class Span(NamedTuple):

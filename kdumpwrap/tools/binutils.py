@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.arch import table
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
@@ -16,22 +17,6 @@ from kdumpwrap.shell import Hint
 from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
 from kdumpwrap.tools.run import MEMORY, run
-
-# prefix of the cross binutils, as Debian, Fedora and EPEL call them
-_PREFIXES = {
-    "x86_64": "x86_64-linux-gnu-",
-    "aarch64": "aarch64-linux-gnu-",
-    "ppc64le": "powerpc64le-linux-gnu-",
-    "s390x": "s390x-linux-gnu-",
-}
-
-
-_BFD_NAMES = {
-    "x86_64": "elf64-x86-64",
-    "aarch64": "elf64-littleaarch64",
-    "ppc64le": "elf64-powerpcle",
-    "s390x": "elf64-s390",
-}
 
 
 class Toolset(NamedTuple):
@@ -57,8 +42,9 @@ def toolset(arch: Optional[str]) -> Toolset:
     host = os.uname().machine
     arch = arch or host
     prefix = os.environ.get("CROSS_COMPILE", "")
-    if arch != host and not prefix and shutil.which(_PREFIXES.get(arch, "?") + "objdump"):
-        prefix = _PREFIXES[arch]
+    cross = table.of(arch).binutils
+    if arch != host and not prefix and cross and shutil.which(cross + "objdump"):
+        prefix = cross
     named = {tool: os.environ.get(tool.upper()) for tool in ("nm", "addr2line", "objdump", "readelf")}
     eu_addr2line = elfutils.addr2line()
     if eu_addr2line == named["addr2line"]:
@@ -80,7 +66,7 @@ def toolset(arch: Optional[str]) -> Toolset:
 def _knows(tool: str, arch: str) -> bool:
     """Whether ``tool`` of this host was built for ``arch`` too (binutils-multiarch), as ``objdump -i`` lists."""
     try:
-        return _BFD_NAMES.get(arch, arch) in run(tool, options("-i")).text
+        return (table.of(arch).bfd or arch) in run(tool, options("-i")).text
     except ToolStopped:
         raise
     except KdumpwrapError:
