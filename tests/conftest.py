@@ -60,7 +60,8 @@ class RunCli:
         done = subprocess.run(
             [*prefix, sys.executable, "-m", "kdumpwrap", *map(str, args)],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment(env),
             cwd=cwd,
             timeout=timeout,

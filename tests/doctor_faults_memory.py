@@ -44,7 +44,7 @@ RESERVE = {
     ">/etc/default/grub.d/kdump-tools.cfg && update-grub && reboot",
     "suse": f"{SED_SUSE} && {MKCONFIG} && reboot",
 }
-MENU = dict.fromkeys(("el7", "suse"), MKCONFIG) | dict.fromkeys(("debian", "ubuntu"), "update-grub")
+MENU = {**dict.fromkeys(("el7", "suse"), MKCONFIG), **dict.fromkeys(("debian", "ubuntu"), "update-grub")}
 
 FAULTS = (
     Fault("no-crashkernel", ALL, everywhere(""), "crashkernel", RESERVE, "no crashkernel= in /proc/cmdline"),

@@ -44,7 +44,15 @@ def as_nobody(
 ) -> Result:
     command = [sys.executable, "-c", AS_NOBODY, *arguments]
     steers = {**environment(env), "LIMITS": json.dumps(dict(limits))}
-    done = subprocess.run(command, capture_output=True, text=True, env=steers, timeout=120, check=False)
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=steers,
+        timeout=120,
+        check=False,
+    )
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -55,7 +63,15 @@ def live(tree: Tree, tools: ToolDir) -> Dict[str, List[str]]:
     doctor = [sys.executable, "-m", "kdumpwrap", "doctor", "--raw"]
     command = [*doctor_sandbox.namespace(), "sh", "-c", ENTER, "enter", *doctor]
     env = {**environment(tools.first), "TREE": str(tree.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=env,
+        timeout=60,
+        check=False,
+    )
     assert done.stderr == ""
     return rows(Result(done.returncode, done.stdout, done.stderr))
 

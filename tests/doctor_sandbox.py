@@ -60,8 +60,9 @@ def run(script: str, tree: Tree, healthy: Tree) -> Run:
     done = subprocess.run(
         [*namespace(), "sh", "-c", _ENTER, "enter", str(file)],
         env=env,
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
         timeout=60,
         check=False,
     )
@@ -73,7 +74,7 @@ def namespace() -> List[str]:
     command = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare (util-linux)")
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
+    if subprocess.run([*command, "true"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False).returncode != 0:
         pytest.skip("needs a mount namespace, which this machine does not allow")
     if Path("/tmp").resolve().parts[1] in ("etc", "boot", "var"):
         pytest.skip("needs a /tmp outside /etc, /boot and /var")

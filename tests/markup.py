@@ -65,6 +65,14 @@ def pasted(page: Path, shell: str = "bash") -> str:
     assert listed
     listing = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
     script = "".join(f"{command}\nstatus=$?; [ $status = 0 ] || exit $status\n" for command in listing)
-    done = subprocess.run([shell], input=script, capture_output=True, text=True, check=False, env=environment())
+    done = subprocess.run(
+        [shell],
+        input=script,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
+        env=environment(),
+    )
     assert done.returncode == 0, f"{listing}\n{done.stderr}"
     return done.stdout

@@ -126,7 +126,7 @@ def assemble(file: Path, section: str) -> None:
     lines = (f'.section "{section}","ax",@progbits', ".globl evil_xmit", ".type evil_xmit,@function", "evil_xmit:")
     tail = (".rept 64", "nop", ".endr", "ret", ".size evil_xmit,.-evil_xmit")
     text = "\n".join((".text", "nop", *lines, *tail, ""))
-    subprocess.run(["as", "-g", "-o", file, "-"], input=text, text=True, check=True)
+    subprocess.run(["as", "-g", "-o", file, "-"], input=text, universal_newlines=True, check=True)
 
 
 @pytest.fixture
@@ -151,7 +151,9 @@ def crash(top: Path, name: str, number: int, word: str) -> Path:
     for stem in ("evilmod", word.replace("/", "_")):
         assemble(directory / f"{stem}.ko", f"{word}/text")
     program = "int main(void){return 0;}\nvoid iptunnel_xmit(void){}\n"
-    subprocess.run(["gcc", "-g", "-x", "c", "-o", directory / "vmlinux", "-"], input=program, text=True, check=True)
+    subprocess.run(
+        ["gcc", "-g", "-x", "c", "-o", directory / "vmlinux", "-"], input=program, universal_newlines=True, check=True
+    )
     return directory
 
 

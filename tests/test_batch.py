@@ -264,7 +264,12 @@ def test_ctrl_c_leaves_what_was_done_and_says_what_is_left(
     argv = [sys.executable, "-m", "kdumpwrap", "batch", "--raw", "--root", str(tmp_path), str(many)]
     with out.open("wb") as file:
         process = subprocess.Popen(
-            argv, stdout=file, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+            argv,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=environment(),
+            start_new_session=True,
         )
         while not out.stat().st_size and process.poll() is None:
             time.sleep(0.01)
@@ -340,7 +345,8 @@ def test_memory_is_bounded(server: Server) -> None:
         where = ["--root", str(server.kernels.root), str(target)]
         done = subprocess.run(
             [*MEASURED, sys.executable, "-c", PEAKS, command, "--json", *where],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment(),
             check=True,
         )
@@ -363,8 +369,9 @@ def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> No
     command = f"{sys.executable} -m kdumpwrap batch --root {tmp_path} {few}"
     shown = subprocess.run(
         ["script", "-qec", f"{command} >{tmp_path}/out", "/dev/null"],
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
         env=environment(),
         check=False,
     )

@@ -335,7 +335,9 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
         without_lab("crash is not installed")
     directory = tmp_path_factory.mktemp("live")
     vmlinux, vmcore = lab.vmlinux, lab.crashes["null_deref"] / "vmcore"
-    symbols = subprocess.run(["nm", "-n", vmlinux], capture_output=True, text=True, check=True).stdout
+    symbols = subprocess.run(
+        ["nm", "-n", vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
     addresses = [int(row.split()[0], 16) for row in symbols.splitlines() if re.match(r"f{8}\S+ [tT] ", row)]
     ends = {
         row.split()[2]: int(row.split()[0], 16) for row in symbols.splitlines() if row.endswith(("_stext", "_etext"))
@@ -347,7 +349,9 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
     slide = int(offset[1], 16)
     run = ["crash", "--minimal", "--no_crashrc", "-s", f"--kaslr={slide:#x}", str(vmlinux), str(vmcore)]
     script = "\n".join(f"rd -r {directory}/{start:x} {start + slide:#x} {LENGTH}" for start in starts) + "\nquit\n"
-    subprocess.run(run, input=script, capture_output=True, text=True, check=True)
+    subprocess.run(
+        run, input=script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    )
     patches = binutils.patched(binutils.toolset("x86_64"), vmlinux)
     return Text(tuple(_stretches(vmlinux, directory, starts)), slide, patches)
 
@@ -355,7 +359,11 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
 def _stretches(vmlinux: Path, directory: Path, starts: Sequence[int]) -> Iterator[Live]:
     for start in starts:
         run = ["objdump", "-d", f"--start-address={start}", f"--stop-address={start + LENGTH}", str(vmlinux)]
-        window = objdump.parse(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+        window = objdump.parse(
+            subprocess.run(
+                run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+            ).stdout
+        )
         inside = tuple(row.address for row in window if 64 <= row.address - start < LENGTH - 64)
         memory = (directory / f"{start:x}").read_bytes()
         yield Live(start, memory, window, inside, b"".join(row.data for row in window))

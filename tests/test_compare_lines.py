@@ -21,7 +21,7 @@ def test_eu_addr2line_agrees_with_the_referee(what: str, lab: Lab) -> None:
     if what == "module":
         file = lab.module_dir / "xxxwan.debug.ko"
     argv = [sys.executable, str(SCRIPT), "-n", "100", "--seed", "7", "--least", "98", str(file)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"^eu-addr2line: (\d+) of 100 agree", done.stdout, re.M)
     assert found is not None and int(found[1]) >= 98

@@ -60,7 +60,15 @@ def whole(run_cli: RunCli, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
     script.write_text("".join(f"{command} > {directory / command}\n" for command in COMMANDS) + "quit\n")
     vmcore = lab.crashes["iptunnel"] / "vmcore"
     argv = ["crash", "-s", "--no_crashrc", "-i", str(script), str(lab.vmlinux), str(vmcore)]
-    subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=300)
+    subprocess.run(
+        argv,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    )
     return {command: (directory / command).read_text() for command in COMMANDS}
 
 
@@ -193,7 +201,16 @@ def test_commands_lying_in_the_current_directory_are_not_run(
     (tmp_path / name).write_text(f"{'!' if name == '.crashrc' else 'shell '}touch {trace}\n")
     env = {**os.environ, "HOME": str(tmp_path)}
     argv = ["crash", "-s", "--minimal", str(lab.vmlinux), str(vmcore)]
-    subprocess.run(argv, cwd=tmp_path, env=env, input=b"quit\n", capture_output=True, check=True, timeout=120)
+    subprocess.run(
+        argv,
+        cwd=tmp_path,
+        env=env,
+        input=b"quit\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=True,
+        timeout=120,
+    )
     assert trace.exists()  # crash itself runs them
     trace.unlink()
     args = ("crash", vmcore, "--root", lab.root, "--rung", "minimal", "--raw", "-c", "eval 7")

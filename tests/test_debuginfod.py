@@ -31,7 +31,9 @@ class Server(NamedTuple):
 
 
 def build_id(file: Path) -> str:
-    notes = subprocess.run(["readelf", "-n", file], capture_output=True, text=True, check=True).stdout
+    notes = subprocess.run(
+        ["readelf", "-n", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
     found = re.search(r"Build ID: ([0-9a-f]+)", notes)
     assert found
     return found[1]

@@ -114,5 +114,7 @@ def check_syntax(text: str) -> None:
     for command in (["bash", "-n"], ["shellcheck", "-"]):
         if shutil.which(command[0]) is None:
             pytest.skip(f"needs {command[0]}")
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False
+        )
         assert (done.returncode, done.stdout + done.stderr) == (0, ""), text

@@ -42,7 +42,7 @@ def test_this_machine_without_root(run_cli: RunCli) -> None:
 def test_in_a_container_its_host_is_not_judged(run_cli: RunCli) -> None:
     """In a process namespace of its own: /proc/cmdline there is that of the host round it."""
     command = [*doctor_sandbox.namespace(), "--pid", "--fork", "--mount-proc"]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+    if subprocess.run([*command, "true"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False).returncode:
         pytest.skip("needs a process namespace, which this machine does not allow")
     result = run_cli("doctor", "--raw", prefix=command)
     assert result.stderr == ""

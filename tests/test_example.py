@@ -98,7 +98,9 @@ def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
     dump = ["objdump", "-d", "-l", "--section=.text", "--no-show-raw-insn"]
     carried = worked.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
     listings = [
-        subprocess.run([*dump, str(path)], check=True, capture_output=True, text=True).stdout.splitlines()[4:]
+        subprocess.run(
+            [*dump, str(path)], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+        ).stdout.splitlines()[4:]
         for path in (tmp_path / "one", carried)
     ]
     assert listings[0] == listings[1], "run scripts/example/build"

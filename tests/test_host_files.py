@@ -115,8 +115,9 @@ def test_a_mount_of_proc_elsewhere_is_known_for_one(tmp_path: Path) -> None:
     try:
         done = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside],
-            capture_output=True,
-            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
             env=env,
             check=False,
         )

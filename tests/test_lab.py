@@ -7,7 +7,7 @@ the kernel's own source are statements there, of which the lab holds the files o
 import json
 import re
 import shutil
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -196,13 +196,13 @@ class Crash(NamedTuple):
 def crashes(request: pytest.FixtureRequest, run_cli: RunCli) -> Callable[[str, str], Crash]:
     """A crash by lab and case; each is analysed once for each format."""
 
-    @cache
+    @lru_cache(maxsize=None)
     def crash(lab_name: str, name: str) -> Crash:
         lab: Lab = request.getfixturevalue(lab_name)
         if name not in lab.crashes:
             without_lab(f"the lab in {lab.path} has no {name} (scripts/crashlab builds it)")
 
-        @cache
+        @lru_cache(maxsize=None)
         def analyze(*output: str) -> str:
             result = run_cli("analyze", *output, "--root", lab.root, "--module-dir", lab.module_dir, lab.crashes[name])
             assert (result.status, result.stderr) == (0, "")

@@ -1,7 +1,7 @@
 """The house: imports point down only, text is handled apart from files and programs, one place starts processes."""
 
 import ast
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import FrozenSet, List, Set
 
@@ -33,7 +33,7 @@ def layer(file: Path) -> str:
     return file.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-@cache
+@lru_cache(maxsize=None)
 def imports(file: Path) -> FrozenSet[str]:
     """Every module and name that ``file`` imports, wherever in it: "os", "kdumpwrap.parse.nm.parse"."""
     here = ("kdumpwrap", *file.relative_to(PACKAGE).parent.parts)
@@ -52,7 +52,7 @@ def outside(file: Path) -> FrozenSet[str]:
     return frozenset(name.split(".")[0] for name in imports(file)) - {"kdumpwrap"}
 
 
-@cache
+@lru_cache(maxsize=None)
 def inside(file: Path) -> FrozenSet[Path]:
     """The files of the package that ``file`` imports."""
     found = set()

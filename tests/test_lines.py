@@ -72,7 +72,11 @@ def shown(one: Location) -> str:
 def division(path: Path, section: str) -> int:
     """Where the section divides for the first time."""
     text = subprocess.run(
-        ["objdump", "-d", "-j", section, str(path)], check=True, capture_output=True, text=True
+        ["objdump", "-d", "-j", section, str(path)],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
     ).stdout
     return next(int(row.partition(":")[0], 16) for row in text.splitlines() if "div" in row)
 

@@ -151,7 +151,9 @@ def test_the_page_has_no_fault(tool: str) -> None:
         if tool == "mandoc"
         else ["groff", "-t", "-man", "-ww", "-Tutf8", "-rLL=78n"]
     )
-    done = subprocess.run([*argv, str(PAGE)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*argv, str(PAGE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False
+    )
     assert (done.stderr + (done.stdout if tool == "mandoc" else "")).strip() == ""
 
 
@@ -166,7 +168,13 @@ def test_an_example_does_what_it_says(line: str, tmp_path: Path) -> None:
         pytest.skip("needs jq")
     command = line.replace("kdumpwrap ", f"{sys.executable} -m kdumpwrap ")
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment()
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
+        env=environment(),
     )
     assert done.returncode in (0, 3), done.stderr  # 3: the module of the example has no debuginfo
     assert "include/net/ip_tunnels.h:462" in done.stdout

@@ -161,7 +161,9 @@ class Kernel:
     """All functions of a vmlinux, and all of its instructions as objdump prints them, read as they are asked for."""
 
     def __init__(self, vmlinux: Path, directory: Path) -> None:
-        text = subprocess.run(["nm", "-n", vmlinux], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run(
+            ["nm", "-n", vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+        ).stdout
         rows = [(int(a, 16), kind, name) for a, kind, name in re.findall(r"^(f{8}\w{8}) (\w) (\S+)$", text, re.M)]
         addresses = sorted({address for address, _, _ in rows})
         sizes = {one: other - one for one, other in zip(addresses, addresses[1:])}

@@ -53,8 +53,9 @@ def run(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]] = Non
     """What ``argv`` prints; a failure of it is one of the test."""
     done = subprocess.run(
         [str(word) for word in argv],
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
         env=clean(env),
         cwd=cwd,
         timeout=600,
@@ -73,7 +74,14 @@ def clean(env: Optional[Mapping[str, Optional[str]]] = None) -> Dict[str, str]:
 def pip(python: object, *words: object) -> str:
     """pip of ``python``; where no index can be reached the test is skipped."""
     argv = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, env=clean(), check=False)
+    done = subprocess.run(
+        [str(word) for word in argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=clean(),
+        check=False,
+    )
     if done.returncode and re.search("NewConnectionError|Could not find a version", done.stderr):
         missing("a package index that pip can reach")
     assert done.returncode == 0, done.stderr
@@ -192,7 +200,10 @@ def pythons() -> Dict[str, Path]:
 
 def _works(python: Path) -> bool:
     probe = "import sys, ensurepip, venv; assert sys.version_info[3] == 'final' and sys.prefix == sys.base_prefix"
-    return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([python, "-c", probe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False).returncode
+        == 0
+    )
 
 
 each_python = pytest.mark.parametrize("python", [*OLD, "newest"], indirect=True)
@@ -272,7 +283,15 @@ def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tm
 
     def kdumpwrap(*words: object) -> subprocess.CompletedProcess[str]:
         whole = [str(word) for word in (*argv, *words)]
-        return subprocess.run(whole, capture_output=True, text=True, env=clean(env), cwd=tmp_path, check=False)
+        return subprocess.run(
+            whole,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=clean(env),
+            cwd=tmp_path,
+            check=False,
+        )
 
     assert kdumpwrap("--version").stdout == f"kdumpwrap {__version__}\n"
     done = kdumpwrap("analyze", "--example", "--html", tmp_path / "page.html")
@@ -375,7 +394,14 @@ def test_an_old_python_says_that_it_is_old(zipapp: Path) -> None:
     if not old:
         pytest.skip("needs a Python older than 3.6")
     for python in old:
-        done = subprocess.run([python, zipapp, "--version"], capture_output=True, text=True, env=clean(), check=False)
+        done = subprocess.run(
+            [python, zipapp, "--version"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            env=clean(),
+            check=False,
+        )
         assert done.returncode == 1
         assert done.stderr.startswith(
             f"kdumpwrap: Python 3.6 or newer is needed, this is {python.name[6:]}\nhint: python3.6 "
@@ -389,7 +415,9 @@ def test_the_rpm_works_with_what_epel_has(rpm: Path, oldest: Path, python: Path,
         install = [tool("rpm"), "--root", root, "--install", "--nodeps", "--noscripts", "--ignorearch", "--ignoreos"]
         run([*install, rpm])
     else:
-        payload = subprocess.run([tool("rpm2cpio"), rpm], capture_output=True, check=True).stdout
+        payload = subprocess.run(
+            [tool("rpm2cpio"), rpm], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True
+        ).stdout
         subprocess.run([tool("cpio"), "-idm", "--quiet"], input=payload, cwd=root, check=True)
     script = root / "usr/bin/kdumpwrap"
     assert script.read_text().startswith("#!/usr/bin/python3 -s\n")
@@ -452,7 +480,12 @@ def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) 
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(
-        [tool("bash"), "--norc", "-c", script], capture_output=True, text=True, env=on_path, check=True
+        [tool("bash"), "--norc", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=on_path,
+        check=True,
     )
     assert set(done.stdout.split()) == expected
 
@@ -461,7 +494,14 @@ def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) 
 def test_fish_completes(on_path: Dict[str, str], tmp_path: Path, line: str, expected: set[str]) -> None:
     script = f"set fish_complete_path {SHARE}/fish/vendor_completions.d; complete -C '{line}'"
     env = {**on_path, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-    done = subprocess.run([tool("fish"), "-c", script], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [tool("fish"), "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=env,
+        check=True,
+    )
     assert {row.split("\t")[0] for row in done.stdout.splitlines()} == expected
 
 

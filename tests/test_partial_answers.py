@@ -52,7 +52,7 @@ def facts(value: Any) -> Iterator[Tuple[object, object]]:
 @pytest.fixture(scope="module")
 def truth() -> Dict[object, object]:
     argv = [sys.executable, "-m", "kdumpwrap", "analyze", "--example", "--json"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     return dict(facts(json.loads(done.stdout)))
 
 

@@ -78,7 +78,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def run(*argv: object) -> None:
-    subprocess.run(list(map(str, argv)), check=True, capture_output=True)
+    subprocess.run(list(map(str, argv)), check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def moved(value: int) -> str:

@@ -157,10 +157,14 @@ def test_any_bytes_give_instructions_one_after_the_other(data: bytes, share: flo
 @each_kernel
 def test_instructions_before_the_trap_are_the_compilers(lab: Lab) -> None:
     """Windows from a real function, decoded from their bytes alone: where vmlinux's instructions start, ours do."""
-    symbols = subprocess.run(["nm", "-n", lab.vmlinux], capture_output=True, text=True, check=True).stdout
+    symbols = subprocess.run(
+        ["nm", "-n", lab.vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
     start = int(re.search(r"^(\w+) [tT] tcp_sendmsg_locked$", symbols, re.M)[1], 16)  # type: ignore[index]
     run = ["objdump", "-d", f"--start-address={start}", f"--stop-address={start + 2048}", str(lab.vmlinux)]
-    rows = objdump.parse(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    rows = objdump.parse(
+        subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    )
     data = b"".join(row.data for row in rows)
     starts = {row.address - start for row in rows}
     counts: Dict[bool, int] = {True: 0, False: 0}

@@ -66,7 +66,9 @@ def place(tmp_path: Path) -> Dict[str, str]:
             "HOME": str(tmp_path),
         }
     )
-    said = subprocess.run([script, "batch", "--json"], capture_output=True, env=env, check=False).stdout
+    said = subprocess.run(
+        [script, "batch", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, check=False
+    ).stdout
     for name in ("host1.ndjson", "fleet/web1.ndjson"):
         (work / name).write_bytes(said)
     return {**env, "PWD": str(work)}
@@ -74,7 +76,15 @@ def place(tmp_path: Path) -> Dict[str, str]:
 
 def shell(command: str, env: Dict[str, str]) -> "subprocess.CompletedProcess[str]":
     argv = ["bash", "-o", "pipefail", "-c", command]
-    return subprocess.run(argv, capture_output=True, text=True, env=env, cwd=env["PWD"], check=False)
+    return subprocess.run(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=env,
+        cwd=env["PWD"],
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("one", SHOWN, ids=lambda one: one.command)
@@ -120,5 +130,11 @@ def test_both_languages_have_the_same_commands() -> None:
 
 
 def test_the_picture_of_the_layers_is_what_the_package_imports() -> None:
-    done = subprocess.run([sys.executable, TOP / "scripts/layers"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, TOP / "scripts/layers"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        check=True,
+    )
     assert f"```\n{done.stdout}```\n" in README, "scripts/layers draws another picture: paste it"

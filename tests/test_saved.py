@@ -232,7 +232,7 @@ def test_a_really_full_disk(tmp_path: Path, save: Callable[..., Result]) -> None
     disk.mkdir()
     room = 100 * pages((made.crashes[1] / "vmcore-dmesg.txt").stat().st_size) + 40 * answer
     mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "kdumpwrap-test", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+    if subprocess.run(mount, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False).returncode != 0:
         pytest.skip("a small tmpfs cannot be mounted here")
     try:
         shutil.rmtree(made.crashes[0])

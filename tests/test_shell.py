@@ -50,7 +50,7 @@ RELEASES = [f"5.14.0-1.el9.x86_64{text}".replace(" ", "${IFS}") for text in RUNS
 def words_of(hint: str, shell_: str = "bash") -> List[bytes]:
     """The words that a shell makes of ``hint``."""
     script = b"printf '%s\\0' " + os.fsencode(hint)
-    done = subprocess.run([shell_, "-c", script], capture_output=True, check=True)
+    done = subprocess.run([shell_, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
     return done.stdout.split(b"\0")[:-1]
 
 
@@ -172,7 +172,9 @@ def pasted(lines: List[str], directory: Path) -> List[str]:
         script = directory / "script"
         script.write_bytes(os.fsencode(f"{stubs}{line}\n"))
         # what is no bash at all ("a newer crash: …") fails, which is harmless
-        subprocess.run(["bash", script], cwd=directory, capture_output=True, check=False, timeout=20)
+        subprocess.run(
+            ["bash", script], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=20
+        )
         if (directory / "RAN").exists():
             (directory / "RAN").unlink()
             done.append(line)

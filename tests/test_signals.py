@@ -99,7 +99,15 @@ except KeyboardInterrupt:
 def test_a_signal_that_arrives_in_a_destructor_is_heard(number: signal.Signals) -> None:
     argv = [sys.executable, "-c", IN_A_DESTRUCTOR, str(int(number))]
     start = time.monotonic()
-    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (128 + number, "")
     assert time.monotonic() - start < 15
 
@@ -109,20 +117,42 @@ def test_ctrl_c_before_anything_was_done(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "kdumpwrap", "list"]
     path = f"{tmp_path}:{Path(__file__).parent.parent}"
     done = subprocess.run(
-        argv, env=environment({"PYTHONPATH": path}), capture_output=True, text=True, timeout=60, check=False
+        argv,
+        env=environment({"PYTHONPATH": path}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_signal_while_we_are_being_loaded() -> None:
     argv = [sys.executable, "-c", WHILE_LOADING]
-    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (143, "")
 
 
 def test_a_bug_in_a_destructor_keeps_its_traceback() -> None:
     argv = [sys.executable, "-c", BUG_IN_A_DESTRUCTOR]
-    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
     assert "ValueError: a bug" in done.stderr
 
 
@@ -130,7 +160,12 @@ def test_processes_end_quietly_at_any_moment() -> None:
     for milliseconds in range(0, 60, 3):
         argv = [sys.executable, "-c", AT_WORK]
         with subprocess.Popen(
-            argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            argv,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            start_new_session=True,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -143,7 +178,12 @@ def test_processes_end_quietly_at_any_moment() -> None:
 def test_processes_start_no_tool_once_they_are_to_end() -> None:
     argv = [sys.executable, "-c", AT_TOOLS]
     with subprocess.Popen(
-        argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

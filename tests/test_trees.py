@@ -28,12 +28,16 @@ class Tree(NamedTuple):
 
 
 def sections(file: Path) -> Dict[str, str]:
-    text = subprocess.run(["readelf", "-SW", file], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["readelf", "-SW", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
     return dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
 
 
 def build_id(file: Path) -> str:
-    notes = subprocess.run(["readelf", "-n", file], capture_output=True, text=True, check=True).stdout
+    notes = subprocess.run(
+        ["readelf", "-n", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
     found = re.search(r"Build ID: ([0-9a-f]+)", notes)
     assert found
     return found[1]

@@ -30,7 +30,7 @@ def test_systemd_has_nothing_to_say_against_them(tmp_path: Path) -> None:
     for unit in UNITS:
         (tmp_path / unit).write_text((SCRIPTS / unit).read_text().replace(PROGRAM, str(program)))
     verify = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS)]
-    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    done = subprocess.run(verify, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -55,7 +55,7 @@ def test_the_service_is_confined() -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(SCRIPTS / UNITS[0])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     if "offline" in done.stderr:
         pytest.skip("systemd before 250")
     level = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)

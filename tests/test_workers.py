@@ -24,7 +24,15 @@ found.close()
 @pytest.mark.parametrize("before", ["", "trap '' TERM; "], ids=["", "SIGTERM ignored"])
 def test_closed_with_full_pipes(before: str) -> None:
     argv = ["sh", "-c", f'{before}exec "$@"', "sh", sys.executable, "-c", CLOSED_EARLY]
-    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "3000\n", "")
 
 
