@@ -5,6 +5,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.x86 import register, width
+from kdumpwrap.explain import hardware
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
 from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
@@ -241,6 +242,8 @@ def panic(resolution: Resolution) -> Iterator[str]:
         code = int(found[1], 16) if found else 0
         how = f", killed by signal {code & 0x7F}" if code & 0x7F else f" with exit status {code >> 8}" if found else ""
         yield f"Process 1 ended{how}: without it the kernel cannot go on."
+    elif hardware.own_log(text) is not None:
+        yield str(hardware.own_log(text))
     elif oom.policy(text) is not None:
         yield _OUT_OF_MEMORY[str(oom.policy(text))]
     elif "VFS: Unable to mount root" in text:

@@ -199,8 +199,11 @@ oops report
   = Unhandled fault: synchronous external abort (0x96000210) at 0xffff00000e240840
 
 machine-check report
-  ~ (?:\[Hardware Error\]: )?(?:CPU (?P<cpu>\d+): )?Machine Check Exception:
+  ~ (?:\[Hardware Error\]: )?CPU (?P<cpu>\d+): Machine Check[^:]{0,10}: \w+ Bank (?P<bank>\d+): (?P<status>[0-9a-f]{16})
   = mce: [Hardware Error]: CPU 3: Machine Check Exception: 5 Bank 5: be00000000800400
+machine-check report
+  ~ (?:\[Hardware Error\]: )?(?:CPU (?P<cpu>\d+): )?Machine Check Exception:
+  = mce: [Hardware Error]: CPU 3: Machine Check Exception: 0000000000000005
 machine-check report
   ~ Severe Machine check interrupt \[Not recovered
   = Severe Machine check interrupt [Not recovered]

@@ -70,6 +70,16 @@ class Panicker:
     trace: Tuple[Frame, ...] = ()
 
 
+class MachineCheck(NamedTuple):
+    """What the first "Machine Check Exception" line said, and the lines behind it."""
+
+    cpu: Optional[int]
+    bank: Optional[int]
+    status: Optional[int]  # MCi_STATUS
+    address: Optional[int]  # MCi_ADDR
+    socket: Optional[int]
+
+
 @dataclass(frozen=True)
 class Report:
     """One report in a log: an oops, a warning, a lockup, a panic that stands alone…"""
@@ -101,6 +111,7 @@ class Report:
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: not all have a list of modules
     panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
+    machine_check: Optional[MachineCheck] = None  # of the kind of that name
 
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
