@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
 
 # "[x1, #24]", "[sp, #-32]!", "[x0, x1, lsl #3]", "[x0, w1, sxtw #2]", "[x4]"
 _MEMORY = re.compile(
@@ -68,7 +68,7 @@ def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
     return ("trap", None) if mnemonic in ("brk", "udf") else ("other", None)
 
 
-def _access(mnemonic: str) -> str:
+def _access(mnemonic: str) -> Accessed:
     if _ATOMIC.match(mnemonic):
         return "read-write"
     return "read" if mnemonic.startswith("ld") else "write"

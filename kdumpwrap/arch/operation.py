@@ -1,13 +1,20 @@
 """What an instruction does, as far as a fault can be explained by it."""
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Accessed = Literal["read", "write", "read-write"]
+else:
+    Accessed = str  # Python 3.6 has no Literal
 
 
 class Memory(NamedTuple):
     """A memory operand: base + index * scale + displacement."""
 
     text: str  # as printed: "0x18(%rax)", "[x1, #24]"
-    access: str  # "read", "write", "read-write"
+    access: Accessed
     size: Optional[int]  # bytes
     base: Optional[str] = None  # as the log names registers: "rax", "x1", "r9"
     indexed: Optional[str] = None

@@ -3,7 +3,7 @@
 import re
 from typing import Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
 
 # "24(r31)", "-8(r1)", "0(0)"
 _DISPLACED = re.compile(r"^(?P<displacement>-?\d+)\((?P<base>r\d+|0)\)$")
@@ -48,7 +48,7 @@ def _memory(mnemonic: str, operands: Sequence[str]) -> Tuple[Memory, ...]:
     match = _ACCESS.match(mnemonic)
     if match is None or mnemonic in ("lwsync", "lis", "li"):
         return ()
-    access = "read" if match["what"] == "l" else "write"
+    access: Accessed = "read" if match["what"] == "l" else "write"
     size = _WIDTH[match["width"]]
     if len(operands) == 2:
         displaced = _DISPLACED.match(operands[1])

@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
 
 # "16(%r2)", "0(%r1,%r2)" (index, base), "0(8,%r1)" (length, base), "952" (in the low core)
 _MEMORY = re.compile(r"^(?P<displacement>-?\d+)(?:\((?:(?P<first>%r\d+|\d+),)?(?P<base>%r\d+)\))?$")
@@ -76,7 +76,7 @@ def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
     return ("trap", None) if mnemonic in ("mc", ".long") else ("other", None)
 
 
-def _access(mnemonic: str, at: int) -> str:
+def _access(mnemonic: str, at: int) -> Accessed:
     if (_BOTH.match(mnemonic) and at == 0) or (mnemonic.startswith(("cs", "la", "cds")) and _BOTH.match(mnemonic)):
         return "read-write"
     return "write" if _WRITES.match(mnemonic) and (at == 0 or mnemonic.startswith("st")) else "read"

@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
 
 _PREFIXES = frozenset(
     "lock rep repz repnz repe repne bnd notrack data16 addr32 xacquire xrelease rex.W cs ds es ss fs gs".split()
@@ -136,7 +136,7 @@ def _memory(mnemonic: str, operands: Sequence[str], kind: str) -> Tuple[Memory, 
     return tuple(found)
 
 
-def _access(mnemonic: str, at: int, last: int, kind: str) -> str:
+def _access(mnemonic: str, at: int, last: int, kind: str) -> Accessed:
     if at != last or kind in ("call", "jump", "divide"):
         return "read-write" if mnemonic.startswith(("xchg", "xadd")) else "read"
     if _READS_ONLY.match(mnemonic) and not mnemonic.startswith(("bts", "btr", "btc")):

@@ -3,12 +3,15 @@
 from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Statement
+from kdumpwrap.model.finding import Level, Statement
 from kdumpwrap.model.kernel import Kernel, Location, Resolution
 from kdumpwrap.model.verdict import Verdict
 from kdumpwrap.where import where
 
-CERTAIN, LIKELY, DOUBTFUL, OPEN = "certain", "likely", "doubtful", "open"
+CERTAIN: Level = "certain"
+LIKELY: Level = "likely"
+DOUBTFUL: Level = "doubtful"
+OPEN: Level = "open"
 
 
 def statements(

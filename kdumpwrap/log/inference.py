@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from kdumpwrap.host.release import machine
 from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model.log import Frame, LoadedModule, MachineCheck, Panicker, Report
+from kdumpwrap.model.log import Accessed, Frame, LoadedModule, MachineCheck, Panicker, Report
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
@@ -145,11 +145,14 @@ def _fault(draft: Draft) -> Optional[int]:
     return said
 
 
-def _access(draft: Draft, arch: Optional[str]) -> Optional[str]:
+_RISCV_CAUSES: Dict[int, Accessed] = {12: "execute", 13: "read", 15: "write"}
+
+
+def _access(draft: Draft, arch: Optional[str]) -> Optional[Accessed]:
     """Whether the bad address was read, written or executed: said in words, or by a bit of the error code."""
     said = draft.facts.get("access", "").lower()
     if said or "instruction fetch" in draft.headline:
-        return said if said in ("read", "write") else "execute"
+        return "read" if said == "read" else "write" if said == "write" else "execute"
     if _kind(draft, None) not in _POINTERS:
         return None
     teid, error = _number(draft.facts.get("teid")), _number(draft.facts.get("code"))
@@ -162,7 +165,7 @@ def _access(draft: Draft, arch: Optional[str]) -> Optional[str]:
     if arch in ("ppc64le", "ppc64") and "dsisr" in draft.registers:
         return "write" if draft.registers["dsisr"] & 1 << 25 else "read"
     if arch == "riscv64":
-        return {12: "execute", 13: "read", 15: "write"}.get(draft.registers.get("cause", 0))
+        return _RISCV_CAUSES.get(draft.registers.get("cause", 0))
     return None
 
 

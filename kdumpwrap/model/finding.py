@@ -1,13 +1,21 @@
 """What follows for a crash: whom to ask, and all that a renderer gets."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Report, subject
 from kdumpwrap.model.scope import Variables
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Level = Literal["certain", "likely", "doubtful", "open"]
+    About = Literal["place", "reasons", "culprit", "suspect", "trace", "kernel"]
+else:
+    Level = About = str  # Python 3.6 has no Literal
 
 
 class Run(NamedTuple):
@@ -25,9 +33,9 @@ class Run(NamedTuple):
 class Statement(NamedTuple):
     """Something that is said of a crash, and how far it can be trusted."""
 
-    about: str  # "place" | "reasons" | "culprit" | "suspect" | "trace" | "kernel"
+    about: About
     what: str
-    level: str  # "certain" | "likely" | "doubtful" | "open"
+    level: Level
     because: str
 
 

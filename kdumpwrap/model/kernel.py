@@ -5,9 +5,16 @@ Addresses, offsets and sizes are ``int`` until a renderer writes them; what is u
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.log import Frame, Report
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    CheckResult = Literal["match", "patched", "mismatch", "unchecked"]
+else:
+    CheckResult = str  # Python 3.6 has no Literal
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ class ResolvedFrame(Frame):
 class CodeCheck(NamedTuple):
     """What came of comparing the log's code bytes with the file's."""
 
-    result: str  # match | patched | mismatch | unchecked
+    result: CheckResult
     detail: Optional[str] = None  # what the comparison found, in words
 
 

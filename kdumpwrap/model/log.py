@@ -5,9 +5,16 @@ Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Problem
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Accessed = Literal["read", "write", "execute"]
+else:
+    Accessed = str  # Python 3.6 has no Literal
 
 
 class LogLine(NamedTuple):
@@ -103,7 +110,7 @@ class Report:
     registers: Tuple[Tuple[str, int], ...] = ()  # ("rax", 0x…), in the order printed
     code: Optional[Code] = None
     error_code: Optional[int] = None  # #PF error code, arm64 ESR, s390 interruption code
-    access: Optional[str] = None  # "read", "write", "execute" where the log says so
+    access: Optional[Accessed] = None  # where the log says so
     hardware: Optional[str] = None  # "Hardware name:"
     workqueue: Optional[str] = None  # "Workqueue: events_unbound foo [bar]"
     kernel_offset: Optional[int] = None  # "Kernel Offset:"
