@@ -26,7 +26,10 @@ class Die(NamedTuple):
 
 
 def homes(vmlinux: Path, address: int, symbol: Optional[int] = None) -> Optional[Dict[str, Set[str]]]:
-    """The registers (``rdi``, ``r8``) of each name at ``address``, in any block there; None where there is no function."""
+    """The registers (``rdi``, ``r8``) of each name at ``address``, in any block there; None outside of functions.
+
+    ``symbol`` is where the function begins.
+    """
     entry = symbol if symbol is not None else address  # at a function's entry nothing is inlined, mostly
     function = _entry(vmlinux, entry)
     return None if function is None else _inside(_function(vmlinux, function), address)
