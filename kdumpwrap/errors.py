@@ -43,6 +43,10 @@ class ToolFailed(KdumpwrapError):
         self.argv = tuple(argv)
 
 
+class ToolTold(ToolFailed):
+    """A program ended well and told only a part: more often than not its file is cut off."""
+
+
 class ToolStopped(ToolFailed):
     """A signal ended a program, or it could not be started: the next time it may well do its work."""
 

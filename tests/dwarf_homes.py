@@ -1,4 +1,4 @@
-"""Where the debug information puts the variables of an address, by llvm-dwarfdump: a second opinion on what gdb says."""
+"""Where the debug information puts the variables of an address, by llvm-dwarfdump: a second opinion on gdb's."""
 
 import re
 import subprocess

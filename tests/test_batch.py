@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lab
 
 PEAKS = """
 import atexit, resource, sys
-from kdumpwrap.cli import main
+from kdumpwrap.cli.app import main
 who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 atexit.register(lambda: print(*(resource.getrusage(one).ru_maxrss for one in who), file=sys.stderr))
 main()

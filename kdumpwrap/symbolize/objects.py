@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Places
-from kdumpwrap.errors import KdumpwrapError, WrongVmlinux
+from kdumpwrap.errors import KdumpwrapError, ToolTold, WrongVmlinux
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
@@ -95,7 +95,10 @@ def open_vmlinux(
             raise
         path = linked[0] if linked else _fetched(places.debuginfod, known, absent)
     wanted = packages.debuginfo(release) if release else shell.NONE
-    elf = binutils.elf(binutils.toolset(None), path)
+    try:
+        elf = binutils.elf(binutils.toolset(None), path)
+    except ToolTold as error:
+        raise ToolTold(error.argv, error.message, wanted) from None
     if elf is None:
         what = "a vmlinuz" if _boots(path) else "not an ELF file"
         raise KdumpwrapError(f"{path}: {what}; a vmlinux with debug information is needed", wanted)

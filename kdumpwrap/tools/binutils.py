@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import table
-from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTold
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.kernel import Instruction, Location, Symbol
 from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
@@ -97,7 +97,7 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
             return None
         raise
     if not readelf.is_whole(output.text):
-        raise ToolFailed([tools.readelf, str(path)], f"{tools.readelf} told only a part of {path}")
+        raise ToolTold([tools.readelf, str(path)], f"{tools.readelf} told only a part of {path}")
     return readelf.parse(output.text)
 
 
