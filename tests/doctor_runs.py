@@ -14,7 +14,7 @@ NOBODY = 65534
 # run once as we are: then all is imported, also where nobody may not read the interpreter's own directory
 AS_NOBODY = f"""
 import contextlib, io, json, locale, os, resource, sys
-import kdumpwrap.cli.app, packaging.version  # of the tools, when they fail
+import html, kdumpwrap.cli.app, kdumpwrap.log.reader, packaging.version  # of the tools, when they fail
 sys.argv[0] = "kdumpwrap"
 if os.geteuid() == 0:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
