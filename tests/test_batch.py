@@ -360,7 +360,7 @@ def test_memory_is_bounded(server: Server) -> None:
     python, tool = peak("batch", server.path)
     assert python < 200
     assert len(alone) == 2
-    assert tool < 1.05 * max(alone)
+    assert tool < 1.1 * max(alone)  # eu-addr2line keeps a little of each unit that it was asked about
 
 
 def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> None:

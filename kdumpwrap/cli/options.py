@@ -84,7 +84,7 @@ def redactor(redact: Optional[str]) -> "Optional[Redactor]":
 
     also = parse(redact)
     if also is None:
-        raise UsageError(f"--redact={redact}: not known", shell.hint("--redact, or --redact=" + ",".join(ALSO)))
+        raise UsageError(f"--redact={redact}: not known", shell.hint("--redact, or --redact={}", ",".join(ALSO)))
     return Redactor(also, hosts=[os.uname().nodename])
 
 

@@ -199,7 +199,8 @@ def instructions(
         rows = ()
     lies = (one.stop for one in spans if section in (None, one.name) and one.start <= start < one.stop)
     end = min(stop, next(lies, start))
-    elided = output.text.rstrip().endswith("...")  # zeros, which objdump does not print
+    # zeros, which objdump does not print; the relocations among them follow
+    elided = any(line.strip() == "..." for line in output.text.rstrip().splitlines()[-4:])
     short = bool(rows) and not elided and rows[-1].address + len(rows[-1].data) < end
     if not rows or short or not output.stdout.endswith(b"\n"):
         what = f"{tools.objdump} printed {'only a part of' if rows else 'none of'} the instructions at {start:#x}"
