@@ -32,6 +32,11 @@ def kernel(request: pytest.FixtureRequest) -> Lab:
     return open_lab(lab_path() / request.param, "aarch64" if request.param == "arm64" else "x86_64")
 
 
+def has(kernel: Lab, case: str) -> bool:
+    """Whether the lab crashes that machine so: aarch64 has two of the cases; one that x86-64 lacks is a failure."""
+    return kernel.arch != "aarch64" or case in ("iptunnel", "null_deref")
+
+
 def analysed(run_cli: RunCli, kernel: Lab, case: str) -> Json:
     args = ("--root", kernel.root, "--module-dir", kernel.module_dir, "--source-dir", kernel.module_dir)
     done = run_cli("analyze", "--json", *args, kernel.crashes[case], env=ASKING)
@@ -43,8 +48,8 @@ def analysed(run_cli: RunCli, kernel: Lab, case: str) -> Json:
 @pytest.mark.parametrize("case", FAILED)
 def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str) -> None:
     function, expression, guilty, words = FAILED[case]
-    if case not in kernel.crashes:
-        return  # aarch64 has some of the cases alone
+    if not has(kernel, case):
+        return
     report = analysed(run_cli, kernel, case)
     assert report["expression"]["text"].startswith(expression)
     assert report["expression"]["certain"] is True
@@ -54,7 +59,7 @@ def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str)
 
 @pytest.mark.parametrize("case", STANDS)
 def test_what_only_stopped_has_variables_and_none_is_guilty(run_cli: RunCli, kernel: Lab, case: str) -> None:
-    if case not in kernel.crashes:
+    if not has(kernel, case):
         return
     report = analysed(run_cli, kernel, case)
     names = [(one["function"], one["name"]) for one in report["variables"]]
@@ -69,7 +74,7 @@ def test_a_panic_without_registers_has_none(run_cli: RunCli, kernel: Lab) -> Non
 
 @pytest.mark.parametrize("case", [*FAILED, *STANDS])
 def test_each_value_is_what_drgn_reads_from_the_vmcore(run_cli: RunCli, kernel: Lab, case: str) -> None:
-    if case not in kernel.crashes:
+    if not has(kernel, case):
         return
     report = analysed(run_cli, kernel, case)
     frames = drgn(kernel, case)
