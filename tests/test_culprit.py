@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kdumpwrap.culprit import blame, machinery
 from kdumpwrap.log import reader
 from kdumpwrap.log.kinds import KINDS
-from kdumpwrap.model.kernel import Location, Resolution
+from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.log import Frame, LoadedModule, Report
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
@@ -365,6 +365,22 @@ def test_a_loop_in_an_out_of_tree_module_is_where_the_cpu_was() -> None:
     assert blamed(lockup("ioread32", "wan_poll_reg[wan] wan_poller[wan] kthread ret_from_fork")) == "wan_poll_reg"
     # what was interrupted by the softirq is not in the loop
     assert blamed(lockup("foo", "ipv6_rcv __netif_receive_skb_core __do_softirq </IRQ> wan_x[wan]")) == "ipv6_rcv"
+
+
+def test_a_loop_that_calls_nothing_is_to_blame_itself() -> None:
+    known = Resolution.of(lockup("wait_ready", "drv_write vfs_write ksys_write do_syscall_64"))
+    assert blamed(known.report) == "drv_write"
+    texts = ("mov 0x8(%rdi),%eax", "test %eax,%eax", "je 1000 <f>", "ret")
+    rows = tuple(Instruction(0x1000 + 4 * n, b"", text, fault=n == 1) for n, text in enumerate(texts))
+    found = blame.verdict(replace(known, disassembly=rows))
+    assert found.culprit is not None and found.stopped_there
+    assert (found.culprit.symbol, found.culprit.why) == ("wait_ready", "it was in a loop that calls nothing")
+    whole = replace(known, disassembly=rows[1:2], function=rows)  # the loop reaches further than what is shown
+    assert blame.verdict(whole).culprit == found.culprit
+    calling = replace(known, disassembly=(rows[0]._replace(text="call 2000 <g>"), *rows[1:]))
+    assert blame.verdict(calling).culprit == blame.culprit(known)
+    straight = replace(known, disassembly=rows[:2])
+    assert blame.verdict(straight).culprit == blame.culprit(known)
 
 
 def test_a_lockup_in_a_timer_is_not_taken_for_the_watchdogs_interrupt() -> None:

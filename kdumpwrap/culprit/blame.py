@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
-from kdumpwrap.culprit import callchain, dispatch, machinery
+from kdumpwrap.culprit import callchain, dispatch, machinery, spin
+from kdumpwrap.log import trace
 from kdumpwrap.log.kinds import SAMPLED, WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
@@ -196,15 +197,40 @@ def _sampled(resolution: Resolution) -> Optional[Blame]:
     """For a loop that was sampled: the function that stays the same from sample to sample.
 
     Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module, or in what that called, is
-    in that module's own loop. Otherwise it is the function that was called back: the system call, the driver's
-    operation, the timer's, the work item's function.
+    in that module's own loop. A function that only waits is the loop itself (spin.py). Otherwise it is the function
+    that was called back: the system call, the driver's operation, the timer's, the work item's function.
     """
     path = callchain.interrupted(resolution)
-    back = called_back(resolution, path)
     own = out_of_tree(resolution, path)
     if own:
         return Blame(own[0], "the out-of-tree code in which the CPU was")
-    return back or _first(resolution, path or callchain.way(resolution))
+    return (
+        _waiting(resolution, path)
+        or called_back(resolution, path)
+        or _first(resolution, path or callchain.way(resolution))
+    )
+
+
+def _waiting(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
+    """The function that only waits, if the CPU was sampled in one, or in a delay or a spinlock that it called.
+
+    Who waits for other CPUs is not it: see `called_back`.
+    """
+    what: Optional[str] = None
+    for frame in path:
+        name = callchain.true_name(frame)
+        what = spin.waits(name) or what
+        if spin.waits(name) is None and not passed_over(resolution, frame):
+            caller = dispatch.caller(name)
+            if caller is not None:
+                return None
+            if what is None and frame is path[0] and trace.same(frame, resolution.ip):
+                found = spin.idles(resolution)
+                return Blame(frame, found, at_ip=True) if found else None
+            return Blame(frame, f"it busy-waits: the CPU was in {what}") if what else None
+        if spin.waits(name) is None and what is None:
+            return None  # other machinery, by chance
+    return None
 
 
 def out_of_tree(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Tuple[ResolvedFrame, ...]:
@@ -238,6 +264,9 @@ def _overflowing(resolution: Resolution) -> Optional[Blame]:
 def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
     """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
     before: Optional[ResolvedFrame] = None
+    item = _work_item(resolution, path)
+    if item is not None:
+        return item
     for frame in path:
         caller = dispatch.caller(callchain.true_name(frame))
         if caller is not None and caller.calls == dispatch.OTHER_CPU:
@@ -246,6 +275,19 @@ def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Option
             if before is not None and not passed_over(resolution, before):
                 return Blame(before, f"the {caller.calls} that was called: the CPU was in it, or in what it called")
             return None if _is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
+        before = frame
+    return None
+
+
+def _work_item(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
+    """The work item that a softirq interrupted: the softirq goes away and comes back, the item is what does not end."""
+    softirq, before = False, None
+    for frame in path:
+        caller = dispatch.caller(callchain.true_name(frame))
+        calls = caller.calls if caller is not None else None
+        softirq = softirq or calls == "softirq"
+        if softirq and calls == "work item" and before is not None and not passed_over(resolution, before):
+            return Blame(before, "the work item that a softirq interrupted")
         before = frame
     return None
 

@@ -1,5 +1,6 @@
 """What certainly ran, innermost first: the instruction pointer, then the certain frames of the trace (pure)."""
 
+from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from kdumpwrap.culprit import dispatch, machinery
@@ -39,7 +40,18 @@ def interrupted(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
         return tuple(frame for frame in way(resolution) if not reports(frame))
     while start < len(frames) and dispatch.is_interrupt(frames[start].symbol or ""):
         start += 1
-    return _way(None, frames[start:])
+    return _way(_saved(resolution, frames[start - 1]), frames[start:])
+
+
+def _saved(resolution: Resolution, entry: ResolvedFrame) -> Optional[ResolvedFrame]:
+    """The instruction that was interrupted, where the log has no ``RIP:`` of it (to 4.9): behind the ``entry``.
+
+    It lies on the stack among the registers, so that the kernel marks it with a question mark.
+    """
+    behind = resolution.trace[resolution.trace.index(entry) + 1 :][:1]
+    if resolution.ip is not None or not behind or behind[0].certain or not behind[0].symbol:
+        return None
+    return replace(behind[0], certain=True) if 0 < (behind[0].offset or 0) < (behind[0].size or 0) else None
 
 
 def recursion(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:

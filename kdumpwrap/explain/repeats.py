@@ -1,10 +1,9 @@
-"""What repeats: frames of an endless recursion, and the loop in which a stuck CPU was sampled."""
+"""What repeats in a call trace: the frames of an endless recursion."""
 
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch import operand
 from kdumpwrap.model.finding import Run
-from kdumpwrap.model.kernel import Instruction, Resolution
+from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Frame
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
@@ -58,22 +57,3 @@ def recursion(resolution: Resolution) -> Optional[str]:
     if len(ring) == 1:
         return f"{ring[0]} calls itself: {run.times} frames of it stand one behind the other in the call trace"
     return f"{', '.join(ring)} call each other in a ring: {run.times} rounds of it stand in the call trace"
-
-
-def loop(rows: Sequence[Instruction], arch: Optional[str]) -> Optional[Tuple[Instruction, ...]]:
-    """The smallest loop round the marked instruction: from the target of a branch back to that branch; None without.
-
-    Only what is shown is seen: a loop that reaches further is not found.
-    """
-    at = next((place for place, row in enumerate(rows) if row.fault), None)
-    if at is None:
-        return None
-    best: Optional[Tuple[Instruction, ...]] = None
-    for end in range(at, len(rows)):
-        done = operand.parse(rows[end].text, arch)
-        if done.kind not in ("jump", "branch") or done.target is None:
-            continue
-        start = next((place for place in range(at + 1) if rows[place].address == done.target), None)
-        if start is not None and (best is None or end - start + 1 < len(best)):
-            best = tuple(rows[start : end + 1])
-    return best

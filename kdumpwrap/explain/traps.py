@@ -5,12 +5,12 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.x86 import register, width
+from kdumpwrap.culprit import spin
 from kdumpwrap.explain import hardware
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
 from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.poison import hexed, meaning
-from kdumpwrap.explain.repeats import loop
 from kdumpwrap.log import oom
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.verdict import Culprit
@@ -181,11 +181,13 @@ def stuck(resolution: Resolution) -> Iterator[str]:
     if row is None or resolution.ip is None:
         if resolution.ip is not None and resolution.ip.symbol is not None:
             yield f"The CPU was sampled in {described(resolution.ip)}, while it was stuck (the instruction pointer)."
+            if spin.pauses(resolution.report.code, resolution.report.arch):
+                yield "It was in a loop that waits for a change: the code pauses there (the code bytes)."
         return
     place = telling(resolution.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
     yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
-    rows = loop(Flow(resolution).rows, resolution.report.arch)
+    rows = spin.loop(spin.rows_of(resolution), resolution.report.arch)
     if rows is None:
         return
     reads = []
@@ -196,8 +198,7 @@ def stuck(resolution: Resolution) -> Iterator[str]:
                 reads.append(f"{memory.text}{f' ({named})' if named else ''}")
     spread = _spread(rows, place.file if place and place.file else row.file)
     waits = f"; it reads {', '.join(dict.fromkeys(reads))} and waits for a change" if reads else ""
-    calls = any(operand.parse(one.text, resolution.report.arch).kind == "call" for one in rows)
-    kind = "A loop" if calls else "A loop that calls nothing"
+    kind = "A loop" if spin.calls(rows, resolution.report.arch) else "A loop that calls nothing"
     span = f"{rows[0].address:#x} to {rows[-1].address:#x}"
     yield f"{kind} of {len(rows)} instructions surrounds it ({span}{spread}){waits}."
 
