@@ -36,6 +36,7 @@ RPM_FILES = {
     "/usr/lib/systemd/system/kdumpwrap-batch.path",
     "LICENSE",
     "README.md",
+    "kdumpwrap-tell.conf",
 }
 
 

@@ -1,5 +1,6 @@
 """The systemd units that run batch after the reboot that follows a crash."""
 
+import os
 import re
 import shlex
 import shutil
@@ -8,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TESTS, RunCli
+from conftest import TESTS, RunCli, environment
+
+from kdumpwrap.example import worked
 
 SCRIPTS = TESTS.parent / "scripts"
 UNITS = ("kdumpwrap-batch.service", "kdumpwrap-batch.path")
 PROGRAM = "/usr/bin/kdumpwrap"
+DROP_IN = SCRIPTS / "kdumpwrap-tell.conf"
 
 
 def setting(unit: str, name: str) -> str:
@@ -29,6 +33,9 @@ def test_systemd_has_nothing_to_say_against_them(tmp_path: Path) -> None:
     program.chmod(0o755)
     for unit in UNITS:
         (tmp_path / unit).write_text((SCRIPTS / unit).read_text().replace(PROGRAM, str(program)))
+    dropped = tmp_path / f"{UNITS[0]}.d" / DROP_IN.name
+    dropped.parent.mkdir()
+    dropped.write_text(DROP_IN.read_text().replace(PROGRAM, str(program)))
     verify = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS)]
     done = subprocess.run(verify, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -65,3 +72,40 @@ def test_the_service_is_confined() -> None:
     assert setting(UNITS[0], "CapabilityBoundingSet") == "CAP_DAC_OVERRIDE"
     for limit in ("MemoryMax", "TasksMax", "LimitFSIZE"):
         assert setting(UNITS[0], limit)
+
+
+def test_the_drop_in_tells_what_is_new_and_keeps_what_it_could_not_tell(tmp_path: Path) -> None:
+    """Verified by systemd-analyze beside the service, and its two commands run by a shell on a host of one crash."""
+    text = DROP_IN.read_text()
+    start, post = (re.findall(rf"^{name}=\+?(/.*)$", text, re.M) for name in ("ExecStart", "ExecStartPost"))
+    assert "\nSuccessExitStatus=3 4\n" in text
+    host, state, bin = tmp_path / "host", tmp_path / "state", tmp_path / "bin"
+    shutil.copytree(worked.root(), host)
+    for directory in (state, bin):
+        directory.mkdir()
+    for name, command in (
+        ("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@" --root {shlex.quote(str(host))}'),
+        ("mail", f'[ ! -e {tmp_path}/no-mail ] && echo "$@" >>{tmp_path}/mails && cat >>{tmp_path}/mails'),
+    ):
+        (bin / name).write_text(f"#!/bin/sh\n{command}\n")
+        (bin / name).chmod(0o755)
+
+    def service() -> int:
+        status = 0
+        for command in (start[0], post[0]):
+            here = command.replace("/var/lib/kdumpwrap", str(state)).replace(PROGRAM, f"{bin}/kdumpwrap")
+            done = subprocess.run(
+                shlex.split(here), env=dict(environment(), PATH=f"{bin}:{os.environ['PATH']}"), check=False
+            )
+            status = status or done.returncode
+        return status
+
+    (tmp_path / "no-mail").write_text("")
+    assert service() == 3  # of the crash, whose module has no debuginfo; what mail says does not count here
+    assert not (tmp_path / "mails").exists()
+    (tmp_path / "no-mail").unlink()
+    for status in (4, 4):
+        assert service() == status
+        mails = (tmp_path / "mails").read_text()
+        assert mails.count("Kernel crash on %H root") == mails.count("1 bug in 1 crash") == 1
+        assert not (state / "news").exists() or not (state / "news").read_text()

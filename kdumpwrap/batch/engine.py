@@ -21,7 +21,7 @@ from typing import (
 )
 
 from kdumpwrap import analyze, shell
-from kdumpwrap.batch import saved, workers
+from kdumpwrap.batch import news, saved, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
 from kdumpwrap.debuginfo import Places
@@ -55,7 +55,7 @@ class Done(NamedTuple):
     failure: Optional[Problem] = None  # why there is no analysis, or why it could not be saved
     line: Optional[str] = None  # of a saved answer: what --json says
     stamp: Sequence[saved.File] = ()  # the files of the crash, as they were before they were read
-    wanted: bool = True  # False: of a release that was not asked for
+    wanted: bool = True  # False: of a release that was not asked for, or nothing new
 
 
 def candidates(entries: Iterable[Entry], selection: Selection) -> Tuple[Crash, ...]:
@@ -77,15 +77,17 @@ def outcomes(
     save_below: Sequence[Path] = (),
     reuse: bool = True,
     variables: bool = False,
+    only_new: bool = False,
 ) -> Generator[Done, None, None]:
     """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
 
     Logs are read by ``jobs`` processes. With ``variables`` gdb is asked for those of many crashes at a time.
     ``save_below``: answers are kept beside the crashes below those directories, and those that are there and still true
-    are taken as they are, if ``reuse`` allows.
+    are taken as they are, if ``reuse`` allows. ``only_new``: crashes that are not (see news) are not wanted, though an
+    answer that is no longer true is found anew.
     """
     known = saved.Known(places, variables)
-    work = _reader(places, selection, known if save_below and reuse else None)
+    work = _reader(places, selection, known if save_below and reuse else None, only_new=only_new)
     with contextlib.closing(_Kernels(places)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
         size = _FIRST
         while True:
@@ -97,7 +99,7 @@ def outcomes(
             if not chunk:
                 return
             for done in _analysed(chunk, variables):
-                yield _kept(done, known, save_below) if save_below else done
+                yield _kept(done, known, save_below, mark=only_new and done.wanted) if save_below else done
             kernels.close(but=_KERNELS)
             size = min(2 * size, _MOST)
 
@@ -112,24 +114,26 @@ class _Read(NamedTuple):
     log: Log
     stamp: Sequence[saved.File]  # its files, as they were before that
     beside: Optional[Path]  # where it lies, if a vmlinux or modules lie there too
+    wanted: bool = True
 
 
 def _reader(
-    places: Places, selection: Selection, known: Optional[saved.Known]
+    places: Places, selection: Selection, known: Optional[saved.Known], *, only_new: bool = False
 ) -> Callable[[Crash], Union[_Read, Done]]:
     """Reads one crash, in a process of its own."""
 
     def read(crash: Crash) -> Union[_Read, Done]:
         try:
+            new = not only_new or news.is_new(crash)
             line = saved.load(crash, known) if known else None
             if line is not None:
-                analysis = ndjson.parse(line, ours=True)
+                analysis = ndjson.parse(line, ours=True) if new else None
                 wanted = analysis is not None and _fits(analysis.kernel.release, selection.releases)
                 return Done(crash, analysis, line=line, wanted=wanted)
             found, log, stamp = _log(crash, places)
             if not _fits(log.release, selection.releases):
                 return Done(crash, wanted=False)
-            return _Read(found, log, stamp, saved.beside(found))
+            return _Read(found, log, stamp, saved.beside(found), new)
         except KdumpwrapError as error:
             return Done(crash, failure=Problem(error.message, error.hint))
         except Exception as error:
@@ -226,7 +230,7 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bo
     done = 0
     try:
         for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables)):
-            yield Done(one.crash, analysis, stamp=one.stamp)
+            yield Done(one.crash, analysis, stamp=one.stamp, wanted=one.wanted)
             done += 1
     except Exception as error:
         symbolizer.broken = True
@@ -249,12 +253,16 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bo
 # ---------------------------------------------------------------- the rest
 
 
-def _kept(done: Done, known: saved.Known, below: Sequence[Path]) -> Done:
+def top(crash: Crash, below: Sequence[Path]) -> Path:
+    """That of the directories ``below`` in which ``crash`` lies."""
+    return next((one for one in below if one in Path(crash.path).parents), below[0])
+
+
+def _kept(done: Done, known: saved.Known, below: Sequence[Path], *, mark: bool) -> Done:
     if done.analysis is None or done.line is not None or run.stopped():  # then tools may have been cut short
         return done
     try:
-        top = next((one for one in below if one in Path(done.crash.path).parents), below[0])
-        saved.save(done.crash, done.analysis, done.stamp, known, top)
+        saved.save(done.crash, done.analysis, done.stamp, known, top(done.crash, below), mark=mark)
     except KdumpwrapError as error:
         return done._replace(failure=Problem(error.message, error.hint))
     return done

@@ -25,6 +25,7 @@ from kdumpwrap.render import keys
 from kdumpwrap.render import text as text_renderer
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
+MARK = ".kdumpwrap-new"  # beside an answer that nobody has read yet, see batch.news
 _KEY = "saved"  # of the stamp in kdumpwrap.json, behind the keys of --json
 _TEMPORARY = ".kdumpwrap-"  # .kdumpwrap-4711-kdumpwrap.json: process 4711 is writing it
 _TICK = 20_000_000  # nanoseconds: two ticks of the slowest kernel, in which a second change has the time of the first
@@ -109,10 +110,12 @@ def stamp(crash: Crash) -> List[File]:
     return [_settled(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
 
 
-def save(crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known, root: Path) -> None:
+def save(
+    crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known, root: Path, *, mark: bool = False
+) -> None:
     """Write both files into the directory of ``crash``, below ``root``; ``inputs`` is its ``stamp``.
 
-    Raises KdumpwrapError when that cannot be.
+    ``mark``: nobody has read the answer yet. Raises KdumpwrapError when that cannot be.
     """
     text = text_renderer.render(analysis).encode("utf-8", "backslashreplace")
     names = _modules(frame for finding in analysis.findings for frame in finding.resolution.frames)
@@ -131,9 +134,10 @@ def save(crash: Crash, analysis: Analysis, inputs: Sequence[File], known: Known,
         and not any(finding.variables and finding.variables.missing for finding in analysis.findings),
     }
     try:
-        descriptor = _open_directory(crash.path, root)
+        descriptor = open_directory(crash.path, root)
+        answer = {TEXT: text, JSON: keys.line(value).encode()}
         try:
-            _replace(descriptor, {TEXT: text, JSON: keys.line(value).encode()})
+            _replace(descriptor, {MARK: b"", **answer} if mark else answer)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -178,7 +182,7 @@ def _read(path: str) -> bytes:
         return file.read(_LARGEST)
 
 
-def _open_directory(path: str, root: Path) -> int:
+def open_directory(path: str, root: Path) -> int:
     """A descriptor of ``path``, from ``root`` on without following a link. Raises OSError."""
     descriptor = os.open(root, _DIRECTORY)
     for name in Path(path).relative_to(root).parts:

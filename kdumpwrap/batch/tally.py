@@ -19,16 +19,18 @@ class Tally:
         self.groups = Groups()
         self.seen = 0  # crashes that were looked at, wanted or not
         self.told = 0  # of which there is a report
+        self.passed_over = 0  # that were not wanted
         self._failures: List[Problem] = []
         self._problems: CounterOf[Problem] = Counter()
 
     def add(self, done: Done) -> Optional[Row]:
         """Count ``done``; its row, None when there is nothing to tell of it."""
         self.seen += 1
-        if not done.wanted:
-            return None
         if done.failure is not None:
             self._failures.append(done.failure)
+        if not done.wanted:
+            self.passed_over += 1
+            return None
         if done.analysis is None:
             return None
         found = row(done.analysis)

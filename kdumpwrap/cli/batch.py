@@ -17,8 +17,9 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.batch.engine import Done
+    from kdumpwrap.batch.tally import Tally
     from kdumpwrap.model.bugs import Row
-    from kdumpwrap.model.crash import Problem
+    from kdumpwrap.model.crash import Crash, Problem
     from kdumpwrap.pages import Site
 
 _AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
@@ -36,6 +37,7 @@ def batch(
         None, "--jobs", "-j", envvar="KDUMPWRAP_JOBS", metavar="N", min=1, help="Processes that read logs."
     ),
     save: bool = typer.Option(False, "--save", help="Keep kdumpwrap.json and kdumpwrap.txt beside each crash."),
+    new: bool = typer.Option(False, "--new", help="Only crashes that had no answer yet; exit status 4: there is none."),
     html: Optional[str] = typer.Option(None, "--html", metavar="DIR", help="Write an index and a page for each bug."),
     raw: bool = options.RAW,
     json: bool = options.JSON,
@@ -48,64 +50,94 @@ def batch(
 ) -> Result:
     """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
     from kdumpwrap.batch import engine as many
-    from kdumpwrap.batch.tally import Tally
+    from kdumpwrap.batch import news
+    from kdumpwrap.batch import tally as counting
     from kdumpwrap.crashdir import finder
     from kdumpwrap.tools import run
 
     options.one_format(raw, json)
+    if new and not save:
+        raise UsageError("--new means: of which --save keeps no answer", shell.hint("kdumpwrap batch --save --new"))
     output.show_commands(verbose)
     places = options.places(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
     tops = (where,) if where else finder.default_paths(root)
     shown = ", ".join(map(str, tops))
-    found = finder.scan(where) if where else finder.scan_host(root)
-    crashes = many.candidates(found.entries, selection)
-    tally, site = Tally(), None
-    if html:
-        from kdumpwrap import pages
+    with news.alone(tops if new else ()):
+        found = finder.scan(where) if where else finder.scan_host(root)
+        crashes = many.candidates(found.entries, selection)
+        tally, site = counting.Tally(), None
+        if html:
+            from kdumpwrap import pages
 
-        site = pages.Site(html, shown, places)
-    for path, why in found.unreadable:
-        from kdumpwrap.model.crash import Problem
+            site = pages.Site(html, shown, places)
+        for path, why in found.unreadable:
+            from kdumpwrap.model.crash import Problem
 
-        tally.fail(Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap batch {}", path)))
-    if not crashes and tally.whole:
-        what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
-        raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
-    outcomes = many.outcomes(
-        crashes,
-        places,
-        selection,
-        jobs=jobs or _processors(),
-        save_below=tops if save else (),
-        reuse=not html,
-        variables=bool(variables),
-    )
-    interrupted: Optional[KeyboardInterrupt] = None
-    recording = run.Recording()
-    with contextlib.closing(outcomes), recording, _progress(len(crashes), raw or json) as advance:
+            tally.fail(Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap batch {}", path)))
+        if not crashes and tally.whole and new:
+            return Result(news=False)
+        if not crashes and tally.whole:
+            what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
+            raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
+        outcomes = many.outcomes(
+            crashes,
+            places,
+            selection,
+            jobs=jobs or _processors(),
+            save_below=tops if save else (),
+            reuse=not html,
+            variables=bool(variables),
+            only_new=new,
+        )
+        printed: "List[Crash]" = []  # and not noted yet
+        interrupted: Optional[KeyboardInterrupt] = None
+        recording = run.Recording()
+        with contextlib.closing(outcomes), recording, _progress(len(crashes), raw or json) as advance:
+            try:
+                for done in outcomes:
+                    signals.check()  # or what tools that were cut short have said is taken for an answer
+                    with signals.uninterrupted():  # or a crash is counted as done and never printed
+                        one = tally.add(done)
+                        output.out(_line(done, one, raw=raw, json=json))
+                        if site and one and done.analysis:
+                            site.add(done.analysis)
+                        if new and done.wanted and done.analysis:
+                            printed.append(done.crash)
+                        if raw or json:
+                            _note(printed, tops, tally)
+                    advance()
+            except KeyboardInterrupt as ending:
+                interrupted = ending
+        if not (raw or json):
+            from kdumpwrap.render import batch as renderer
+
+            output.out(renderer.text(tally.groups.sorted(), output.style()))
+        _note(printed, tops, tally)
+        written = site is None or _written(site, tuple(tally.problems()), recording.commands)
+        result = Result(
+            problems=tuple(tally.problems()),
+            answered=bool(tally.told or (new and tally.passed_over)),
+            complete=written,
+            news=bool(tally.told),
+        )
+        if interrupted:
+            results.show(result)
+            output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
+            raise interrupted
+        return result
+
+
+def _note(printed: "List[Crash]", tops: Sequence[Path], tally: "Tally") -> None:
+    """The crashes in ``printed`` are no news any more."""
+    from kdumpwrap.batch import engine, news
+
+    while printed:
+        crash = printed.pop(0)
         try:
-            for done in outcomes:
-                signals.check()  # or what tools that were cut short have said is taken for an answer
-                with signals.uninterrupted():  # or a crash is counted as done and never printed
-                    one = tally.add(done)
-                    output.out(_line(done, one, raw=raw, json=json))
-                    if site and one and done.analysis:
-                        site.add(done.analysis)
-                advance()
-        except KeyboardInterrupt as ending:
-            interrupted = ending
-    if not (raw or json):
-        from kdumpwrap.render import batch as renderer
-
-        output.out(renderer.text(tally.groups.sorted(), output.style()))
-    written = site is None or _written(site, tuple(tally.problems()), recording.commands)
-    result = Result(problems=tuple(tally.problems()), answered=bool(tally.told), complete=written)
-    if interrupted:
-        results.show(result)
-        output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
-        raise interrupted
-    return result
+            news.told(crash, engine.top(crash, tops))
+        except KdumpwrapError as error:
+            tally.fail(results.failed(error).problems[0])
 
 
 def _written(site: "Site", problems: "Sequence[Problem]", commands: Sequence[str]) -> bool:

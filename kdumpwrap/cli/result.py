@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kdumpwrap.render.redact import Redactor
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
+NOTHING_NEW = 4  # done whole, and it was asked for news alone
 GONE = 141  # the reader has gone: no more can be said
 
 
@@ -24,6 +25,7 @@ class Result(NamedTuple):
     answered: bool = True  # there is an answer, if only to a part of what was asked
     complete: bool = True  # nothing is missing that was not already said
     misused: bool = False  # the command line is wrong
+    news: bool = True  # False: news alone were asked for, and there are none
 
     @property
     def whole(self) -> bool:
@@ -35,7 +37,9 @@ class Result(NamedTuple):
         """The exit status."""
         if self.misused:
             return USAGE
-        return DONE if self.whole else PARTLY if self.answered else FAILED
+        if self.whole:
+            return DONE if self.news else NOTHING_NEW
+        return PARTLY if self.answered else FAILED
 
 
 def failed(error: KdumpwrapError) -> Result:

@@ -1,0 +1,83 @@
+"""Which crashes nobody was told of yet: ``batch --save --new``.
+
+A crash is new until its answer was saved and printed. ``saved.MARK`` lies beside an answer that is saved and not
+printed yet: who is killed in between leaves it there, and the next batch tells of that crash. One batch at a time does
+this below a directory; another one waits for it.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Iterator, Sequence
+
+from kdumpwrap.batch import saved
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model.crash import Crash
+
+_LOCK = ".kdumpwrap-lock"  # in the directory below which the crashes lie; it stays there
+
+
+@contextlib.contextmanager
+def alone(tops: Sequence[Path]) -> Iterator[None]:
+    """Wait until no other process is in here for one of ``tops``. The kernel lets go when a process is killed.
+
+    Raises KdumpwrapError where no lock can be had.
+    """
+    with contextlib.ExitStack() as held:
+        for top in sorted(set(tops)):  # in one order, or two would wait for each other
+            try:
+                held.callback(os.close, _locked(top))
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # the scan says so
+            except OSError as error:
+                raise KdumpwrapError(f"{top}/{_LOCK}: {error.strerror}") from None
+        yield
+
+
+def is_new(crash: Crash) -> bool:
+    """Whether ``crash`` has no answer, or one that was not printed."""
+    return not _ours(f"{crash.path}/{saved.JSON}") or _ours(f"{crash.path}/{saved.MARK}")
+
+
+def told(crash: Crash, top: Path) -> None:
+    """The answer of ``crash``, below ``top``, is printed. Raises KdumpwrapError when that cannot be noted."""
+    try:
+        directory = saved.open_directory(crash.path, top)
+        try:
+            os.unlink(saved.MARK, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise KdumpwrapError(f"{crash.path}: it will be told again: {error.strerror}") from None
+
+
+def _ours(path: str) -> bool:
+    """Whether a regular file is there that nobody but us, or root, has put there."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid())
+
+
+def _locked(top: Path) -> int:
+    """The open lock of ``top``. Raises OSError."""
+    directory = saved.open_directory(str(top), top)
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.open(_LOCK, flags, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)
+    try:
+        status = os.fstat(lock)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()):
+            raise PermissionError(0, "not a file of ours")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
