@@ -19,7 +19,9 @@ _REPORT = (
 )
 _FRAME = "symbol offset size module runtime certain context exact module_build_id"
 _CODE = "data trap unit"
-_RARE = frozenset("strangers panicker machine_check".split())  # of a report: written where there is one
+_RARE = frozenset(
+    "strangers panicker machine_check named locks blocker".split()
+)  # of a report: written where there is one
 _FILLED = frozenset(f"{_LOG} {_REPORT} {_FRAME} {_CODE}".split())
 
 

@@ -10,10 +10,11 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery, spin
-from kdumpwrap.log import trace
+from kdumpwrap.log import symbolname, trace
 from kdumpwrap.log.kinds import SAMPLED, WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.log import Frame
 from kdumpwrap.model.verdict import Culprit, Suspect, Verdict
 
 # Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: udp4_lib_lookup2+0x7ea/0x7f0
@@ -28,6 +29,10 @@ _LONGEST_HEADLINE = 1024  # characters that are searched for a name
 _STACK_PROTECTOR = "ernel stack is corrupted in"
 _STACK_END = "corrupted stack end"
 _ATOMIC = "scheduling while atomic"
+# WARNING: lock held when returning to user space!    WARNING: acmed/1201 still has locks held!
+# WARNING: held lock freed!
+_KEPT = re.compile(r"lock held when returning to user space|still has locks held|held lock freed")
+_IDLE = "(do|cpu)_idle(_.*)? cpu_startup_entry schedule_(idle|preempt_disabled) rest_init"
 
 
 class Blame(NamedTuple):
@@ -73,14 +78,48 @@ def blame(resolution: Resolution) -> Optional[Blame]:
     if overflown(resolution):
         return _overflowing(resolution)
     path = callchain.way(resolution)
-    found = _first(resolution, path)
+    found = _kept_lock(resolution) or _first(resolution, path)
     if found is None and resolution.report.kind in WAITING:
         found = _doubtful(resolution)
+    if found is None or _is_idle(resolution, found) or dispatch.caller(callchain.true_name(found.frame)):
+        told = _told(resolution)
+        found = Blame(told, "the report names it") if told is not None else found
     if found is not None or path:
         return found
     if named is None:
         named = _called(resolution)
     return Blame(named, "named in the headline") if named else None
+
+
+def _kept_lock(resolution: Resolution) -> Optional[Blame]:
+    """The function that took a lock and never gave it back, which lockdep finds where the task leaves the kernel."""
+    locks = resolution.report.locks
+    if resolution.report.kind != "lockdep" or not locks or not _KEPT.search(resolution.report.headline):
+        return None
+    last = [lock for lock in locks if lock.pid == resolution.report.pid] or locks
+    return Blame(_unresolved(last[-1].frame), f"it took the lock {last[-1].name}")
+
+
+def _is_idle(resolution: Resolution, found: Blame) -> bool:
+    """Whether the idle task has to pay for what somebody else left behind: a count of preemption."""
+    return _ATOMIC in resolution.report.headline and symbolname.matches(callchain.true_name(found.frame), _IDLE)
+
+
+def _told(resolution: Resolution) -> Optional[ResolvedFrame]:
+    """The function that the report names beside its stack, or its message does: ``timer: f+0x0/0x90 preempt leak``."""
+    report = resolution.report
+    if report.named is not None:
+        return _unresolved(report.named)
+    inside = _NAMED.search((report.message or "")[:_LONGEST_HEADLINE])
+    return _made(inside) if inside and int(inside["offset"], 16) == 0 else None
+
+
+def _unresolved(frame: Frame) -> ResolvedFrame:
+    return ResolvedFrame(frame.symbol, frame.offset, frame.size, frame.module)
+
+
+def _made(match: "re.Match[str]") -> ResolvedFrame:
+    return ResolvedFrame(match["symbol"], int(match["offset"], 16), int(match["size"], 16), match["module"])
 
 
 def suspect(resolution: Resolution) -> Optional[Suspect]:
@@ -107,7 +146,7 @@ def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[machin
     A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
     """
-    group = machinery.group(callchain.true_name(frame), _waits(resolution))
+    group = machinery.group(callchain.true_name(frame), _waits(resolution), resolution.report.kind == "memory-leak")
     if group is None or group.anywhere or frame.module is None:
         return group
     report = resolution.report
@@ -321,7 +360,6 @@ def _named(resolution: Resolution) -> Optional[ResolvedFrame]:
     found = list(_NAMED.finditer(resolution.report.headline[:_LONGEST_HEADLINE]))
     if not found:
         return None
-    last = found[-1]
-    made = ResolvedFrame(last["symbol"], int(last["offset"], 16), int(last["size"], 16), last["module"])
+    made = _made(found[-1])
     same = (frame for frame in callchain.way(resolution) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
     return next(same, made)

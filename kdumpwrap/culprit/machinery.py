@@ -10,157 +10,20 @@ compiler suffix and leading underscores, so that ``lock_acquire`` stands for ``_
 """
 
 from functools import lru_cache
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
+from kdumpwrap.culprit.checkers import CHECKERS, Group
 from kdumpwrap.log import symbolname
 
-
-class Group(NamedTuple):
-    """Functions that are passed over together."""
-
-    name: str  # completes "past the … machinery"
-    reason: str
-    names: str
-    check: bool = False  # finds the mistake of its caller, and no compiler inlines it: part of a signature
-    waiting: bool = False  # passed over only where a task waits (hung task, scheduling while atomic)
-    anywhere: bool = False  # passed over in out-of-tree modules too
-
+__all__ = ["GROUPS", "Group", "group"]
 
 GROUPS: Tuple[Group, ...] = (
-    Group(
-        "reporting",
-        "They print the report or stop the kernel, once somebody else has found the fault.",
-        """
-        dump_(stack|stack_lvl|trace|backtrace|backtrace_entry|cpu_task|header|page) show_(stack|stack_log_lvl|regs)
-        print_bad_pte show_(regs_print_info|registers|trace_log_lvl|trace_log|state_filter) sched_show_task
-        (un)?wind_backtrace (c|walk)_(backtrace|stackframe) arch_stack_walk.* stack_trace_save.* save_stack.*
-        stack_depot_.* printk(_.*)? vprintk(_.*)? console_(unlock|flush_all|emit_next_record) call_console_drivers
-        (dev|netdev|xfs|drm_dev)_v?printk(_emit)? (dev|netdev)_(emerg|alert|crit|err|warn|notice|info) v?panic
-        nmi_panic.* crash_kexec.* machine_kexec crash_save_.* native_machine_crash_shutdown crash_setup_regs
-        warn(_printk|_alloc|_alloc_show_mem|_bogus_irq_restore|_slowpath_.*)? report_bug.* handle_bug fixup_bug die
-        die_(addr|body|header|kernel_fault) oops_(begin|end|enter|exit) page_fault_oops no_context add_taint
-        bad_area.* kernelmode_fixup_or_oops bad_page_fault bad_kernel_fault do_kernel_fault do_bad_area
-        arm64_notify_die (panic_)?bad_stack handle_bad_stack bad_mode handle_stack_overflow do_report_trap notify_die
-        emergency_restart
-        """,
-    ),
-    Group(
-        "panic wrapping",
-        "A subsystem's own way to say that its data are broken, then panic() or BUG(): who noticed is the caller.",
-        """
-        reiserfs_(panic|error|abort) ext[234]_(error|abort|handle_error|std_error).* ext4_grp_locked_error
-        btrfs_(panic|handle_fs_error|abort_transaction) xfs_(error_report|corruption_error|do_force_shutdown) assfail
-        asswarn gfs2_(assert|consist|lm_withdraw|withdraw).* ocfs2_(error|abort) fat_fs_error hfsplus_error
-        ntfs_(error|warning) jfs_error udf_err nilfs_error f2fs_stop_checkpoint skb_(over_|under_)?panic
-        stack_chk_fail sysfs_warn_dup drm_err
-        """,
-    ),
-    Group(
-        "panic wrapping of ported code",
-        "Layers that carry another system's code to Linux (SPL of ZFS, libcfs of Lustre) wrap panic() and waiting.",
-        "spl_(panic|dumpstack) lbug_with_loc libcfs_(assertion|debug|call_trace).* v?cmn_err cv_(timed)?wait.*",
-        anywhere=True,
-    ),
-    Group(
-        "exception handling",
-        "The way from the faulting instruction to the report; what faulted is the next frame.",
-        """
-        (asm_)?exc_.* (trace_)?do_(async_)?page_fault (async_|trace_)?page_fault do_(user|kern)_addr_fault do_trap
-        do_(error_trap|trap_no_signal|debug|mce|machine_check) machine_check mce_(panic|end) error_(entry|exit)
-        (do_)?(invalid_op|general_protection|divide_error|double_fault|bounds|int3|overflow|stack_segment)
-        (do_)?(alignment_check|coprocessor_error|simd_coprocessor_error|device_not_available) fixup_exception
-        el[01][th]?(_64|_32)?_(sync|abort|da|ia|pc|undef|dbg|bti|inv|inval|error|fpac|mops|brk64)(_handler)?
-        do_(mem_abort|translation_fault|alignment_fault|sea|sp_pc_abort|debug_exception|serror|undefinstr|bti)
-        do_(tag_check_fault|tag_recovery|el1_.*) brk_handler (ubsan_|kasan_|cfi_)?bug_handler call_(undef|break)_hook
-        (dabt|und|pabt)_(svc|usr) do_(Data|Prefetch)Abort do_und_.* do_trap_(insn|load|store|ecall|break|unknown).*
-        (program_check|data_access|instruction_access|data_storage|alignment|emulation_assist)_.* handle_page_fault
-        hash_page do_hash_.* exception(_pkey)? ret_from_except(_lite)? ret_from_exception pgm_check.* do_pgm_check
-        do_(dat|protection|secure_storage|translation)_exception illegal_op data_exception
-        (monitor_event|translation|addressing|operand|specification)_exception handle_exception
-        """,
-    ),
-    Group(
-        "tracing and patching",
-        "Thunks, trampolines and trace hooks that the compiler or the kernel puts between a caller and its callee.",
-        """
-        x86_(indirect|return)_.* srso_.* retbleed_.* entry_untrain_ret fentry mcount ftrace_.*(caller|call|stub)
-        arch_ftrace_ops_list_func raw_callee_save_.* bpf_dispatcher_.* cfi_slowpath.* kprobe_ftrace_handler
-        perf_trace_.* trace_event_(raw_event|buffer)_.* traceiter_.* bpf_trace_.* trace_call_bpf
-        """,
-    ),
-    Group(
-        "sanitizer",
-        "Compiler instrumentation, and the run-time of KASAN, KMSAN, KCSAN, KFENCE, UBSAN, kcov: others err.",
-        """
-        (hw|k)?asan_.* k?msan_.* kcsan_.* tsan_.* kfence_.* sanitizer_.* ubsan_.* write_comp_data instrument_.*
-        check_memory_region(_inline)? check_region_inline memory_is_poisoned.* print_(report|address_description)
-        (start|end)_report qlist_free_all quarantine_.*
-        """,
-    ),
-    Group(
-        "lock checking",
-        "lockdep follows every lock and reports at the operation that completes the mistake.",
-        """
-        lock_(acquire|release|acquired|contended|downgrade|is_held|is_held_type|set_class|pin_lock|unpin_lock)
-        lockdep_.* register_lock_class validate_chain check_(prev_add|prevs_add|noncircular|deadlock|irq_usage|usage)
-        check_(wait_context|flags|no_locks_freed) mark_(lock|lock_irq|held_locks|usage) (find|match)_held_lock
-        reacquire_held_locks valid_state zap_class debug_check_no_locks_(freed|held) static_obj print_.*_bug
-        print_bad_irq_dependency trace_(hard|soft)irqs_.* debug_(mutex|rt_mutex|rwsem|spin)_.*
-        (spin|rwlock)_(bug|dump)
-        """,
-        check=True,
-    ),
-    Group(
-        "reference counting",
-        "A counter is wrong because somebody took or put once too often: the caller, or one before it.",
-        """
-        refcount_.* kref_.* ref_tracker_.* rcuref_.* lockref_.*
-        percpu_ref_(get|put|tryget|kill|exit|init|resurrect|reinit)(_.*)? (drop|inc|clear|set)_nlink
-        """,
-        check=True,
-    ),
-    Group(
-        "list checking",
-        "lib/list_debug.c finds at the next operation that a list was damaged; its caller owns the list.",
-        "list_(add|del|del_entry)(_valid|_valid_or_report)?",
-        check=True,
-    ),
-    Group(
-        "object checking",
-        "debugobjects, hardened usercopy, FORTIFY_SOURCE, DMA debugging, address checks: the caller misused them.",
-        """
-        debug_(print_object|object_.*|check_no_obj_freed) (timer|work|hrtimer|rcuhead)_is_static_object
-        usercopy_(abort|warn) check_(object_size|heap_object|stack_object|page_span|kernel_text_object|copy_size)
-        copy_overflow fortify_(panic|report) debug_dma_.* check_(unmap|sync|sg) add_dma_entry
-        phys_addr(_nodebug|_symbol)? virt_addr_valid virt_to_phys(_nodebug)?
-        """,
-        check=True,
-    ),
-    Group(
-        "context checking",
-        "They find that the caller may not sleep, be preempted or use a per-CPU variable here.",
-        """
-        might_(sleep|resched|fault).* schedule_(bug|debug) check_preemption_disabled debug_smp_processor_id
-        this_cpu_preempt_check cant_(sleep|migrate)
-        """,
-        check=True,
-    ),
-    Group(
-        "slab checking",
-        "SLUB's consistency checks find what somebody wrote outside of its object; who uses the object is above them.",
-        """
-        object_err slab_(err|fix|bug|pad_check) check_(bytes_and_report|object|slab|valid_pointer|pad_bytes)
-        on_freelist (alloc|free)_(debug_processing|consistency_checks) list_slab_objects free_partial
-        print_(trailer|section|tracking|track|page_info|slab_info) kmem_cache_(close|shutdown) bad_page.*
-        cache_(free|alloc)_debugcheck.* (check|free)_(new_page|page_is_bad|page_bad|pages_check).*
-        """,
-        check=True,
-    ),
+    *CHECKERS,
     Group(
         "spin locking",
         "A spinning lock waits for its owner or trips over the object it lies in: the caller chose lock and object.",
         """
-        (do_|rt_)?(raw_)?(spin|read|write)_(try|un)?lock(_(bh|init|irq|irqsave|irqrestore|nested|flags|slow.*|failed|irqsave_.*))?
+        (do_|rt_)?(raw_)?(spin|read|write)_(try|un)?lock(_(bh|init|irq|irqsave|irqrestore|nested|nest_lock|flags|slow.*|failed|irqsave_.*))?
         bit_spin_.* lock_text_start console_(try)?lock (native_|pv_)?queued_(spin|read|write)_(un)?lock(_.*)?
         pv_(wait|kick|hash|unhash).* slowpath bust_spinlocks
         (kvm|xen|hv)_(wait|kick_cpu|lock_spinning|qlock_kick|qlock_wait) ticket_spin_.* osq_.* mcs_spin_.*
@@ -173,8 +36,8 @@ GROUPS: Tuple[Group, ...] = (
         "mutex, rwsem, semaphore, rt_mutex: they trip over the object they lie in, or wait for the owner.",
         """
         (ww_|rt_)?mutex_.* rwsem_.* ldsem_.* rwbase_.* call_rwsem_.* (percpu_)?(down|up)(_(read|write|common).*)?
-        remove_waiter down_(interruptible|killable|timeout|trylock) percpu_rwsem_.* owner_on_cpu
-        task_blocks_on_rt_mutex mmap_(read|write)_(try|un)?lock.*
+        remove_waiter down_(interruptible|killable|timeout|trylock) percpu_rwsem_.* owner_on_cpu task_blocks_on_rt_mutex
+        mmap_(read|write)_(try|un)?lock.*
         """,
     ),
     Group(
@@ -194,7 +57,7 @@ GROUPS: Tuple[Group, ...] = (
         context_switch switch_to(_asm)? (finish_task|prepare_task)_switch (do_)?sched_yield yield(_to)?
         migrate_(en|dis)able try_to_wake_up wake_up(_.*)? (default|autoremove|woken)_wake_function ttwu_.* swake_up.*
         wake_q_.* complete(_all)? (prepare_to|finish|init|add|remove|abort_exclusive)_s?wait(_.*)?
-        preempt_count_(add|sub)
+        preempt_count_(add|sub) (m|u|s|ss|f)sleep(_.*)?
         """,
     ),
     Group(
@@ -225,6 +88,7 @@ GROUPS: Tuple[Group, ...] = (
         "Flushing and cancelling work: the caller owns the work item, and waits for it or misuses it.",
         """
         (flush|cancel)_(delayed_)?work(_sync|_timer)? (flush|drain)_workqueue start_flush_work try_to_grab_pending
+        queue_(delayed_|rcu_)?work(_on|_node)? mod_delayed_work(_on)? destroy_workqueue kthread_(un)?(stop|park)
         insert_(work|wq_barrier) init_work schedule_on_each_cpu check_flush_dependency get_work_pool
         schedule_(delayed_)?work(_on)? kthread_(queue|flush|cancel|mod)_.* irq_work_(queue|sync|claim).*
         tasklet_(kill|schedule|hi_schedule|schedule_common|unlock_.*) task_work_(add|cancel).*
@@ -240,14 +104,14 @@ GROUPS: Tuple[Group, ...] = (
         get_freepointer.* freelist_.* deactivate_slab get_partial.* init_object set_track.* slob_.* discard_slab
         free_(to_partial_list|large_kmalloc|slab|block|pcppages_bulk|one_page|unref_.*|frozen_.*|pcp_.*)
         cache_(alloc|free|grow|flusharray).* fallback_alloc drain_(array|alien_cache|local_pages|pages|freelist)
-        memcg_(slab|kmem|alloc_slab).* obj_cgroup_(charge|uncharge|alloc|free).*
-        alloc_(pages?|frozen_pages|folio)(_.*)? folio_alloc(_noprof)? vma_alloc_.* get_page_from_freelist
-        (prep_new_page|post_alloc_hook) rmqueue.* get_(free_pages|zeroed_page) free_(hot_cold_)?pages?(_.*)?
-        (folio_)?put(_compound)?(_pages?)?(_list)? release_pages folios_put.* (pagevec|folio_batch)_release
-        page_frag_.* vm(alloc|ap)(_.*)? vz?alloc(_node)? get_vm_area.* (alloc|free|find|remove)_(vmap|vm)_area.*
-        purge_vmap_area_lazy pcpu_(alloc|free|populate|create|block|chunk).* alloc_percpu.* free_percpu mempool_.*
-        dma_pool_.* devm_k.* devres_(alloc|free|add).* k(mem|str|strn)dup.* kv?asprintf.* (v?mem|strn)dup_user(_nul)?
-        sock_k[mz]alloc
+        memcg_(slab|kmem|alloc_slab).* obj_cgroup_(charge|uncharge|alloc|free).* alloc_(pages?|frozen_pages|folio)(_.*)?
+        folio_alloc(_noprof)? vma_alloc_.* get_page_from_freelist (prep_new_page|post_alloc_hook) rmqueue.*
+        get_(free_pages|zeroed_page) free_(hot_cold_)?pages?(_.*)? (folio_)?put(_compound)?(_pages?)?(_list)?
+        release_pages folios_put.* (pagevec|folio_batch)_release kmalloc_(slab|reserve) (alloc|new)_inode(_.*)?
+        iget5?_locked(_.*)? page_frag_.* vm(alloc|ap)(_.*)? vz?alloc(_node)? get_vm_area.*
+        (alloc|free|find|remove)_(vmap|vm)_area.* purge_vmap_area_lazy pcpu_(alloc|free|populate|create|block|chunk).*
+        alloc_percpu.* free_percpu mempool_.* devm_k.* devres_(alloc|free|add).* k(mem|str|strn)dup.* kv?asprintf.*
+        (v?mem|strn)dup_user(_nul)? sock_k[mz]alloc
         """,
     ),
     Group(
@@ -260,12 +124,11 @@ GROUPS: Tuple[Group, ...] = (
         str(str|nstr|sep|spn|cspn|pbrk|im|replace|reverse) sized_strscpy.* stpcpy skip_spaces
         copy_(to|from|in)_user(_.*)? copy_user(_.*)? copy_mc_.* rep_(movs|stos)_alternative raw_copy_.*
         (get|put|clear)_user(_(nocheck_|asm_|erms|original|rep_good)?[0-9a-z]?)?
-        (copy|clear)_(huge_)?(high)?page(_(erms|orig|rep|mc))? copy_(to|from)_iter(_.*)? simple_copy_to_iter
-        iov_iter_.* copy_page_(to|from)_iter.* copy(in|out) iterate_(and_advance|iovec|bvec|kvec|xarray|all_kinds).*
+        (copy|clear)_(huge_)?(high)?page(_(erms|orig|rep|mc))? copy_(to|from)_iter(_.*)? simple_copy_to_iter iov_iter_.*
+        copy_page_(to|from)_iter.* copy(in|out) iterate_(and_advance|iovec|bvec|kvec|xarray|all_kinds).*
         csum_(partial|and_copy).* do_csum ip_fast_csum copy_(from|to)_kernel_nofault.* probe_kernel_.* strncpy_from_.*
-        strnlen_user fault_in_.* read_word_at_a_time (read|write)_once_size(_nocheck)? get_unaligned_.*
-        put_unaligned_.* v?s[cn]?n?printf format_decode string(_nocheck)? number pointer va_format put_dec.* v?sscanf
-        ptr_to_id
+        strnlen_user fault_in_.* read_word_at_a_time (read|write)_once_size(_nocheck)? get_unaligned_.* put_unaligned_.*
+        v?s[cn]?n?printf format_decode string(_nocheck)? number pointer va_format put_dec.* v?sscanf ptr_to_id
         (widen|hex|symbol|error|mac_address|ip[46]|ip[46]_addr|uuid|resource|bitmap|flags|device_node|fwnode)_string(_sa)?
         (dentry|file_dentry|bdev)_name check_pointer(_msg)? (k|simple_)strto.* seq_(v?printf|puts|putc|write|pad)
         seq_(put_.*|escape.*|path.*|hex_dump) hex_dump_to_buffer print_hex_dump.* crc(16|32c?|_ccitt|_t10dif)(_.*)?
@@ -300,8 +163,18 @@ GROUPS: Tuple[Group, ...] = (
         "Names, references and events of devices, sysfs and proc files: who registers or removes them is the caller.",
         """
         kobject_.* kset_.* kobj_(child_ns_ops|ns_ops|kset_.*) add_uevent_var (get|put)_device
-        sysfs_(do_)?create_(dir_ns|link.*) proc_(register|create.*|mkdir.*)
+        sysfs_(do_)?create_(dir_ns|link.*) proc_(register|create.*|mkdir.*) sysfs_remove_.*
+        (device_remove|sysfs_add)_file(_.*)? proc_remove remove_proc_(entry|subtree)
         device_(add|del|register|unregister|initialize|create|create_with_groups|create_vargs|create_groups_vargs|destroy)
+        """,
+    ),
+    Group(
+        "device resource",
+        "Interrupt lines, DMA and register mappings, clocks, regulators of a driver, which takes and gives them back.",
+        """
+        (en|dis)able_irq(_.*)? free_irq request_(threaded_|percpu_)?irq dma_(direct_)?(map|unmap|alloc|free|sync)_.*
+        dma_pool_.* swiotlb_.* io(re|un)map(_.*)? (pci|of|platform|devm)_io(re|un)?map.* mem(re|un)map(_.*)?
+        clk_(core_)?(un)?(prepare|dis|en)(able)?(_.*)? regulator_(put|(en|dis)able)(_.*)?
         """,
     ),
     Group(
@@ -320,12 +193,21 @@ GROUPS: Tuple[Group, ...] = (
         """,
     ),
     Group(
+        "object creation",
+        "They make an object of the core for whoever asks: memory that leaks was lost by that one.",
+        """
+        ((net)?dev_|napi_|sock_)?(alloc|build)_skb(_.*)? sock_alloc_send_p?skb sk_(prot_)?alloc bio_alloc(_.*)?
+        alloc_(netdev|etherdev)_mqs? vm_area_(alloc|dup) alloc_(buffer_head|page_buffers|file|empty_file)(_.*)?
+        d_alloc(_.*)? skb_(clone|copy)(_.*)? pskb_.*copy.* (create|alloc)_(workqueue|worker)
+        """,
+        leaking=True,
+    ),
+    Group(
         "waiting",
         "A task that hangs stands in some wait; its own function is the one that chose to wait.",
         """
         (.*_)?(timed)?wait(_.*)? (.*_)?fdatawait(_.*)? sleep_on_.* synchronize_.* rcu_barrier_.*
-        kthread_(stop|park|create).* (m|u|s|f)sleep.* do_read_cache_(page|folio) refrigerator try_to_freeze
-        freezing_slow_path
+        kthread_(stop|park|create).* do_read_cache_(page|folio) refrigerator try_to_freeze freezing_slow_path
         """,
         waiting=True,
     ),
@@ -333,7 +215,7 @@ GROUPS: Tuple[Group, ...] = (
 
 
 @lru_cache(maxsize=1 << 15)
-def group(symbol: str, waiting: bool = False) -> Optional[Group]:
-    """The group that passes ``symbol`` over, or None. ``waiting``: groups for a task that waits count too."""
-    groups = (group for group in GROUPS if waiting or not group.waiting)
+def group(symbol: str, waiting: bool = False, leaking: bool = False) -> Optional[Group]:
+    """The group that passes ``symbol`` over, or None. ``waiting``, ``leaking``: such a report's groups count too."""
+    groups = (group for group in GROUPS if (waiting or not group.waiting) and (leaking or not group.leaking))
     return next((group for group in groups if symbolname.matches(symbol, group.names)), None)

@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import replace
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
-from kdumpwrap.log import body, code, header, pointer, registers, trace
+from kdumpwrap.log import body, code, header, locks, pointer, registers, trace
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
-from kdumpwrap.model.log import Code, Frame, LoadedModule, LogLine
+from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine
 
 MAX_FRAMES = 512
 _MAX_WORDS = 256
@@ -72,6 +72,10 @@ class Draft:
         self.lr: Optional[Frame] = None
         self.frames: List[Frame] = []
         self.breaking: Optional[Frame] = None
+        self.locks = locks.Locks()
+        self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
+        self.blocker: Optional[Blocker] = None
+        self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
         self.unread: List[LogLine] = []  # that begin like a frame and are none that is understood
         self.registers: Dict[str, int] = {}
         self.section = TRACE if self.kind in BARE_TRACE else HEAD
@@ -132,8 +136,9 @@ class Draft:
         text = line.text.strip()
         if not text:
             return
-        if self.panicker is not None:
-            self.panicker.feed(line)
+        for other in (self.panicker, self.owner):
+            if other is not None:
+                other.feed(line)
         what = self._read(text, line.text, self._before) or self._said(text)
         if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < MAX_FRAMES:
             self.unread.append(line)
@@ -156,11 +161,26 @@ class Draft:
             if found and self._words is not None and len(self._words) < _MAX_WORDS:
                 self._words.extend(found)
                 return "code"
+        if self.locks.read(text):
+            return "lock"
         what = self._stack(text) if self.section in (TRACE, BREAKING) else ""
-        what = what or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
+        what = (
+            what or self._owner(text) or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
+        )
         if what and self.section == DUMP and what != "code":
             self.section = OTHER
         return what
+
+    def _owner(self, text: str) -> str:
+        found = locks.owner(text) if self.kind == "hung-task" and self.blocker is None else None
+        if found is None:
+            return ""
+        self.blocker = found
+        said = {"pid": str(found.pid), "comm": found.comm}
+        self.owner = Draft(
+            LogLine(self.line, self.time, None, text), Headline(self.kind, "report", text, said), self.boot
+        )
+        return "title"
 
     def _expects_frames(self) -> bool:
         """Whether a frame here would be the report's own: those in the head of a lockdep or slab report are not."""

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from kdumpwrap.host.release import machine
 from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model.log import Accessed, Frame, LoadedModule, MachineCheck, Panicker, Report
+from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, MachineCheck, Panicker, Report
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
@@ -81,6 +81,10 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
         last_line=draft.last_line,
         message=draft.message,
         machine_check=_machine_check(draft),
+        named=draft.locks.named,
+        locks=tuple(draft.locks.held),
+        blocker=_blocker(draft),
+        count=len({draft.pid, *draft.pids}),
     )
 
 
@@ -103,6 +107,12 @@ def _panicker(draft: Draft) -> Optional[Panicker]:
     if found is None or not (found.frames or found.comm):
         return None
     return Panicker(found.cpu, found.pid, found.comm, tuple(_frames(found, None, _arch(found))))
+
+
+def _blocker(draft: Draft) -> Optional[Blocker]:
+    if draft.blocker is None or draft.owner is None:
+        return draft.blocker
+    return draft.blocker._replace(trace=tuple(_frames(draft.owner, None, _arch(draft.owner))))
 
 
 def _number(text: Optional[str]) -> Optional[int]:

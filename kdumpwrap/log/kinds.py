@@ -223,6 +223,9 @@ panic weak
 panic weak
   ~ LustreError: \S+ (?:ASSERTION\(|LBUG)
   = LustreError: 1246375:0:(dcache.c:136:ll_ddelete()) LBUG
+bug weak
+  ~ BUG: Dentry .{1,300} still in use
+  = BUG: Dentry 00000000f9b5e8b2{i=2a1,n=acme}  still in use (1) [unmount of xfs sdb1]
 bug report
   ~ BUG: \S
   = BUG: Bad page map in process in:imjournal  pte:8192b1000 pmd:3ff9324067

@@ -267,6 +267,8 @@ def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
         return draft.die is None and not draft.frames and draft.kind in (*DIE, "machine-check")
     if found.kind == "machine-check" == draft.kind:
         return True
+    if found.kind == "kmsan" == draft.kind and not draft.frames:  # one headline for each function inlined there
+        return True
     if draft.frames or draft.ip:
         return False
     if found.kind == "stack-overflow" == draft.kind:  # "BUG: stack guard page was hit", then "kernel stack overflow"
@@ -274,7 +276,8 @@ def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
     if found.role == "late":
         return draft.kind in ("warning", found.kind)
     if draft.role in ("weak", "logged"):
-        return found.role in ("weak", "logged")
+        checked = draft.kind == "bug" and found.kind in ("bug", "warning")  # the WARN() or BUG() behind the words
+        return checked or found.role in ("weak", "logged")
     return draft.headline == found.text and draft.pid == _pid(found) and draft.release is None
 
 

@@ -77,6 +77,25 @@ class Panicker:
     trace: Tuple[Frame, ...] = ()
 
 
+class HeldLock(NamedTuple):
+    """A lock that a task holds, as lockdep lists it; of a task that waits the last one is what it waits for."""
+
+    pid: int
+    comm: str
+    name: str  # "&acme->lock", "rtnl_mutex"
+    instance: Optional[int]  # its address, or a hash of it; not printed to 4.18
+    frame: Frame  # where it was taken
+
+
+class Blocker(NamedTuple):
+    """Who holds what a hung task waits for, by khungtaskd's word."""
+
+    what: str  # "mutex", "semaphore", "rw-semaphore"
+    pid: int
+    comm: str
+    trace: Tuple[Frame, ...] = ()
+
+
 class MachineCheck(NamedTuple):
     """What the first "Machine Check Exception" line said, and the lines behind it."""
 
@@ -119,6 +138,10 @@ class Report:
     panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
     machine_check: Optional[MachineCheck] = None  # of the kind of that name
+    named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
+    locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
+    blocker: Optional[Blocker] = None  # of a hung task
+    count: int = 1  # tasks that hang with this very stack
 
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
