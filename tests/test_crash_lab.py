@@ -384,6 +384,24 @@ def test_another_kernels_vmlinux(run_cli: RunCli, lab: Lab, rung: str) -> None:
     assert f"which crashed with {lab.release}\n" in found.result.stderr
 
 
+def test_a_kernel_that_is_too_new_for_crash(run_cli: RunCli, lab_newer: Lab) -> None:
+    commands = ["bt", "log", "rd -a linux_banner", "sym iptunnel_xmit"]
+    found = ask(run_cli, lab_newer, lab_newer.crashes["iptunnel"], commands)
+    if all(found.complete.values()):  # a newer crash
+        assert found.result.status == 0
+        return
+    assert found.result.status == 3
+    assert found.complete == {"bt": False, "log": True, "rd -a linux_banner": True, "sym iptunnel_xmit": True}
+    assert f"Linux version {lab_newer.release} " in found.outputs["rd -a linux_banner"].replace("\n", "")
+    assert "CR2: " in found.outputs["log"]
+    first, *_ = found.result.stderr.splitlines()
+    assert re.fullmatch(
+        rf"kdumpwrap: crash \S+ is too old for kernel {re.escape(lab_newer.release)}, which needs \S+ or newer", first
+    )
+    assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in found.result.stderr
+    assert "the answer to `bt` is missing: not available with --minimal" in found.result.stderr
+
+
 def test_a_vmlinux_without_debug_information(run_cli: RunCli, lab: Lab, tmp_path: Path) -> None:
     stripped = tmp_path / "vmlinux"
     subprocess.run(["strip", "--strip-debug", "-o", str(stripped), str(lab.vmlinux)], check=True)

@@ -171,6 +171,8 @@ VMLINUX = "/usr/lib/debug/lib/modules/6.1.0-47-cloud-amd64/vmlinux"
         ("truncated-75", crash_failure.TRUNCATED),  # "do not match!" only follows from the read errors
         ("truncated-90", crash_failure.TRUNCATED),
         ("truncated-97", crash_failure.TRUNCATED),
+        ("unmoved-d1", crash_failure.UNMOVED),  # Linux 6.12; without -d1 it says nothing
+        ("module-layout", crash_failure.TOO_OLD),  # the same, with --kaslr=auto
         ("incomplete", crash_failure.INCOMPLETE),
         ("incomplete-zero", crash_failure.INCOMPLETE),  # "do not match!" without a read error: zeroes were read
         ("mismatch", crash_failure.MISMATCH),
@@ -224,6 +226,17 @@ def test_a_file_that_is_no_vmlinux_is_told_from_one_that_is_no_dump() -> None:
 def test_what_spoils_an_answer(text: str, kind: Optional[str]) -> None:
     found = crash_failure.answering(text)
     assert (found.kind if found else None) == kind
+
+
+@pytest.mark.parametrize("command", ["sys", "bt"])
+def test_a_crash_whose_gdb_broke_down_goes_on_without_an_answer(command: str) -> None:
+    assert crash_failure.broken(recorded("start-tasks-unread")) == (
+        crash_failure.BROKEN,
+        "crash: cannot read pid struct from xarray",
+    )
+    found = crash_failure.answering(recorded(f"tasks-unread-{command}"))
+    assert found == (crash_failure.BROKEN, "<segmentation violation in gdb>")
+    assert crash_failure.broken(recorded("start-truncated-75")) is None
 
 
 # ---------------------------------------------------------------- any text

@@ -11,7 +11,7 @@ from typing import List, Tuple
 
 import pexpect
 import pytest
-from conftest import Result, RunCli, ToolDir, environment
+from conftest import TESTS, Result, RunCli, ToolDir, environment
 
 RELEASE = "5.14.0-503.el9.x86_64"
 BANNER = f"Linux version {RELEASE} (mockbuild@x) (gcc) #1 SMP PREEMPT_DYNAMIC Thu Nov 14"
@@ -428,6 +428,56 @@ def test_a_crash_that_is_too_old_altogether_answers_what_minimal_can(fake: Fake)
     assert result.status == 3
     assert "kdumpwrap: crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
     assert "the answers to `bt`, `ps -m` are missing: not available with --minimal" in result.stderr
+
+
+# crash 8.0.2 and 6.12.117: it does not notice that the kernel was moved, does not know its modules, loses its tasks
+UNMOVED = (TESTS / "data/crash/start-unmoved-d1.txt").read_text()
+TASKS = (TESTS / "data/crash/start-tasks-unread.txt").read_text()
+NEW_KERNEL = f"""if "--kaslr=auto" not in args:
+    say({UNMOVED!r} if "-d1" in args else ""); sys.exit(1)
+if not minimal and "--no_modules" not in args:
+    say({TOO_OLD!r}); sys.exit(1)
+if not minimal:
+    say({TASKS!r})
+"""
+
+
+def test_a_kernel_that_crash_does_not_know_to_be_moved(fake: Fake) -> None:
+    fake.program(start=NEW_KERNEL)
+    rows, result = fake.answers("bt", "log")
+    reduced, least = "--no_kmem_cache --no_modules", "--minimal"
+    assert fake.starts == ["", "-d1", "--kaslr=auto", f"{reduced} --kaslr=auto", f"{least} --kaslr=auto"]
+    assert [(row["command"], row["complete"]) for row in rows] == [("bt", False), ("log", True)]
+    assert result.status == 3
+    assert result.stderr.count("is too old for kernel") == 1
+    assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
+
+
+def test_a_dump_without_the_first_page_that_crash_reads_is_truncated(fake: Fake) -> None:
+    fake.program(start=f"if not minimal:\n    say({UNMOVED!r}); sys.exit(1)")
+    rows, result = fake.answers("log")
+    assert fake.starts == ["", "--kaslr=auto", "--minimal --kaslr=auto"]
+    assert [row["complete"] for row in rows] == [True]
+    assert "vmcore is truncated (crash: seek error: kernel virtual address: ffffffff825545a8" in result.stderr
+
+
+def test_a_crash_whose_gdb_breaks_down_in_an_answer_is_asked_lower(fake: Fake) -> None:
+    fake.program(answer='say("   <segmentation violation in gdb>\\n\\n" if not minimal else "whole\\n")')
+    rows, result = fake.answers("log", "bt")
+    assert fake.starts == ["", "--minimal"]
+    assert (rows[0]["output"], rows[0]["complete"]) == ("whole\n", True)
+    assert not rows[1]["complete"]
+    assert "crash 8.0.2 does not know kernel" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGABRT, "broke down (signal 6)"), (signal.SIGKILL, "was killed")]
+)
+def test_an_end_of_its_own_making_is_not_put_down_to_memory(fake: Fake, number: int, said: str) -> None:
+    fake.program(answer=f"os.kill(os.getpid(), {int(number)})")
+    _, result = fake.answers("bt", options=("--rung", "plain"))
+    assert f"kdumpwrap: crash {said}" in result.stderr
+    assert ("out of memory" in result.stderr) == (number == signal.SIGKILL)
 
 
 def test_crash_is_not_there(fake: Fake) -> None:

@@ -72,6 +72,13 @@ def told(words: str) -> Optional[Need]:
     return next((need for need in NEEDS if need.stumbles and words.endswith(f": {need.stumbles}")), None)
 
 
+def stronger(one: Optional[Need], other: Optional[Need]) -> Optional[Need]:
+    """Of two, the one that asks for the newer version."""
+    if one is None or other is None:
+        return one or other
+    return other if older(one.version, other.version) else one
+
+
 def dwarf5(kernel: releases.Release) -> bool:
     """Whether it was compiled with DWARF 5: gcc 11 does so, which el9 and Fedora 34 brought.
 

@@ -10,12 +10,14 @@ from typing import NamedTuple, Optional
 MEMORY = "memory"
 INCOMPLETE = "incomplete"
 TRUNCATED = "truncated"
+UNMOVED = "unmoved"
 EXCLUDED = "excluded"
 MISMATCH = "mismatch"
 NO_DUMP = "no dump"
 NO_VMLINUX = "no vmlinux"
 NO_DEBUGINFO = "no debuginfo"
 TOO_OLD = "too old"
+BROKEN = "broken"
 COMPRESSION = "compression"
 KILLED = "killed"
 EXPIRED = "expired"
@@ -51,6 +53,10 @@ _READ = re.compile(
 # crash: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
 # No damage in an answer: crash was asked about an address that never was in the dump.
 _SEEK = re.compile(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
+# crash: seek error: kernel virtual address: ffffffff825545a8  type: "page_offset_base"
+# The first variable that it reads on x86-64, and this is where the vmlinux has it. KASLR had moved the kernel, which
+# crash 8.0.2 notices by the symbol module_load_offset; Linux 6.1 has it, Linux 6.12 does not.
+_UNMOVED = re.compile(r'^crash: seek error: kernel virtual address: [0-9a-f]+  type: "page_offset_base"', re.M)
 #          This dumpfile is incomplete.  This may cause the crash session
 _INCOMPLETE = re.compile(r"^ *This dumpfile is incomplete.*", re.M)
 # crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"
@@ -60,6 +66,12 @@ _EXCLUDED = re.compile(r"^[\w-]+: page excluded: [\w ]+ address: [0-9a-f]+  type
 _UNKNOWN_KERNEL = re.compile(
     r"^[\w-]+: (?:cannot determine length of symbol: \w+|invalid structure (?:member offset|size): \w+)$", re.M
 )
+#    <segmentation violation in gdb>
+# crash 8.0.2 goes on after that, on a dump of 6.12 until the heap's own checks end it; `sys` and `log` say this alone.
+_BROKEN = re.compile(r"^ *<segmentation violation in gdb>", re.M)
+# crash: cannot read pid struct from xarray
+# Said at its start on the same dump, once for each task that it lacks from then on; 7.x: "from radix tree".
+_TASKS = re.compile(r"^crash: cannot read pid struct from .*", re.M)
 
 _STARTING = (
     (MEMORY, _MEMORY),
@@ -67,6 +79,7 @@ _STARTING = (
     (INCOMPLETE, _INCOMPLETE),
     # with read errors before it, "do not match!" is only what a damaged dump leads to
     (TRUNCATED, _READ),
+    (UNMOVED, _UNMOVED),
     (TRUNCATED, _SEEK),
     (EXCLUDED, _EXCLUDED),
     # crash: /usr/lib/debug/…/vmlinux and /var/crash/…/vmcore do not match!
@@ -76,11 +89,13 @@ _STARTING = (
     (COMPRESSION, re.compile(r"^.*uncompress failed.*", re.M)),
     (NO_DUMP, re.compile(r"^crash: .*: not a supported file format", re.M)),
     (TOO_OLD, _UNKNOWN_KERNEL),
+    (BROKEN, _BROKEN),
 )
 
 # words without which a pattern cannot fit: an answer may have 16 MB
 _SPOILING = (
     (MEMORY, _MEMORY, ("any more memory!", "memory exhausted")),
+    (BROKEN, _BROKEN, ("<segmentation violation in gdb>",)),
     (TRUNCATED, _READ, ("read error: ", "page incomplete: ", "WARNING: cannot read ")),
     (TOO_OLD, _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
 )
@@ -106,6 +121,12 @@ def incomplete(text: str) -> Optional[Failure]:
     """What crash says at its start about a dump that was not written to its end, though it goes on."""
     match = _INCOMPLETE.search(text)
     return Failure(INCOMPLETE, match[0].strip()) if match else None
+
+
+def broken(text: str) -> Optional[Failure]:
+    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on."""
+    match = _BROKEN.search(text) or _TASKS.search(text)
+    return Failure(BROKEN, match[0].strip()) if match else None
 
 
 def answering(text: str) -> Optional[Failure]:

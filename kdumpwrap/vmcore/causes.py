@@ -1,7 +1,7 @@
 """Why crash(8) could not answer, in a line for people, with what to type about it."""
 
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
@@ -18,6 +18,7 @@ from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.memory import FULL, MINIMAL
 
 _BLOCK = 1 << 20
+_OWN_FAULTS = tuple(str(int(number)) for number in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV))
 
 _SOURCES = "https://github.com/crash-utility/crash"
 _MORE = shell.hint("free memory or add swap")
@@ -34,6 +35,7 @@ WORDS: Dict[str, str] = {
     crash_failure.NO_VMLINUX: "no vmlinux",
     crash_failure.NO_DEBUGINFO: "no debug information",
     crash_failure.TOO_OLD: "crash does not know this kernel",
+    crash_failure.BROKEN: "crash broke down",
     crash_failure.COMPRESSION: "crash cannot unpack the dump",
     crash_failure.EXPIRED: "the time limit was over",
     crash_failure.ENDLESS: f"crash printed more than {LARGEST >> 20} MiB",
@@ -75,7 +77,7 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
         return Problem(f"crash did not answer within {timeout:g} s (time limit)", shell.hint("--timeout SECONDS"))
     if failure.kind in (crash_failure.ENDLESS, crash_failure.ENDED):
         return Problem(f"{WORDS[failure.kind]} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
-    if failure.kind == crash_failure.TOO_OLD:
+    if failure.kind in (crash_failure.TOO_OLD, crash_failure.BROKEN):
         return _too_old(failure, subject)
     if failure.kind == crash_failure.COMPRESSION:
         return _compression(failure, subject)
@@ -105,6 +107,10 @@ def _memory(size: int, limits: Sequence[Limit]) -> Problem:
 def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
     killed = f"crash was killed (signal {failure.words})"
+    if failure.words in _OWN_FAULTS:
+        return Problem(
+            f"crash broke down (signal {failure.words})", shell.hint("a newer crash: {}", packages.install("crash"))
+        )
     hint = shell.hint("the kernel kills what takes too much memory: dmesg | grep -i 'out of memory'")
     if limit is None or failure.words != str(int(SIGKILL)):
         return Problem(killed, hint)
@@ -129,7 +135,7 @@ def _need(size: int, limit: Optional[Limit]) -> float:
 def _too_old(failure: Failure, subject: Subject) -> Problem:
     version = _quietly(lambda: crash_program.version(subject.tool))
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
-    need = needs.told(_first(failure.words)) or needs.needed("crash", subject.release)
+    need = needs.stronger(needs.told(_first(failure.words)), needs.needed("crash", subject.release))
     old = need is not None and version is not None and needs.older(version, need.version)
     wanted = need if old or not version else None
     newer = shell.hint("crash {} or newer", wanted.version) if wanted else shell.hint("a newer crash")

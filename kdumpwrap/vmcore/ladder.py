@@ -160,7 +160,7 @@ class Ladder:
             unavailable = flaw is None and parse.unavailable(reply.output)
             cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
             cause = cause or lacks(current, command, reply.output) or ""
-            if flaw is not None and flaw.kind == crash_failure.MEMORY:
+            if flaw is not None and flaw.kind in (crash_failure.MEMORY, crash_failure.BROKEN):
                 spoiled = flaw
                 lost.append(index)
             elif current is ZERO_EXCLUDED and self._trouble.damage:  # where --minimal answers, nothing is made up

@@ -35,6 +35,7 @@ _PATHS = {
     crash_failure.EXCLUDED: (ZERO_EXCLUDED, LEAST),
     crash_failure.TRUNCATED: (LEAST,),
     crash_failure.TOO_OLD: (LEAST,),
+    crash_failure.BROKEN: (LEAST,),
     crash_failure.SILENT: (LEAST,),
     crash_failure.OTHER: (LEAST,),
 }

@@ -6,7 +6,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
-from kdumpwrap.tools.argv import Argument
+from kdumpwrap.tools.argv import Argument, Word
 from kdumpwrap.tools.argv import options as words
 from kdumpwrap.tools.crash import CrashDied, CrashSession
 from kdumpwrap.tools.crash_input import plain_path
@@ -47,6 +47,7 @@ class Starter:
         self._forced = forced
         self._timeout = timeout
         self._progress = progress
+        self._slide: Tuple[Word, ...] = ()  # once crash did not notice that the kernel had been moved
         self._vmlinux = plain_path(subject.vmlinux, place.own)
         self._vmcore = plain_path(subject.vmcore, place.own)
 
@@ -57,16 +58,21 @@ class Starter:
         with self._crash(rung.options) as session:
             try:
                 self._look_ahead(rung)
-                broken = crash_failure.incomplete(session.start(self._timeout).output)
+                said = session.start(self._timeout).output
+                half = crash_failure.incomplete(said)
+                if half is not None and self._trouble.damage is None:
+                    self._trouble.failures.append(half)
+                broken = crash_failure.broken(said)
                 if broken is not None and self._trouble.damage is None:
-                    self._trouble.failures.append(broken)
+                    raise NotStarted(broken)
                 if rung is LEAST and not self._matches(session):
                     raise NotStarted(Failure(crash_failure.MISMATCH))
             except CrashDied as died:
-                raise NotStarted(self._why(rung, died)) from None
-            if rung is not PLAIN or self._load(session):
-                yield session
-                return
+                self._again(rung, died)
+            else:
+                if rung is not PLAIN or self._load(session):
+                    yield session
+                    return
         with self.started(rung) as session:
             yield session
 
@@ -89,12 +95,17 @@ class Starter:
                     setup.write_text("".join(f"{self._loading(module)}\n" for module in modules))
                     session.feed(setup, self._timeout)
             except CrashDied as died:
-                raise NotStarted(self._why(rung, died)) from None
-            self._progress("")
+                self._again(rung, died)
+            else:
+                self._progress("")
+                yield session, greeting
+                return
+        with self.at_terminal(rung) as (session, greeting):
             yield session, greeting
 
     def _crash(self, options: Sequence[Argument], *, interactive: bool = False) -> CrashSession:
         tool, files = self._subject.tool, (self._vmlinux, self._vmcore)
+        options = (*options, *self._slide)
         return CrashSession(tool, options, files, self._place.current, self._place.own, interactive=interactive)
 
     # ------------------------------------------------------------ modules
@@ -143,6 +154,15 @@ class Starter:
         return release is None or causes.holds(self._subject.vmlinux, f"Linux version {release} ".encode())
 
     # ------------------------------------------------------------ why not
+
+    def _again(self, rung: Rung, died: CrashDied) -> None:
+        """Raises NotStarted with the cause, unless crash is to be started once more: told that the kernel was moved."""
+        failure = self._why(rung, died)
+        if failure.kind != crash_failure.UNMOVED:
+            raise NotStarted(failure) from None
+        if self._slide:  # it was told, and there is no such page all the same
+            raise NotStarted(failure._replace(kind=crash_failure.TRUNCATED)) from None
+        self._slide = words("--kaslr=auto")
 
     def _why(self, rung: Rung, died: CrashDied) -> Failure:
         failure = deaths.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
