@@ -7,20 +7,18 @@ the number of reports.
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from kdumpwrap import analyze
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.log import owners, reader, reference
-from kdumpwrap.log.owners import Stack, Where
+from kdumpwrap.log.owners import Where
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.finding import Finding
-from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.kernel import Instruction, ResolvedFrame
 from kdumpwrap.model.log import Frame, Log, Report, subject
+from kdumpwrap.model.scope import Variables
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Place, lookup, part
-from kdumpwrap.symbolize.placed import candidates, placed, with_lines
+from kdumpwrap.symbolize.many import Dumps, Traces
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 BATCH = 8 << 20  # bytes of a log that are worked on at a time
@@ -110,23 +108,34 @@ class Annotator:
             raw = row if index == last else row + b"\n"
             if raw:
                 marks = tuple(told.marks.get(index, ()))
-                yield Line(raw, marks, told.stopped.get(index), told.dumped.get(index))
+                yield Line(raw, marks, told.variables.get(index), told.instructions.get(index, ()))
 
     def _told(self, rows: List[bytes], found: owners.References) -> "_Told":
         log = reader.parse([b"\n".join(rows)], _MOST)
         releases = owners.Releases(rows, log, self._release)
         self._release = releases.last
         owned = owners.owned(log.reports, found)
-        work: Dict[Optional[str], _Work] = {}
+        work: Dict[Optional[str], List[_Case]] = {}
         for report, places in zip(log.reports, owned):
             release = report.release or releases.at(report.line)
-            work.setdefault(release, _Work([], [])).reports.append((report, places))
+            work.setdefault(release, []).append(_of_report(report, places, found, rows))
         for stack in owners.stacks(found, {where for places in owned for where in places}):
-            work.setdefault(releases.at(stack.line), _Work([], [])).stacks.append(stack)
+            trace = Report("oops", "", stack.line, arch=log.arch, trace=stack.frames)
+            work.setdefault(releases.at(stack.line), []).append(_Case(trace, tuple(enumerate(stack.where))))
+        index = subject(len(log.reports), log.fatal) if self._variables else None
+        about = log.reports[index] if index is not None else None
         told = _Told({}, {}, {})
         known: Dict[Where, ResolvedFrame] = {}
-        for release, part_of in work.items():
-            known.update(self._work(part_of, release, log, rows, found, told))
+        for release, cases in work.items():
+            symbolizer = self._symbolizer(release)
+            frames = dict.fromkeys(frame for case in cases for frame in owners.frames(case.report))
+            self._frames.setdefault(release, {}).update(frames)
+            symbolizer.load(frames, log.arch)
+            known.update(self._resolved(cases, symbolizer, told))
+            stopped = next((case for case in cases if case.report is about and case.pointed is not None), None)
+            if stopped is not None and stopped.pointed is not None:
+                variables = self._ask_variables(stopped.report, release, log, symbolizer)
+                told.variables.update({stopped.pointed: variables} if variables is not None else {})
         for index, several in found.items():
             for position, one in enumerate(several):
                 frame = known.get(Where(index, position))
@@ -136,45 +145,38 @@ class Annotator:
                     told.marks.setdefault(index, []).append(Mark(one.end, frame))
         return told
 
-    def _work(
-        self,
-        work: "_Work",
-        release: Optional[str],
-        log: Log,
-        rows: List[bytes],
-        found: owners.References,
-        told: "_Told",
-    ) -> Dict[Where, ResolvedFrame]:
-        """The frames of one kernel with their lines; what else there is to tell is added to ``told``."""
-        symbolizer = self._symbolizer(release)
-        frames = [one for report, _ in work.reports for one in owners.frames(report)]
-        frames += [frame for stack in work.stacks for frame in stack.frames]
-        self._frames.setdefault(release, {}).update(dict.fromkeys(frames))
-        symbolizer.load(frames, log.arch)
-        known: Dict[Where, ResolvedFrame] = {}
-        logs = [
-            (self._crash, Log((one,), 0, release, one.arch or log.arch, one.kernel_offset)) for one, _ in work.reports
-        ]
-        about = subject(len(log.reports), log.fatal)
-        for (report, places), asked, analysis in zip(
-            work.reports, logs, analyze.analyses(logs, symbolizer) if logs else ()
-        ):
-            if self._variables and about is not None and report is log.reports[about]:
-                analysis = next(analyze.analyses([asked], symbolizer, variables=True))
-            finding = analysis.findings[0]
-            own = set(symbolizer.problems(finding.resolution.frames))
-            self._problems += [problem for problem in analysis.problems if problem not in own]
-            resolved = {owners.name(frame): frame for frame in reversed(finding.resolution.frames)}
-            for where in places:
-                one = found[where.row][where.position]
-                known[where] = resolved[owners.name(one.frame)]
-                if one.kind == "pointer" and known[where] is finding.resolution.ip:
-                    told.stopped.setdefault(where.row, finding)
-            end = reference.dump_end(rows, report.line - 1, owners.last_line(report), report.code)
-            if end is not None:
-                told.dumped.setdefault(end, finding)
-        known.update(_loose(work.stacks, log.arch, symbolizer))
-        return known
+    def _resolved(
+        self, cases: "Sequence[_Case]", symbolizer: Symbolizer, told: "_Told"
+    ) -> Iterator[Tuple[Where, ResolvedFrame]]:
+        """The frames of ``cases``, all of one kernel, with their lines; ``told`` gets the instructions."""
+        failures = Failures()
+        traces, dumps = Traces(symbolizer, failures), Dumps(symbolizer, failures)
+        placed = [traces.of(case.report) for case in cases]
+        asked = {
+            case.dumped: dumps.ask(case.report, frames)
+            for case, frames in zip(cases, placed)
+            if case.dumped is not None
+        }
+        located = symbolizer.locate({*traces.places(), *dumps.places()})
+        told.instructions.update((row, dumps.rows(key, located)) for row, key in asked.items())
+        traces.locate(located)
+        for case in cases:
+            frames = traces.of(case.report)
+            yield from ((where, frames[index]) for index, where in case.named)
+        self._problems += failures.of({one.module for frames in placed for one in frames if one.module is not None})
+
+    def _ask_variables(
+        self, report: Report, release: Optional[str], log: Log, symbolizer: Symbolizer
+    ) -> Optional[Variables]:
+        """What gdb says of the variables of ``report``."""
+        from kdumpwrap import analyze
+
+        alone = Log((report,), 0, release, report.arch or log.arch, report.kernel_offset)
+        analysis = next(analyze.analyses([(self._crash, alone)], symbolizer, variables=True))
+        finding = analysis.findings[0]
+        own = set(symbolizer.problems(finding.resolution.frames))
+        self._problems += [problem for problem in analysis.problems if problem not in own]
+        return finding.variables
 
     def _symbolizer(self, release: Optional[str]) -> Symbolizer:
         if release not in self._kernels:
@@ -188,27 +190,26 @@ class _Told(NamedTuple):
     """What there is to tell of a batch, each by the index of its line."""
 
     marks: Dict[int, List[Mark]]
-    stopped: Dict[int, Finding]
-    dumped: Dict[int, Finding]
+    variables: Dict[int, Variables]
+    instructions: Dict[int, Tuple[Instruction, ...]]
 
 
-class _Work(NamedTuple):
-    """What is to be done for one kernel."""
+class _Case(NamedTuple):
+    """A report, or a stack that belongs to none."""
 
-    reports: List[Tuple[Report, List[Where]]]
-    stacks: List[Stack]
+    report: Report
+    named: Tuple[Tuple[int, Where], ...]  # the index of a frame, its instruction pointer first, and what names it
+    dumped: Optional[int] = None  # index of the last line of its code dump
+    pointed: Optional[int] = None  # and of the first one that names its instruction pointer
 
 
-def _loose(stacks: Sequence[Stack], arch: Optional[str], symbolizer: Symbolizer) -> Dict[Where, ResolvedFrame]:
-    """The frames of ``stacks``, with lines."""
-    distinct = {stack.frames: Report("oops", "", 0, arch=arch, trace=stack.frames) for stack in stacks}
-    failures = Failures()
-    traces = {frames: placed(report, symbolizer, failures).trace for frames, report in distinct.items()}
-    wanted: Set[Place] = set()
-    for frame in (frame for several in traces.values() for frame in several):
-        wanted.update(candidates(frame))
-        if frame.address is not None and symbolizer.fits(frame):
-            wanted.add(Place(part(frame), lookup(frame)))
-    located = symbolizer.locate(wanted)
-    lined = {frames: [with_lines(one, located, symbolizer) for one in several] for frames, several in traces.items()}
-    return {where: frame for stack in stacks for where, frame in zip(stack.where, lined[stack.frames])}
+def _of_report(report: Report, places: Sequence[Where], found: owners.References, rows: List[bytes]) -> _Case:
+    """``places`` name frames of ``report``."""
+    first: Dict[owners.Name, int] = {}
+    for index, frame in enumerate(owners.frames(report)):
+        first.setdefault(owners.name(frame), index)
+    named = tuple((first[owners.name(found[one.row][one.position].frame)], one) for one in places)
+    own = (one for index, one in named if index == 0 and report.ip is not None)
+    pointed = next((one.row for one in own if found[one.row][one.position].kind == "pointer"), None)
+    dumped = reference.dump_end(rows, report.line - 1, owners.last_line(report), report.code)
+    return _Case(report, named, dumped, pointed)

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Iterator, List, Optional
 
 import pytest
 import recorded
-from conftest import RunCli, environment
+from conftest import RunCli, ToolDir, environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -242,6 +243,36 @@ def test_a_log_without_a_report_passes_through(run_cli: RunCli) -> None:
 def test_without_debuginfo_the_log_is_printed_and_the_status_says_so(run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli("annotate", "-", "--root", str(tmp_path), stdin=" f+0x1/0x2\n")
     assert (done.status, done.stdout) == (1, " f+0x1/0x2\n") and "--vmlinux" in done.stderr
+
+
+def test_reports_that_come_again_cost_no_tool(root: Path, run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    """40 reports at one address: each program runs as often as for one of them, and says the same of all."""
+    for name in ("nm", "objdump", "addr2line", "eu-addr2line", "readelf"):
+        real = shutil.which(name)
+        if real is not None:
+            tool_dir.fake(name, f'echo {name} >>{tmp_path}/started\nexec {real} "$@"')
+    log = log_of(root).read_text()
+    found: List[str] = []
+    started: List[str] = []
+    for times in (1, 40):
+        text = "".join(log.replace("Comm: wan_client", f"Comm: task{number}") for number in range(times))
+        arguments = ("annotate", "-", "--root", str(root), "--no-variables")
+        found.append(run_cli(*arguments, stdin=text, env=tool_dir.first).stdout)
+        started.append((tmp_path / "started").read_text())
+        (tmp_path / "started").unlink()
+    assert sorted(started[0].split()) == sorted(started[1].split()) and "objdump" in started[0]
+    arrow = re.compile(r"=> ffffffff\w+  48 83 40 10 01  .* include/net/ip_tunnels.h:462$", re.M)
+    assert [len(arrow.findall(text)) for text in found] == [1, 40]
+    assert found[1].count("\n") == 40 * found[0].count("\n")
+
+
+def test_of_another_build_the_instructions_are_those_of_the_log(root: Path, run_cli: RunCli) -> None:
+    log = log_of(root).read_text()
+    other = log.replace("<48> 83 40 10 01", "<49> 83 40 10 01")
+    assert other != log
+    text = run_cli("annotate", "-", "--root", str(root), "--no-variables", stdin=other).stdout
+    assert re.search(r"=> .*49 83 40 10 01 +addq +\$0x1,0x10\(%r8\)", text)
+    assert taken_off(text.encode()) == other.encode()
 
 
 def test_a_stream_is_annotated_while_it_comes(root: Path) -> None:

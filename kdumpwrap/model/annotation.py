@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.model.finding import Finding
-from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.kernel import Instruction, ResolvedFrame
+from kdumpwrap.model.scope import Variables
 
 
 class Mark(NamedTuple):
@@ -18,5 +18,5 @@ class Line(NamedTuple):
 
     raw: bytes  # with its newline
     marks: Tuple[Mark, ...] = ()
-    stopped: Optional[Finding] = None  # whose instruction pointer the line names
-    dumped: Optional[Finding] = None  # whose code bytes end with this line
+    variables: Optional[Variables] = None  # at the instruction pointer that the line names
+    instructions: Tuple[Instruction, ...] = ()  # of the code bytes that end with this line

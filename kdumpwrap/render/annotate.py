@@ -4,12 +4,13 @@
 which begin as the line does that they belong to.
 """
 
-from typing import Iterator, List, NamedTuple, Optional
+from functools import lru_cache
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.log.reference import prefix
 from kdumpwrap.model.annotation import Line
-from kdumpwrap.model.finding import Finding
-from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
+from kdumpwrap.model.scope import Variables
 from kdumpwrap.render import text, variables
 from kdumpwrap.render.escape import shown
 from kdumpwrap.where import short, telling
@@ -29,7 +30,7 @@ def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
 
     ``strip``: what to take off the start of each path; None: all up to the top of the kernel's tree.
     """
-    begin = prefix(line.raw) if line.marks or line.stopped or line.dumped else b""
+    begin = prefix(line.raw) if line.marks or line.variables or line.instructions else b""
     body = line.raw.rstrip(b"\r\n")
     end = line.raw[len(body) :]
 
@@ -44,7 +45,7 @@ def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
         yield Piece(body[done : mark.end], False)
         yield Piece(f" ({_places(mark.frame, strip)})".encode("utf-8", "backslashreplace"), True)
         done = mark.end
-    after = [*_variables(line.stopped), *_instructions(line.dumped)]
+    after = [*_variables(line.variables), *_instructions(line.instructions)]
     yield Piece(body[done:], False)
     if not end and after:  # the log ends without a newline
         yield Piece(b"\n" + b"\n".join(own(said).data.rstrip(b"\n") for said in after), True)
@@ -78,15 +79,14 @@ def _place(location: Location, strip: Optional[str]) -> str:
     return f"{shown(file)}:{location.line if location.line is not None else '?'}"
 
 
-def _instructions(finding: Optional[Finding]) -> Iterator[str]:
-    rows = finding.resolution.disassembly if finding is not None else ()
-    if rows and any(row.fault for row in rows):
-        yield from text.disassembly(rows)
+@lru_cache(maxsize=64)  # the reports of one bug show the same ones
+def _instructions(rows: Tuple[Instruction, ...]) -> Tuple[str, ...]:
+    return tuple(text.disassembly(rows)) if any(row.fault for row in rows) else ()
 
 
-def _variables(finding: Optional[Finding]) -> Iterator[str]:
-    if finding is not None and finding.variables is not None and finding.variables.missing is None:
-        yield from variables.lines(finding.variables)
+def _variables(found: Optional[Variables]) -> Iterator[str]:
+    if found is not None and found.missing is None:
+        yield from variables.lines(found)
 
 
 def on_terminal(data: bytes) -> str:
