@@ -49,7 +49,7 @@ def compiled(directory: Path, *options: str) -> Path:
 def opened(path: Path, **tools: Optional[str]) -> Object:
     chosen = binutils.toolset(None)._replace(**tools)  # type: ignore[arg-type]
     functions: Dict[str, Tuple[Symbol, ...]] = {
-        symbol.name: (symbol,) for symbol in binutils.module_symbols(chosen, path)
+        symbol.name: (symbol,) for symbol in binutils.module_symbols(chosen, path).functions
     }
     return Object(chosen, path, path, None, functions)
 

@@ -27,6 +27,7 @@ _NAMED = re.compile(
 _CALLED = re.compile(r"\b[\w-]{1,64}\.c:\d{1,6}:(?P<symbol>[A-Za-z_]\w{0,127})\(\)")
 _LONGEST_HEADLINE = 1024  # characters that are searched for a name
 _STACK_PROTECTOR = "ernel stack is corrupted in"
+_POOL_LOCKUP = "workqueue lockup"  # BUG: workqueue lockup - pool cpus=2 node=0 flags=0x0 nice=0 stuck for 33s!
 _STACK_END = "corrupted stack end"
 _ATOMIC = "scheduling while atomic"
 # WARNING: lock held when returning to user space!    WARNING: acmed/1201 still has locks held!
@@ -110,6 +111,10 @@ def _told(resolution: Resolution) -> Optional[ResolvedFrame]:
     report = resolution.report
     if report.named is not None:
         return _unresolved(report.named)
+    if _POOL_LOCKUP in report.headline:
+        pool = re.search(r"cpus=([\d,-]{1,64})", report.headline)
+        running = [work for work in report.works if pool is not None and work.cpus == pool[1]]
+        return ResolvedFrame(running[0].symbol, module=running[0].module) if running else None
     inside = _NAMED.search((report.message or "")[:_LONGEST_HEADLINE])
     return _made(inside) if inside and int(inside["offset"], 16) == 0 else None
 

@@ -2,7 +2,7 @@
 
 from typing import Iterator, List, Optional, Tuple
 
-from kdumpwrap.explain import faults, hardware, traps
+from kdumpwrap.explain import faults, hardware, holders, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import recursion
@@ -57,10 +57,13 @@ def _sentences(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[s
         yield from traps.panic(resolution)
     elif resolution.report.kind in WAITING:
         yield from traps.waiting(resolution, culprit)
+        yield from holders.holders(resolution)
     elif resolution.report.kind == "machine-check":
         yield from hardware.machine_check(resolution)
     elif resolution.report.kind == "kasan":
         yield from _kasan(resolution)
+    if resolution.report.kind not in WAITING and resolution.report.works:
+        yield from holders.holders(resolution)
     if resolution.report.kind in ("stack-overflow", "double-fault"):
         yield from _stack_used_up(resolution)
     again = recursion(resolution)

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Set, Tuple
 
-from kdumpwrap.log import body, code, header, locks, pointer, registers, trace
+from kdumpwrap.log import body, code, header, locks, pointer, registers, trace, works
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine
@@ -73,6 +73,7 @@ class Draft:
         self.frames: List[Frame] = []
         self.breaking: Optional[Frame] = None
         self.locks = locks.Locks()
+        self.works = works.Works()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
@@ -120,6 +121,14 @@ class Draft:
             self.panicker = Draft(line, Headline("panic", "panic", text, {}), self.boot)
         self._seen(line)
 
+    def absorb(self, other: "Draft") -> None:
+        """``other`` is a task that hangs with the same stack: it is counted, and its panic is this report's."""
+        self.pids.add(other.pid)
+        if other.panic is not None:
+            self.panic, self.panicker = other.panic, other.panicker
+        self.locks.take(other.locks)
+        self.works.running = self.works.running or other.works.running
+
     def _seen(self, line: LogLine) -> None:
         self.last_line = max(self.last_line, line.number)
         self.last_time = self.last_time if line.time is None else line.time
@@ -161,8 +170,8 @@ class Draft:
             if found and self._words is not None and len(self._words) < _MAX_WORDS:
                 self._words.extend(found)
                 return "code"
-        if self.locks.read(text):
-            return "lock"
+        if self.locks.read(text) or self.works.read(text):
+            return "held"
         what = self._stack(text) if self.section in (TRACE, BREAKING) else ""
         what = (
             what or self._owner(text) or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)

@@ -83,6 +83,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
         machine_check=_machine_check(draft),
         named=draft.locks.named,
         locks=tuple(draft.locks.held),
+        works=tuple(draft.works.running),
         blocker=_blocker(draft),
         count=len({draft.pid, *draft.pids}),
     )

@@ -48,6 +48,7 @@ class Locks:
     def __init__(self) -> None:
         self.held: List[HeldLock] = []
         self.named: Optional[Frame] = None
+        self.everybody = False  # all tasks' locks are listed
         self._by: Optional[Tuple[str, int]] = None  # whose locks the next lines list
         self._announced = False  # the next line names a function
 
@@ -58,6 +59,9 @@ class Locks:
             return False  # it may say who does it, too
         if text.startswith("#"):
             return self._lock(text)
+        if text.startswith("Showing all locks held in the system"):
+            self.everybody = True
+            return True
         found = _HOLDER.match(text) if " held by " in text else None
         if found:
             self._by = (found["comm"], int(found["pid"]))
@@ -68,6 +72,11 @@ class Locks:
         if self.named is None:
             self.named = _function(place["place"])
         return True
+
+    def take(self, other: "Locks") -> None:
+        """What ``other`` lists, too."""
+        self.held += [lock for lock in other.held if lock not in self.held][: _MOST - len(self.held)]
+        self.everybody = self.everybody or other.everybody
 
     def _lock(self, text: str) -> bool:
         found = _LOCK.match(text)

@@ -2,7 +2,7 @@
 
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence
 
-from kdumpwrap.log import banner, fatal, header, headline, inference, markup, prefilter, strangers, unwrap
+from kdumpwrap.log import banner, fatal, fold, header, headline, inference, markup, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import OLD_WARNING, Draft
 from kdumpwrap.log.headline import Headline
@@ -227,7 +227,7 @@ class _Reader:
     def finish(self, end: Optional[float], web: bool) -> Log:
         kept = [d for d in self.drafts if d.role != "headless" or len(d.frames) > 1 or d.ip]
         real = [d for d in kept if d.role != "logged" or d.panic is not None]
-        kept = real or kept[:1]
+        kept = fold.fold(real or kept[:1])
         chosen = fatal.choose(kept, self._boot, end)
         found = strangers.of_boots(self._strangers, self.drafts)
         reports = tuple(inference.report(draft, found.get(draft.boot, ())) for draft in kept)

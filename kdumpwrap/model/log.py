@@ -87,6 +87,17 @@ class HeldLock(NamedTuple):
     frame: Frame  # where it was taken
 
 
+class WorkItem(NamedTuple):
+    """What a worker of a workqueue runs."""
+
+    workqueue: str
+    cpus: Optional[str]  # of its pool: "2", "0-3"
+    pid: int
+    symbol: str
+    module: Optional[str]
+    seconds: Optional[int]  # since when
+
+
 class Blocker(NamedTuple):
     """Who holds what a hung task waits for, by khungtaskd's word."""
 
@@ -140,6 +151,7 @@ class Report:
     machine_check: Optional[MachineCheck] = None  # of the kind of that name
     named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
+    works: Tuple[WorkItem, ...] = ()  # that workers run, as it lists them
     blocker: Optional[Blocker] = None  # of a hung task
     count: int = 1  # tasks that hang with this very stack
 

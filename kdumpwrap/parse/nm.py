@@ -1,7 +1,8 @@
 """The symbol table as nm prints it."""
 
 import re
-from typing import Collection, Dict, Iterator, List, Optional, Set, Tuple
+from contextlib import suppress
+from typing import Collection, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from kdumpwrap.model.kernel import Symbol
 from kdumpwrap.parse.readelf import Elf
@@ -163,17 +164,9 @@ def parse_sections(text: str) -> Tuple[Symbol, ...]:
         send4               |0000000000000070|   t  |              FUNC|00000000000000c5|     |.text
     """
     rows: Dict[str, Dict[int, List[str]]] = {}
-    for line in text.splitlines():
-        columns = line.split("|")
-        if len(columns) != 7:
-            continue
-        name, value, kind, section = (columns[i].strip() for i in (0, 1, 2, 6))
-        if kind not in ("t", "T", "w", "W", "i") or name.startswith((".L", "$")) or "text" not in section:
-            continue
-        try:
-            rows.setdefault(section, {}).setdefault(int(value, 16), []).append(name)
-        except ValueError:
-            continue
+    for row in _columns(text):
+        if row.kind in ("t", "T", "w", "W", "i") and not row.name.startswith((".L", "$")) and "text" in row.section:
+            rows.setdefault(row.section, {}).setdefault(row.value, []).append(row.name)
     symbols: List[Symbol] = []
     for section, by_address in rows.items():
         starts = sorted(by_address)
@@ -182,3 +175,30 @@ def parse_sections(text: str) -> Tuple[Symbol, ...]:
             size = None if end is None else end - start
             symbols.extend(Symbol(name, start, size, section) for name in by_address[start])
     return tuple(symbols)
+
+
+def parse_variables(text: str) -> Tuple[Symbol, ...]:
+    """Every variable in the same output, with its own size: ``wan_link_lock``, 4 bytes at 0x10 of .bss."""
+    return tuple(
+        Symbol(row.name, row.value, row.size, row.section)
+        for row in _columns(text)
+        if row.kind in tuple("bBdDrRgGsSvV") and row.size and not row.name.startswith((".L", "$"))
+    )
+
+
+class _Row(NamedTuple):
+    name: str
+    value: int
+    kind: str
+    size: int
+    section: str
+
+
+def _columns(text: str) -> Iterator[_Row]:
+    for line in text.splitlines():
+        columns = line.split("|")
+        if len(columns) != 7:
+            continue
+        name, value, kind, size, section = (columns[i].strip() for i in (0, 1, 2, 4, 6))
+        with suppress(ValueError):
+            yield _Row(name, int(value, 16), kind, int(size or "0", 16), section)

@@ -151,6 +151,7 @@ CODE = (
     _key("check", "resolution.check.result"),
     _key("detail", "resolution.check.detail"),
 )
+_NAMED = (_key("symbol"), _key("offset", of=address), _key("module"))
 REPORT = (
     _key("kind", "report.kind"),
     _key("headline", "report.headline", _known),
@@ -180,6 +181,11 @@ REPORT = (
     _key(
         "expression", "variables.expression", (*_keys("text type struct"), _key("offset", of=address), _key("certain"))
     ),
+    _key("count", "report.count"),
+    _key("named", "report.named", _NAMED),
+    _key("locks", "report.locks", (*_keys("pid comm name"), _key("instance", of=address), *_below("frame", _NAMED))),
+    _key("works", "report.works", _keys("workqueue cpus pid symbol module seconds")),
+    _key("blocker", "report.blocker", _keys("what pid comm")),
 )
 ANALYSIS = (
     _SCHEMA,

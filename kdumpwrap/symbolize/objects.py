@@ -49,6 +49,7 @@ class Object:
     nm: bytes = field(default=b"", repr=False)  # of a vmlinux: all that nm printed
     dwarf5: bool = False
     spans: Tuple[Span, ...] = ()  # where its sections with code lie
+    variables: Tuple[Symbol, ...] = field(default=(), repr=False)  # of a module
     # of a module, once it was asked: the first function at each address of a section, and these addresses
     _sections: Dict[Optional[str], Dict[int, Symbol]] = field(default_factory=dict, repr=False, compare=False)
     _starts: Dict[Optional[str], List[int]] = field(default_factory=dict, repr=False, compare=False)
@@ -182,11 +183,14 @@ def module(
         message = f"no addr2line here can read modules of {tools.arch}"
         problems.append(Problem(message, packages.install("elfutils")))
     functions: Dict[str, List[Symbol]] = {}
-    for symbol in binutils.module_symbols(tools, found.symbols, found.elf):
+    symbols = binutils.module_symbols(tools, found.symbols, found.elf)
+    for symbol in symbols.functions:
         functions.setdefault(symbol.name, []).append(symbol)
     named = {function: tuple(symbols) for function, symbols in functions.items()}
     spans = found.elf.spans if found.symbols == found.code else ()
-    return Object(tools, found.lines, found.code, found.build_id, named, spans=spans), tuple(problems)
+    return Object(
+        tools, found.lines, found.code, found.build_id, named, spans=spans, variables=symbols.variables
+    ), tuple(problems)
 
 
 def _by_build_id(

@@ -244,7 +244,7 @@ class Symbolizer:
         if not found.tools.disassembles:
             raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
         rows = binutils.instructions(found.tools, path, start, stop, where.section, found.spans)
-        return operands.named(rows, found.nm) if found.nm else rows
+        return operands.named(rows, found.nm) if found.nm else operands.of_module(rows, found.variables)
 
     def patched(self, where: Part) -> Patches:
         """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""

@@ -115,8 +115,15 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
     return text
 
 
-def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) -> Tuple[Symbol, ...]:
-    """Every function of a module, of which readelf tells what is ``known``, each with its section."""
+class ModuleSymbols(NamedTuple):
+    """What nm says of a module, each with its section."""
+
+    functions: Tuple[Symbol, ...]
+    variables: Tuple[Symbol, ...]
+
+
+def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) -> ModuleSymbols:
+    """Every function and variable of a module, of which readelf tells what is ``known``."""
     text = run(tools.nm, [*options("-f sysv"), module], memory=MEMORY).text
     if not text.endswith("\n"):
         raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
@@ -125,7 +132,7 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
         raise ToolFailed(
             [tools.nm, str(module)], f"{tools.nm} printed only {rows} of {known.symbols} symbols of {module}"
         )
-    return nm.parse_sections(text)
+    return ModuleSymbols(nm.parse_sections(text), nm.parse_variables(text))
 
 
 def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
