@@ -6,7 +6,6 @@ from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import ResolvedFrame
-from kdumpwrap.render.summary import chosen
 from kdumpwrap.symbolize.objects import lookup
 
 # "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked, "/tmp/kdumpwrap-crash-a1b2c3d4/own/": gone when the page is
@@ -87,7 +86,7 @@ def _objects(command: str) -> Iterator[Tuple[PurePath, Optional[str]]]:
 
 def _wanted(analysis: Analysis) -> _Wanted:
     found: _Wanted = {None: set()}
-    finding = chosen(analysis)
+    finding = analysis.finding
     if finding is None:
         return found
     rows = finding.resolution.disassembly

@@ -19,7 +19,7 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.verdict import Signature
 from kdumpwrap.model.vmcore import VmcoreFacts
-from kdumpwrap.render import html, summary
+from kdumpwrap.render import html
 
 
 def crash(
@@ -80,7 +80,7 @@ class Site:
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:
     """How well a crash is told: the one with instructions, the least missing, and the newest, stands for its bug."""
-    finding = summary.chosen(analysis)
+    finding = analysis.finding
     return bool(finding and finding.resolution.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
@@ -89,7 +89,7 @@ def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> Numbered:
 
     Of a vmcore that has no log beside it, crash's answer to ``log`` serves; without it what the analysis kept.
     """
-    finding, path = summary.chosen(analysis), analysis.crash.dmesg
+    finding, path = analysis.finding, analysis.crash.dmesg
     report = finding.report if finding is not None else None
     if report is not None and path is None and facts is not None and facts.log is not None:
         found = excerpt.around(report, iter([facts.log.encode("utf-8", "replace")]))

@@ -90,6 +90,11 @@ class Analysis:
         """Index of the finding that the analysis is about: the fatal one, else the last; None without a report."""
         return subject(len(self.findings), self.fatal)
 
+    @property
+    def finding(self) -> Optional[Finding]:
+        """The one that the analysis is about."""
+        return None if self.subject is None else self.findings[self.subject]
+
 
 @dataclass(frozen=True)
 class Listing:

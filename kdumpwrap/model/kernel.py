@@ -78,6 +78,11 @@ class Source:
     fault_line: int
     fault_column: Optional[int] = None  # character of that line, from 1, at which the faulting expression begins
 
+    @property
+    def numbers(self) -> range:
+        """Of the lines."""
+        return range(self.first, self.first + len(self.lines))
+
 
 @dataclass(frozen=True)
 class ResolvedFrame(Frame):

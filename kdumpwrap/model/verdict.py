@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Optional
 
+from kdumpwrap.model.kernel import Location
+
 
 class Culprit(NamedTuple):
     """Where a person should look first."""
@@ -12,6 +14,11 @@ class Culprit(NamedTuple):
     line: Optional[int]
     why: str
 
+    @property
+    def location(self) -> Optional[Location]:
+        """Of the function in the source, None when unknown."""
+        return Location(self.symbol, self.file, self.line) if self.file else None
+
 
 class Suspect(NamedTuple):
     """The first out-of-tree module on the certain part of the way."""
@@ -21,6 +28,11 @@ class Suspect(NamedTuple):
     symbol: Optional[str]
     file: Optional[str]
     line: Optional[int]
+
+    @property
+    def location(self) -> Optional[Location]:
+        """Of the function in the source, None when unknown."""
+        return Location(self.symbol, self.file, self.line) if self.file else None
 
 
 class Verdict(NamedTuple):

@@ -11,7 +11,7 @@ from kdumpwrap.log.reference import prefix
 from kdumpwrap.model.annotation import Line
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
 from kdumpwrap.model.scope import Variables
-from kdumpwrap.render import text, variables
+from kdumpwrap.render import text
 from kdumpwrap.render.escape import shown
 from kdumpwrap.where import short, telling
 
@@ -86,7 +86,7 @@ def _instructions(rows: Tuple[Instruction, ...]) -> Tuple[str, ...]:
 
 def _variables(found: Optional[Variables]) -> Iterator[str]:
     if found is not None and found.missing is None:
-        yield from variables.lines(found)
+        yield from text.scope(found)
 
 
 def on_terminal(data: bytes) -> str:

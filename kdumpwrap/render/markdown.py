@@ -7,9 +7,8 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
-from kdumpwrap.render import caret, summary, vmcore
-from kdumpwrap.render.text import clean, name, place
-from kdumpwrap.render.variables import text as text_variable
+from kdumpwrap.render import view, vmcore
+from kdumpwrap.render.text import caret, clean, name, place, variable
 from kdumpwrap.where import telling, where
 
 LINES = 60
@@ -30,13 +29,12 @@ def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[Vmc
 
     ``facts`` is what only the vmcore knows, where crash(8) was asked.
     """
-    finding = summary.chosen(analysis)
-    problems = (*analysis.problems, *(facts.problems if facts is not None else ()))
+    finding, problems = analysis.finding, view.problems(analysis, facts)
     known = [*_vmcore(facts)] if facts is not None else []
     if finding is None:
         lines = [f"## No report of a crash in {code(analysis.crash.path)}", "", *_problems(problems)]
         return _joined([*lines, *_section(known, LINES)])
-    lines = [f"## {words(summary.title(finding))}", "", words(summary.sentence(analysis, finding)), ""]
+    lines = [f"## {words(view.title(finding))}", "", words(view.sentence(analysis, finding)), ""]
     lines += _facts(analysis, finding)
     lines += ["", *(f"* {words(one)}" for one in finding.reasons[:_SENTENCES])] if finding.reasons else []
     listing = [*_listing(finding), *_variables(finding)]
@@ -67,30 +65,32 @@ def words(value: str) -> str:
 
 def _facts(analysis: Analysis, finding: Finding) -> Iterator[str]:
     crash, kernel, culprit, suspect = analysis.crash, analysis.kernel, finding.culprit, finding.suspect
-    yield f"* headline: {code(summary.headline(finding))}"
-    if finding.report.message and finding.report.message not in finding.report.headline:
-        yield f"* the kernel said: {code(finding.report.message)}"
-    if finding.report.panic and finding.report.panic not in finding.report.headline:
-        yield f"* panic: {code(finding.report.panic)}"
+    yield f"* headline: {code(view.headline(finding))}"
+    for key, text in view.beside(finding).items():
+        yield f"* {'the kernel said' if key == 'message' else key}: {code(text)}"
     if finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
-        best = finding.place
-        yield f"* stopped at: {code(name(finding.resolution.ip))}{f', {code(where(best))}' if best else ''}"
+        yield f"* stopped at: {code(name(finding.resolution.ip))}{_at(finding.place)}"
     if culprit is not None:
-        at = f", {code(where(Location(None, culprit.file, culprit.line)))}" if culprit.file else ""
-        yield f"* look first at: {code(culprit.symbol)}{at} ({words(culprit.why)})"
+        yield f"* look first at: {code(culprit.symbol)}{_at(culprit.location)} ({words(culprit.why)})"
     if suspect is not None:
-        at = f", {code(where(Location(suspect.symbol, suspect.file, suspect.line)))}" if suspect.file else ""
-        yield f"* ask: the maker of the out-of-tree module {code(suspect.module)} ({code(suspect.symbol or '?')}{at})"
+        at = f"{code(suspect.symbol or '?')}{_at(suspect.location)}"
+        yield f"* ask: the maker of the out-of-tree module {code(suspect.module)} ({at})"
     taint = f", tainted {code(finding.report.taint)}" if finding.report.taint else ""
-    yield f"* kernel: {code(finding.report.release or kernel.release or '?')} {words(kernel.arch or '')}{taint}"
+    yield f"* kernel: {code(view.release(analysis, finding) or '?')} {words(kernel.arch or '')}{taint}"
     host = f" on {code(crash.host)}" if crash.host else ""
     yield f"* crash: {code(crash.path)}{f', {words(crash.time)}' if crash.time else ''}{host}"
     if analysis.signature is not None:
         yield f"* signature: {code(analysis.signature.id)} {code(analysis.signature.text)}"
 
 
+def _at(location: Optional[Location]) -> str:
+    return f", {code(where(location))}" if location is not None else ""
+
+
 def _trace(finding: Finding, most: int) -> List[str]:
-    frames = summary.certain_frames(finding)
+    frames = [
+        one for one in finding.resolution.frames if one.certain and (one.symbol or one is not finding.resolution.ip)
+    ]
     if not frames or most < 2:
         return []
     rows: List[Tuple[str, str]] = [(_named(frame), place(telling(frame.locations))) for frame in frames[:most]]
@@ -109,20 +109,19 @@ def _listing(finding: Finding) -> List[str]:
     lines: List[str] = []
     source = finding.resolution.source
     if source is not None:
-        first = max(source.fault_line - _BEFORE, source.first)
-        for number in range(first, min(source.fault_line + _AFTER + 1, source.first + len(source.lines))):
-            mark = "=>" if number == source.fault_line else "  "
-            lines.append(f"{mark} {number}  {clean(source.lines[number - source.first])}")
-            before = caret.before(source)
-            if number == source.fault_line and before is not None:
-                below = f"   {'':{len(str(number))}}  {caret.under(clean(before))}"
+        for number, text, fault, before in view.lines(source):
+            if source.fault_line - _BEFORE <= number <= source.fault_line + _AFTER:
+                lines.append(f"{'=>' if fault else '  '} {number}  {clean(text)}")
+            if before is not None:
+                below = f"   {'':{len(str(number))}}  {caret(before)}"
                 lines += [below] if len(below) < WIDTH else []  # else the line is cut before it
-    fault = next((index for index, row in enumerate(finding.resolution.disassembly) if row.fault), None)
-    if fault is not None:
+    rows = finding.resolution.disassembly
+    marked = next((index for index, row in enumerate(rows) if row.fault), None)
+    if marked is not None:
         lines += [""] if lines else []
-        for index in range(max(fault - _BEFORE, 0), min(fault + _AFTER + 1, len(finding.resolution.disassembly))):
-            row = finding.resolution.disassembly[index]
-            lines.append(f"{'=>' if index == fault else '  '} {row.address:x}  {clean(row.text)}")
+        for index in range(max(marked - _BEFORE, 0), min(marked + _AFTER + 1, len(rows))):
+            row = rows[index]
+            lines.append(f"{'=>' if index == marked else '  '} {row.address:x}  {clean(row.text)}")
     return ["", *_block(lines)] if lines else []
 
 
@@ -132,7 +131,7 @@ def _variables(finding: Finding) -> List[str]:
         return []
     rows = sorted(finding.variables.rows, key=lambda one: not one.guilty)[:_VARIABLES]
     kept = [one for one in finding.variables.rows if one in rows]
-    return ["", "Variables:", "", *_block([text_variable(one) for one in kept])]
+    return ["", "Variables:", "", *_block([*map(variable, kept)])]
 
 
 def _section(known: Sequence[str], room: int) -> List[str]:

@@ -1,13 +1,15 @@
 """The report for people: what happened, where, whom to ask, then the evidence. Nothing is wrapped."""
 
+import unicodedata
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.model.finding import Analysis, Finding, Listing
-from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
+from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.log import Report
+from kdumpwrap.model.scope import Variable, Variables
 from kdumpwrap.octets import spaced
-from kdumpwrap.render import caret, escape, summary
-from kdumpwrap.render import variables as variable
-from kdumpwrap.where import short, telling
+from kdumpwrap.render import escape, view
+from kdumpwrap.where import where
 
 
 class Style(NamedTuple):
@@ -34,7 +36,7 @@ def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = Fals
                 lines.append("")
             lines += _report(analysis, index, finding, style)
     if chosen is None:
-        lines += _about(analysis, None, style)
+        lines += _about(analysis, Finding(Resolution(Report("oops", "", 0))))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -42,12 +44,10 @@ def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN) -> str
     """``resolve``: the sum, then the line of each function of the inline chain, innermost first."""
     if frame.address is None:
         return f"{clean(expression)}: not found\n"
-    base = frame.address - (frame.offset or 0)
-    lines = [f"{name(frame)}  {frame.address:#x} = {base:#x} + {frame.offset or 0:#x}"]
+    lines = [f"{name(frame)}  {view.total(frame)}"]
     for index, location in enumerate(frame.locations):
         inlined = " (inlined)" if index < len(frame.locations) - 1 else ""
-        where = place(location) or "?"
-        lines.append(f"   {style.place}{where}{style.reset}  {clean(location.function)}{inlined}")
+        lines.append(f"   {style.place}{place(location) or '?'}{style.reset}  {clean(location.function)}{inlined}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -70,176 +70,169 @@ def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[s
     width = max((len(row.text) for row in rows), default=0)
     octets = max((len(spaced(row.data)) for row in rows), default=0)
     digits = max((len(f"{row.address:x}") for row in rows), default=0)
-    before = ""
-    for row in rows:
-        place = f"{short(row.file)}:{row.line}" if row.file else ""
-        target = f"  # {row.relocations[0].target}" if row.relocations else f"  # {row.comment}" if row.comment else ""
+    for row, place, target, _, _ in view.steps(rows):
         text = f"{row.address:{digits}x}  {spaced(row.data):{octets}}  {clean(row.text):{min(width, 44)}}"
-        shown = clean(place) if place != before else ""
-        before = place
         arrow, colour = ("=>", style.bold) if row.fault else ("  ", "")
         end = style.reset if colour else ""
-        tail = f"  {style.place}{shown}{style.reset}" if shown else ""
-        note = f"{style.faint}{clean(target)}{style.reset}" if target else ""
+        tail = f"  {style.place}{clean(place)}{style.reset}" if place else ""
+        note = f"{style.faint}  # {clean(target)}{style.reset}" if target else ""
         yield f"{colour}{arrow} {text}{end}{tail}{note}"
 
 
 def source(excerpt: Source, style: Style = PLAIN) -> Iterator[str]:
     """The lines of the source, the faulting one with an arrow, and a caret under the faulting expression."""
     width = len(str(excerpt.first + len(excerpt.lines)))
-    before = caret.before(excerpt)
-    for number, text in enumerate(excerpt.lines, excerpt.first):
-        if number == excerpt.fault_line:
+    for number, text, fault, before in view.lines(excerpt):
+        if fault:
             yield f"{style.bold}=> {number:{width}}  {clean(text)}{style.reset}"
-            if before is not None:
-                yield f"   {'':{width}}  {style.alarm}{caret.under(clean(before))}{style.reset}"
         else:
             yield f"   {number:{width}}  {clean(text)}"
+        if before is not None:
+            yield f"   {'':{width}}  {style.alarm}{caret(before)}{style.reset}"
+
+
+def caret(before: str) -> str:
+    """A mark behind as many blanks as ``before`` takes cells of a terminal."""
+    return " " * sum(map(_cells, clean(before))) + "^"
+
+
+def _cells(character: str) -> int:
+    """0 for an accent that stands on the letter before, 2 for a wide East Asian character, 1 for all others."""
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def name(frame: ResolvedFrame) -> str:
     """``send4+0xf2/0x1b0 [XxxWan]``."""
-    text = clean(frame.symbol) if frame.symbol else ("?" if frame.runtime is None else f"{frame.runtime:#x}")
-    if frame.symbol and frame.offset is not None:
-        text += f"+{frame.offset:#x}" + (f"/{frame.size:#x}" if frame.size is not None else "")
-    return text + (f" [{clean(frame.module)}]" if frame.module else "")
+    return clean(view.symbol(frame) + view.offset(frame) + (f" [{frame.module}]" if frame.module else ""))
 
 
 def place(location: Optional[Location]) -> str:
     """``include/net/ip_tunnels.h:462``, empty when unknown."""
-    if location is None or location.file is None:
-        return ""
-    return f"{clean(short(location.file))}:{location.line if location.line is not None else '?'}"
+    return clean(where(location))
+
+
+def variable(one: Variable) -> str:
+    """``=> iptunnel_xmit_stats (inlined)  tstats = 0xffff… (struct pcpu_sw_netstats *)``."""
+    arrow = "=>" if one.guilty else "  "
+    function = f"{one.function}{' (inlined)' if one.inlined else ''}"
+    return clean(f"{arrow} {function:30}  {one.name} = {one.value} ({one.type})")
+
+
+def scope(variables: Variables) -> Iterator[str]:
+    """The failed access in C, each variable, then what is missing."""
+    if variables.missing is not None:
+        yield f"   {clean(variables.missing)}"
+        return
+    if variables.sentence is not None:
+        yield f"   {clean(variables.sentence)}"
+    yield from map(variable, variables.rows)
+    unknown = view.unknown(variables)
+    if unknown is not None:
+        yield f"   {unknown}"
 
 
 # ---------------------------------------------------------------- one report
 
 
 def _report(analysis: Analysis, index: int, finding: Finding, style: Style) -> List[str]:
-    lines = [f"{style.alarm}{clean(summary.headline(finding))}{style.reset}"]
-    if finding.report.panic and finding.report.panic not in finding.report.headline:
-        lines.append(f"{style.alarm}{clean(finding.report.panic)}{style.reset}")
+    resolution = finding.resolution
+    said = [view.headline(finding), view.beside(finding).get("panic")]
+    lines = [f"{style.alarm}{clean(text)}{style.reset}" for text in said if text]
     lines.append("")
     lines += _facts(analysis, index, finding, style)
     if finding.explanation:
         lines += ["", f"{style.bold}Why{style.reset}"]
         lines += [f"   {clean(sentence)}" for sentence in finding.explanation]
-    if finding.resolution.ip or finding.resolution.trace:
+    if resolution.frames:
         lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
-        lines += _trace(finding, style)
-    if finding.resolution.disassembly:
-        lines += ["", f"{style.bold}Instructions{style.reset}"]
-        lines += disassembly(finding.resolution.disassembly, style)
-    if finding.resolution.source:
-        lines += ["", f"{style.bold}Source{style.reset} {clean(str(finding.resolution.source.path))}"]
-        lines += source(finding.resolution.source, style)
-    elif finding.resolution.ip and any(location.file for location in finding.resolution.ip.locations):
-        found = telling(finding.resolution.ip.locations)
-        lines += [
-            "",
-            f"{style.bold}Source{style.reset} {place(found)} is not on this host; --source-dir DIR names its tree",
-        ]
+        lines += frames(view.trace(finding), style)
+    if resolution.disassembly:
+        lines += ["", f"{style.bold}Instructions{style.reset}", *disassembly(resolution.disassembly, style)]
+    if resolution.source:
+        lines += ["", f"{style.bold}Source{style.reset} {clean(str(resolution.source.path))}"]
+        lines += source(resolution.source, style)
+    elif resolution.ip and any(location.file for location in resolution.ip.locations):
+        missing = f"{place(finding.place)} is not on this host; --source-dir DIR names its tree"
+        lines += ["", f"{style.bold}Source{style.reset} {missing}"]
     return [*lines, *_variables(finding, style)]
 
 
 def variables(analysis: Analysis, style: Style = PLAIN) -> str:
     """The last section of ``render`` alone: what was not known when the rest was printed."""
-    index = analysis.subject
-    rows = _variables(analysis.findings[index], style) if index is not None else []
+    rows = _variables(analysis.finding, style) if analysis.finding is not None else []
     return "".join(f"{line.rstrip()}\n" for line in rows)
 
 
 def _variables(finding: Finding, style: Style) -> List[str]:
     if finding.variables is None:
         return []
-    return ["", f"{style.bold}Variables{style.reset} (innermost first)", *variable.lines(finding.variables)]
+    return ["", f"{style.bold}Variables{style.reset} (innermost first)", *scope(finding.variables)]
 
 
 def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> Iterator[str]:
-    ip = finding.resolution.ip
+    ip, best, outer = finding.resolution.ip, finding.place, view.inlined_in(finding)
     if ip is not None and ip.symbol is not None:
-        best = telling(ip.locations)
         inlined = ""
-        if best is not None and best is not ip.locations[-1]:
-            outer = ip.locations[-1]
+        if best is not None and outer is not None:
             inlined = f" ({clean(best.function)}, inlined in {clean(outer.function)} at {place(outer)})"
-        arrow = f" → {style.place}{place(best)}{style.reset}{inlined}" if best else ""
-        yield _fact("where", f"{name(ip)}{arrow}")
-        if ip.address is not None and ip.offset is not None:
-            yield _fact("address", f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}")
+        yield _fact("where", f"{name(ip)}{_arrow(best, style)}{inlined}")
+        if view.total(ip):
+            yield _fact("address", view.total(ip))
         if ip.candidates:
             yield _fact(
                 "address", f"{clean(ip.symbol)} names {len(ip.candidates)} functions, nothing in the log decides:"
             )
-            for candidate in candidates(ip):
-                yield _fact("", candidate)
+            yield from (_fact("", clean(candidate)) for candidate in view.candidates(ip))
     elif ip is not None:
         yield _fact("where", f"{name(ip)}: no code of the kernel")
     culprit, suspect = finding.culprit, finding.suspect
     if culprit is not None:
-        found = (
-            f" → {style.place}{place(Location(None, culprit.file, culprit.line))}{style.reset}" if culprit.file else ""
-        )
         module = f" [{clean(culprit.module)}]" if culprit.module else ""
-        yield _fact("culprit", f"{clean(culprit.symbol)}{module}{found} ({clean(culprit.why)})")
+        found = f"{clean(culprit.symbol)}{module}{_arrow(culprit.location, style)}"
+        yield _fact("culprit", f"{found} ({clean(culprit.why)})")
     if suspect is not None:
-        found = (
-            f" → {style.place}{place(Location(None, suspect.file, suspect.line))}{style.reset}" if suspect.file else ""
-        )
-        at = f": {clean(suspect.symbol)}{found}" if suspect.symbol else ""
+        at = f": {clean(suspect.symbol)}{_arrow(suspect.location, style)}" if suspect.symbol else ""
         yield _fact("suspect", f"module {clean(suspect.module)}, out of tree{at}")
-    yield from _about(analysis, finding, style)
+    yield from _about(analysis, finding)
     if analysis.signature and index == analysis.subject:
         yield _fact("signature", f"{clean(analysis.signature.id)}  {clean(analysis.signature.text)}")
 
 
-def _about(analysis: Analysis, finding: Optional[Finding], style: Style) -> Iterator[str]:
-    crash, kernel = analysis.crash, analysis.kernel
-    if finding is not None:
-        words = []
-        if finding.report.comm is not None:
-            words.append(clean(finding.report.comm))
-        if finding.report.pid is not None:
-            words.append(f"pid {finding.report.pid}")
-        if finding.report.cpu is not None:
-            words.append(f"cpu {finding.report.cpu}")
-        if finding.report.time is not None:
-            words.append(f"{finding.report.time:.0f} s after boot")
-        if words:
-            yield _fact("task", ", ".join(words))
-        if finding.report.workqueue:
-            yield _fact("workqueue", clean(finding.report.workqueue))
-    release = (finding.report.release if finding else None) or kernel.release
-    taint = f", tainted {clean(finding.report.taint)}" if finding is not None and finding.report.taint else ""
-    if release:
-        yield _fact("kernel", f"{clean(release)} {clean(kernel.arch)}{taint}")
-    if finding is not None and finding.report.hardware:
-        yield _fact("hardware", clean(finding.report.hardware))
-    if kernel.vmlinux:
-        yield _fact("vmlinux", clean(kernel.vmlinux))
-    if finding is not None and finding.report.code is not None and finding.resolution.check.result != "unchecked":
-        detail = f": {clean(finding.resolution.check.detail)}" if finding.resolution.check.detail else ""
-        yield _fact("code", f"{clean(finding.resolution.check.result)}{detail}")
+def _about(analysis: Analysis, finding: Finding) -> Iterator[str]:
+    crash, report, check = analysis.crash, finding.report, finding.resolution.check
+    known = view.facts(analysis, finding)
+    words = [clean(report.comm)] if report.comm is not None else []
+    words += [f"pid {report.pid}"] if report.pid is not None else []
+    words += [f"cpu {report.cpu}"] if report.cpu is not None else []
+    words += [f"{report.time:.0f} s after boot"] if report.time is not None else []
+    if words:
+        yield _fact("task", ", ".join(words))
+    if report.workqueue:
+        yield _fact("workqueue", clean(report.workqueue))
+    if view.release(analysis, finding):
+        taint = f", tainted {clean(report.taint)}" if report.taint else ""
+        yield _fact("kernel", f"{clean(known['Kernel'])}{taint}")
+    for label in ("Hardware", "vmlinux"):
+        if label in known:
+            yield _fact(label.lower(), clean(known[label]))
+    if report.code is not None and check.result != "unchecked":
+        yield _fact("code", clean(f"{check.result}: {check.detail}" if check.detail else check.result))
     host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
-    time = f", {clean(crash.time).replace('T', ' ')}" if crash.time else ""
+    time = f", {clean(known['Time'])}" if "Time" in known else ""
     yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")
+
+
+def _arrow(location: Optional[Location], style: Style) -> str:
+    return f" → {style.place}{place(location)}{style.reset}" if location is not None else ""
 
 
 def _fact(label: str, text: str) -> str:
     return f"   {label:9} {text}"
 
 
-def _trace(finding: Finding, style: Style) -> Iterator[str]:
-    rows = list(_frames(finding))
-    width = min(56, max((len(row.text) for row in rows), default=0))
-    for row in rows:
-        if row.frame is None:
-            yield f"   {style.faint}{row.text}{style.reset}" if row.text else ""
-        elif row.frame.certain:
-            shown = f"  {style.place}{row.place}{style.reset}" if row.place else ""
-            yield f"{row.label:>5} {row.text:{width}}{shown}"
-        else:
-            yield f"{style.faint}{row.label:>5} {row.text:{width}}  {row.place}".rstrip() + style.reset
+# ---------------------------------------------------------------- frames
 
 
 class _Row(NamedTuple):
@@ -248,46 +241,38 @@ class _Row(NamedTuple):
     frame: Optional[ResolvedFrame]
     label: str
     text: str
-    place: str
+    place: str = ""
 
 
-def _frames(finding: Finding) -> Iterator[_Row]:
-    if finding.resolution.ip is not None:
-        yield from _frame("ip", finding.resolution.ip)
+def frames(rows: Sequence[view.Row], style: Style, *, faded: bool = True) -> Iterator[str]:
+    """The frames under their contexts. ``faded``: what may be stale is grey, without its inlined functions."""
+    shown: List[_Row] = []
     context: Optional[str] = None
-    again = {run.first + run.period: run for run in finding.repeats}
-    number = 0
-    while number < len(finding.resolution.trace):
-        run = again.get(number)
-        if run is not None and run.stop > number:
-            yield _Row(None, "", f"… and so on: {run.times} times in all, up to #{run.stop - 1}", "")
-            number = run.stop
-            continue
-        frame = finding.resolution.trace[number]
-        if frame.context != context:
-            context, before = frame.context, context
-            yield _Row(None, "", f"<{clean(context)}>" if context else f"</{clean(before)}>", "")
-        yield from _frame(f"#{number}", frame)
-        number += 1
+    for row in rows:
+        if row.frame.context != context:
+            shown.append(_Row(None, "", clean(f"<{row.frame.context}>" if row.frame.context else f"</{context}>")))
+            context = row.frame.context
+        shown += _frame(row, style, faded=faded)
+        shown += [_Row(None, "", row.note)] if row.note else []
+    width = min(56, max((len(row.text) for row in shown), default=0))
+    for frame, label, text, at in shown:
+        if frame is None:
+            yield f"   {style.faint}{text}{style.reset}"
+        elif frame.certain or not faded:
+            yield f"{label:>5} {text:{width}}" + (f"  {style.place}{at}{style.reset}" if at else "")
+        else:
+            yield f"{style.faint}{label:>5} {text:{width}}  {at}".rstrip() + style.reset
 
 
-def _frame(label: str, frame: ResolvedFrame) -> Iterator[_Row]:
+def _frame(row: view.Row, style: Style, *, faded: bool) -> Iterator[_Row]:
     """A frame under the functions that are inlined in it (of a stale one they are noise)."""
-    for inner in frame.locations[:-1] if frame.certain else ():
+    label, frame = row.label, row.frame
+    for inner in frame.locations[:-1] if frame.certain or not faded else ():
         yield _Row(frame, label, f"  {clean(inner.function)} (inlined)", place(inner))
         label = ""
     shown = place(frame.locations[-1]) if frame.locations else ""
     if frame.candidates:
-        shown = f"{len(frame.candidates)} functions have this name: {', '.join(candidates(frame))}"
+        shown = f"{len(frame.candidates)} functions have this name: {', '.join(map(clean, view.candidates(frame)))}"
+    if row.said:
+        shown += f"{style.reset}{'  ' if shown else ''}{style.faint}crash: {clean(row.said)}"
     yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)
-
-
-def candidates(frame: ResolvedFrame) -> Iterator[str]:
-    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where that does not tell."""
-    chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
-    places = [place(telling(chain)) for _, chain in zip(frame.candidates, chains)]
-    for address, found in zip(frame.candidates, places):
-        if found and places.count(found) > 1:  # copies of one function of a header
-            yield f"{found} at {address:#x}"
-        else:
-            yield found or f"{address:#x}"

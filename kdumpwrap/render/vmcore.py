@@ -1,6 +1,6 @@
 """What crash(8) added to an analysis: for people, and as lines for scripts."""
 
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from kdumpwrap.model.vmcore import (
     Backtrace,
@@ -12,10 +12,8 @@ from kdumpwrap.model.vmcore import (
     VmcoreFacts,
 )
 from kdumpwrap.render import raw as rows
-from kdumpwrap.render.text import PLAIN, Style, clean, name, place
-from kdumpwrap.where import short
-
-_WIDTH = 56
+from kdumpwrap.render import view
+from kdumpwrap.render.text import PLAIN, Style, clean, frames
 
 
 def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
@@ -132,51 +130,10 @@ def _blocked(task: BlockedTask) -> str:
 
 
 def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
-    lines: List[Tuple[Optional[BacktraceFrame], str, str, str]] = []  # frame, label, name, place
-    context: Optional[str] = None
-    number = -1
-    for row in task.frames:
-        one = row.frame
-        if one.context != context:
-            context = one.context
-            lines.append((None, "", f"<{clean(context)}>" if context else "<TASK>", ""))
-        label = "ip" if row.number == number else f"#{row.number}"
-        number = row.number
-        for inner in one.locations[:-1]:
-            lines.append((row, label, f"  {clean(inner.function)} (inlined)", place(inner)))
-            label = ""
-        shown = place(one.locations[-1]) if one.locations else ""
-        title = f"{'' if one.certain else '? '}{name(one)}"
-        lines.append((row, label, title, f"{shown}{_word(row, bool(shown), style)}"))
-    width = min(_WIDTH, max((len(line[2]) for line in lines), default=0))
-    for known, label, text_, where in lines:
-        if known is None:
-            yield f"   {style.faint}{text_}{style.reset}"
-        else:
-            yield f"{label:>5} {text_:{width}}  {style.place}{where}{style.reset}" if where else f"{label:>5} {text_}"
+    yield from frames(view.backtrace(task), style, faded=False)
     for warning in task.warnings:
         if not any(row.warning == warning for row in task.frames):
             yield f"   {style.faint}{clean(warning)}{style.reset}"
-
-
-def _word(row: BacktraceFrame, known: bool, style: Style) -> str:
-    said = own_word(row)
-    return f"{style.reset}{'  ' if known else ''}{style.faint}crash: {said}" if said else ""
-
-
-def own_word(row: BacktraceFrame) -> str:
-    """What crash says about the row: its line, where the inline chain has another, and its warning.
-
-    ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty where it says nothing of its own.
-    """
-    words = []
-    said = (short(row.file), row.line) if row.file is not None else None
-    known = [(short(one.file), one.line) for one in row.frame.locations if one.file is not None]
-    if said is not None and said not in known:
-        words.append(f"{clean(said[0])}:{row.line}")
-    if row.warning is not None:
-        words.append(clean(row.warning.partition("WARNING: ")[2] or row.warning))
-    return ", ".join(words)
 
 
 def _row(row: BacktraceFrame) -> str:

@@ -6,12 +6,13 @@ from kdumpwrap.log.strangers import OUT_OF_TREE, PROPRIETARY, origins
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.vmcore import VmcoreFacts
-from kdumpwrap.render import summary
+from kdumpwrap.render import view
 from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
 from kdumpwrap.where import where
 
 CASES = 2000  # crashes of one bug that its page lists
+REPORTS = 200  # of its log
 
 
 class Case(NamedTuple):
@@ -35,13 +36,12 @@ def page(
     ``log``: the lines of the log round the report; ``commands``: those that were run; ``cases``: in a batch, every
     crash that is this bug, the page's own among them; ``facts``: what only the vmcore knows.
     """
-    finding = summary.chosen(analysis)
-    problems = evidence.problems((*analysis.problems, *(facts.problems if facts is not None else ())))
+    finding, problems = analysis.finding, evidence.problems(view.problems(analysis, facts))
     if finding is None:
         return document(f"{analysis.crash.path}: no report", _nothing(analysis, facts, problems, commands), "page.js")
     sections = [
         ("why", "Why", _why(finding)),
-        ("trace", "Call trace", frames.trace(finding) if finding.resolution.ip or finding.resolution.trace else ""),
+        ("trace", "Call trace", frames.trace(finding)),
         ("code", "Source and instructions", code.code(finding)),
         ("variables", "Variables", code.variables(finding)),
         ("registers", "Registers", code.registers(finding)),
@@ -58,7 +58,7 @@ def page(
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in filled)
     body = "".join(_section(*section, _tools(section[0], finding, facts)) for section in filled)
     head = f'{_header(analysis, finding)}<nav aria-label="Sections">{links}</nav>'
-    return document(summary.title(finding), f"{head}<main>{body}</main>", "page.js")
+    return document(view.title(finding), f"{head}<main>{body}</main>", "page.js")
 
 
 def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, str]] = ()) -> str:
@@ -71,10 +71,9 @@ def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, s
 
 def _tools(anchor: str, finding: Finding, facts: Optional[VmcoreFacts]) -> Iterator[Tuple[str, str]]:
     """The buttons of a section: what page.js knows them by, and what stands on them."""
-    every = (*((finding.resolution.ip,) if finding.resolution.ip else ()), *finding.resolution.trace)
-    if anchor == "trace" and any(len(frame.locations) > 1 for frame in every):
+    if anchor == "trace" and any(len(frame.locations) > 1 for frame in finding.resolution.frames):
         yield "unfold", "Unfold inlined"
-    if anchor == "trace" and any(not frame.certain for frame in every):
+    if anchor == "trace" and any(not frame.certain for frame in finding.resolution.frames):
         yield "unsure", "Hide uncertain"
     if anchor == "code" and finding.resolution.disassembly:
         yield "bytes", "Bytes"
@@ -83,18 +82,15 @@ def _tools(anchor: str, finding: Finding, facts: Optional[VmcoreFacts]) -> Itera
 
 
 def _header(analysis: Analysis, finding: Finding) -> str:
-    said = [
-        text for text in (finding.report.message, finding.report.panic) if text and text not in finding.report.headline
-    ]
-    more = "".join(f'<p class="headline">{esc(text)}</p>' for text in said)
+    more = "".join(f'<p class="headline">{esc(text)}</p>' for text in view.beside(finding).values())
     sign = f" · {esc(analysis.signature.id)}" if analysis.signature else ""
     cards = "".join(
         f'<div class="card"><h2>{title}</h2>{content}</div>' for title, content in _cards(analysis, finding)
     )
     return (
         f'<header class="top"><p class="kind">Kernel crash report{sign}</p>'
-        f'<h1>{esc(summary.title(finding))}</h1><p class="headline">{esc(summary.headline(finding))}</p>{more}'
-        f'<p class="lede">{path(summary.sentence(analysis, finding))}</p><div class="cards">{cards}</div></header>'
+        f'<h1>{esc(view.title(finding))}</h1><p class="headline">{esc(view.headline(finding))}</p>{more}'
+        f'<p class="lede">{path(view.sentence(analysis, finding))}</p><div class="cards">{cards}</div></header>'
     )
 
 
@@ -103,8 +99,8 @@ def _cards(analysis: Analysis, finding: Finding) -> Iterator[Tuple[str, str]]:
     yield from _stopped(finding, stopped)
     yield from _blame(finding)
     yield "Suspect", _whom(finding)
-    crash, kernel = analysis.crash, analysis.kernel
-    lines = [f"<code>{esc(finding.report.release or kernel.release or 'unknown kernel')}</code>"]
+    crash = analysis.crash
+    lines = [f"<code>{esc(view.release(analysis, finding) or 'unknown kernel')}</code>"]
     if crash.time:
         lines.append(esc(crash.time.replace("T", " ")))
     if crash.host:
@@ -119,13 +115,11 @@ def _stopped(finding: Finding, sure: str) -> Iterator[Tuple[str, str]]:
     lines: List[str] = []
     if best is not None:
         lines.append(f"<strong><code>{path(where(best))}</code></strong>")
-        outer = ip.locations[-1]
-        if outer is not best and best.function != outer.function:
+        if view.inlined_in(finding) is not None:
             lines.append(f"<code>{esc(best.function)}</code>, inlined in")
     lines.append(f"<code>{frames.name(ip)}</code>{frames.tag(finding, ip.module)}")
-    if ip.address is not None and ip.offset is not None:
-        total = f"{ip.address:#x} = {ip.address - ip.offset:#x} + {ip.offset:#x}"
-        lines.append(f'<span class="faint sum"><code>{total}</code></span>')
+    if view.total(ip):
+        lines.append(f'<span class="faint sum"><code>{view.total(ip)}</code></span>')
     yield f"It stopped at {sure}", _lines(lines)
 
 
@@ -135,8 +129,8 @@ def _blame(finding: Finding) -> Iterator[Tuple[str, str]]:
         return
     sure = next((pill(one.level) for one in finding.statements if one.about == "culprit"), "")
     lines = []
-    if culprit.file:
-        lines.append(f"<strong><code>{path(where(Location(None, culprit.file, culprit.line)))}</code></strong>")
+    if culprit.location:
+        lines.append(f"<strong><code>{path(where(culprit.location))}</code></strong>")
     lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(finding, culprit.module)}")
     lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
     yield f"Look first at {sure}", _lines(lines)
@@ -148,7 +142,7 @@ def _whom(finding: Finding) -> str:
         return _lines(["nobody: this crash was asked for"])
     if suspect is not None:
         lines = [f"the maker of{frames.tag(finding, suspect.module)}"]
-        at = where(Location(None, suspect.file, suspect.line)) if suspect.file else ""
+        at = where(suspect.location)
         if suspect.symbol:
             lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{path(at)}</code>' if at else ''}")
         return _lines(lines)
@@ -164,28 +158,8 @@ def _why(finding: Finding) -> str:
 
 
 def _facts(analysis: Analysis, finding: Finding) -> str:
-    crash, kernel = analysis.crash, analysis.kernel
-    rows: List[Tuple[str, Optional[str]]] = [
-        ("Directory", esc(crash.path)),
-        ("Log", esc(crash.dmesg)),
-        ("Dump", esc(crash.vmcore)),
-        ("Host", esc(crash.host)),
-        ("Time", esc(crash.time and crash.time.replace("T", " "))),
-        ("Uptime", f"{finding.report.time:.6f} s" if finding.report.time is not None else ""),
-        ("Kernel", esc(f"{finding.report.release or kernel.release or ''} {kernel.arch or ''}".strip())),
-        ("vmlinux", esc(kernel.vmlinux)),
-        ("Build id", esc(kernel.build_id)),
-        ("KASLR offset", f"{kernel.kaslr_offset:#x}" if kernel.kaslr_offset is not None else ""),
-        ("Task", esc(finding.report.comm) + (f", pid {finding.report.pid}" if finding.report.pid is not None else "")),
-        ("CPU", str(finding.report.cpu) if finding.report.cpu is not None else ""),
-        ("Work queue", esc(finding.report.workqueue)),
-        ("Hardware", esc(finding.report.hardware)),
-        ("Fault address", f"{finding.report.fault_address:#x}" if finding.report.fault_address is not None else ""),
-        ("Access", esc(finding.report.access)),
-    ]
-    if analysis.signature is not None:
-        rows.append(("Signature", f"{esc(analysis.signature.id)} · {esc(analysis.signature.text)}"))
-    body = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows if value)
+    known = view.facts(analysis, finding).items()
+    body = "".join(f"<div><dt>{label}</dt><dd>{esc(text)}</dd></div>" for label, text in known)
     taints = "".join(f"<li><b>{esc(one.flag)}</b> {esc(one.meaning)}</li>" for one in finding.report.taints)
     if taints:
         body += f'<div><dt>Tainted</dt><dd><ul class="taints">{taints}</ul></dd></div>'
@@ -210,7 +184,7 @@ def _modules(finding: Finding) -> str:
 def _reports(analysis: Analysis) -> str:
     if len(analysis.findings) < 2:
         return ""
-    shown = analysis.findings[:200]
+    shown = analysis.findings[:REPORTS]
     rows = "".join(
         f"<tr{' class=fatal' if index == analysis.fatal else ''}><td>{one.report.line}</td>"
         f"<td>{f'{one.report.time:.3f} s' if one.report.time is not None else ''}</td>"

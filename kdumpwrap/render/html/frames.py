@@ -1,13 +1,14 @@
 """The way to the crash: frames in bands of their context, inlined callers folded, leftovers greyed."""
 
 from itertools import groupby
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 from kdumpwrap.log.strangers import OUT_OF_TREE, origins
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.model.vmcore import Backtrace
+from kdumpwrap.render import view
 from kdumpwrap.render.html.document import esc, path
-from kdumpwrap.render.text import candidates
 from kdumpwrap.where import telling, where
 
 MOST = 400  # frames that a page shows: a runaway recursion prints thousands
@@ -22,33 +23,20 @@ _CONTEXTS = {
 }
 
 
-class Row(NamedTuple):
-    """A frame with the number that the log's order gives it, and what is left out behind it."""
-
-    label: str  # "ip", or its number
-    frame: ResolvedFrame
-    note: str = ""
-    said: str = ""  # the line that crash(8) has for it, where that is another
-
-
 def trace(finding: Finding) -> str:
     """The section's content: the instruction pointer, then the bands."""
-    return _banded(_rows(finding), finding, lambda row: None if row.label == "ip" else row.frame.context or "")
+    return _banded(view.trace(finding), finding, lambda row: None if row.label == "ip" else row.frame.context or "")
 
 
-def backtrace(rows: Sequence[Row], finding: Finding) -> str:
+def backtrace(task: Backtrace, finding: Finding) -> str:
     """Frames as crash(8) found them: an exception's instruction pointer stands in the midst of its band."""
-    return _banded(rows, finding, lambda row: row.frame.context or "")
+    return _banded(view.backtrace(task), finding, lambda row: row.frame.context or "")
 
 
 def name(frame: ResolvedFrame) -> str:
     """``send4<span>+0xf2/0x1b0</span>``: the offset in grey."""
-    if frame.symbol is None:
-        return esc("?" if frame.runtime is None else f"{frame.runtime:#x}")
-    offset = ""
-    if frame.offset is not None:
-        offset = f"+{frame.offset:#x}" + (f"/{frame.size:#x}" if frame.size is not None else "")
-    return f'{esc(frame.symbol)}<span class="faint">{offset}</span>'
+    rest = f'<span class="faint">{view.offset(frame)}</span>' if frame.symbol is not None else ""
+    return f"{esc(view.symbol(frame))}{rest}"
 
 
 def tag(finding: Finding, module: Optional[str]) -> str:
@@ -61,7 +49,7 @@ def tag(finding: Finding, module: Optional[str]) -> str:
     return f' <span class="tag">{esc(module)}{f" · {origin}" if origin else ""}</span>'
 
 
-def _banded(rows: Sequence[Row], finding: Finding, context: Callable[[Row], Optional[str]]) -> str:
+def _banded(rows: Sequence[view.Row], finding: Finding, context: Callable[[view.Row], Optional[str]]) -> str:
     shown = rows[:MOST]
     parts = [_band(name, list(band), finding) for name, band in groupby(shown, key=context)]
     if len(rows) > len(shown):
@@ -69,22 +57,7 @@ def _banded(rows: Sequence[Row], finding: Finding, context: Callable[[Row], Opti
     return "".join(parts)
 
 
-def _rows(finding: Finding) -> List[Row]:
-    rows = [Row("ip", finding.resolution.ip)] if finding.resolution.ip is not None else []
-    again = {run.first + run.period: run for run in finding.repeats}
-    number = 0
-    while number < len(finding.resolution.trace):
-        run = again.get(number)
-        if run is not None and rows:
-            rows[-1] = rows[-1]._replace(note=f"… and so on: {run.times} times in all, up to #{run.stop - 1}")
-            number = run.stop
-        else:
-            rows.append(Row(str(number), finding.resolution.trace[number]))
-            number += 1
-    return rows
-
-
-def _band(context: Optional[str], rows: Sequence[Row], finding: Finding) -> str:
+def _band(context: Optional[str], rows: Sequence[view.Row], finding: Finding) -> str:
     frames = "".join(_frame(row, finding) for row in rows)
     if context is None:
         return f'<ol class="band ip">{frames}</ol>'
@@ -95,13 +68,13 @@ def _band(context: Optional[str], rows: Sequence[Row], finding: Finding) -> str:
     return f'<h3 class="context {css}">{esc(context)}{says}</h3><ol class="band {css}">{frames}</ol>'
 
 
-def _frame(row: Row, finding: Finding) -> str:
+def _frame(row: view.Row, finding: Finding) -> str:
     frame = row.frame
     chain = frame.locations
     foreign = origins(finding.report).get(frame.module or "") == OUT_OF_TREE
     kind = "frame" + ("" if frame.certain else " unsure") + (" vendor" if foreign else "")
     kind += " pointer" if row.label == "ip" else ""
-    label = "IP" if row.label == "ip" else f"#{row.label}"
+    label = "IP" if row.label == "ip" else row.label
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
     note = f'<p class="note again">{row.note}</p>' if row.note else ""
     inlined = f' <span class="tag fold">{len(chain) - 1} inlined</span>' if len(chain) > 1 else ""
@@ -120,7 +93,7 @@ def _frame(row: Row, finding: Finding) -> str:
 
 def _at(frame: ResolvedFrame, known: bool) -> str:
     if frame.candidates:
-        each = ", ".join(f"<code>{path(one)}</code>" for one in [*candidates(frame)][:8])
+        each = ", ".join(f"<code>{path(one)}</code>" for one in [*view.candidates(frame)][:8])
         return f"{len(frame.candidates)} functions have this name: {each}"
     if frame.locations:
         return f"<code>{path(where(frame.locations[-1]))}</code>"

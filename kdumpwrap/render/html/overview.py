@@ -6,10 +6,9 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap import moment
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
-from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.verdict import Signature
-from kdumpwrap.render import summary
-from kdumpwrap.render.html import timeline
+from kdumpwrap.render import view
+from kdumpwrap.render.html import evidence, timeline
 from kdumpwrap.render.html.crash import Case
 from kdumpwrap.render.html.document import document, esc, island
 from kdumpwrap.where import where
@@ -28,14 +27,13 @@ class Bug(NamedTuple):
 
 def bug(analysis: Analysis, page: str, cases: Iterable[Case]) -> Bug:
     """The bug that ``analysis``, the one crash that its page shows, is an example of."""
-    finding = summary.chosen(analysis)
+    finding = analysis.finding
     sign = analysis.signature or Signature("", "no report")
     if finding is None:
         return Bug(sign, "No report", "", "", page, tuple(cases))
-    culprit = finding.culprit
-    place = finding.place or (Location(None, culprit.file, culprit.line) if culprit else None)
+    place = finding.place or (finding.culprit.location if finding.culprit else None)
     suspect = finding.suspect.module if finding.suspect else ""
-    return Bug(sign, summary.title(finding), where(place), suspect, page, tuple(cases))
+    return Bug(sign, view.title(finding), where(place), suspect, page, tuple(cases))
 
 
 def index(bugs: Sequence[Bug], problems: Sequence[Problem] = (), place: str = "") -> str:
@@ -134,13 +132,9 @@ def _row(number: int, one: Bug) -> str:
 def _missing(problems: Sequence[Problem], most: int = 500) -> str:
     if not problems:
         return ""
-    items = "".join(
-        f"<li>{esc(one.message)}{f'<br><code>{esc(one.hint)}</code>' if one.hint else ''}</li>"
-        for one in problems[:most]
-    )
     more = f'<p class="note">{len(problems) - most} more.</p>' if len(problems) > most else ""
     head = "<header><h2>What is missing</h2></header>"
-    return f'<section id="missing">{head}<ul class="problems">{items}</ul>{more}</section>'
+    return f'<section id="missing">{head}{evidence.problems(problems[:most])}{more}</section>'
 
 
 def _numbered(values: Iterable[Optional[str]]) -> Dict[str, int]:

@@ -1,6 +1,5 @@
 """What only the vmcore knows: where it and the log differ, the machine's state, what ran on each CPU."""
 
-from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.model.finding import Finding
@@ -121,16 +120,8 @@ def _who(task: Backtrace, *, cpu: bool = True) -> str:
 
 
 def _backtrace(task: Backtrace, finding: Finding) -> str:
-    rows: List[frames.Row] = []
-    before = -1
-    banded = any(row.frame.context for row in task.frames)
-    for row in task.frames:
-        label = "ip" if row.number == before else str(row.number)
-        before = row.number
-        frame = replace(row.frame, context=row.frame.context or "TASK") if banded else row.frame
-        rows.append(frames.Row(label, frame, said=words.own_word(row)))
     warnings = "".join(f'<p class="note">{esc(warning)}</p>' for warning in task.warnings)
-    return (frames.backtrace(rows, finding) or '<p class="note">crash shows no frame of it.</p>') + warnings
+    return (frames.backtrace(task, finding) or '<p class="note">crash shows no frame of it.</p>') + warnings
 
 
 def _key(row: BacktraceFrame) -> Tuple[object, ...]:
