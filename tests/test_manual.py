@@ -15,7 +15,7 @@ from conftest import RunCli, environment
 from kdumpwrap import __version__
 from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.finding import Run
-from kdumpwrap.model.log import HeldLock, WorkItem
+from kdumpwrap.model.log import HeldLock, OutOfMemory, WorkItem
 from kdumpwrap.tools import debuginfod, run
 
 TOP = Path(__file__).resolve().parent.parent
@@ -134,7 +134,16 @@ def test_every_key_of_json_is_told(run_cli: RunCli) -> None:
     told = set(re.findall(r'"(\w+)"', SECTIONS["OUTPUT"].partition(".nf")[2].partition(".fi")[0]))
     assert set(keys(printed)) <= told
     # the example repeats no frame and is no hang
-    assert told - set(keys(printed)) <= {"rax", "panic", "0x", *Run._fields, *HeldLock._fields, *WorkItem._fields}
+    assert told - set(keys(printed)) <= {
+        "rax",
+        "panic",
+        "0x",
+        *Run._fields,
+        *HeldLock._fields,
+        *WorkItem._fields,
+        *OutOfMemory._fields,
+        "rss",
+    }
 
 
 def test_the_version_is_that_of_the_program() -> None:

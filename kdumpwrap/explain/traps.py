@@ -10,6 +10,7 @@ from kdumpwrap.explain import hardware
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
 from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
+from kdumpwrap.explain.memory import table
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.log import oom
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
@@ -247,6 +248,7 @@ def panic(resolution: Resolution) -> Iterator[str]:
         yield str(hardware.own_log(text))
     elif oom.policy(text) is not None:
         yield _OUT_OF_MEMORY[str(oom.policy(text))]
+        yield from table(resolution.report)
     elif "VFS: Unable to mount root" in text:
         yield "The root file system could not be mounted: its driver or device is missing."
 

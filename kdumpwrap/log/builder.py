@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Set, Tuple
 from kdumpwrap.log import body, code, header, locks, pointer, registers, trace, works
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
-from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine
+from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine, OutOfMemory
 
 MAX_FRAMES = 512
 _MAX_WORDS = 256
@@ -74,6 +74,7 @@ class Draft:
         self.breaking: Optional[Frame] = None
         self.locks = locks.Locks()
         self.works = works.Works()
+        self.memory: Optional[OutOfMemory] = None
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise

@@ -85,6 +85,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
         locks=tuple(draft.locks.held),
         works=tuple(draft.works.running),
         blocker=_blocker(draft),
+        memory=draft.memory,
         count=len({draft.pid, *draft.pids}),
     )
 

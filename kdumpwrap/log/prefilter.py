@@ -23,6 +23,7 @@ _WORDS = (
     b"Slab corruption",
     b"SError Interrupt",
     b"Linux version ",
+    b"oom-killer",  # the table in front of a panic for want of memory
     b" taint",  # loading out-of-tree module taints kernel
 )
 _DIE = b"[#"  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: … [#2]"
@@ -51,7 +52,7 @@ LONGEST = 1 << 16  # bytes of a line that are kept
 # what the lines of a report have in common: symbol+0x1/0x2, register dumps, their titles, the next headline
 _REPORT = re.compile(
     rb"\+0x[0-9a-f]{1,8}/0x|: [0-9a-f]{16}|all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: \d|linked in:|end trace|ainted|"
-    rb"BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
+    rb"oom|0kB|\] +\d+ +\d+ +\d+ |BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
 )
 # what a kernel says first: no report goes on behind it, and none begins with what a boot prints next
 _BANNER = re.compile(rb"(?:^|[\]>:] ?)Linux version \d")

@@ -2,7 +2,7 @@
 
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence
 
-from kdumpwrap.log import banner, fatal, fold, header, headline, inference, markup, prefilter, strangers, unwrap
+from kdumpwrap.log import banner, fatal, fold, header, headline, inference, markup, oom, prefilter, strangers, unwrap
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import OLD_WARNING, Draft
 from kdumpwrap.log.headline import Headline
@@ -41,7 +41,7 @@ def _wanted(raw: bytes) -> Wanted:
     if b"Linux version " in raw:
         return Wanted.BEGINS
     lines = dmesg.parse(0, raw)
-    if any(headline.parse(line.text) or _is_task(line.text) for line in lines):
+    if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
         return Wanted.BEGINS
     return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
 
@@ -95,6 +95,7 @@ class _Reader:
         self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
         self._preamble = Preamble()
+        self._memory = oom.Table()
         self._pieces = Pieces()
         self._leftovers = Leftovers()
         self._strangers: Dict[int, Dict[str, LoadedModule]] = {}  # of each boot, by name
@@ -115,6 +116,7 @@ class _Reader:
                 self._open.clear()
         if not self.drafts:
             self._leftovers.read(line)
+        self._memory.read(line.text)
         loaded = strangers.parse(line.text)
         if loaded is not None:
             self._remember(loaded)
@@ -206,6 +208,7 @@ class _Reader:
         draft = self._open.get(line.caller)
         made = Draft(line, Headline(kind, "panic", found.text, {}), self._boot)
         made.panic = text
+        made.memory = self._memory.take() if oom.policy(text) is not None else None
         if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
             self._drop(draft)  # Lustre's and ZFS's own words, which say more than "LBUG"
             made.message = draft.headline

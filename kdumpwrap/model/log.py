@@ -107,6 +107,32 @@ class Blocker(NamedTuple):
     trace: Tuple[Frame, ...] = ()
 
 
+class MemoryTask(NamedTuple):
+    """A task in the table of a kernel whose memory is used up."""
+
+    pid: int
+    comm: str
+    rss: int  # KiB in memory
+
+
+class OutOfMemory(NamedTuple):
+    """That table, in KiB; None is what it does not say."""
+
+    tasks: Tuple[MemoryTask, ...]  # the largest ones
+    listed: int  # tasks in the table
+    ram: Optional[int]
+    free: Optional[int]
+    anonymous: Optional[int]
+    shmem: Optional[int]
+    slab: Optional[int]
+    unreclaimable: Optional[int]  # of the slab
+    hugepages: Optional[int]
+    swap: Optional[int]
+    swap_free: Optional[int]
+    cgroup: Optional[str]  # whose limit was reached
+    limit: Optional[int]
+
+
 class MachineCheck(NamedTuple):
     """What the first "Machine Check Exception" line said, and the lines behind it."""
 
@@ -153,6 +179,7 @@ class Report:
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
     works: Tuple[WorkItem, ...] = ()  # that workers run, as it lists them
     blocker: Optional[Blocker] = None  # of a hung task
+    memory: Optional[OutOfMemory] = None  # of a panic for want of it
     count: int = 1  # tasks that hang with this very stack
 
 

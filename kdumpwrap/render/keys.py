@@ -151,6 +151,7 @@ CODE = (
     _key("check", "resolution.check.result"),
     _key("detail", "resolution.check.detail"),
 )
+_MEMORY = "listed ram free anonymous shmem slab unreclaimable hugepages swap swap_free cgroup limit"
 _NAMED = (_key("symbol"), _key("offset", of=address), _key("module"))
 REPORT = (
     _key("kind", "report.kind"),
@@ -186,6 +187,7 @@ REPORT = (
     _key("locks", "report.locks", (*_keys("pid comm name"), _key("instance", of=address), *_below("frame", _NAMED))),
     _key("works", "report.works", _keys("workqueue cpus pid symbol module seconds")),
     _key("blocker", "report.blocker", _keys("what pid comm")),
+    _key("memory", "report.memory", (_key("tasks", of=_keys("pid comm rss")), *_keys(_MEMORY))),
 )
 ANALYSIS = (
     _SCHEMA,
