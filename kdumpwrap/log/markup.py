@@ -41,12 +41,11 @@ _LONG = 1 << 16  # bytes of a line put together
 
 
 def _is_quoted_printable(data: bytes) -> bool:
-    signs = data.count(b"=")
     if b"quoted-printable" in data and _HEADER.search(data):
         return True
-    if not signs or not (b"=3D" in data or (b"=\n" in data and len(_SOFT.findall(data)) > 1)):
+    if b"=3D" not in data and not (b"=\n" in data and len(_SOFT.findall(data)) > 1):
         return False
-    return len(_ENCODED.findall(data)) >= _NEARLY_ALL * signs
+    return len(_ENCODED.findall(data)) >= _NEARLY_ALL * data.count(b"=")
 
 
 def _quoted_printable(rows: Iterable[_Row]) -> Iterator[_Row]:
@@ -82,11 +81,12 @@ _BREAKS = frozenset(
     b"address article blockquote body br center dd div dl dt h1 h2 h3 h4 h5 h6 head hr html li main ol p pre section "
     b"table tbody td th thead title tr ul".split()
 )
-_ANY_TAG = (b"</", b"<br", b"<BR", b"<p>", b"<P>")
+# patterns that begin with one byte are looked for at the speed of that byte
+_ANY_TAG = re.compile(rb"<(?:/|br|BR|p>|P>)")
 
 
 def _is_html(data: bytes) -> bool:
-    if b"<" not in data or not any(sign in data for sign in _ANY_TAG):
+    if not _ANY_TAG.search(data):
         return False
     found = _TAG.finditer(data)
     return sum(1 for _ in zip(range(2), found)) > 1
@@ -103,11 +103,11 @@ def _tags(rows: Iterable[_Row]) -> Iterator[_Row]:
                 yield number, part
 
 
-_ANY_ENTITY = (b"&lt;", b"&gt;", b"&amp;", b"&nbsp;", b"&quot;", b"&#")
+_ANY_ENTITY = re.compile(rb"&(?:lt;|gt;|amp;|nbsp;|quot;|#)")
 
 
 def _has_entities(data: bytes) -> bool:
-    return b"&" in data and any(sign in data for sign in _ANY_ENTITY) and bool(_ENTITY.search(data))
+    return bool(_ANY_ENTITY.search(data) and _ENTITY.search(data))
 
 
 def _entities(rows: Iterable[_Row]) -> Iterator[_Row]:
@@ -122,12 +122,10 @@ def _entities(rows: Iterable[_Row]) -> Iterator[_Row]:
 # ---------------------------------------------------------------- Markdown: "\[\<ffffffff810ae640\>\] warn\_slowpath"
 
 _ESCAPED = re.compile(rb"\\([!-/:-@\[-`{-~])")
-_MARKDOWN = re.compile(rb"\\[<>\[\]#(]|[a-z\d]\\_[a-z\d]")  # "\_SB.PCI0" is ACPI's
+_MARKDOWN = re.compile(rb"\\(?:[<>\[\]#(]|(?<=[a-z\d]\\)_[a-z\d])")  # "\_SB.PCI0" is ACPI's
 
 
 def _is_markdown(data: bytes) -> bool:
-    if b"\\" not in data or not any(sign in data for sign in (b"\\[", b"\\<", b"\\]", b"\\_")):
-        return False
     return sum(1 for _ in zip(range(_FEW), _MARKDOWN.finditer(data))) >= _FEW
 
 
@@ -239,6 +237,18 @@ _UNDO: Tuple[Tuple[Callable[[bytes], bool], Callable[[Iterable[_Row]], Iterator[
 )
 
 
+# what is in each line or in none: both ends of a long log show it
+_EVERYWHERE = (_is_json, _is_quoted_printable, _is_joined)
+_END = 1 << 16
+
+
+def _ends(data: bytes) -> bytes:
+    """The first and the last lines of a long log, all of a short one."""
+    if len(data) <= 4 * _END:
+        return data
+    return data[: data.rfind(b"\n", 0, _END) + 1 or _END] + data[data.rfind(b"\n", 0, -_END) + 1 or -_END :]
+
+
 class Undone:
     """A log's bytes with all markup undone, and where each of its lines stood before."""
 
@@ -263,8 +273,13 @@ class Undone:
             yield self._undone(b"".join(held))
 
     def _undone(self, data: bytes) -> bytes:
+        absent: Optional[Callable[[bytes], bool]] = None
         for shows, undo in _UNDO:
-            if shows(data):
+            if shows is absent:  # twice in a row, and the first time there was none
+                continue
+            if not shows(_ends(data) if shows in _EVERYWHERE else data):
+                absent = shows
+            else:
                 self.web = self.web or undo is _tags
                 data = self._applied(undo, data)
         width = _column(data) if data and data.count(b"\n") * 200 >= len(data) else 0

@@ -104,7 +104,8 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], Wanted]) -> Iterato
         while position < end:
             if quiet >= QUIET:
                 if not searched:
-                    hits, searched = _hits(piece, position, handed_on and offset < _SHORT), True
+                    short = _SHORT - offset if handed_on else 0
+                    hits, searched = _hits(piece, position, min(end, piece.start + max(short, 0))), True
                 start, sort = _next(piece, position, hits, wanted)
                 near = _before(data, position, start)
                 number += data.count(b"\n", position, near)
@@ -168,11 +169,14 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[_Piece]:
         yield _Piece(joined, 0, len(joined))
 
 
-def _hits(piece: _Piece, position: int, more: bool) -> List[int]:
-    """Where trigger words stand from ``position`` on, not all of a line's; backwards: the next one is last."""
+def _hits(piece: _Piece, position: int, more: int) -> List[int]:
+    """Where trigger words stand from ``position`` on, not all of a line's; backwards: the next one is last.
+
+    In front of ``more`` the words that mails and web pages leave alone count too.
+    """
     data, _, end = piece
     found: List[int] = []
-    words = _WORDS + _MORE_WORDS if more else _WORDS
+    words: Tuple[bytes, ...] = _WORDS
     if data.count(b"#", position, end) * _RARE < end - position:
         at = data.find(b"#", position, end)
         while at >= 0:
@@ -181,12 +185,12 @@ def _hits(piece: _Piece, position: int, more: bool) -> List[int]:
             at = data.find(b"#", at + 1, end)
     else:
         words = (*words, _DIE)
-    for word in words:
-        at = data.find(word, position, end)
+    for word, stop in (*((word, end) for word in words), *((word, more) for word in _MORE_WORDS)):
+        at = data.find(word, position, stop)
         while at >= 0:
             found.append(at)
-            newline = data.find(b"\n", at, end)
-            at = data.find(word, newline, end) if newline >= 0 else -1
+            newline = data.find(b"\n", at, stop)
+            at = data.find(word, newline, stop) if newline >= 0 else -1
     found.sort(reverse=True)
     return found
 
