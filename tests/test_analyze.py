@@ -9,7 +9,8 @@ from typing import Tuple
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import analyze, pages
+from kdumpwrap import analyze
+from kdumpwrap.cli import pages
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.example import worked

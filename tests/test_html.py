@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, pasted, poisoned
 
-from kdumpwrap import commands, pages, shell
+from kdumpwrap import commands, shell
+from kdumpwrap.cli import pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash, Problem

@@ -14,7 +14,7 @@ from conftest import Lab, RunCli
 from handmade import ANALYSIS, COMMANDS, FACTS, LOG
 from markup import HOSTILE, poisoned
 
-from kdumpwrap import pages
+from kdumpwrap.cli import pages
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.verdict import Signature
 from kdumpwrap.render import html

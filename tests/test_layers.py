@@ -21,7 +21,6 @@ PURE = (
     "culprit",
     "codecheck",
     "explain",
-    "where",
     "moment",
     "octets",
 )

@@ -13,7 +13,7 @@ from typing import List
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import pages
+from kdumpwrap.cli import pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 

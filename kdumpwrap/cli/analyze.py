@@ -207,7 +207,7 @@ def _page(
     redactor: "Optional[Redactor]",
 ) -> "Tuple[str, Sequence[Problem]]":
     """The page of ``analysis`` when ``html`` is -, else it is written to that file; and why that failed."""
-    from kdumpwrap import pages
+    from kdumpwrap.cli import pages
 
     page = pages.crash(analysis, commands, facts)
     page = page if redactor is None else redactor.text(page)

@@ -18,9 +18,9 @@ from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
 if TYPE_CHECKING:
     from kdumpwrap.batch.engine import Done
     from kdumpwrap.batch.tally import Tally
+    from kdumpwrap.cli.pages import Site
     from kdumpwrap.model.bugs import Row
     from kdumpwrap.model.crash import Crash, Problem
-    from kdumpwrap.pages import Site
 
 _AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -68,7 +68,7 @@ def batch(
         crashes = many.candidates(found.entries, selection)
         tally, site = counting.Tally(), None
         if html:
-            from kdumpwrap import pages
+            from kdumpwrap.cli import pages
 
             site = pages.Site(html, shown, places)
         for path, why in found.unreadable:

@@ -8,12 +8,12 @@ import re
 from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import where
 from kdumpwrap.culprit import callchain, dispatch, machinery, spin
 from kdumpwrap.log import symbolname, trace
 from kdumpwrap.log.kinds import SAMPLED, WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.location import telling
 from kdumpwrap.model.log import Frame
 from kdumpwrap.model.verdict import Culprit, Suspect, Verdict
 
@@ -54,7 +54,7 @@ def culprit(resolution: Resolution) -> Optional[Culprit]:
     """Where a person should look first; None when the log names no function of the kernel.
 
     ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
-    resolved frames only: of the inlined function that tells most (`where.telling`). ``why`` is one phrase.
+    resolved frames only: of the inlined function that tells most (`location.telling`). ``why`` is one phrase.
     """
     return _culprit(blame(resolution))
 
@@ -62,7 +62,7 @@ def culprit(resolution: Resolution) -> Optional[Culprit]:
 def _culprit(found: Optional[Blame]) -> Optional[Culprit]:
     if found is None:
         return None
-    place = where.telling(found.frame.locations)
+    place = telling(found.frame.locations)
     file, line = (place.file, place.line) if place else (None, None)
     return Culprit(callchain.true_name(found.frame), found.frame.module, file, line, found.why)
 
@@ -136,7 +136,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
     strangers = callchain.strangers(resolution.report)
     for frame in callchain.way(resolution):
         if frame.module in strangers:
-            place = where.telling(frame.locations)
+            place = telling(frame.locations)
             file, line = (place.file, place.line) if place else (None, None)
             known = (*resolution.report.modules, *resolution.report.strangers)
             flags = next(module.flags for module in known if module.name == frame.module)

@@ -5,8 +5,8 @@ from typing import Iterator, Optional, Sequence, Tuple
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Level, Statement
 from kdumpwrap.model.kernel import Kernel, Location, Resolution
+from kdumpwrap.model.location import where
 from kdumpwrap.model.verdict import Verdict
-from kdumpwrap.where import where
 
 CERTAIN: Level = "certain"
 LIKELY: Level = "likely"

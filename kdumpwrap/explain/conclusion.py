@@ -5,8 +5,8 @@ from typing import Sequence
 from kdumpwrap.explain import certainty, guilt, reasons, repeats, traps
 from kdumpwrap.model.finding import Finding, Statement
 from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.location import telling
 from kdumpwrap.model.verdict import Verdict
-from kdumpwrap.where import telling
 
 
 def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement] = ()) -> Finding:

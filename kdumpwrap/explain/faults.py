@@ -241,7 +241,7 @@ def _caller(resolution: Resolution) -> Optional[str]:
 
 def described(frame: ResolvedFrame) -> str:
     """``send4 [xxxwan] (xxxwan.c:107)``."""
-    from kdumpwrap.where import short, telling
+    from kdumpwrap.model.location import short, telling
 
     text = f"{frame.symbol}{f' [{frame.module}]' if frame.module else ''}"
     place = telling(frame.locations)

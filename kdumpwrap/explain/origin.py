@@ -183,6 +183,6 @@ def _comment(row: Instruction) -> str:
 def _at(row: Instruction) -> str:
     if row.file is None or row.line is None:
         return ""
-    from kdumpwrap.where import short
+    from kdumpwrap.model.location import short
 
     return f", {short(row.file)}:{row.line}"

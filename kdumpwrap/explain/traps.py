@@ -14,9 +14,9 @@ from kdumpwrap.explain.memory import table
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.log import oom
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
+from kdumpwrap.model.location import short, telling
 from kdumpwrap.model.verdict import Culprit
 from kdumpwrap.octets import spaced
-from kdumpwrap.where import short, telling
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
 # "kernel BUG at lib/list_debug.c:53!", "WARNING: CPU: 1 PID: 112 at net/core/stream.c:212 sk_stream…"

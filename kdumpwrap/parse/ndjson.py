@@ -7,9 +7,9 @@ from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
+from kdumpwrap.model.location import telling
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
-from kdumpwrap.where import telling
 
 SCHEMA = "kdumpwrap/1"
 _LONGEST = 64 << 20  # bytes of a line; the largest logs give a few MB

@@ -10,10 +10,10 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 from kdumpwrap.log.reference import prefix
 from kdumpwrap.model.annotation import Line
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
+from kdumpwrap.model.location import short, telling
 from kdumpwrap.model.scope import Variables
 from kdumpwrap.render import text
 from kdumpwrap.render.escape import shown
-from kdumpwrap.where import short, telling
 
 _MOST = 4  # functions of one name that are listed
 

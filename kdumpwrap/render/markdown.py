@@ -6,10 +6,10 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
 from kdumpwrap.render import view, vmcore
 from kdumpwrap.render.text import caret, clean, name, place, variable
-from kdumpwrap.where import telling, where
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut

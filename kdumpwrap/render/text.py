@@ -5,11 +5,11 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.location import where
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.scope import Variable, Variables
 from kdumpwrap.octets import spaced
 from kdumpwrap.render import escape, view
-from kdumpwrap.where import where
 
 
 class Style(NamedTuple):

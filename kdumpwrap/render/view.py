@@ -10,9 +10,9 @@ from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
+from kdumpwrap.model.location import short, telling, where
 from kdumpwrap.model.scope import Variables
 from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
-from kdumpwrap.where import short, telling, where
 
 # ---------------------------------------------------------------- sentences
 

@@ -5,8 +5,8 @@ from typing import Mapping, Optional, Sequence, Tuple
 from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model.kernel import Instruction, Location, Source
+from kdumpwrap.model.location import telling
 from kdumpwrap.symbolize.objects import Part, Place
-from kdumpwrap.where import telling
 
 BEFORE, AFTER = 8, 5  # instructions shown round the marked one
 

@@ -4,11 +4,11 @@ from typing import List, Optional, Sequence
 
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.location import where
 from kdumpwrap.octets import spaced
 from kdumpwrap.render import view
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
-from kdumpwrap.where import where
 
 # what is no general register: told apart at the end of the table
 _SPECIAL = frozenset(

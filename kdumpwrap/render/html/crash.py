@@ -5,11 +5,11 @@ from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 from kdumpwrap.log.strangers import OUT_OF_TREE, PROPRIETARY, origins
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.location import where
 from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import view
 from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
-from kdumpwrap.where import where
 
 CASES = 2000  # crashes of one bug that its page lists
 REPORTS = 200  # of its log

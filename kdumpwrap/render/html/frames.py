@@ -6,10 +6,10 @@ from typing import Callable, Optional, Sequence
 from kdumpwrap.log.strangers import OUT_OF_TREE, origins
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.vmcore import Backtrace
 from kdumpwrap.render import view
 from kdumpwrap.render.html.document import esc, path
-from kdumpwrap.where import telling, where
 
 MOST = 400  # frames that a page shows: a runaway recursion prints thousands
 

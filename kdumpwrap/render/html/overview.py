@@ -6,12 +6,12 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap import moment
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.location import where
 from kdumpwrap.model.verdict import Signature
 from kdumpwrap.render import view
 from kdumpwrap.render.html import evidence, timeline
 from kdumpwrap.render.html.crash import Case
 from kdumpwrap.render.html.document import document, esc, island
-from kdumpwrap.where import where
 
 
 class Bug(NamedTuple):

@@ -1,4 +1,4 @@
-"""How a place in the source is told to a person: which line of an inline chain, and by which name (pure).
+"""How a location is told to a person: which line of an inline chain, and by which name.
 
 The innermost function of a faulting access is often a primitive: ``local_add`` of arch/x86/include/asm/local.h says
 how the kernel adds, ``iptunnel_xmit_stats`` of include/net/ip_tunnels.h:526 says what it was doing.
