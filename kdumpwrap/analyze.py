@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
@@ -11,12 +11,12 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding, Statement
-from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
+from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, Log, Report, subject
 from kdumpwrap.model.verdict import Signature, Verdict
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, Located
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def analyses(
     cases = [_gather(case, symbolizer) for case in started]
     gathered = dict(zip(distinct, cases))
     scopes = _scopes([(log, gathered[one]) for (_, log), one in zip(crashes, keys)], symbolizer) if variables else None
-    located = symbolizer.locate({place for case in cases for place in _places(case, symbolizer)})
+    located = symbolizer.locate({place for case in cases for place in _addresses(case, symbolizer)})
     answers = {one: _answer(case, located, symbolizer) for one, case in zip(distinct, cases)}
     for number, ((crash, log), one) in enumerate(zip(crashes, keys)):
         analysis = _analysis(crash, log, answers[one])
@@ -209,7 +209,7 @@ def _with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analys
     return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
 
 
-def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> _Answer:
+def _answer(case: _Case, located: Located, symbolizer: Symbolizer) -> _Answer:
     """Lines for frames and instructions, the source, whom to ask."""
     log = case.log
     index = subject(len(case.resolutions), log.fatal)
@@ -218,7 +218,7 @@ def _answer(case: _Case, located: Dict[Place, Tuple[Location, ...]], symbolizer:
     if index is not None and case.evidence is not None:
         evidence = case.evidence
         slide = evidence.slide
-        chain = located.get(_place(evidence.frame), ()) if evidence.frame is not None else ()
+        chain = located.get(CodeAddress.of(evidence.frame), ()) if evidence.frame is not None else ()
         resolutions[index] = replace(
             resolutions[index],
             check=evidence.check,
@@ -278,7 +278,7 @@ def _finished(
 # ---------------------------------------------------------------- one report
 
 
-def _located(resolution: Resolution, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer) -> Resolution:
+def _located(resolution: Resolution, located: Located, symbolizer: Symbolizer) -> Resolution:
     """``resolution`` with file and line for each frame that the object has in the size of the log."""
     from kdumpwrap.symbolize.placed import with_lines
 
@@ -316,20 +316,16 @@ def _signature(log: Log) -> Optional[Signature]:
     return signature.signature(log.reports[index]) if index is not None else None
 
 
-def _places(case: _Case, symbolizer: Symbolizer) -> Iterator[Place]:
+def _addresses(case: _Case, symbolizer: Symbolizer) -> Iterator[CodeAddress]:
     """Every address of a case that wants a line."""
     from kdumpwrap.symbolize.placed import candidates
 
     for frame in (frame for one in case.resolutions for frame in one.frames):
         yield from candidates(frame)
         if frame.address is not None and symbolizer.fits(frame):
-            yield _place(frame)
+            yield CodeAddress.of(frame)
     if case.evidence is not None:
-        yield from case.evidence.places()
-
-
-def _place(frame: ResolvedFrame) -> Place:
-    return Place(part(frame), lookup(frame))
+        yield from case.evidence.addresses()
 
 
 def _frames(report: Report) -> Iterator[Frame]:

@@ -13,7 +13,7 @@ from kdumpwrap.model.finding import Listing
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
-from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 # "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
@@ -62,11 +62,11 @@ def resolve(
             for expression, frame in zip(expressions, frames)
             for one in _each_function(symbolizer, frame)
         ]
-        lines = symbolizer.locate(_place(frame) for _, frame in placed if frame.address is not None)
+        lines = symbolizer.locate(CodeAddress.of(frame) for _, frame in placed if frame.address is not None)
         problems = list(symbolizer.problems(frames))
         problems += [_unknown(symbolizer, frame) for _, frame in placed if _is_unknown(symbolizer, frame)]
-        answers = tuple((text, replace(frame, locations=lines.get(_place(frame), ()))) for text, frame in placed)
-        return answers, tuple(problems)
+        found = ((text, frame, lines.get(CodeAddress.of(frame), ())) for text, frame in placed)
+        return tuple((text, replace(frame, locations=chain)) for text, frame, chain in found), tuple(problems)
 
 
 def disassemble(
@@ -92,16 +92,16 @@ def disassemble(
         if function is None:
             problems = symbolizer.problems([frame]) or (_unknown(symbolizer, frame),)
             raise KdumpwrapError(problems[0].message, problems[0].hint)
-        where = part(placed)
-        job = symbolizer.disassemble(where, *symbolizer.extent(function))
+        section = Section.of(placed)
+        job = symbolizer.disassemble(section, *symbolizer.extent(function))
         rows = marked(symbolizer.failures.keep(placed.module, job.result) or (), lookup(placed))
         shown = rows if whole else excerpt(rows)
-        lines = symbolizer.locate([_place(placed), *(Place(where, row.address) for row in shown)])
-        placed = replace(placed, locations=lines.get(_place(placed), ()))
+        lines = symbolizer.locate([CodeAddress.of(placed), *(CodeAddress(section, row.address) for row in shown)])
+        placed = replace(placed, locations=lines.get(CodeAddress.of(placed), ()))
         problems = symbolizer.problems([frame])
         if rows and not shown:
             problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
-        listing = Listing(placed, lined(shown, where, lines), source(placed.locations, symbolizer.release, places))
+        listing = Listing(placed, lined(shown, section, lines), source(placed.locations, symbolizer.release, places))
         return listing, problems
 
 
@@ -109,10 +109,6 @@ def _symbolizer(release: Optional[str], places: Places) -> Symbolizer:
     if release is None and places.vmlinux is None:
         release = os.uname().release
     return Symbolizer(release, places)
-
-
-def _place(frame: ResolvedFrame) -> Place:
-    return Place(part(frame), lookup(frame))
 
 
 def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[ResolvedFrame]:

@@ -13,7 +13,7 @@ from kdumpwrap.model.kernel import Location, Symbol
 from kdumpwrap.symbolize import lines
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
-from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.symbolize.objects import CodeAddress, Object, Section
 from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils
 
@@ -56,7 +56,7 @@ def opened(path: Path, **tools: Optional[str]) -> Object:
 
 def located(found: Object, places: Iterable[Tuple[str, int]], failures: Optional[Failures] = None) -> List[str]:
     """``function file:line:column < …`` for each place, a section and an offset."""
-    wanted = [Place(Part("part", section), offset) for section, offset in places]
+    wanted = [CodeAddress(Section("part", section), offset) for section, offset in places]
     with contextlib.closing(Pool(2)) as pool:
         asked = Lines(pool, failures or Failures())
         asked.ask(wanted, {"part": found})

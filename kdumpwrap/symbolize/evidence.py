@@ -11,7 +11,7 @@ from kdumpwrap.parse.patches import Patches
 from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import binutils
 
@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the instructions of a report tell. Lines are still missing: ``places`` says what to ask for."""
+    """What the instructions of a report tell. Lines are still missing: ``addresses`` says what to ask for."""
 
     check: CodeCheck  # of the report's code bytes
     frame: Optional[ResolvedFrame]  # whose instruction is marked
@@ -36,16 +36,16 @@ class Evidence(NamedTuple):
     function: Tuple[Instruction, ...]  # all of the function's
     slide: Optional[int]  # KASLR offset
 
-    def places(self) -> Tuple[Place, ...]:
+    def addresses(self) -> Tuple[CodeAddress, ...]:
         """The address of each instruction."""
         if self.frame is None or self.frame.address is None:
             return ()
-        where = part(self.frame)
-        return tuple(Place(where, row.address) for row in self.rows)
+        section = Section.of(self.frame)
+        return tuple(CodeAddress(section, row.address) for row in self.rows)
 
-    def lined(self, located: Mapping[Place, Sequence[Location]]) -> Tuple[Instruction, ...]:
+    def lined(self, located: Mapping[CodeAddress, Sequence[Location]]) -> Tuple[Instruction, ...]:
         """The instructions with their lines."""
-        return lined(self.rows, part(self.frame), located) if self.frame else self.rows
+        return lined(self.rows, Section.of(self.frame), located) if self.frame else self.rows
 
 
 def focus(resolution: Resolution) -> Optional[ResolvedFrame]:
@@ -71,7 +71,7 @@ def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
             before = symbolizer.objects[frame.module].enclosing(frame.section, max(reach, 0))
             low = before.address if before else first
         high = max(last, end + _LONGEST)
-    return Window(frame, first, last, symbolizer.disassemble(part(frame), low, high))
+    return Window(frame, first, last, symbolizer.disassemble(Section.of(frame), low, high))
 
 
 def gather(
@@ -95,7 +95,7 @@ def gather(
                 arch=arch,
                 entries=(window.start,),
                 slide=checked.slide,
-                patches=lambda: failures.keep(frame.module, lambda: symbolizer.patched(part(frame))) or Patches(),
+                patches=lambda: failures.keep(frame.module, lambda: symbolizer.patched(Section.of(frame))) or Patches(),
             )
         inside = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))
         rows = excerpt(inside)

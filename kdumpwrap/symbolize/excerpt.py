@@ -6,7 +6,7 @@ from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.location import telling
-from kdumpwrap.symbolize.objects import Part, Place
+from kdumpwrap.symbolize.objects import CodeAddress, Section
 
 BEFORE, AFTER = 8, 5  # instructions shown round the marked one
 
@@ -25,10 +25,10 @@ def excerpt(rows: Sequence[Instruction], before: int = BEFORE, after: int = AFTE
 
 
 def lined(
-    rows: Sequence[Instruction], where: Part, located: Mapping[Place, Sequence[Location]]
+    rows: Sequence[Instruction], section: Section, located: Mapping[CodeAddress, Sequence[Location]]
 ) -> Tuple[Instruction, ...]:
     """``rows`` with file and line of the innermost function at each address."""
-    chains = [(row, located.get(Place(where, row.address), ())) for row in rows]
+    chains = [(row, located.get(CodeAddress(section, row.address), ())) for row in rows]
     return tuple(row._replace(file=chain[0].file, line=chain[0].line) if chain else row for row, chain in chains)
 
 

@@ -11,7 +11,7 @@ from kdumpwrap.model.kernel import Location
 from kdumpwrap.parse import nm
 from kdumpwrap.symbolize import objects
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Object, Part, Place
+from kdumpwrap.symbolize.objects import CodeAddress, Object, Section
 from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils, elfutils
 
@@ -30,38 +30,38 @@ class Lines:
         """The tools run in ``pool``; what they could not do is added to ``failures``."""
         self._pool = pool
         self._failures = failures
-        self._asked: Set[Place] = set()
-        self._known: Dict[Place, _Chain] = {}
+        self._asked: Set[CodeAddress] = set()
+        self._known: Dict[CodeAddress, _Chain] = {}
         self._jobs: List["Future[None]"] = []
 
-    def ask(self, places: Iterable[Place], opened: Mapping[Optional[str], Object]) -> None:
-        """Have the tools look for ``places`` in ``opened``: one process for each object, or section of a module."""
-        new = set(places) - self._asked
+    def ask(self, addresses: Iterable[CodeAddress], opened: Mapping[Optional[str], Object]) -> None:
+        """Have the tools look for ``addresses`` in ``opened``: one process for each object, or section of a module."""
+        new = set(addresses) - self._asked
         self._asked |= new
-        parts: Dict[Part, List[int]] = {}
-        for place in new:
-            parts.setdefault(place.part, []).append(place.address)
-        for part, addresses in parts.items():
-            self._jobs.append(self._pool.submit(self._look_up, part, opened[part.module], sorted(addresses)))
+        sections: Dict[Section, List[int]] = {}
+        for one in new:
+            sections.setdefault(one.section, []).append(one.address)
+        for section, few in sections.items():
+            self._jobs.append(self._pool.submit(self._look_up, section, opened[section.module], sorted(few)))
 
-    def answers(self) -> Dict[Place, _Chain]:
-        """The locations of every place that was asked for, innermost function first; none for what nobody knows."""
+    def answers(self) -> Dict[CodeAddress, _Chain]:
+        """The locations of every address that was asked for, innermost function first; none for what nobody knows."""
         while self._jobs:
             self._jobs.pop().result()
         return self._known
 
-    def _look_up(self, part: Part, found: Object, addresses: Sequence[int]) -> None:
+    def _look_up(self, section: Section, found: Object, addresses: Sequence[int]) -> None:
         if found.lines is None:  # which is said where the object is opened
             return
         for few in _few_pages(addresses):
-            chains = self._chains(part, found, few)
-            self._known.update((Place(part, address), chain) for address, chain in chains.items() if chain)
+            chains = self._chains(section, found, few)
+            self._known.update((CodeAddress(section, address), chain) for address, chain in chains.items() if chain)
 
-    def _chains(self, part: Part, found: Object, addresses: Sequence[int]) -> _Chains:
+    def _chains(self, section: Section, found: Object, addresses: Sequence[int]) -> _Chains:
         """What the best tool says; for an address that it has no line of, what the next one says."""
         chains: _Chains = {}
         left, told = addresses, False
-        for tool, ask in _tools(part, found):
+        for tool, ask in _tools(section, found):
             answers: _Chains = {}
             problem = None
             try:
@@ -72,28 +72,28 @@ class Lines:
                 message = f"{tool} answered {len(answers)} of {len(left)} addresses of {found.lines}"
                 problem = Problem(message, tool_failed=True)
             if problem is not None and any(address not in chains for address in left):  # else it was a second opinion
-                self._failures.add(part.module, problem)
+                self._failures.add(section.module, problem)
                 told = True
             chains.update((one, chain) for one, chain in answers.items() if _has_line(chain) or not chains.get(one))
             left = [address for address in addresses if not _has_line(chains.get(address, ()))]
             if not left:
                 break
         if len(left) == len(addresses):
-            old = self._failures.keep(part.module, partial(objects.blind, found))
+            old = self._failures.keep(section.module, partial(objects.blind, found))
             if old is not None or not told:
-                self._failures.add(part.module, old or _nothing(found, len(addresses)))
-        return {address: _named(part, found, address, chain) for address, chain in chains.items()}
+                self._failures.add(section.module, old or _nothing(found, len(addresses)))
+        return {address: _named(section, found, address, chain) for address, chain in chains.items()}
 
 
-def _tools(part: Part, found: Object) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
-    """Who can be asked for addresses of ``part``, the best first."""
+def _tools(section: Section, found: Object) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
+    """Who can be asked for addresses of ``section``, the best first."""
     tools, path = found.tools, found.lines
     if path is None:
         return
     if tools.eu_addr2line is not None:
-        yield tools.eu_addr2line, partial(elfutils.locations, tools.eu_addr2line, path, section=part.section)
-    if part.module is None or tools.relocates:
-        yield tools.addr2line, partial(binutils.locations, tools, path, section=part.section)
+        yield tools.eu_addr2line, partial(elfutils.locations, tools.eu_addr2line, path, section=section.name)
+    if section.module is None or tools.relocates:
+        yield tools.addr2line, partial(binutils.locations, tools, path, section=section.name)
 
 
 def _nothing(found: Object, asked: int) -> Problem:
@@ -105,7 +105,7 @@ def _has_line(chain: _Chain) -> bool:
     return any(place.line for place in chain)
 
 
-def _named(part: Part, found: Object, address: int, chain: _Chain) -> _Chain:
+def _named(section: Section, found: Object, address: int, chain: _Chain) -> _Chain:
     """``chain`` with the function that contains ``address``, as nm says, where the tool had no name for it.
 
     eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown. Of assembly it
@@ -115,7 +115,7 @@ def _named(part: Part, found: Object, address: int, chain: _Chain) -> _Chain:
         return chain
     name, file = chain[-1].function, chain[-1].file or ""
     if name is None or (found.nm and file.endswith(".S")):
-        symbol = found.enclosing(part.section, address)
+        symbol = found.enclosing(section.name, address)
         other = symbol is not None and (name is None or nm.address(found.nm, name) != symbol.address)
         name = symbol.name if symbol is not None and other else name
     return (*chain[:-1], chain[-1]._replace(function=name and symbolname.plain(name)))

@@ -2,16 +2,14 @@
 
 from typing import Dict, Hashable, Iterator, List, NamedTuple, Optional, Tuple
 
-from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame
+from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.symbolize import evidence
 from kdumpwrap.symbolize.evidence import Evidence, Window
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, Located
 from kdumpwrap.symbolize.placed import candidates, placed, with_lines
 from kdumpwrap.symbolize.symbolizer import Symbolizer
-
-Located = Dict[Place, Tuple[Location, ...]]
 
 
 class Traces:
@@ -43,12 +41,12 @@ class Traces:
         self._clear[frame] = self._symbolizer.place(frame, symbols)
         return self._clear[frame]
 
-    def places(self) -> Iterator[Place]:
+    def addresses(self) -> Iterator[CodeAddress]:
         """Every address that wants a line."""
         for frame in (*self._clear.values(), *(one for several in self._settled.values() for one in several)):
             yield from candidates(frame)
             if frame.address is not None and self._symbolizer.fits(frame):
-                yield Place(part(frame), lookup(frame))
+                yield CodeAddress.of(frame)
 
     def locate(self, located: Located) -> None:
         """Give the frames their lines."""
@@ -85,11 +83,11 @@ class Dumps:
             self._asked[key] = _Dump(resolution, evidence.start(resolution, self._symbolizer) if known else None)
         return key
 
-    def places(self) -> List[Place]:
+    def addresses(self) -> List[CodeAddress]:
         """Every address that wants a line."""
         for key, dump in self._asked.items():
             self._found[key] = self._gather(dump)
-        return [place for one in self._found.values() for place in one.places()]
+        return [place for one in self._found.values() for place in one.addresses()]
 
     def _gather(self, dump: _Dump) -> Evidence:
         """The file's instructions; those of the log's own bytes where the file is of another build, or not there."""

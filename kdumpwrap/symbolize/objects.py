@@ -11,7 +11,7 @@ from kdumpwrap.debuginfo import Debuginfod, Places
 from kdumpwrap.errors import KdumpwrapError, ToolTold, WrongVmlinux
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import ResolvedFrame, Symbol
+from kdumpwrap.model.kernel import Location, ResolvedFrame, Symbol
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.symbolize.maker import Maker
@@ -23,18 +23,31 @@ if TYPE_CHECKING:
     from kdumpwrap.tools.modules import Module
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """What an address counts from: the vmlinux (both None), or a section of a module."""
 
     module: Optional[str]
-    section: Optional[str]
+    name: Optional[str]
+
+    @classmethod
+    def of(cls, frame: ResolvedFrame) -> "Section":
+        """That of a placed frame."""
+        return cls(frame.module, frame.section)
 
 
-class Place(NamedTuple):
+class CodeAddress(NamedTuple):
     """A link-time address, to be looked up as it is."""
 
-    part: Part
+    section: Section
     address: int
+
+    @classmethod
+    def of(cls, frame: ResolvedFrame) -> "CodeAddress":
+        """What to ask for a placed frame."""
+        return cls(Section.of(frame), lookup(frame))
+
+
+Located = Dict[CodeAddress, Tuple[Location, ...]]  # innermost function first, () for what nobody knows
 
 
 @dataclass(frozen=True)
@@ -224,11 +237,6 @@ def blind(found: Object) -> Optional[Problem]:
         return None
     message = f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {least} can"
     return Problem(message, packages.newer_binutils())
-
-
-def part(frame: ResolvedFrame) -> Part:
-    """What the address of a placed frame counts from."""
-    return Part(frame.module, frame.section)
 
 
 def lookup(frame: ResolvedFrame) -> int:

@@ -1,13 +1,13 @@
 """Base + offset for the frames of a report; names that stand for several functions are settled or stay open."""
 
 from dataclasses import replace
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Iterator, Optional, Sequence
 
-from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Symbol
+from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame, Report
 from kdumpwrap.symbolize import namesakes
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.objects import Part, Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, Located, Section
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 
@@ -21,7 +21,8 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
 
     def read(ranges: Sequence[namesakes.Range]) -> Sequence[Sequence[Instruction]]:
         jobs = [
-            (one.module, symbolizer.disassemble(Part(one.module, one.section), one.start, one.stop)) for one in ranges
+            (one.module, symbolizer.disassemble(Section(one.module, one.section), one.start, one.stop))
+            for one in ranges
         ]
         return [failures.keep(module, job.result) or () for module, job in jobs]
 
@@ -35,19 +36,17 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
     return Resolution(report, ip, tuple(done))
 
 
-def candidates(frame: ResolvedFrame) -> Iterator[Place]:
+def candidates(frame: ResolvedFrame) -> Iterator[CodeAddress]:
     """What to ask for the lines of an ambiguous frame; nothing for one of a module, whose sections all begin at 0."""
     if frame.module is None:
         back = 0 if frame.exact else 1
-        yield from (Place(Part(None, None), max(address - back, 0)) for address in frame.candidates)
+        yield from (CodeAddress(Section(None, None), max(address - back, 0)) for address in frame.candidates)
 
 
-def with_lines(
-    frame: ResolvedFrame, located: Dict[Place, Tuple[Location, ...]], symbolizer: Symbolizer
-) -> ResolvedFrame:
+def with_lines(frame: ResolvedFrame, located: Located, symbolizer: Symbolizer) -> ResolvedFrame:
     """``frame`` with file and line, where the object has it in the size of the log; or with those of its candidates."""
     if frame.candidates:
         return replace(frame, candidate_locations=tuple(located.get(place, ()) for place in candidates(frame)))
     if frame.address is None or not symbolizer.fits(frame):
         return frame
-    return replace(frame, locations=located.get(Place(part(frame), lookup(frame)), ()))
+    return replace(frame, locations=located.get(CodeAddress.of(frame), ()))

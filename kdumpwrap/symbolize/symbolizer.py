@@ -19,7 +19,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import memory, packages
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Symbol
+from kdumpwrap.model.kernel import Instruction, ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.patches import Patches
@@ -27,7 +27,7 @@ from kdumpwrap.symbolize import objects, operands
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.maker import maker
-from kdumpwrap.symbolize.objects import Object, Part, Place, Vmlinux, lookup
+from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, Section, Vmlinux, lookup
 from kdumpwrap.symbolize.pool import Pool
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import stopped
@@ -63,7 +63,7 @@ class Symbolizer:
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
-        self._disassembled: Dict[Tuple[Part, int, int], "Future[Tuple[Instruction, ...]]"] = {}
+        self._disassembled: Dict[Tuple[Section, int, int], "Future[Tuple[Instruction, ...]]"] = {}
         self._lock = threading.Lock()
         self._pool = Pool(1 if memory.unused() < _TIGHT else 4)
         self._lines = Lines(self._pool, self.failures)
@@ -201,9 +201,9 @@ class Symbolizer:
         before = self.function(placed)
         return replace(placed, function=symbolname.plain(before.name)) if before else placed
 
-    def locate(self, places: Iterable[Place]) -> Dict[Place, Tuple[Location, ...]]:
-        """The locations of ``places``, asked together, and of all that was asked before."""
-        self._lines.ask(places, self.objects)
+    def locate(self, addresses: Iterable[CodeAddress]) -> Located:
+        """The locations of ``addresses``, asked together, and of all that was asked before."""
+        self._lines.ask(addresses, self.objects)
         return self._lines.answers()
 
     # ------------------------------------------------------------ instructions
@@ -228,29 +228,29 @@ class Symbolizer:
         """``job``, run beside the other tools as the machine's memory allows."""
         return self._pool.submit(job)
 
-    def disassemble(self, where: Part, start: int, stop: int) -> "Future[Tuple[Instruction, ...]]":
+    def disassemble(self, section: Section, start: int, stop: int) -> "Future[Tuple[Instruction, ...]]":
         """The instructions from ``start`` to ``stop``, without lines; the same is asked only once."""
         with self._lock:
-            key = (where, start, stop)
+            key = (section, start, stop)
             if key not in self._disassembled:
-                self._disassembled[key] = self._pool.submit(self._disassemble, where, start, stop)
+                self._disassembled[key] = self._pool.submit(self._disassemble, section, start, stop)
             return self._disassembled[key]
 
-    def _disassemble(self, where: Part, start: int, stop: int) -> Tuple[Instruction, ...]:
-        found = self.objects[where.module]
+    def _disassemble(self, section: Section, start: int, stop: int) -> Tuple[Instruction, ...]:
+        found = self.objects[section.module]
         path, arch = found.code, found.tools.arch
         if path is None:
             return ()
         if not found.tools.disassembles:
             raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
-        rows = binutils.instructions(found.tools, path, start, stop, where.section, found.spans)
+        rows = binutils.instructions(found.tools, path, start, stop, section.name, found.spans)
         return operands.named(rows, found.nm) if found.nm else operands.of_module(rows, found.variables)
 
-    def patched(self, where: Part) -> Patches:
+    def patched(self, section: Section) -> Patches:
         """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
-        found = self.objects[where.module]
+        found = self.objects[section.module]
         path, tools = found.code, found.tools
-        return Patches() if path is None else binutils.patched(tools, path, where.section)
+        return Patches() if path is None else binutils.patched(tools, path, section.name)
 
     # ------------------------------------------------------------ what went wrong
 

@@ -13,7 +13,7 @@ from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.vmcore import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
 from kdumpwrap.parse import crash as parse
-from kdumpwrap.symbolize.objects import Place, lookup, part
+from kdumpwrap.symbolize.objects import CodeAddress, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import differences, files
 from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
@@ -131,13 +131,13 @@ def _located(
         if slide is None:
             slide = _slide(symbolizer.place(frame) for frame in frames)
         placed = {frame: _judged(_placed(frame, slide, symbolizer), resolution) for frame in frames}
-        wanted = {Place(part(one), lookup(one)) for one in placed.values() if one.address is not None}
+        wanted = {CodeAddress.of(one) for one in placed.values() if one.address is not None}
         located = symbolizer.locate(wanted)
         problems = symbolizer.problems(())
 
     def resolved(row: BacktraceFrame) -> BacktraceFrame:
         one = placed[row.frame]
-        chain = located.get(Place(part(one), lookup(one)), ()) if one.address is not None else ()
+        chain = located.get(CodeAddress.of(one), ()) if one.address is not None else ()
         return row._replace(frame=replace(one, locations=chain))
 
     return tuple(replace(task, frames=tuple(map(resolved, task.frames))) for task in tasks), problems
