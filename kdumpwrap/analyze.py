@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap import capturelog
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.debuginfo import Places
 from kdumpwrap.errors import KdumpwrapError
@@ -38,7 +39,7 @@ def analyze(
     ``early`` gets the analysis without its variables, which take longest.
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
-    crash = finder.find(target, places.root)
+    crash = _find(target, places)
 
     def build_id() -> Optional[str]:
         from kdumpwrap.vmcore import vmcorelog
@@ -60,7 +61,7 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
     """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
     from kdumpwrap.explain import certainty
 
-    crash = finder.find(target, places.root)
+    crash = _find(target, places)
     log = read(crash, places)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
     resolutions = tuple(map(Resolution.of, log.reports))
@@ -69,15 +70,34 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
     return _finished(crash, log, kernel, findings, _signature(log), log.problems)
 
 
+def _find(target: Optional[str], places: Places) -> Crash:
+    try:
+        return finder.find(target, places.root)
+    except finder.NothingSaved as error:
+        raise capturelog.nothing_saved(error.crash) from None
+
+
 def read(crash: Crash, places: Places) -> Log:
-    """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore."""
+    """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore.
+
+    And what the capture kernel says, where there is no whole vmcore.
+    """
+    if crash.path != crash.dmesg:
+        found = capturelog.beside(crash)
+        return replace(_read(crash, places), capture=found) if found is not None else _read(crash, places)
+    console = capturelog.Console(crash.path)
+    log = _read(crash, places, console.watch)
+    return replace(log, capture=console.capture())
+
+
+def _read(crash: Crash, places: Places, watch: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> Log:
     from kdumpwrap.log import reader
 
     if crash.dmesg is None:
         from kdumpwrap.vmcore import vmcorelog
 
         return vmcorelog.read(crash.vmcore or crash.path, places)
-    log = reader.parse(crashfile.blocks(crash.dmesg))
+    log = reader.parse(watch(crashfile.blocks(crash.dmesg)))
     cut = crashfile.cut(crash.dmesg)
     if cut:
         log = replace(log, problems=(*log.problems, Problem(cut)))
@@ -272,7 +292,13 @@ def _finished(
     if not findings:
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems += (Problem(f"{what}: no report of a crash in this log"),)
-    return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around)
+    index = subject(len(findings), log.fatal)
+    if log.capture is not None and index is not None:
+        from kdumpwrap.explain import conclusion
+
+        told = conclusion.with_capture(findings[index], log.capture, capturelog.written(crash))
+        findings = (*findings[:index], told, *findings[index + 1 :])
+    return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around, log.capture)
 
 
 # ---------------------------------------------------------------- one report

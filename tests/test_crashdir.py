@@ -216,7 +216,7 @@ def test_list_tells_what_is_missing_newest_last(tmp_path: Path, run_cli: RunCli)
     rows = [line.split("\t") for line in run_cli("list", "--raw", tmp_path).stdout.splitlines()]
     size = str(len(LOG))
     path = str(tmp_path / "10.0.0.1-2023-12-20-10:51:07")
-    assert rows[0] == ["2023-12-20T10:51:07", "10.0.0.1", "5.14.0-503.el9.x86_64", size, "1", path]
+    assert rows[0] == ["2023-12-20T10:51:07", "10.0.0.1", "5.14.0-503.el9.x86_64", size, "1", path, "", "", "", ""]
     assert [row[3] for row in rows] == [size, "", str(vmcore.stat().st_size)]
     objects = [json.loads(line) for line in run_cli("list", "--json", tmp_path).stdout.splitlines()]
     assert [one["missing"] for one in objects] == [[], ["no vmcore", "vmcore-dmesg-incomplete.txt"], ["no dmesg"]]

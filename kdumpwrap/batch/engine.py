@@ -20,7 +20,7 @@ from typing import (
     Union,
 )
 
-from kdumpwrap import analyze, shell
+from kdumpwrap import analyze, capturelog, shell
 from kdumpwrap.batch import news, saved, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
@@ -145,9 +145,7 @@ def _reader(
 def _log(crash: Crash, places: Places) -> Tuple[Crash, Log, Sequence[saved.File]]:
     """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
     if crash.dmesg is None and crash.vmcore is None:
-        raise KdumpwrapError(
-            f"{crash.path}: kdump saved neither the vmcore nor its dmesg", shell.hint("kdumpwrap doctor")
-        )
+        raise capturelog.nothing_saved(crash)
     stamp = saved.stamp(crash)
     try:
         return crash, analyze.read(crash, places), stamp

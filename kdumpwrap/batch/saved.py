@@ -107,7 +107,7 @@ def _modules(frames: Iterable[Frame]) -> List[str]:
 
 def stamp(crash: Crash) -> List[File]:
     """The files of ``crash`` as they are, to be taken before they are read."""
-    return [_settled(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
+    return [_settled(path) for path in (crash.dmesg, crash.vmcore, crash.capture) if path is not None]
 
 
 def save(
@@ -148,7 +148,7 @@ def save(
 
 
 def _inputs(crash: Crash) -> List[File]:
-    return [_file(path) for path in (crash.dmesg, crash.vmcore) if path is not None]
+    return [_file(path) for path in (crash.dmesg, crash.vmcore, crash.capture) if path is not None]
 
 
 def _options(known: Known) -> List[str]:

@@ -91,6 +91,7 @@ def list_command(
     root: Path = options.ROOT,
 ) -> Result:
     """Every crash on this host, newest last."""
+    from kdumpwrap import capturelog
     from kdumpwrap.crashdir import finder
     from kdumpwrap.host import kdumpconf
     from kdumpwrap.host.tree import Host
@@ -99,7 +100,12 @@ def list_command(
 
     options.one_format(raw, json)
     found = finder.scan(where) if where else finder.scan_host(root)
-    rows = [renderer.Listed(entry, finder.release(entry.crash)) for entry in found.entries]
+    rows = [
+        renderer.Listed(
+            entry, finder.release(entry.crash), capturelog.beside(entry.crash), capturelog.creation(entry.crash)
+        )
+        for entry in found.entries
+    ]
     unreadable = [
         Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap list {}", path)) for path, why in found.unreadable
     ]

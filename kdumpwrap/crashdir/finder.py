@@ -39,10 +39,19 @@ _VMCORE = tuple(
 )
 # of the capture kernel: it says how kdump went, and is never taken for the log of the crash
 CAPTURE_LOG = "kexec-dmesg.log"
+_CREATION = "vmcore-creation.status"  # of kdumpctl test
 
 _LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S*)")
 _CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+\S*) #")
 _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
+
+
+class NothingSaved(NoCrash):
+    """kdump has made a directory, and put nothing of the crash into it."""
+
+    def __init__(self, crash: Crash) -> None:
+        super().__init__(f"{crash.path}: kdump saved neither the vmcore nor its dmesg")
+        self.crash = crash
 
 
 class Found(NamedTuple):
@@ -219,9 +228,7 @@ def _directory(path: str) -> Crash:
             f"{path}: neither a vmcore nor its dmesg in this directory", shell.hint("kdumpwrap list {}", path)
         )
     if not _saved(entry):
-        raise NoCrash(
-            f"{path}: kdump saved neither the vmcore nor its dmesg", shell.hint("less {}", f"{path}/{CAPTURE_LOG}")
-        )
+        raise NothingSaved(entry.crash)
     return entry.crash
 
 
@@ -285,7 +292,16 @@ def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
     dmesg_bytes = _size(dmesg) if dmesg else None
     if not dmesg_bytes and vmcore_bytes:
         dmesg = None  # an empty log: the one in the vmcore is asked
-    crash = Crash(path, dmesg.path if dmesg else None, vmcore.path if vmcore else None, host, time)
+    others = {item.name: item.path for item in items if item.name in (CAPTURE_LOG, _CREATION)}
+    crash = Crash(
+        path,
+        dmesg.path if dmesg else None,
+        vmcore.path if vmcore else None,
+        host,
+        time,
+        others.get(CAPTURE_LOG),
+        others.get(_CREATION),
+    )
     return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
 
 

@@ -1,8 +1,10 @@
 """The finding: why it happened and how sure all that is, told once for every renderer (pure)."""
 
-from typing import Sequence
+from dataclasses import replace
+from typing import Optional, Sequence
 
-from kdumpwrap.explain import certainty, guilt, reasons, repeats, traps
+from kdumpwrap.explain import certainty, guilt, nodump, reasons, repeats, traps
+from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.finding import Finding, Statement
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.location import telling
@@ -24,3 +26,9 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
         repeats=repeats.folded(resolution.trace),
         statements=(*sure, *of_kernel),
     )
+
+
+def with_capture(found: Finding, capture: Capture, written: Optional[int]) -> Finding:
+    """``found``, and why the crash it is about has no whole vmcore; ``written``: bytes of what there is of one."""
+    said = nodump.sentence(capture, written)
+    return found if said is None else replace(found, explanation=(*found.explanation, said))

@@ -1,7 +1,7 @@
 """Which report brought the kernel down: what a panic's words say about who called it, and what its absence says."""
 
 import re
-from typing import Collection, List, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Collection, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.kinds import DIE, WARNS
@@ -85,12 +85,13 @@ def _within(start: Optional[float], end: Optional[float], seconds: float) -> boo
     return start is None or end is None or end - start <= seconds
 
 
-def choose(drafts: List[Draft], boot: int, end: Optional[float]) -> Optional[int]:
+def choose(drafts: List[Draft], boot: int, end: Optional[float], captures: AbstractSet[int]) -> Optional[int]:
     """Index of the report that brought the kernel down; None when none did, as far as the log goes.
 
-    ``boot`` and ``end`` are the boot and the time at which the log ends. The last boot that died counts.
+    ``boot`` and ``end`` are the boot and the time at which the log ends. The last boot that died counts; of boots of a
+    capture kernel, only when no other died.
     """
-    for number in range(boot, -1, -1):
+    for number in sorted(range(boot + 1), key=lambda one: (one not in captures, one), reverse=True):
         own = [i for i, draft in enumerate(drafts) if draft.boot == number]
         for index in own:
             if drafts[index].panic is not None:

@@ -24,6 +24,7 @@ _WORDS = (
     b"SError Interrupt",
     b"Linux version ",
     b"oom-killer",  # the table in front of a panic for want of memory
+    b"elfcorehdr=",  # on the command line of a capture kernel
     b" taint",  # loading out-of-tree module taints kernel
 )
 _DIE = b"[#"  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: … [#2]"

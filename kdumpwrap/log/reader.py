@@ -1,8 +1,21 @@
 """Every report in a kernel log: what happened, where, to whom, and which one brought the kernel down."""
 
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
-from kdumpwrap.log import banner, fatal, fold, header, headline, inference, markup, oom, prefilter, strangers, unwrap
+from kdumpwrap.log import (
+    banner,
+    capture,
+    fatal,
+    fold,
+    header,
+    headline,
+    inference,
+    markup,
+    oom,
+    prefilter,
+    strangers,
+    unwrap,
+)
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.log.builder import OLD_WARNING, Draft
 from kdumpwrap.log.headline import Headline
@@ -40,6 +53,8 @@ def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
 def _wanted(raw: bytes) -> Wanted:
     if b"Linux version " in raw:
         return Wanted.BEGINS
+    if b"elfcorehdr=" in raw:
+        return Wanted.ALONE
     lines = dmesg.parse(0, raw)
     if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
         return Wanted.BEGINS
@@ -91,6 +106,7 @@ class _Reader:
         self._open: Dict[Optional[str], Draft] = {}
         self._boot = 0
         self._banners: Dict[int, banner.Banner] = {}  # of each boot
+        self._captures: Set[int] = set()  # boots of a capture kernel
         self._seen = 0  # lines that hold something
         self._first: Optional[str] = None  # the caller of the first one
         self._caller: Optional[str] = None
@@ -114,6 +130,8 @@ class _Reader:
                 self._banners[self._boot] = told
                 self._banners.pop(self._boot - _MAX_BOOTS, None)
                 self._open.clear()
+        if capture.ELFCOREHDR in line.text and capture.COMMAND_LINE.search(line.text):
+            self._captures.add(self._boot)
         if not self.drafts:
             self._leftovers.read(line)
         self._memory.read(line.text)
@@ -231,7 +249,7 @@ class _Reader:
         kept = [d for d in self.drafts if d.role != "headless" or len(d.frames) > 1 or d.ip]
         real = [d for d in kept if d.role != "logged" or d.panic is not None]
         kept = fold.fold(real or kept[:1])
-        chosen = fatal.choose(kept, self._boot, end)
+        chosen = fatal.choose(kept, self._boot, end, self._captures)
         found = strangers.of_boots(self._strangers, self.drafts)
         reports = tuple(inference.report(draft, found.get(draft.boot, ())) for draft in kept)
         first = reports if chosen is None else (reports[chosen], *reports)

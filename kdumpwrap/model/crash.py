@@ -24,6 +24,8 @@ class Crash:
     vmcore: Optional[str] = None
     host: Optional[str] = None
     time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
+    capture: Optional[str] = None  # the log of the kernel that saved it: kexec-dmesg.log
+    creation: Optional[str] = None  # of a test of kdump: vmcore-creation.status
 
 
 class Entry(NamedTuple):

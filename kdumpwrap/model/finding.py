@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
+from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
 from kdumpwrap.model.log import Report, subject
@@ -84,6 +85,7 @@ class Analysis:
     signature: Optional[Signature] = None
     problems: Tuple[Problem, ...] = ()
     around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the subject, numbered
+    capture: Optional[Capture] = None  # how saving the vmcore went, of a crash that has none, or half of one
 
     @property
     def subject(self) -> Optional[int]:

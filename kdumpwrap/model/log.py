@@ -7,6 +7,7 @@ Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
+from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Problem
 
 if TYPE_CHECKING:
@@ -200,3 +201,4 @@ class Log:
     build_id: Optional[str] = None  # of the kernel that crashed, where the vmcore was asked for its log
     problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
     around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the report it is about
+    capture: Optional[Capture] = None  # how saving the vmcore went, of a crash that has none, or half of one

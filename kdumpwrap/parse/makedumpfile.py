@@ -34,6 +34,22 @@ _CAUSES = (
 )
 
 
+# what makedumpfile 1.5 to 1.7.9 says in the capture kernel, while it writes
+# Can't write the dump file(/kdumproot/var/crash/…/vmcore-incomplete). No space left on device
+# dd: error writing '/var/crash/…/vmcore-incomplete': No space left on device
+NO_SPACE = re.compile(r"(?:file\((?P<subject>[^()]{1,200})\)\. |: )(?:No space left on device|Disk quota exceeded)")
+# Can't write the bitmap(/tmp/kdump_bitmapXkAh9f). No space left on device      /tmp lies in the capture kernel's memory
+# Can't allocate memory for the 2nd bitmap. Cannot allocate memory              kdump.sh: fork: Cannot allocate memory
+NO_MEMORY = re.compile(
+    r"Can't write the bitmap\(/tmp/[^()]{1,200}\)\. No space left|\bCan(?:no|')t allocate memory\b|std::bad_alloc"
+)
+# readpage_elf: Can't read the dump memory(/proc/vmcore). Input/output error    Can't open the dump file(…). Read-only …
+CANNOT = re.compile(
+    r"(?:^|: )Can(?:'t|not) (?:read|write|open|seek|get|find|map|parse|convert|create|mmap|resize|reopen)\b"
+)
+FAILED = re.compile(r"\bmakedumpfile Failed\.|: makedumpfile failed, falling back to ")
+
+
 class Vmcoreinfo(NamedTuple):
     """What the kernel left for its own autopsy."""
 

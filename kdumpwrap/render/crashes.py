@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Optional, Sequence
 
+from kdumpwrap.explain import nodump
+from kdumpwrap.model.capture import Capture, Creation
 from kdumpwrap.model.crash import Entry
 from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
@@ -13,16 +15,25 @@ class Listed(NamedTuple):
 
     entry: Entry
     release: Optional[str]
+    capture: Optional[Capture] = None  # of one that has no whole vmcore
+    creation: Optional[Creation] = None  # of a test of kdump
+
+    @property
+    def why(self) -> str:
+        """Why something is missing, as far as it is known."""
+        return nodump.brief(self.capture, self.entry.vmcore_bytes) if self.capture is not None else ""
 
 
 def text(rows: Sequence[Listed]) -> str:
     """For people: time, host, release, sizes of vmcore and dmesg, path, and what is missing."""
     table = []
-    for entry, release in rows:
-        crash = entry.crash
+    for row in rows:
+        entry, release, crash = row.entry, row.release, row.entry.crash
         time = clean(crash.time).replace("T", " ")
         cells = [time, clean(crash.host), clean(release), _size(entry.vmcore_bytes), _size(entry.dmesg_bytes)]
-        table.append((cells, clean(crash.path), clean(", ".join(entry.missing))))
+        missing = ", ".join(entry.missing) + (f": {row.why}" if row.why else "")
+        test = f"test of kdump: {row.creation.outcome}" if row.creation is not None else ""
+        table.append((cells, clean(crash.path), clean("; ".join(filter(None, (test, missing))))))
     widths = [max((len(cells[column]) for cells, _, _ in table), default=0) for column in range(5)]
     lines = []
     for cells, path, missing in table:
@@ -33,13 +44,15 @@ def text(rows: Sequence[Listed]) -> str:
 
 
 def raw(rows: Sequence[Listed]) -> str:
-    """``TIME  HOST  RELEASE  VMCORE-BYTES  HAS-DMESG  PATH`` for each crash."""
+    """``TIME  HOST  RELEASE  VMCORE-BYTES  HAS-DMESG  PATH  MISSING  CAUSE  WHY  TEST`` for each crash."""
     lines = []
-    for entry, release in rows:
-        crash, has_dmesg = entry.crash, int(entry.crash.dmesg is not None)
-        lines.append(
-            raw_renderer.row(crash.time, crash.host, release, entry.vmcore_bytes, has_dmesg, crash.path) + "\n"
-        )
+    for row in rows:
+        entry, crash = row.entry, row.entry.crash
+        has_dmesg = int(crash.dmesg is not None)
+        files = (crash.time, crash.host, row.release, entry.vmcore_bytes, has_dmesg, crash.path)
+        cause = row.capture.cause if row.capture is not None else None
+        why = (", ".join(entry.missing), cause, row.why, row.creation.outcome if row.creation is not None else None)
+        lines.append(raw_renderer.row(*files, *why) + "\n")
     return "".join(lines)
 
 

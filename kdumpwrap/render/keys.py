@@ -126,6 +126,13 @@ def _variables(finding: Any) -> Any:
     return None if variables is None or variables.missing is not None else variables.rows
 
 
+_SAID = (_key("text"), _key("line", "number"))
+CAPTURE = (
+    *_keys("cause subject"),
+    _key("said", of=_SAID),
+    _key("driver", of=_SAID),
+    *_keys("firmware saved memory used percent fadump file cut room"),
+)
 LOCATION = _keys("function file line column")
 FRAME = (
     _key("symbol"),
@@ -198,6 +205,7 @@ ANALYSIS = (
     _key("signature", of=_keys("id text")),
     _key("problems", of=PROBLEM),
     _key("vmcore", lambda _: None),  # what crash(8) added: VMCORE
+    _key("capture", of=CAPTURE),
 )
 LISTING = (_key("frame", of=FRAME), _key("disassembly", "instructions", INSTRUCTION), _key("source", of=SOURCE))
 
@@ -253,6 +261,9 @@ LISTED = (
     _key("incomplete", "entry.incomplete"),
     _key("path", "entry.crash.path"),
     *_keys("dmesg_bytes missing", "entry"),
+    _key("capture", of=CAPTURE),
+    _key("why", of=_known),
+    _key("test", "creation", _keys("outcome time")),
 )
 GROUP = (
     _SCHEMA,

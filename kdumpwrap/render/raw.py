@@ -62,6 +62,9 @@ def _facts(analysis: Analysis, all_reports: bool) -> Iterator[str]:
         if all_reports or index == chosen:
             yield row("report", index, int(index == analysis.fatal))
             yield from _report(analysis, finding, index == chosen)
+    if analysis.capture is not None:
+        said = analysis.capture.said
+        yield row("capture", analysis.capture.cause, said.number if said else None, said.text if said else None)
     yield from (problem(one) for one in analysis.problems)
 
 

@@ -1,0 +1,121 @@
+"""The log of the capture kernel beside a crash, or behind it in the log of a console: why there is no whole vmcore."""
+
+import os
+import re
+from dataclasses import replace
+from typing import Iterable, Iterator, List, Optional
+
+from kdumpwrap import shell
+from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.explain import nodump
+from kdumpwrap.host import release as releases
+from kdumpwrap.model.capture import Capture, Creation, Said
+from kdumpwrap.model.crash import Crash
+from kdumpwrap.parse import kdump
+
+_MOST = 4 << 20  # bytes that are read; CentOS' has some 200 kB
+_FULL = 8 << 20  # bytes: where fewer are free, no dump had room
+_SIGNS = (b"elfcorehdr=", b"reset_devices", b"Firmware-assisted dump is active")  # of a capture kernel
+
+
+def beside(crash: Crash) -> Optional[Capture]:
+    """What the capture kernel's log says, where ``crash`` has no whole vmcore; None where there is no such log."""
+    begun = crash.vmcore is not None and finder.is_incomplete(crash.vmcore)
+    if written(crash) is not None and not begun:
+        return None
+    if crash.capture is None:
+        return Capture("cut") if begun and _keeps_log(finder.release(crash)) else None
+    try:
+        text = crashfile.tail(crash.capture, _MOST)
+    except KdumpwrapError:
+        return None
+    found = kdump.capture((text,), whole=len(text) < _MOST) or Capture()
+    if not text.endswith(b"\n") and found.cause is None and not found.saved:
+        found = _cut(found, text, crash.capture)
+    return replace(found, file=crash.capture)
+
+
+def _keeps_log(release: Optional[str]) -> bool:
+    """Whether that kernel's kdump saves its own log behind the vmcore, whole or not: el8.4 (d7054f4) and later."""
+    kernel = releases.parse(release)
+    if kernel is None or kernel.vendor not in ("el", "fedora"):
+        return False
+    # 4.18.0-305.el8.x86_64 is 8.4's
+    build = re.match(r"4\.18\.0-(\d{1,4})", kernel.base)
+    return int(build[1]) >= 305 if build else kernel.version >= (5, 14)
+
+
+def _cut(found: Capture, text: bytes, path: str) -> Capture:
+    """It was written after the vmcore: what left no room for the one left none for the other."""
+    try:
+        status = os.statvfs(os.path.dirname(path))  # noqa: PTH120
+    except OSError:
+        room = None
+    else:
+        room = status.f_bavail * status.f_frsize
+    last = text.rpartition(b"\n")[2][-200:].decode("utf-8", "backslashreplace") or "empty"
+    full = room is not None and room < _FULL
+    return replace(
+        found,
+        cause="space" if full else "cut",
+        said=Said(last, text.count(b"\n") + 1 if len(text) < _MOST else None),
+        cut=True,
+        room=room,
+    )
+
+
+def written(crash: Crash) -> Optional[int]:
+    """Bytes of the vmcore; None when there is none, or nothing in it."""
+    try:
+        return os.stat(crash.vmcore).st_size or None if crash.vmcore is not None else None  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def creation(crash: Crash) -> Optional[Creation]:
+    """What came of a test of kdump, if ``crash`` is one."""
+    try:
+        text = crashfile.head(crash.creation, 4096) if crash.creation is not None else b""
+    except KdumpwrapError:
+        return None
+    return kdump.creation(text.decode("utf-8", "replace"))
+
+
+def nothing_saved(crash: Crash) -> NoCrash:
+    """Nothing was saved, and why."""
+    found = beside(crash)
+    why = nodump.brief(found) if found is not None else ""
+    log = found.file if found is not None and found.file else crash.path
+    hint = shell.hint("kdumpwrap doctor") if why else shell.hint("less {}", log)
+    return NoCrash(f"{crash.path}: kdump saved neither the vmcore nor its dmesg{f': {why}' if why else ''}", hint)
+
+
+class Console:
+    """The pieces of a console's log on their way to the reader; what a capture kernel says in it is kept aside."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._kept: List[bytes] = []
+        self._size = 0
+        self._number = 1  # of the first line that is kept
+
+    def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces."""
+        before = b""
+        for block in blocks:
+            if self._kept or any(sign in before[-64:] + block for sign in _SIGNS):
+                if not self._kept:
+                    self._kept.append(before)
+                if self._size < _MOST:
+                    self._kept.append(block)
+                    self._size += len(block)
+            else:
+                self._number += before.count(b"\n")
+                before = block
+            yield block
+
+    def capture(self) -> Optional[Capture]:
+        """What it said, once all pieces have passed."""
+        found = kdump.capture(self._kept, first=self._number, console=True) if self._kept else None
+        return None if found is None else replace(found, file=self._file)

@@ -1,0 +1,51 @@
+"""How the capture kernel fared: what kept kdump from saving a whole vmcore, and the line that says so."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    # memory: of the capture kernel, used up             space: none left on the target
+    # crash: the capture kernel died                     killed: makedumpfile was
+    # device: of the target, did not appear              mount: the target was not mounted
+    # network: the target's host not reached, or refused
+    # makedumpfile: failed for another reason            failed: kdump says so, not why
+    # cut: the log ends while the vmcore is written
+    Cause = Literal["memory", "crash", "space", "device", "network", "mount", "killed", "makedumpfile", "failed", "cut"]
+    Outcome = Literal["success", "fail", "manual", "clear"]
+else:
+    Cause = Outcome = str  # Python 3.6 has no Literal
+
+
+class Said(NamedTuple):
+    """A line of a log. ``number`` counts from 1; None where the log was not read from its beginning."""
+
+    text: str
+    number: Optional[int]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What the log of the capture kernel says. ``cause`` is None when nothing in it says that saving failed."""
+
+    cause: Optional[Cause] = None
+    said: Optional[Said] = None  # what the cause rests on
+    subject: Optional[str] = None  # the device, host, mount point, or process that it is about
+    driver: Optional[Said] = None  # a driver that timed out or failed, or wanted firmware
+    firmware: Optional[str] = None  # the file that the driver wanted
+    saved: bool = False  # "saving vmcore complete"
+    memory: Optional[int] = None  # bytes that the capture kernel had
+    used: Optional[int] = None  # bytes of the process that was killed for want of memory
+    percent: Optional[float] = None  # of the pages, copied
+    fadump: bool = False  # the firmware kept the memory, no kexec
+    file: Optional[str] = None
+    cut: bool = False  # its log ends in the middle of a line: that had no room either, or the machine was reset
+    room: Optional[int] = None  # bytes free there now, of a log that is cut
+
+
+class Creation(NamedTuple):
+    """vmcore-creation.status: what came of the last test of kdump, or of the last crash."""
+
+    outcome: Outcome
+    time: Optional[int] = None  # seconds since 1970
