@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional
 
 from kdumpwrap import capturelog
 from kdumpwrap.crashdir import crashfile, finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.model.crash import Crash, Problem
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def analyze(
     target: Optional[str],
-    places: Places,
+    search: Search,
     *,
     variables: bool = False,
     early: Optional[Callable[[Analysis], None]] = None,
@@ -39,30 +39,30 @@ def analyze(
     ``early`` gets the analysis without its variables, which take longest.
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
-    crash = _find(target, places)
+    crash = _find(target, search)
 
     def build_id() -> Optional[str]:
         from kdumpwrap.vmcore import vmcorelog
 
-        asked = places.debuginfod is not None
+        asked = search.debuginfod is not None
         return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
 
-    with Symbolizer(finder.release(crash), places, _beside(crash), build_id) as symbolizer:
+    with Symbolizer(finder.release(crash), search, _beside(crash), build_id) as symbolizer:
         if symbolizer.release is not None:
             symbolizer.start()  # nm and addr2line work while the log is being read
-        log = read(crash, places)
+        log = read(crash, search)
         if log.release in (None, symbolizer.release):
             return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
-    with Symbolizer(log.release, places, _beside(crash), build_id) as symbolizer:
+    with Symbolizer(log.release, search, _beside(crash), build_id) as symbolizer:
         return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
 
 
-def dmesg(target: Optional[str], places: Places) -> Analysis:
+def dmesg(target: Optional[str], search: Search) -> Analysis:
     """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
     from kdumpwrap.explain import certainty
 
-    crash = _find(target, places)
-    log = read(crash, places)
+    crash = _find(target, search)
+    log = read(crash, search)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
     resolutions = tuple(map(Resolution.of, log.reports))
     sure = tuple(certainty.of_kernel(kernel, log.problems))
@@ -70,33 +70,33 @@ def dmesg(target: Optional[str], places: Places) -> Analysis:
     return _finished(crash, log, kernel, findings, _signature(log), log.problems)
 
 
-def _find(target: Optional[str], places: Places) -> Crash:
+def _find(target: Optional[str], search: Search) -> Crash:
     try:
-        return finder.find(target, places.root)
+        return finder.find(target, search.root)
     except finder.NothingSaved as error:
         raise capturelog.nothing_saved(error.crash) from None
 
 
-def read(crash: Crash, places: Places) -> Log:
+def read(crash: Crash, search: Search) -> Log:
     """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore.
 
     And what the capture kernel says, where there is no whole vmcore.
     """
     if crash.path != crash.dmesg:
         found = capturelog.beside(crash)
-        return replace(_read(crash, places), capture=found) if found is not None else _read(crash, places)
+        return replace(_read(crash, search), capture=found) if found is not None else _read(crash, search)
     console = capturelog.Console(crash.path)
-    log = _read(crash, places, console.watch)
+    log = _read(crash, search, console.watch)
     return replace(log, capture=console.capture())
 
 
-def _read(crash: Crash, places: Places, watch: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> Log:
+def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> Log:
     from kdumpwrap.log import reader
 
     if crash.dmesg is None:
         from kdumpwrap.vmcore import vmcorelog
 
-        return vmcorelog.read(crash.vmcore or crash.path, places)
+        return vmcorelog.read(crash.vmcore or crash.path, search)
     log = reader.parse(watch(crashfile.blocks(crash.dmesg)))
     cut = crashfile.cut(crash.dmesg)
     if cut:
@@ -107,7 +107,7 @@ def _read(crash: Crash, places: Places, watch: Callable[[Iterator[bytes]], Itera
         from kdumpwrap.vmcore import vmcorelog
 
         with suppress(KdumpwrapError):
-            return vmcorelog.read(crash.vmcore, places)
+            return vmcorelog.read(crash.vmcore, search)
     return replace(
         log,
         problems=(
@@ -244,7 +244,7 @@ def _answer(case: _Case, located: Located, symbolizer: Symbolizer) -> _Answer:
             check=evidence.check,
             disassembly=evidence.lined(located),
             function=evidence.function,
-            source=source(chain, symbolizer.release, symbolizer.places),
+            source=source(chain, symbolizer.release, symbolizer.search),
             shown=_shown(resolutions[index], evidence.frame) if evidence.rows else None,
         )
     vmlinux = symbolizer.objects.get(None)

@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.log import owners, reader, reference
 from kdumpwrap.log.owners import Where
 from kdumpwrap.model.annotation import Line, Mark
@@ -70,11 +70,11 @@ def _complete(data: bytes, whole: int) -> int:
 class Annotator:
     """Annotates one log, batch after batch. To be used in a ``with``."""
 
-    def __init__(self, crash: Crash, places: Places, release: Optional[str] = None, *, variables: bool = False) -> None:
+    def __init__(self, crash: Crash, search: Search, release: Optional[str] = None, *, variables: bool = False) -> None:
         """``release``: of the kernel, where the log does not tell it; ``variables``: ask for those of fatal reports."""
         self._variables = variables
         self._crash = crash
-        self._places = places
+        self._search = search
         self._release = release
         self._kernels: Dict[Optional[str], Symbolizer] = {}
         self._frames: Dict[Optional[str], Dict[Frame, None]] = {}  # of each kernel, all that were met
@@ -116,10 +116,10 @@ class Annotator:
         self._release = releases.last
         owned = owners.owned(log.reports, found)
         work: Dict[Optional[str], List[_Case]] = {}
-        for report, places in zip(log.reports, owned):
+        for report, where in zip(log.reports, owned):
             release = report.release or releases.at(report.line)
-            work.setdefault(release, []).append(_of_report(report, places, found, rows))
-        for stack in owners.stacks(found, {where for places in owned for where in places}):
+            work.setdefault(release, []).append(_of_report(report, where, found, rows))
+        for stack in owners.stacks(found, {one for where in owned for one in where}):
             trace = Report("oops", "", stack.line, arch=log.arch, trace=stack.frames)
             work.setdefault(releases.at(stack.line), []).append(_Case(trace, tuple(enumerate(stack.where))))
         index = subject(len(log.reports), log.fatal) if self._variables else None
@@ -182,7 +182,7 @@ class Annotator:
         if release not in self._kernels:
             path = self._crash.dmesg or self._crash.vmcore
             beside = None if path is None or path == "-" else Path(path).parent
-            self._kernels[release] = Symbolizer(release, self._places, beside)
+            self._kernels[release] = Symbolizer(release, self._search, beside)
         return self._kernels[release]
 
 
@@ -203,12 +203,12 @@ class _Case(NamedTuple):
     pointed: Optional[int] = None  # and of the first one that names its instruction pointer
 
 
-def _of_report(report: Report, places: Sequence[Where], found: owners.References, rows: List[bytes]) -> _Case:
-    """``places`` name frames of ``report``."""
+def _of_report(report: Report, where: Sequence[Where], found: owners.References, rows: List[bytes]) -> _Case:
+    """``where`` name frames of ``report``."""
     first: Dict[owners.Name, int] = {}
     for index, frame in enumerate(owners.frames(report)):
         first.setdefault(owners.name(frame), index)
-    named = tuple((first[owners.name(found[one.row][one.position].frame)], one) for one in places)
+    named = tuple((first[owners.name(found[one.row][one.position].frame)], one) for one in where)
     own = (one for index, one in named if index == 0 and report.ip is not None)
     pointed = next((one.row for one in own if found[one.row][one.position].kind == "pointer"), None)
     dumped = reference.dump_end(rows, report.line - 1, owners.last_line(report), report.code)

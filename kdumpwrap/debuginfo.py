@@ -54,7 +54,7 @@ class Debuginfod:
 
 
 @dataclass(frozen=True)
-class Places:
+class Search:
     """Where to look. What the user named comes first; standard paths are looked up below ``root``."""
 
     root: Path = Path("/")
@@ -64,23 +64,23 @@ class Places:
     debuginfod: Optional[Debuginfod] = None
 
 
-def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = None) -> Path:
+def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = None) -> Path:
     """The vmlinux of ``release``: the one named, else the distribution's, else one next to the crash.
 
     Never that of another release. Raises KdumpwrapError whose hint installs the package.
     """
-    if places.vmlinux is not None:
-        refused = _refused(places.vmlinux)
+    if search.vmlinux is not None:
+        refused = _refused(search.vmlinux)
         if refused is None:
-            return places.vmlinux
+            return search.vmlinux
         wanted = packages.debuginfo(release) if release else shell.NONE
-        raise KdumpwrapError(f"{places.vmlinux}: {refused or 'no such file'}", wanted)
+        raise KdumpwrapError(f"{search.vmlinux}: {refused or 'no such file'}", wanted)
     if not release or "/" in release:
         raise KdumpwrapError(
             "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
     candidates: List[Tuple[Path, Optional[Path]]] = []
-    candidates += [(places.root / path.format(release=release), None) for path in _VMLINUX]
+    candidates += [(search.root / path.format(release=release), None) for path in _VMLINUX]
     if beside is not None:
         candidates += [(beside / name, beside) for name in ("vmlinux", f"vmlinux-{release}")]
     why = []
@@ -97,7 +97,7 @@ def vmlinux(release: Optional[str], places: Places, beside: Optional[Path] = Non
 def modules(
     names: Collection[str],
     release: Optional[str],
-    places: Places,
+    search: Search,
     beside: Optional[Path] = None,
     refused: Optional[Dict[str, List[str]]] = None,
 ) -> Dict[str, Tuple[Path, ...]]:
@@ -115,9 +115,9 @@ def modules(
 
     wanted = {_folded(name): name for name in names}
     found: Dict[str, List[Path]] = {name: [] for name in names}
-    directories = list(places.module_dirs)
+    directories = list(search.module_dirs)
     if release and "/" not in release:
-        directories += [places.root / path.format(release=release) for path in _MODULES]
+        directories += [search.root / path.format(release=release) for path in _MODULES]
     if beside is not None:
         directories.append(beside)
     seen = set()
@@ -135,11 +135,11 @@ def modules(
     return {name: tuple(paths) for name, paths in found.items()}
 
 
-def by_build_id(build_id: str, places: Places) -> Tuple[Path, ...]:
+def by_build_id(build_id: str, search: Search) -> Tuple[Path, ...]:
     """The files with this build id that the links below usr/lib/debug/.build-id lead to: debug information, code."""
     if not re.fullmatch(r"[0-9a-f]{8,64}", build_id):
         return ()
-    link = places.root / "usr/lib/debug/.build-id" / build_id[:2] / build_id[2:]
+    link = search.root / "usr/lib/debug/.build-id" / build_id[:2] / build_id[2:]
     return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if _refused(path) is None)
 
 
@@ -147,7 +147,7 @@ def source(
     file: str,
     line: int,
     release: Optional[str],
-    places: Places,
+    search: Search,
     *,
     column: Optional[int] = None,
     context: int = 6,
@@ -159,7 +159,7 @@ def source(
     """
     if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
         return None
-    for directory, path in _source_paths(file, release, places, beside):
+    for directory, path in _source_paths(file, release, search, beside):
         try:
             content = files.read(path, limit=_SOURCE_SIZE, inside=directory)
         except OSError:
@@ -191,19 +191,19 @@ def is_compressed(path: Path) -> bool:
 
 
 def _source_paths(
-    file: str, release: Optional[str], places: Places, beside: Optional[Path]
+    file: str, release: Optional[str], search: Search, beside: Optional[Path]
 ) -> Iterator[Tuple[Path, Path]]:
     """A directory that no link may lead out of, and the path of a file in it that may be ``file``."""
     parts = [part for part in posixpath.normpath(file).split("/") if part not in ("", "..")]
     tails = ["/".join(parts[start:]) for start in range(len(parts))]  # the longest first
-    for directory in (*places.source_dirs, *([beside] if beside else [])):
+    for directory in (*search.source_dirs, *([beside] if beside else [])):
         for tail in tails:
             yield directory, directory / tail
-    for tree in _trees(release, places.root):
+    for tree in _trees(release, search.root):
         for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
-            yield places.root, tree / tail  # Ubuntu's trees are full of links to the one beside them
+            yield search.root, tree / tail  # Ubuntu's trees are full of links to the one beside them
     if file.startswith("/"):
-        for path in (places.root / file.lstrip("/"), Path(file)):
+        for path in (search.root / file.lstrip("/"), Path(file)):
             yield path.parent, path
 
 

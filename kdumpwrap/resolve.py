@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Listing
@@ -51,11 +51,11 @@ def _number(text: str) -> int:
 
 
 def resolve(
-    expressions: Sequence[str], release: Optional[str], places: Places, *, caller: bool = False
+    expressions: Sequence[str], release: Optional[str], search: Search, *, caller: bool = False
 ) -> Tuple[Tuple[Tuple[str, ResolvedFrame], ...], Tuple[Problem, ...]]:
     """Each expression with its resolved frame, and what could not be done. A name of several functions gives each."""
     frames = [parse(expression, caller=caller) for expression in expressions]
-    with _symbolizer(release, places) as symbolizer:
+    with _symbolizer(release, search) as symbolizer:
         symbolizer.load(frames)
         placed = [
             (expression, one)
@@ -70,14 +70,14 @@ def resolve(
 
 
 def disassemble(
-    expression: str, release: Optional[str], places: Places, *, caller: bool = False, whole: bool = False
+    expression: str, release: Optional[str], search: Search, *, caller: bool = False, whole: bool = False
 ) -> Tuple[Listing, Tuple[Problem, ...]]:
     """The instructions of the function, the one at ``expression`` marked; a window of them, or the ``whole`` function.
 
     Raises KdumpwrapError when there is no such function, or several.
     """
     frame = parse(expression, caller=caller)
-    with _symbolizer(release, places) as symbolizer:
+    with _symbolizer(release, search) as symbolizer:
         symbolizer.load([frame])
         placed = symbolizer.place(frame)
         if placed.candidates:
@@ -101,14 +101,14 @@ def disassemble(
         problems = symbolizer.problems([frame])
         if rows and not shown:
             problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
-        listing = Listing(placed, lined(shown, section, lines), source(placed.locations, symbolizer.release, places))
+        listing = Listing(placed, lined(shown, section, lines), source(placed.locations, symbolizer.release, search))
         return listing, problems
 
 
-def _symbolizer(release: Optional[str], places: Places) -> Symbolizer:
-    if release is None and places.vmlinux is None:
+def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
+    if release is None and search.vmlinux is None:
         release = os.uname().release
-    return Symbolizer(release, places)
+    return Symbolizer(release, search)
 
 
 def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[ResolvedFrame]:

@@ -12,24 +12,24 @@ from conftest import RunCli
 from kdumpwrap import analyze
 from kdumpwrap.cli import pages
 from kdumpwrap.crashdir import finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.log import Log
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import run
 
-PLACES = Places(worked.root())
+SEARCH = Search(worked.root())
 
 
 @pytest.fixture(scope="module")
 def read() -> Tuple[Crash, Log]:
-    crash = finder.find(None, PLACES.root)
-    return crash, analyze.read(crash, PLACES)
+    crash = finder.find(None, SEARCH.root)
+    return crash, analyze.read(crash, SEARCH)
 
 
 def test_a_later_stage_holds_the_earlier_one(read: Tuple[Crash, Log]) -> None:
-    (finding,) = analyze.analyze(None, PLACES).findings
+    (finding,) = analyze.analyze(None, SEARCH).findings
     assert finding.report == read[1].reports[0]
     assert finding.resolution.report is finding.report
     for resolved, frame in zip(finding.resolution.trace, finding.report.trace):
@@ -40,7 +40,7 @@ def test_what_is_told_of_one_crash_is_told_of_the_next_with_its_own_registers(re
     crash, log = read
     (report,) = log.reports
     other = replace(report, pid=7, registers=tuple((name, value + 16) for name, value in report.registers))
-    with Symbolizer(log.release, PLACES) as symbolizer:
+    with Symbolizer(log.release, SEARCH) as symbolizer:
         logs = (log, replace(log, reports=(other,)))
         one, two = (found.findings[0] for found in analyze.analyses([(crash, each) for each in logs], symbolizer))
     assert one.resolution.trace is two.resolution.trace  # the files were asked once
@@ -57,7 +57,7 @@ def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:
     assert (report["shown"], report["guilty"], report["repeats"]) == ("ip", ["rax"], [])
     about = ["place", "reasons", "culprit", "suspect", "trace", "kernel"]
     assert [statement["about"] for statement in report["statements"]] == about
-    analysis = analyze.analyze(None, PLACES)
+    analysis = analyze.analyze(None, SEARCH)
     page = pages.crash(analysis)
     assert [re.sub("<[^>]*>", "", one) for one in re.findall('<div class="reg guilty">.*?</dt>', page)] == ["rax"]
     titles = re.findall("<h2>([^<]*)</h2></?(?:div|header)", page)
@@ -67,8 +67,8 @@ def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:
 def test_another_kernels_vmlinux_is_doubted_by_a_field_not_by_a_sentence(read: Tuple[Crash, Log]) -> None:
     crash, log = read
     other = replace(log, release="4.19.113-1.el7.x86_64")
-    places = replace(PLACES, vmlinux=next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux")))
-    with Symbolizer(other.release, places) as symbolizer:
+    search = replace(SEARCH, vmlinux=next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux")))
+    with Symbolizer(other.release, search) as symbolizer:
         (analysis,) = analyze.analyses([(crash, other)], symbolizer)
     assert [problem.wrong_vmlinux for problem in analysis.problems].count(True) == 1
     kernel = [one.level for one in analysis.findings[0].statements if one.about == "kernel"]
@@ -76,7 +76,7 @@ def test_another_kernels_vmlinux_is_doubted_by_a_field_not_by_a_sentence(read: T
 
 
 def test_the_commands_of_a_crash_are_its_own(tmp_path: Path, run_cli: RunCli) -> None:
-    crash = finder.find(None, PLACES.root)
+    crash = finder.find(None, SEARCH.root)
     log = tmp_path / "log"
     log.write_text(Path(crash.dmesg or "").read_text().replace("4.19.113-88.8bs", "1.2.3-4"))
     done = run_cli("analyze", "--markdown", crash.path, str(log), "--root", str(worked.root()))

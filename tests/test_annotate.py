@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdumpwrap import annotate as story
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.log import owners, reader, reference
 from kdumpwrap.model.annotation import Line, Mark
@@ -36,9 +36,9 @@ def taken_off(text: bytes) -> bytes:
     return b"\n".join(_BEHIND.sub(b"", line) for line in lines)
 
 
-def annotated(data: bytes, places: Places, size: Optional[int] = None) -> List[renderer.Piece]:
+def annotated(data: bytes, search: Search, size: Optional[int] = None) -> List[renderer.Piece]:
     pieces = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
-    with story.Annotator(Crash("-", dmesg="-"), places) as annotator:
+    with story.Annotator(Crash("-", dmesg="-"), search) as annotator:
         return [
             piece
             for batch in story.batches(pieces)
@@ -54,7 +54,7 @@ def plain(pieces: List[renderer.Piece]) -> bytes:
 @pytest.mark.parametrize("name", recorded.NAMES)
 def test_a_log_without_debuginfo_passes_through(name: str, tmp_path: Path) -> None:
     data = recorded.data(name)
-    found = annotated(data, Places(tmp_path))
+    found = annotated(data, Search(tmp_path))
     assert plain(found) == data
     assert not [piece for piece in found if piece.added and not _LINE.search(piece.data.rstrip(b"\n"))]
 

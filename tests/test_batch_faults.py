@@ -13,7 +13,7 @@ from crashtree import grow
 from kdumpwrap import analyze
 from kdumpwrap.batch import engine as many
 from kdumpwrap.crashdir import finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.symbolizer import Symbolizer
@@ -192,9 +192,9 @@ class Clumsy(Symbolizer):
 
 
 def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
-    places = Places(tree.path)
-    read = [batch_of(tree.path / name, places) for name in tree.names]
-    with Clumsy(read[0].log.release, places) as symbolizer:
+    search = Search(tree.path)
+    read = [batch_of(tree.path / name, search) for name in tree.names]
+    with Clumsy(read[0].log.release, search) as symbolizer:
         outcomes = list(many._of_one_kernel(read, symbolizer))
     broken = [one for one in outcomes if one.analysis is None]
     assert [one.crash for one in outcomes] == [one.crash for one in read]
@@ -204,6 +204,6 @@ def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
     }
 
 
-def batch_of(path: Path, places: Places) -> many._Read:
+def batch_of(path: Path, search: Search) -> many._Read:
     crash = finder.find(str(path))
-    return many._Read(crash, analyze.read(crash, places), (), None)
+    return many._Read(crash, analyze.read(crash, search), (), None)

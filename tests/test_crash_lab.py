@@ -17,7 +17,7 @@ from conftest import Lab, Result, RunCli, environment
 from handmade import change
 
 from kdumpwrap import analyze
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.render import keys
 from kdumpwrap.render import vmcore as renderer
@@ -77,10 +77,10 @@ def whole(run_cli: RunCli, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize("case", CASES)
 def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -> None:
-    places = Places(lab.root, None, (lab.module_dir,), ())
-    analysis = analyze.analyze(str(lab.crashes[case]), places)
+    search = Search(lab.root, None, (lab.module_dir,), ())
+    analysis = analyze.analyze(str(lab.crashes[case]), search)
     report = analysis.findings[analysis.subject or 0].resolution
-    facts = withcrash.learn(analysis, places)
+    facts = withcrash.learn(analysis, search)
 
     assert facts.rung == "plain"
     assert facts.system is not None
@@ -153,14 +153,14 @@ def test_what_only_the_vmcore_knows(lab: Lab, whole: Dict[str, str], tmp_path: P
     """The log where there was none beside the vmcore, and what the fault's address lies in: here, in the task."""
     vmcore = tmp_path / "vmcore"
     shutil.copyfile(lab.crashes["iptunnel"] / "vmcore", vmcore)
-    places = Places(lab.root, None, (lab.module_dir,), ())
-    analysis = analyze.analyze(str(vmcore), places)
+    search = Search(lab.root, None, (lab.module_dir,), ())
+    analysis = analyze.analyze(str(vmcore), search)
     header = re.match(r"PID: \d+ +TASK: (?P<task>[0-9a-f]+)", whole["bt"])
     assert header
     task, number = int(header["task"], 16), analysis.subject or 0
     findings = list(analysis.findings)
     findings[number] = change(findings[number], fault_address=task + 24)
-    facts = withcrash.learn(replace(analysis, findings=tuple(findings)), places)
+    facts = withcrash.learn(replace(analysis, findings=tuple(findings)), search)
     assert facts.log == whole["log"]
     assert facts.slab is not None
     assert (facts.slab.cache, facts.slab.start, facts.slab.offset, facts.slab.allocated) == (

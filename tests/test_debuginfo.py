@@ -8,7 +8,7 @@ import pytest
 from doctor_runs import as_nobody
 
 from kdumpwrap import debuginfo
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 
@@ -33,33 +33,33 @@ def touch(path: Path, text: str = "") -> Path:
 )
 def test_vmlinux_in_each_distribution(tmp_path: Path, place: str) -> None:
     path = touch(tmp_path / place)
-    assert debuginfo.vmlinux(REL, Places(tmp_path)) == path
+    assert debuginfo.vmlinux(REL, Search(tmp_path)) == path
 
 
 def test_centos_place_comes_first_and_what_the_user_names_before_it(tmp_path: Path) -> None:
     touch(tmp_path / f"boot/vmlinux-{REL}")
     centos = touch(tmp_path / f"usr/lib/debug/lib/modules/{REL}/vmlinux")
-    assert debuginfo.vmlinux(REL, Places(tmp_path)) == centos
+    assert debuginfo.vmlinux(REL, Search(tmp_path)) == centos
     named = touch(tmp_path / "mine")
-    assert debuginfo.vmlinux(REL, Places(tmp_path, named)) == named
+    assert debuginfo.vmlinux(REL, Search(tmp_path, named)) == named
 
 
 def test_vmlinux_beside_the_crash_is_the_last_resort(tmp_path: Path) -> None:
     beside = touch(tmp_path / "crash/vmlinux")
-    assert debuginfo.vmlinux(REL, Places(tmp_path), tmp_path / "crash") == beside
+    assert debuginfo.vmlinux(REL, Search(tmp_path), tmp_path / "crash") == beside
 
 
 def test_another_release_never_stands_in(tmp_path: Path) -> None:
     touch(tmp_path / "usr/lib/debug/lib/modules/4.18.0-348.el8.x86_64/vmlinux")
     with pytest.raises(KdumpwrapError) as caught:
-        debuginfo.vmlinux(REL, Places(tmp_path))
+        debuginfo.vmlinux(REL, Search(tmp_path))
     assert caught.value.hint == f"dnf debuginfo-install kernel-{REL}"
 
 
 @pytest.mark.parametrize("release", [None, "", "../../etc"])
 def test_a_release_that_is_none_is_told(tmp_path: Path, release: str) -> None:
     with pytest.raises(KdumpwrapError, match="does not tell"):
-        debuginfo.vmlinux(release, Places(tmp_path))
+        debuginfo.vmlinux(release, Search(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_a_release_that_is_none_is_told(tmp_path: Path, release: str) -> None:
 def test_module_names(tmp_path: Path, name: str, file: str) -> None:
     path = touch(tmp_path / f"lib/modules/{REL}" / file)
     touch(path.parent / f"not-{path.name}")
-    assert debuginfo.modules([name], REL, Places(tmp_path)) == {name: (path,)}
+    assert debuginfo.modules([name], REL, Search(tmp_path)) == {name: (path,)}
 
 
 def test_the_order_of_a_module_s_files(tmp_path: Path) -> None:
     given = touch(tmp_path / "vendor/xxxwan.ko")
     installed = touch(tmp_path / f"lib/modules/{REL}/extra/xxxwan.ko.xz")
     debug = touch(tmp_path / f"usr/lib/debug/lib/modules/{REL}/extra/xxxwan.ko.debug")
-    places = Places(tmp_path, module_dirs=(tmp_path / "vendor",))
-    assert debuginfo.modules(["xxxwan", "other"], REL, places) == {
+    search = Search(tmp_path, module_dirs=(tmp_path / "vendor",))
+    assert debuginfo.modules(["xxxwan", "other"], REL, search) == {
         "xxxwan": (given, debug, installed),
         "other": (),
     }
@@ -94,16 +94,16 @@ def test_the_order_of_a_module_s_files(tmp_path: Path) -> None:
 TREE = "usr/src/debug/kernel-4.18.0-305.3.1.el8_4/linux-4.18.0-305.3.1.el8.x86_64"
 
 
-def places_of(tmp_path: Path) -> Tuple[Path, Places]:
+def search_of(tmp_path: Path) -> Tuple[Path, Search]:
     path = touch(tmp_path / TREE / "net/ipv4/ip_output.c", "".join(f"line {n}\n" for n in range(1, 101)))
-    return path, Places(tmp_path)
+    return path, Search(tmp_path)
 
 
 @pytest.mark.parametrize("release", [REL, REL + "+debug"])
 @pytest.mark.parametrize("file", [f"/{TREE}/net/ipv4/ip_output.c", "debian/build/build_amd64/net/ipv4/ip_output.c"])
 def test_source_in_the_tree_that_flavours_share(tmp_path: Path, release: str, file: str) -> None:
-    path, places = places_of(tmp_path)
-    found = debuginfo.source(file, 50, release, places, context=2)
+    path, search = search_of(tmp_path)
+    found = debuginfo.source(file, 50, release, search, context=2)
     assert found is not None
     assert (found.path, found.first, found.fault_line) == (path, 48, 50)
     assert found.lines == ("line 48", "line 49", "line 50", "line 51", "line 52")
@@ -112,27 +112,27 @@ def test_source_in_the_tree_that_flavours_share(tmp_path: Path, release: str, fi
 def test_the_longest_tail_wins(tmp_path: Path) -> None:
     short = touch(tmp_path / "src/main.c", "short\n")
     long = touch(tmp_path / "src/drivers/wan/main.c", "long\n")
-    places = Places(tmp_path, source_dirs=(tmp_path / "src",))
+    search = Search(tmp_path, source_dirs=(tmp_path / "src",))
     for file, path in (("/build/drivers/wan/main.c", long), ("/build/other/main.c", short)):
-        found = debuginfo.source(file, 1, REL, places)
+        found = debuginfo.source(file, 1, REL, search)
         assert found is not None and found.path == path
 
 
 def test_a_bare_name_at_the_top_of_a_kernel_tree_is_another_file(tmp_path: Path) -> None:
     touch(tmp_path / TREE / "main.c", "x\n")
-    assert debuginfo.source("/home/vendor/main.c", 1, REL, Places(tmp_path)) is None
+    assert debuginfo.source("/home/vendor/main.c", 1, REL, Search(tmp_path)) is None
 
 
 @pytest.mark.parametrize("file", ["/etc/shadow", "../../../../etc/shadow", "passwd", "a.c/../../etc/group"])
 def test_only_source_files_are_shown(tmp_path: Path, file: str) -> None:
     touch(tmp_path / "etc/shadow", "root:secret\n")
     touch(tmp_path / "etc/group", "root\n")
-    assert debuginfo.source(file, 1, REL, Places(tmp_path, source_dirs=(tmp_path,))) is None
+    assert debuginfo.source(file, 1, REL, Search(tmp_path, source_dirs=(tmp_path,))) is None
 
 
 def test_a_line_behind_the_end_is_another_file_s(tmp_path: Path) -> None:
-    _, places = places_of(tmp_path)
-    assert debuginfo.source("net/ipv4/ip_output.c", 101, REL, places) is None
+    _, search = search_of(tmp_path)
+    assert debuginfo.source("net/ipv4/ip_output.c", 101, REL, search) is None
 
 
 def test_why_a_module_is_not_taken_is_told(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_why_a_module_is_not_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "secret").touch()
     (beside / "XxxWan.ko").symlink_to(tmp_path / "secret")
     refused: Dict[str, List[str]] = {}
-    assert debuginfo.modules(["XxxWan"], REL, Places(tmp_path), beside, refused) == {"XxxWan": ()}
+    assert debuginfo.modules(["XxxWan"], REL, Search(tmp_path), beside, refused) == {"XxxWan": ()}
     assert refused == {"XxxWan": [f"{beside}/XxxWan.ko: a link that leads out of its directory, to {tmp_path}/secret"]}
 
 

@@ -17,7 +17,7 @@ from doctor_runs import as_nobody
 from kdumpwrap import analyze
 from kdumpwrap.batch import engine, workers
 from kdumpwrap.crashdir import finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash
@@ -58,10 +58,10 @@ class HalfLoaded(Symbolizer):
 
 
 def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree: Path) -> None:
-    places = Places(root=tree / "root")
+    search = Search(root=tree / "root")
     crashes = [entry.crash for entry in finder.entries(tree / "crashes")]
-    read = [engine._Read(crash, analyze.read(crash, places), (), None) for crash in crashes]
-    symbolizer = HalfLoaded(read[0].log.release, places)
+    read = [engine._Read(crash, analyze.read(crash, search), (), None) for crash in crashes]
+    symbolizer = HalfLoaded(read[0].log.release, search)
     done = list(engine._of_one_kernel(read, symbolizer))
     assert symbolizer.broken
     for one in done:
@@ -72,10 +72,10 @@ def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree:
 
 
 def test_a_broken_symbolizer_is_not_asked_for_the_next_crashes(tree: Path) -> None:
-    places = Places(root=tree / "root")
+    search = Search(root=tree / "root")
     crash = finder.entries(tree / "crashes")[0].crash
-    one = engine._Read(crash, analyze.read(crash, places), (), None)
-    kernels = engine._Kernels(places)
+    one = engine._Read(crash, analyze.read(crash, search), (), None)
+    kernels = engine._Kernels(search)
     first = kernels.symbolizer(one)
     assert first is not None
     assert kernels.symbolizer(one) is first
@@ -243,7 +243,7 @@ def test_too_many_open_files_do_not_mean_that_a_crash_is_gone(tree: Path) -> Non
                 held.append(os.open("/dev/null", os.O_RDONLY))
         with pytest.raises(KdumpwrapError, match=r"127.*: Too many open files"):
             finder.inspect(crash)
-        read = engine._reader(Places(root=tree / "root"), engine.Selection(), None)
+        read = engine._reader(Search(root=tree / "root"), engine.Selection(), None)
         failed = read(Crash(str(crash), f"{crash}/vmcore-dmesg.txt"))
         assert isinstance(failed, engine.Done)
         assert failed.failure is not None

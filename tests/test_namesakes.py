@@ -207,13 +207,13 @@ class Kernel:
         return {name: found for name, found in several.items() if not name.startswith("__pfx_")}
 
     def rows(self, start: int, stop: int) -> Tuple[Instruction, ...]:
-        addresses, places = self._index
+        addresses, search = self._index
         first = bisect_right(addresses, start) - 1
         last = bisect_right(addresses, stop - 1)
-        end = places[last] if last < len(places) else len(self.text)
-        if first < 0 or end < places[first]:
+        end = search[last] if last < len(search) else len(self.text)
+        if first < 0 or end < search[first]:
             return ()
-        text = self.text[places[first] : end].decode()
+        text = self.text[search[first] : end].decode()
         return tuple(row for row in objdump.parse(text) if start <= row.address < stop)
 
     def read(self, ranges: Sequence[Range]) -> List[Tuple[Instruction, ...]]:

@@ -59,7 +59,7 @@ def first(name: str) -> Report:
     return recorded.parse(name).reports[0]
 
 
-def places(report: Report) -> Tuple[str, ...]:
+def search(report: Report) -> Tuple[str, ...]:
     return tuple(recorded.place(frame) for frame in report.trace)
 
 
@@ -165,7 +165,7 @@ def test_powerpc_names_the_code_that_an_interrupt_hit() -> None:
         b"NIP:  00000000100ceb70 LR: 00000000100ceb70 CTR: 0000000000000000\nNIP [00000000100ceb70] 0x100ceb70\n"
     )
     (report,) = reader.parse([text]).reports
-    assert places(report) == ("program_check_common+0x184/0x190", "=f+0x2c/0x70", "h+0x94/0xa0")
+    assert search(report) == ("program_check_common+0x184/0x190", "=f+0x2c/0x70", "h+0x94/0xa0")
     assert report.registers == ()
 
 
@@ -230,10 +230,10 @@ def test_user_space_is_never_the_crash_site() -> None:
 
 def test_stacks_of_other_tasks_do_not_mix_in() -> None:
     assert [frame.symbol for frame in first("el9-kasan").trace][-2:] == ["wan_reap_work", "process_one_work"]
-    assert places(first("rcu-stall-gp-kthread"))[:2] == ("dump_stack+0x111/0x171", "rcu_dump_cpu_stacks+0x1e8/0x226")
-    assert places(first("fatal-hung-task-panic"))[2:] == ("wan_wait_idle+0x53/0x90 [xxxwan]",)
-    assert places(first("kcsan"))[0] == "wan_update+0x6df/0x760 [xxxwan]"
-    assert "lock_acquire+0x14f/0x3b0" not in places(first("el8-lockdep-state"))
+    assert search(first("rcu-stall-gp-kthread"))[:2] == ("dump_stack+0x111/0x171", "rcu_dump_cpu_stacks+0x1e8/0x226")
+    assert search(first("fatal-hung-task-panic"))[2:] == ("wan_wait_idle+0x53/0x90 [xxxwan]",)
+    assert search(first("kcsan"))[0] == "wan_update+0x6df/0x760 [xxxwan]"
+    assert "lock_acquire+0x14f/0x3b0" not in search(first("el8-lockdep-state"))
 
 
 def test_the_interrupted_code_of_a_stall_is_its_instruction_pointer() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
-from kdumpwrap.debuginfo import Places, vmlinux
+from kdumpwrap.debuginfo import Search, vmlinux
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import distribution, packages
 from kdumpwrap.host.memory import ADDRESS_SPACE, Limit
@@ -149,8 +149,8 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     (crash / "vmcore.gz").write_bytes(b"KDUMP   " + bytes(20))
     (crash / "vmcore").write_bytes(b"KDUMP   " + bytes(20))
     packed = Crash(str(crash), vmcore=str(crash / "vmcore.gz"))
-    yield hint_of(lambda: files.subject(packed, Places(top)))
-    yield hint_of(lambda: vmlinux(release, Places(top)))
+    yield hint_of(lambda: files.subject(packed, Search(top)))
+    yield hint_of(lambda: vmlinux(release, Search(top)))
     subject = files.Subject("false", crash / "vmlinux", crash / "vmcore", release)
     for kind in vars(crash_failure).values():
         if isinstance(kind, str) and kind in causes.WORDS:

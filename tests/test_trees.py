@@ -11,7 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import pytest
 from conftest import Lab, RunCli, ToolDir
 
-from kdumpwrap.debuginfo import Places, by_build_id
+from kdumpwrap.debuginfo import Search, by_build_id
 from kdumpwrap.symbolize.maker import maker
 
 pytestmark = pytest.mark.lab
@@ -131,7 +131,7 @@ def test_lines_are_found_by_a_build_id_link(lab: Lab, run_cli: RunCli, tree: Tre
     lines.rename(moved)
     assert not fatal(analysed(run_cli, lab, tree)[1])["ip"]["locations"]
     link.symlink_to("../../moved")
-    assert by_build_id(number, Places(tree.root)) == (moved,)
+    assert by_build_id(number, Search(tree.root)) == (moved,)
     assert fatal(analysed(run_cli, lab, tree)[1])["ip"]["locations"][0]["line"] == lab.marks["FAULT:null_deref"]
 
 
@@ -164,7 +164,7 @@ def test_source_in_a_tree_with_another_dist_tag(tmp_path: Path, base: str) -> No
     (tree / "net/ipv4/ip_tunnel.c").write_text("".join(f"line {n}\n" for n in range(1, 120)))
     name = f"/usr/src/debug/kernel-{outer}/linux-{base}/./net/ipv4/ip_tunnel.c"
     for release in (base, f"{base}+debug", f"{base}+rt"):
-        found = debuginfo.source(name, 97, release, Places(tmp_path))
+        found = debuginfo.source(name, 97, release, Search(tmp_path))
         assert found is not None
         assert found.lines[found.fault_line - found.first] == "line 97"
 

@@ -24,7 +24,7 @@ from kdumpwrap import analyze, capturelog, shell
 from kdumpwrap.batch import news, saved, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model.crash import Crash, Entry, Problem
 from kdumpwrap.model.finding import Analysis
@@ -70,7 +70,7 @@ def candidates(entries: Iterable[Entry], selection: Selection) -> Tuple[Crash, .
 
 def outcomes(
     crashes: Sequence[Crash],
-    places: Places,
+    search: Search,
     selection: Selection,
     *,
     jobs: int = 1,
@@ -86,9 +86,9 @@ def outcomes(
     are taken as they are, if ``reuse`` allows. ``only_new``: crashes that are not (see news) are not wanted, though an
     answer that is no longer true is found anew.
     """
-    known = saved.Known(places, variables)
-    work = _reader(places, selection, known if save_below and reuse else None, only_new=only_new)
-    with contextlib.closing(_Kernels(places)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
+    known = saved.Known(search, variables)
+    work = _reader(search, selection, known if save_below and reuse else None, only_new=only_new)
+    with contextlib.closing(_Kernels(search)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
         size = _FIRST
         while True:
             chunk = []
@@ -118,7 +118,7 @@ class _Read(NamedTuple):
 
 
 def _reader(
-    places: Places, selection: Selection, known: Optional[saved.Known], *, only_new: bool = False
+    search: Search, selection: Selection, known: Optional[saved.Known], *, only_new: bool = False
 ) -> Callable[[Crash], Union[_Read, Done]]:
     """Reads one crash, in a process of its own."""
 
@@ -130,7 +130,7 @@ def _reader(
                 analysis = ndjson.parse(line, ours=True) if new else None
                 wanted = analysis is not None and _fits(analysis.kernel.release, selection.releases)
                 return Done(crash, analysis, line=line, wanted=wanted)
-            found, log, stamp = _log(crash, places)
+            found, log, stamp = _log(crash, search)
             if not _fits(log.release, selection.releases):
                 return Done(crash, wanted=False)
             return _Read(found, log, stamp, saved.beside(found), new)
@@ -142,13 +142,13 @@ def _reader(
     return read
 
 
-def _log(crash: Crash, places: Places) -> Tuple[Crash, Log, Sequence[saved.File]]:
+def _log(crash: Crash, search: Search) -> Tuple[Crash, Log, Sequence[saved.File]]:
     """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
     if crash.dmesg is None and crash.vmcore is None:
         raise capturelog.nothing_saved(crash)
     stamp = saved.stamp(crash)
     try:
-        return crash, analyze.read(crash, places), stamp
+        return crash, analyze.read(crash, search), stamp
     except KdumpwrapError:
         now = finder.inspect(crash.path)
         if now is None:
@@ -156,7 +156,7 @@ def _log(crash: Crash, places: Places) -> Tuple[Crash, Log, Sequence[saved.File]
         if now == crash:
             raise
         stamp = saved.stamp(now)
-        return now, analyze.read(now, places), stamp
+        return now, analyze.read(now, search), stamp
 
 
 # ---------------------------------------------------------------- asking the tools
@@ -165,8 +165,8 @@ def _log(crash: Crash, places: Places) -> Tuple[Crash, Log, Sequence[saved.File]
 class _Kernels:
     """A Symbolizer for each kernel of late."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, search: Search) -> None:
+        self._search = search
         self._open: "OrderedDict[object, Symbolizer]" = OrderedDict()
         self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
 
@@ -193,7 +193,7 @@ class _Kernels:
         if key in self._open and self._open[key].broken:
             self._open.pop(key).close()
         if key not in self._open:
-            self._open[key] = Symbolizer(one.log.release, self._places, one.beside)
+            self._open[key] = Symbolizer(one.log.release, self._search, one.beside)
             if len(self._open) <= 2:  # nm works while other logs are read
                 self._open[key].start()
         self._open.move_to_end(key)

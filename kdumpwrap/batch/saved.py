@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from kdumpwrap import __version__, debuginfo
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.model.crash import Crash
@@ -41,7 +41,7 @@ File = List[Union[str, int]]
 class Known:
     """What there is to answer with, looked up once for each release and module."""
 
-    places: Places
+    search: Search
     variables: bool = False  # whether gdb is asked for them
     _files: Dict[Tuple[Optional[str], Optional[str], Optional[Path]], List[File]] = field(default_factory=dict)
 
@@ -60,10 +60,10 @@ class Known:
         if key not in self._files:
             paths: Sequence[Path] = ()
             if module is not None:
-                paths = debuginfo.modules((module,), release, self.places, own)[module]
+                paths = debuginfo.modules((module,), release, self.search, own)[module]
             else:
                 with contextlib.suppress(KdumpwrapError):
-                    paths = (debuginfo.vmlinux(release, self.places, own),)
+                    paths = (debuginfo.vmlinux(release, self.search, own),)
             self._files[key] = [_settled(str(path)) for path in paths]
         return self._files[key]
 
@@ -128,7 +128,7 @@ def save(
         "options": [*_options(known)],
         "modules": [*names],
         "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, names)],
-        "sources": [[*file] for file in sources or [_file(str(known.places.root / "usr/src/debug"))]],
+        "sources": [[*file] for file in sources or [_file(str(known.search.root / "usr/src/debug"))]],
         "text": len(text),
         "final": not any(problem.tool_failed for problem in analysis.problems)
         and not any(finding.variables and finding.variables.missing for finding in analysis.findings),
@@ -152,8 +152,8 @@ def _inputs(crash: Crash) -> List[File]:
 
 
 def _options(known: Known) -> List[str]:
-    places = known.places
-    named = [places.root, *([places.vmlinux] if places.vmlinux else []), *places.module_dirs, *places.source_dirs]
+    search = known.search
+    named = [search.root, *([search.vmlinux] if search.vmlinux else []), *search.module_dirs, *search.source_dirs]
     return [*map(str, named), *(["--variables"] if known.variables else [])]
 
 

@@ -12,7 +12,7 @@ from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, UsageError
 
 if TYPE_CHECKING:
-    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.debuginfo import Search
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.vmcore import VmcoreFacts
@@ -35,8 +35,8 @@ def dmesg(
     from kdumpwrap import analyze as story
 
     options.one_format(raw, json)
-    places = options.places(root, None, None, None)
-    return _each(crashes, lambda crash: story.dmesg(crash, places), raw=raw, json=json, all_reports=True)
+    search = options.search(root, None, None, None)
+    return _each(crashes, lambda crash: story.dmesg(crash, search), raw=raw, json=json, all_reports=True)
 
 
 def analyze(
@@ -77,20 +77,20 @@ def analyze(
         with run.Recording() as recording:
             root = carried.root()
         unpacked = recording.commands
-    places = options.places(root, vmlinux, module_dir, source_dir, debuginfod)
+    search = options.search(root, vmlinux, module_dir, source_dir, debuginfod)
     wanted = variables is not False
     at_once = wanted and not (raw or json or markdown or html or with_crash or all_reports)
     early = (lambda analysis: _early(analysis, redactor)) if at_once else None
     return _each(
         crashes,
-        lambda crash: story.analyze(crash, places, variables=wanted, early=early),
+        lambda crash: story.analyze(crash, search, variables=wanted, early=early),
         early=early is not None,
-        ask=(lambda analysis: _ask(analysis, places)) if with_crash else None,
+        ask=(lambda analysis: _ask(analysis, search)) if with_crash else None,
         raw=raw,
         json=json,
         markdown=markdown,
         html=html,
-        places=places,
+        search=search,
         all_reports=all_reports,
         before=unpacked,
         redactor=redactor,
@@ -107,7 +107,7 @@ def _each(
     markdown: bool = False,
     html: Optional[str] = None,
     early: bool = False,
-    places: "Optional[Places]" = None,
+    search: "Optional[Search]" = None,
     ask: "Optional[Callable[[Analysis], Asked]]" = None,
     before: Sequence[str] = (),
     redactor: "Optional[Redactor]" = None,
@@ -134,7 +134,7 @@ def _each(
         problems = (*refused, *analysis.problems, *(facts.problems if facts is not None else ()))
         rendered = ""
         if html is not None:
-            rendered, unwritten = _page(analysis, commands, facts, places, html, redactor)
+            rendered, unwritten = _page(analysis, commands, facts, search, html, redactor)
             problems = (*unwritten, *problems)
         if early:
             rendered = _late(analysis)
@@ -202,7 +202,7 @@ def _page(
     analysis: "Analysis",
     commands: Sequence[str],
     facts: "Optional[VmcoreFacts]",
-    places: "Optional[Places]",
+    search: "Optional[Search]",
     html: str,
     redactor: "Optional[Redactor]",
 ) -> "Tuple[str, Sequence[Problem]]":
@@ -214,17 +214,17 @@ def _page(
     if html == "-":
         return page, ()
     try:
-        pages.write(html, page, private=pages.is_private(analysis, facts, places))
+        pages.write(html, page, private=pages.is_private(analysis, facts, search))
     except KdumpwrapError as error:
         return "", results.failed(error).problems
     return "", ()
 
 
-def _ask(analysis: "Analysis", places: "Places") -> "Asked":
+def _ask(analysis: "Analysis", search: "Search") -> "Asked":
     """What crash adds to ``analysis``; None, and why, when it cannot be asked."""
     from kdumpwrap.vmcore import withcrash
 
     try:
-        return withcrash.learn(analysis, places), ()
+        return withcrash.learn(analysis, search), ()
     except KdumpwrapError as error:
         return None, results.failed(error).problems

@@ -13,7 +13,7 @@ from kdumpwrap.cli import result as results
 from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
-    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.debuginfo import Search
     from kdumpwrap.model.crash import Crash
 
 _REST = 0.5  # seconds without input after which the reports of a stream are taken for complete
@@ -48,15 +48,15 @@ def annotate(
 
     output.show_commands(verbose)
     redactor = options.redactor(redact)
-    places = options.places(root, vmlinux, module_dir, None, debuginfod)
-    found = finder.find(crash, places.root)
+    search = options.search(root, vmlinux, module_dir, None, debuginfod)
+    found = finder.find(crash, search.root)
     strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
     terminal = sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
-        pieces, release = _log(found, places, stack)
+        pieces, release = _log(found, search, stack)
         if only_report:
             pieces = _report(pieces, found)
-        annotator = stack.enter_context(Annotator(found, places, release, variables=variables is not False))
+        annotator = stack.enter_context(Annotator(found, search, release, variables=variables is not False))
         for batch in batches(pieces):
             data = b"".join(piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip))
             if redactor is not None:
@@ -71,7 +71,7 @@ def annotate(
 
 
 def _log(
-    crash: "Crash", places: "Places", stack: contextlib.ExitStack
+    crash: "Crash", search: "Search", stack: contextlib.ExitStack
 ) -> "Tuple[Iterable[Optional[bytes]], Optional[str]]":
     """The bytes of the log of ``crash``, of its vmcore where there is no other, and the release where that tells it."""
     from kdumpwrap.crashdir import crashfile, finder
@@ -84,7 +84,7 @@ def _log(
     from kdumpwrap.vmcore import vmcorelog
 
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdumpwrap-"))
-    dmesg = vmcorelog.extract(crash.vmcore or crash.path, places, Path(directory))
+    dmesg = vmcorelog.extract(crash.vmcore or crash.path, search, Path(directory))
     return crashfile.blocks(str(dmesg.log), whole=True), dmesg.info.release
 
 

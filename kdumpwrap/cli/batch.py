@@ -59,7 +59,7 @@ def batch(
     if new and not save:
         raise UsageError("--new means: of which --save keeps no answer", shell.hint("kdumpwrap batch --save --new"))
     output.show_commands(verbose)
-    places = options.places(root, vmlinux, module_dir, source_dir)
+    search = options.search(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
     tops = (where,) if where else finder.default_paths(root)
     shown = ", ".join(map(str, tops))
@@ -70,7 +70,7 @@ def batch(
         if html:
             from kdumpwrap.cli import pages
 
-            site = pages.Site(html, shown, places)
+            site = pages.Site(html, shown, search)
         for path, why in found.unreadable:
             from kdumpwrap.model.crash import Problem
 
@@ -82,7 +82,7 @@ def batch(
             raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
         outcomes = many.outcomes(
             crashes,
-            places,
+            search,
             selection,
             jobs=jobs or _processors(),
             save_below=tops if save else (),

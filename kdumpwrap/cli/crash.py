@@ -12,7 +12,7 @@ from kdumpwrap.cli import options, output
 from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
-    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.debuginfo import Search
     from kdumpwrap.model.crash import Problem
 
 
@@ -47,12 +47,12 @@ def crash(
     options.one_format(raw, json)
     timeout = options.seconds("--timeout", timeout)
     output.show_commands(verbose)
-    places = options.places(root, vmlinux, module_dir, None)
+    search = options.search(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
-        return _session(target, places, rung, timeout)
+        return _session(target, search, rung, timeout)
     asked = commands or crashcmd.commands_of(sys.stdin.buffer.read().decode("utf-8", "backslashreplace"))
     with _progress() as progress:
-        outcome, left = crashcmd.run(target, places, asked, rung=rung, timeout=timeout, progress=progress)
+        outcome, left = crashcmd.run(target, search, asked, rung=rung, timeout=timeout, progress=progress)
     whole = all(answer.complete for answer in outcome.answers)
     said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)
     rendered = ""
@@ -63,11 +63,11 @@ def crash(
     return Result(rendered, outcome.problems, _kept(left), answered=said)
 
 
-def _session(target: Optional[str], places: "Places", rung: Optional[str], timeout: float) -> Result:
+def _session(target: Optional[str], search: "Search", rung: Optional[str], timeout: float) -> Result:
     from kdumpwrap.vmcore import crashcmd
 
     with _progress() as progress:
-        done, left = crashcmd.hand_over(target, places, output.problems, rung=rung, timeout=timeout, progress=progress)
+        done, left = crashcmd.hand_over(target, search, output.problems, rung=rung, timeout=timeout, progress=progress)
     return Result("", done.problems, _kept(left), answered=done.end is not None)
 
 

@@ -31,8 +31,8 @@ def resolve(
 
     options.one_format(raw, json)
     output.show_commands(verbose)
-    places = options.places(root, vmlinux, module_dir, None)
-    answers, problems = resolve.resolve(expressions, release, places, caller=caller)
+    search = options.search(root, vmlinux, module_dir, None)
+    answers, problems = resolve.resolve(expressions, release, search, caller=caller)
     if json:
         from kdumpwrap.render import json as renderer
 
@@ -69,8 +69,8 @@ def disasm(
 
     options.one_format(raw, json)
     output.show_commands(verbose)
-    places = options.places(root, vmlinux, module_dir, source_dir)
-    listing, problems = resolve.disassemble(expression, release, places, caller=caller, whole=whole)
+    search = options.search(root, vmlinux, module_dir, source_dir)
+    listing, problems = resolve.disassemble(expression, release, search, caller=caller, whole=whole)
     if json:
         from kdumpwrap.render import json as renderer
 

@@ -11,7 +11,7 @@ from kdumpwrap.cli import output
 from kdumpwrap.errors import UsageError
 
 if TYPE_CHECKING:
-    from kdumpwrap.debuginfo import Places
+    from kdumpwrap.debuginfo import Search
     from kdumpwrap.render.redact import Redactor
 
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
@@ -56,22 +56,22 @@ DEBUGINFOD = typer.Option(
 )
 
 
-def places(
+def search(
     root: Path,
     vmlinux: Optional[Path],
     module_dirs: Optional[List[Path]],
     source_dirs: Optional[List[Path]],
     debuginfod: bool = False,
-) -> "Places":
+) -> "Search":
     """Where to look, as the command line says."""
-    from kdumpwrap.debuginfo import Debuginfod, Places
+    from kdumpwrap.debuginfo import Debuginfod, Search
 
     client = None
     if debuginfod:
         from kdumpwrap.tools.debuginfod import servers, timeout
 
         client = Debuginfod(servers(root), timeout(), output.teller())
-    return Places(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
+    return Search(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
 
 
 def redactor(redact: Optional[str]) -> "Optional[Redactor]":

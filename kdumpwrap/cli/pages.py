@@ -12,7 +12,7 @@ from kdumpwrap import debuginfo
 from kdumpwrap.commands import concerning, pasteable
 from kdumpwrap.crashdir import crashfile, excerpt, finder
 from kdumpwrap.crashdir.excerpt import Numbered
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.model.crash import Problem
@@ -34,10 +34,10 @@ def crash(
 class Site:
     """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
 
-    def __init__(self, directory: str, place: str = "", places: Optional[Places] = None) -> None:
+    def __init__(self, directory: str, place: str = "", search: Optional[Search] = None) -> None:
         """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words."""
         self._directory = Path(directory)
-        self._places = places
+        self._search = search
         self._private = False  # whether not everybody may read all that the index is made of
         self._place = place
         self._examples: Dict[Signature, Analysis] = {}
@@ -71,7 +71,7 @@ class Site:
             write(
                 str(self._directory / name),
                 html.page(analysis, log(analysis), pasteable(concerning(analysis, commands)), cases),
-                private=self._private or is_private(analysis, None, self._places),
+                private=self._private or is_private(analysis, None, self._search),
             )
             bugs.append(html.bug(analysis, name, cases))
         page = html.index(bugs, (*problems, *self._problems), self._place)
@@ -104,11 +104,11 @@ def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> Numbered:
 
 
 def is_private(
-    analysis: Analysis, facts: Optional[VmcoreFacts] = None, places: Optional[Places] = None, *, modules: bool = True
+    analysis: Analysis, facts: Optional[VmcoreFacts] = None, search: Optional[Search] = None, *, modules: bool = True
 ) -> bool:
     """Whether not everybody may read all that a page is made of: the log, the dump, debug information, sources.
 
-    With ``places`` and ``modules`` those of the modules, too.
+    With ``search`` and ``modules`` those of the modules, too.
     """
     crash, release = analysis.crash, analysis.kernel.release
     made_of = {"/dev/stdin" if crash.dmesg == "-" else crash.dmesg, analysis.kernel.vmlinux}
@@ -116,10 +116,10 @@ def is_private(
         made_of.add(crash.vmcore)
     resolutions = [finding.resolution for finding in analysis.findings]
     made_of |= {str(one.source.path) for one in resolutions if one.source is not None}
-    if places is not None and modules:
+    if search is not None and modules:
         names = {frame.module for one in resolutions for frame in one.frames if frame.module is not None}
         beside = Path(crash.dmesg or crash.vmcore or crash.path).parent
-        made_of |= {str(file) for found in debuginfo.modules(names, release, places, beside).values() for file in found}
+        made_of |= {str(file) for found in debuginfo.modules(names, release, search, beside).values() for file in found}
     return not all(files.is_public(file) for file in made_of if file is not None)
 
 

@@ -104,7 +104,7 @@ def _debuginfo(facts: Facts, release: str) -> Check:
 
 def _vmlinux(facts: Facts, release: str) -> Optional[Path]:
     try:
-        return debuginfo.vmlinux(release, debuginfo.Places(facts.host.root))
+        return debuginfo.vmlinux(release, debuginfo.Search(facts.host.root))
     except (KdumpwrapError, OSError):  # OSError: a release too long for a file's name
         return None
 

@@ -3,7 +3,7 @@
 from typing import Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.location import telling
 from kdumpwrap.symbolize.objects import CodeAddress, Section
@@ -32,12 +32,12 @@ def lined(
     return tuple(row._replace(file=chain[0].file, line=chain[0].line) if chain else row for row, chain in chains)
 
 
-def source(chain: Sequence[Location], release: Optional[str], places: Places) -> Optional[Source]:
+def source(chain: Sequence[Location], release: Optional[str], search: Search) -> Optional[Source]:
     """The lines round a resolved address: of the most telling function of its inline chain whose file is here."""
     best = telling(chain)
     for place in (*([best] if best else []), *chain):
         if place.file is not None and place.line is not None:
-            found = debuginfo.source(place.file, place.line, release, places, column=place.column)
+            found = debuginfo.source(place.file, place.line, release, search, column=place.column)
             if found:
                 return found
     return None

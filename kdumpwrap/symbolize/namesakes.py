@@ -121,14 +121,14 @@ class _Evidence:
 
     def by_code(self, frame: Frame, symbols: Tuple[Symbol, ...], code: Code) -> Tuple[Symbol, ...]:
         """Those whose bytes are the log's; all, when none or each of them is."""
-        places = [symbol.address + (frame.offset or 0) for symbol in symbols]
+        search = [symbol.address + (frame.offset or 0) for symbol in symbols]
         ranges = [
             Range(frame.module, symbol.section, symbol.address, check.span(code, place)[1] + _LONGEST)
-            for symbol, place in zip(symbols, places)
+            for symbol, place in zip(symbols, search)
         ]
         self._fetch(ranges)
         fitting = []
-        for symbol, place, stretch in zip(symbols, places, ranges):
+        for symbol, place, stretch in zip(symbols, search, ranges):
             rows = self._rows[stretch]
             checked = check.check(code, place, rows, arch=self._arch, entries=(symbol.address,))
             starts = any(row.address == place for row in rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, 
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
-from kdumpwrap.debuginfo import Debuginfod, Places
+from kdumpwrap.debuginfo import Debuginfod, Search
 from kdumpwrap.errors import KdumpwrapError, ToolTold, WrongVmlinux
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
@@ -91,7 +91,7 @@ class Vmlinux(NamedTuple):
 
 def open_vmlinux(
     release: Optional[str],
-    places: Places,
+    search: Search,
     beside: Optional[Path],
     build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Vmlinux:
@@ -101,13 +101,13 @@ def open_vmlinux(
     or the file is none.
     """
     try:
-        path = debuginfo.vmlinux(release, places, beside)
+        path = debuginfo.vmlinux(release, search, beside)
     except KdumpwrapError as absent:
-        known = build_id() if build_id is not None and places.vmlinux is None else None
-        linked = debuginfo.by_build_id(known, places) if known else ()
-        if not linked and (places.debuginfod is None or places.vmlinux is not None):
+        known = build_id() if build_id is not None and search.vmlinux is None else None
+        linked = debuginfo.by_build_id(known, search) if known else ()
+        if not linked and (search.debuginfod is None or search.vmlinux is not None):
             raise
-        path = linked[0] if linked else _fetched(places.debuginfod, known, absent)
+        path = linked[0] if linked else _fetched(search.debuginfod, known, absent)
     wanted = packages.debuginfo(release) if release else shell.NONE
     try:
         elf = binutils.elf(binutils.toolset(None), path)
@@ -159,20 +159,20 @@ def module(
     *,
     arch: Optional[str],
     build_id: Optional[str],
-    places: Places,
+    search: Search,
     refused: Sequence[str],
     made_by: Callable[[], Maker],
 ) -> Tuple[Object, Tuple[Problem, ...]]:
     """The module ``name`` from the files ``paths``, best first, and what is missing of it.
 
     Compressed ones are unpacked into ``directory``; ``refused`` tells of files that may not be opened. What the files
-    lack is looked for by build id in ``places``; ``made_by`` is asked whose module it is when something is missing.
+    lack is looked for by build id in ``search``; ``made_by`` is asked whose module it is when something is missing.
     Raises KdumpwrapError when no file fits.
     """
     tools = binutils.toolset(None)
     found, unfit = open_module(tools, name, paths, directory, arch=arch, build_id=build_id)
     if found is None or found.lines is None:
-        more, why_not = _by_build_id(build_id or (found.build_id if found else None), found, places)
+        more, why_not = _by_build_id(build_id or (found.build_id if found else None), found, search)
         if more:
             found, unfit = open_module(tools, name, (*more, *paths), directory, arch=arch, build_id=build_id)
         unfit += why_not
@@ -207,11 +207,11 @@ def module(
 
 
 def _by_build_id(
-    build_id: Optional[str], found: "Optional[Module]", places: Places
+    build_id: Optional[str], found: "Optional[Module]", search: Search
 ) -> Tuple[Tuple[Path, ...], Tuple[Refused, ...]]:
     """The files that the links by build id, or a debuginfod server, have for a module, and why there are no more."""
-    files = list(debuginfo.by_build_id(build_id, places)) if build_id else []
-    if files or places.debuginfod is None:
+    files = list(debuginfo.by_build_id(build_id, search)) if build_id else []
+    if files or search.debuginfod is None:
         return tuple(files), ()
     if build_id is None:
         return (), (Refused("debuginfod needs a build id, which neither the log nor an installed module tells"),)
@@ -221,7 +221,7 @@ def _by_build_id(
     wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")
     for what in wanted:
         try:
-            files.append(debuginfod.fetch(build_id, what, places.debuginfod))
+            files.append(debuginfod.fetch(build_id, what, search.debuginfod))
         except KdumpwrapError as error:
             refused.append(Refused(error.message, error.tool_failed))
     return tuple(files), tuple(refused)

@@ -111,12 +111,12 @@ def _decoded(data: bytes, trap: int, entry: Optional[int], machine: _Machine, ob
     ]
     tries.append([(trap, len(data))])
     pad = machine.padding * (16 // len(machine.padding))
-    blob, places = bytearray(pad), {}
+    blob, starts = bytearray(pad), {}
     for start, end in (copy for copies in tries for copy in copies):
-        places[start, end] = len(blob)
+        starts[start, end] = len(blob)
         blob += data[start:end] + b"\0" * (-(end - start) % machine.step) + pad
     listing = _listing(bytes(blob), machine, objdump)
-    done = {copy: _pieces(listing, place, copy, machine.step == 1) for copy, place in places.items()}
+    done = {copy: _pieces(listing, place, copy, machine.step == 1) for copy, place in starts.items()}
     parts: List[_Piece] = []
     for copies in tries[:-1]:
         parts += _agreed([done[copy] for copy in copies], copies[0][1] if copies else 0)

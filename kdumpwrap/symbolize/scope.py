@@ -104,7 +104,7 @@ def _sources(resolution: Resolution, symbolizer: Symbolizer) -> Dict[str, str]:
 def _statement(location: Location, symbolizer: Symbolizer) -> Optional[str]:
     if location.file is None or location.line is None:
         return None
-    source = debuginfo.source(location.file, location.line, symbolizer.release, symbolizer.places)
+    source = debuginfo.source(location.file, location.line, symbolizer.release, symbolizer.search)
     if source is None:
         return None
     lines = source.lines[source.fault_line - source.first :][:_STATEMENT]

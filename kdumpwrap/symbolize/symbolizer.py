@@ -14,7 +14,7 @@ from types import MappingProxyType, TracebackType
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from kdumpwrap import debuginfo, shell
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import memory, packages
 from kdumpwrap.log import symbolname
@@ -46,7 +46,7 @@ class Symbolizer:
     def __init__(
         self,
         release: Optional[str],
-        places: Places,
+        search: Search,
         beside: Optional[Path] = None,
         build_id: Optional[Callable[[], Optional[str]]] = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Symbolizer:
         ``build_id`` tells that of the kernel, should its vmlinux have to be fetched.
         """
         self.release = release
-        self.places = places
+        self.search = search
         self.vmlinux: Optional[Path] = None
         self.objects: Dict[Optional[str], Object] = {}
         self.broken = False  # something went wrong half-way: whatever is known may be half of it
@@ -79,7 +79,7 @@ class Symbolizer:
 
     def again(self) -> "Symbolizer":
         """A new one for the same kernel, which knows nothing yet."""
-        return type(self)(self.release, self.places, self._beside, self._build_id)
+        return type(self)(self.release, self.search, self._beside, self._build_id)
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -102,7 +102,7 @@ class Symbolizer:
         """Start nm on the vmlinux: while it works a log can be read."""
         if self._opening is None:
             self._opening = self._pool.submit(
-                objects.open_vmlinux, self.release, self.places, self._beside, build_id=self._build_id
+                objects.open_vmlinux, self.release, self.search, self._beside, build_id=self._build_id
             )
 
     def load(
@@ -128,7 +128,7 @@ class Symbolizer:
         if names or (modules and self.release is not None):
             self.start()
         refused: Dict[str, List[str]] = {}
-        found = debuginfo.modules(tuple(modules), self.release, self.places, self._beside, refused) if modules else {}
+        found = debuginfo.modules(tuple(modules), self.release, self.search, self._beside, refused) if modules else {}
         jobs = [
             (name, self._pool.submit(self._load_module, name, found[name], arch, build_id, refused.get(name, ())))
             for name, build_id in sorted(modules.items())
@@ -161,9 +161,9 @@ class Symbolizer:
             Path(self._directory.name),
             arch=arch,
             build_id=build_id,
-            places=self.places,
+            search=self.search,
             refused=refused,
-            made_by=lambda: maker(name, paths, self.release, self.places.root, self._strangers.get(name)),
+            made_by=lambda: maker(name, paths, self.release, self.search.root, self._strangers.get(name)),
         )
         for problem in problems:
             self.failures.add(name, problem)

@@ -6,7 +6,7 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.tools.crash_input import check
@@ -18,7 +18,7 @@ from kdumpwrap.vmcore.workplace import workplace
 
 def run(
     target: Optional[str],
-    places: Places,
+    search: Search,
     commands: Sequence[str],
     *,
     rung: Optional[str] = None,
@@ -34,13 +34,13 @@ def run(
     commands = [check(command) for command in commands]
     if not commands:
         raise UsageError("no command for crash", shell.hint("kdumpwrap crash CRASH -c 'bt -a'"))
-    with _ladder(target, places, rung, timeout, progress) as ladder:
+    with _ladder(target, search, rung, timeout, progress) as ladder:
         return ladder.ask(commands), ladder.place.left()
 
 
 def hand_over(
     target: Optional[str],
-    places: Places,
+    search: Search,
     tell: Callable[[Sequence[Problem]], object],
     *,
     rung: Optional[str] = None,
@@ -51,7 +51,7 @@ def hand_over(
 
     ``tell`` gets what went wrong until its prompt, before the terminal is handed over.
     """
-    with _ladder(target, places, rung, timeout, progress) as ladder:
+    with _ladder(target, search, rung, timeout, progress) as ladder:
         return ladder.hand_over(tell), ladder.place.left()
 
 
@@ -63,13 +63,13 @@ def commands_of(text: str) -> Tuple[str, ...]:
 
 @contextmanager
 def _ladder(
-    target: Optional[str], places: Places, rung: Optional[str], timeout: float, progress: Callable[[str], object]
+    target: Optional[str], search: Search, rung: Optional[str], timeout: float, progress: Callable[[str], object]
 ) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
-    crash = finder.find(target, places.root)
-    subject = files.subject(crash, places)
+    crash = finder.find(target, search.root)
+    subject = files.subject(crash, search)
     with workplace() as place:
         modules = files.ModuleFiles(
-            subject.release, places, subject.vmcore.parent, place.own, lambda: files.linked_in(crash)
+            subject.release, search, subject.vmcore.parent, place.own, lambda: files.linked_in(crash)
         )
         yield Ladder(subject, place, modules, forced=forced, timeout=timeout, progress=progress)

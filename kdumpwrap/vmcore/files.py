@@ -7,7 +7,7 @@ from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.log import header
 from kdumpwrap.model.crash import Crash
@@ -39,7 +39,7 @@ class ModuleFile(NamedTuple):
     path: Path
 
 
-def subject(crash: Crash, places: Places) -> Subject:
+def subject(crash: Crash, search: Search) -> Subject:
     """The files for ``crash`` and the program, which is $CRASH or ``crash``.
 
     Raises KdumpwrapError when one is missing, or the vmcore plainly is no dump.
@@ -54,11 +54,11 @@ def subject(crash: Crash, places: Places) -> Subject:
     except ToolFailed:
         release = None
     release = release or finder.release(crash)
-    if release is None and places.vmlinux is None:
+    if release is None and search.vmlinux is None:
         raise KdumpwrapError(
             f"{crash.vmcore} does not tell its kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
-    return Subject(tool, debuginfo.vmlinux(release, places, vmcore.parent).absolute(), vmcore, release)
+    return Subject(tool, debuginfo.vmlinux(release, search, vmcore.parent).absolute(), vmcore, release)
 
 
 class ModuleFiles:
@@ -67,7 +67,7 @@ class ModuleFiles:
     def __init__(
         self,
         release: Optional[str],
-        places: Places,
+        search: Search,
         beside: Optional[Path],
         directory: Path,
         expected: Callable[[], Collection[str]] = tuple,
@@ -75,7 +75,7 @@ class ModuleFiles:
         """``expected`` gives the names that crash will most likely ask for, as far as they are known without it."""
         self.expected = expected
         self._release = release
-        self._places = places
+        self._search = search
         self._beside = beside
         self._directory = directory
         self._known: Dict[str, Optional[ModuleFile]] = {}
@@ -88,7 +88,7 @@ class ModuleFiles:
         names = [name for name in names if is_word(name)]
         new = [name for name in names if name not in self._known]
         tools = binutils.toolset(None)
-        for name, paths in debuginfo.modules(new, self._release, self._places, self._beside).items():
+        for name, paths in debuginfo.modules(new, self._release, self._search, self._beside).items():
             try:
                 module, _ = open_module(tools, name, [path for path in paths if self._worth(path)], self._directory)
             except KdumpwrapError:  # no readelf
@@ -100,7 +100,7 @@ class ModuleFiles:
     def _worth(self, path: Path) -> bool:
         """Distributions pack modules without debug information: only what the user named is unpacked."""
         return not debuginfo.is_compressed(path) or any(
-            directory in path.parents for directory in self._places.module_dirs
+            directory in path.parents for directory in self._search.module_dirs
         )
 
 

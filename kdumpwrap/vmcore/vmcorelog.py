@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, excerpt, finder
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.log import Log, subject
@@ -29,7 +29,7 @@ class Dmesg(NamedTuple):
     problem: Optional[Problem] = None  # what is wrong with the vmcore, though its log could be had
 
 
-def read(vmcore: str, places: Places) -> Log:
+def read(vmcore: str, search: Search) -> Log:
     """The reports in the log of ``vmcore``, with the release, build id and KASLR offset of its VMCOREINFO.
 
     Raises KdumpwrapError with one line that says what is wrong with the file.
@@ -37,7 +37,7 @@ def read(vmcore: str, places: Places) -> Log:
     from kdumpwrap.log import reader
 
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
-        found = extract(vmcore, places, Path(directory))
+        found = extract(vmcore, search, Path(directory))
         log = reader.parse(crashfile.blocks(str(found.log)))
         index = subject(len(log.reports), log.fatal)
         shown = () if index is None else excerpt.around(log.reports[index], crashfile.blocks(str(found.log)))
@@ -66,7 +66,7 @@ def build_id(vmcore: str, *, unpack: bool) -> Optional[str]:
             return None
 
 
-def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
+def extract(vmcore: str, search: Search, directory: Path) -> Dmesg:
     """The log of ``vmcore`` as a file in ``directory`` (private, removed by its owner); see read."""
     dump = _dump(vmcore, directory)
     hint = shell.NONE
@@ -83,7 +83,7 @@ def extract(vmcore: str, places: Places, directory: Path) -> Dmesg:
         raise KdumpwrapError(what, hint or shell.hint("kdumpwrap list"))
     # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
     try:
-        log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, places, Path(vmcore).parent), directory)
+        log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, search, Path(vmcore).parent), directory)
     except ToolMissing:
         raise KdumpwrapError(what, hint) from None
     except KdumpwrapError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.debuginfo import Places
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.host.packages import install
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
@@ -28,7 +28,7 @@ _FEW = 2  # tasks beside the running ones: crash did not find the others
 
 def learn(
     analysis: Analysis,
-    places: Places,
+    search: Search,
     *,
     rung: Optional[str] = None,
     timeout: float = TIMEOUT,
@@ -39,7 +39,7 @@ def learn(
     Raises KdumpwrapError when it cannot even be tried: no vmcore, no vmlinux, no crash.
     """
     forced = rung_called(rung) if rung else None
-    target = files.subject(analysis.crash, places)
+    target = files.subject(analysis.crash, search)
     index = analysis.subject
     resolution = analysis.findings[index].resolution if index is not None else None
     report = resolution.report if resolution is not None else None
@@ -50,10 +50,10 @@ def learn(
     commands += [_LOG] if analysis.crash.dmesg is None else []
     with workplace() as place:
         names = [module.name for module in report.modules] if report is not None else []
-        modules = files.ModuleFiles(target.release, places, target.vmcore.parent, place.own, lambda: names)
+        modules = files.ModuleFiles(target.release, search, target.vmcore.parent, place.own, lambda: names)
         outcome = Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
     said = {answer.command: answer for answer in outcome.answers}
-    tasks, unresolved = _located(_backtraces(said), analysis, resolution, places, target.vmcore.parent)
+    tasks, unresolved = _located(_backtraces(said), analysis, resolution, search, target.vmcore.parent)
     panic = tasks[0] if tasks and said[_PANIC].complete else None
     system = parse.system(said[_SYSTEM].output) if said[_SYSTEM].complete else None
     facts = VmcoreFacts(
@@ -119,13 +119,13 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
 
 
 def _located(
-    tasks: Tuple[Backtrace, ...], analysis: Analysis, resolution: Optional[Resolution], places: Places, beside: Path
+    tasks: Tuple[Backtrace, ...], analysis: Analysis, resolution: Optional[Resolution], search: Search, beside: Path
 ) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
     """The backtraces with kdumpwrap's own lines: inline chains, and of a caller the line of the call."""
     frames = {row.frame for task in tasks for row in task.frames}
     if not frames:
         return tasks, ()
-    with Symbolizer(analysis.kernel.release, places, beside) as symbolizer:
+    with Symbolizer(analysis.kernel.release, search, beside) as symbolizer:
         symbolizer.load(frames, analysis.kernel.arch)
         slide = analysis.kernel.kaslr_offset
         if slide is None:
