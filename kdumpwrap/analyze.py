@@ -129,7 +129,7 @@ def analyses(
     What crashes of one bug have in common is asked once for all of them. See ``analyze``.
     """
     from kdumpwrap.culprit.callchain import origins
-    from kdumpwrap.culprit.shape import key
+    from kdumpwrap.culprit.key import key
 
     keys = [key(log) for _, log in crashes]
     distinct = {one: log for one, (_, log) in zip(keys, crashes)}

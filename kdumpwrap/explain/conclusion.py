@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Optional, Sequence
 
-from kdumpwrap.explain import certainty, guilt, nodump, reasons, repeats, traps
+from kdumpwrap.explain import certainty, guilty, nodump, reasons, repeats, traps
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.finding import Finding, Statement
 from kdumpwrap.model.kernel import Resolution
@@ -22,7 +22,7 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
         explanation=explanation,
         deliberate=traps.asked_for(resolution) is not None,
         place=place,
-        guilty=guilt.guilty(resolution),
+        guilty=guilty.registers(resolution),
         repeats=repeats.folded(resolution.trace),
         statements=(*sure, *of_kernel),
     )

@@ -3,7 +3,7 @@
 import re
 from typing import Collection, List, Sequence, Tuple
 
-from kdumpwrap.explain.guilt import dumped
+from kdumpwrap.explain.guilty import dumped
 from kdumpwrap.render.html.document import esc
 from kdumpwrap.render.text import clean
 

@@ -10,7 +10,7 @@ from kdumpwrap.model.kernel import Resolution
 _PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
 
 
-def guilty(resolution: Resolution) -> Tuple[str, ...]:
+def registers(resolution: Resolution) -> Tuple[str, ...]:
     """Those that make up the address that failed, or hold the pointer that was called, or the divisor."""
     row = next((row for row in resolution.disassembly if row.fault), None)
     if row is None or resolution.report.kind not in FAILED:
