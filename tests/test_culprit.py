@@ -8,7 +8,7 @@ import recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdumpwrap.culprit import blame, machinery
+from kdumpwrap.culprit import blame, helpers
 from kdumpwrap.log import reader
 from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
@@ -160,7 +160,7 @@ PASSED_OVER = {
 def test_each_group_is_passed_over_in_a_fault(group: str) -> None:
     names, expected = PASSED_OVER[group]
     for name in names.split():
-        found = machinery.group(name.partition("[")[0])
+        found = helpers.group(name.partition("[")[0])
         assert found is not None, name
         assert found.name == group, name
     ip, *frames = names.split()
@@ -168,7 +168,7 @@ def test_each_group_is_passed_over_in_a_fault(group: str) -> None:
 
 
 def test_the_table_has_a_case_for_each_group() -> None:
-    assert {group.name for group in machinery.GROUPS if not (group.waiting or group.leaking)} == PASSED_OVER.keys()
+    assert {group.name for group in helpers.GROUPS if not (group.waiting or group.leaking)} == PASSED_OVER.keys()
 
 
 # ---------------------------------------------------------------- where the search begins

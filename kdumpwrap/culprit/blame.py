@@ -1,6 +1,6 @@
 """Whom to ask: the function where a person should look first, and the first out-of-tree module on the way (pure).
 
-The way is what certainly ran (callchain.py). Which functions on it are passed over stands in machinery.py, which of
+The way is what certainly ran (callchain.py). Which functions on it are passed over stands in helpers.py, which of
 them call back in dispatch.py.
 """
 
@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap.culprit import callchain, dispatch, machinery, spin
+from kdumpwrap.culprit import callchain, dispatch, helpers, spin
 from kdumpwrap.log import symbolname, trace
 from kdumpwrap.log.kinds import SAMPLED, WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
@@ -145,13 +145,13 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
     return None
 
 
-def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[machinery.Group]:
+def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[helpers.Group]:
     """The group of machinery to which ``frame`` belongs, or None.
 
     A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
     """
-    group = machinery.group(callchain.true_name(frame), _waits(resolution), resolution.report.kind == "memory-leak")
+    group = helpers.group(callchain.true_name(frame), _waits(resolution), resolution.report.kind == "memory-leak")
     if group is None or group.anywhere or frame.module is None:
         return group
     report = resolution.report

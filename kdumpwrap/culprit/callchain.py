@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple
 
-from kdumpwrap.culprit import dispatch, machinery
+from kdumpwrap.culprit import dispatch, helpers
 from kdumpwrap.log import symbolname
 from kdumpwrap.log.strangers import OUT_OF_TREE
 from kdumpwrap.log.strangers import origins as origins_of
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Log, Report
 
-MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of machinery.py that only tell
+MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of helpers.py that only tell
 
 
 def way(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
@@ -113,5 +113,5 @@ def origins(log: Log) -> Dict[str, bool]:
 
 def reports(frame: ResolvedFrame) -> bool:
     """Whether the function only tells what has happened."""
-    group = machinery.group(true_name(frame))
+    group = helpers.group(true_name(frame))
     return group is not None and group.name in MESSENGERS

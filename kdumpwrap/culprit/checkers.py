@@ -1,6 +1,6 @@
 """Functions that are passed over because they only tell, or find out, what another one did wrong (pure).
 
-How names are written, and what the rest of the table is: see machinery.py.
+How names are written, and what the rest of the table is: see helpers.py.
 """
 
 from typing import NamedTuple, Tuple

@@ -5,7 +5,7 @@ Below such a call stands how the kernel came there, which is the same for every 
 a bug to the next: a softirq may run on the way out of any interrupt. So a signature ends there, and the function that
 was called is the one name that stays the same however often a loop is sampled (lockups, stalls).
 
-Names are written as in machinery.py: regular expressions that match a whole name as `symbolname.bare` gives it.
+Names are written as in helpers.py: regular expressions that match a whole name as `symbolname.bare` gives it.
 """
 
 from functools import lru_cache

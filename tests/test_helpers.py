@@ -7,13 +7,13 @@ from typing import Any, Iterable, Iterator, List, Tuple
 
 import pytest
 
-from kdumpwrap.culprit import dispatch, machinery
+from kdumpwrap.culprit import dispatch, helpers
 from kdumpwrap.log import symbolname
 
 # the standard library's own parser of regular expressions moved in Python 3.11
 sre_parse: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
-TABLES = {"machinery": [group.names for group in machinery.GROUPS], "dispatch": [c.names for c in dispatch.CALLERS]}
+TABLES = {"helpers": [group.names for group in helpers.GROUPS], "dispatch": [c.names for c in dispatch.CALLERS]}
 GROUPS = [(table, index) for table, groups in TABLES.items() for index in range(len(groups))]
 
 
@@ -72,12 +72,12 @@ def test_no_pattern_takes_long(table: str, index: int) -> None:
 
 
 def test_a_name_too_long_for_a_kernel_is_not_even_tried() -> None:
-    assert machinery.group("wait_" * 102, waiting=True) is not None
-    assert machinery.group("wait_" * 1_000_000, waiting=True) is None
+    assert helpers.group("wait_" * 102, waiting=True) is not None
+    assert helpers.group("wait_" * 1_000_000, waiting=True) is None
     assert dispatch.caller("notifier_call_chain" + "_x" * 1_000_000) is None
 
 
-@pytest.mark.parametrize("table", [machinery.GROUPS, dispatch.CALLERS], ids=["machinery", "dispatch"])
+@pytest.mark.parametrize("table", [helpers.GROUPS, dispatch.CALLERS], ids=["helpers", "dispatch"])
 def test_each_group_has_a_name_and_a_reason(table: Tuple[Any, ...]) -> None:
     titles = [row[0] for row in table]
     assert len(set(titles)) == len(titles)
@@ -100,7 +100,7 @@ def test_each_group_has_a_name_and_a_reason(table: Tuple[Any, ...]) -> None:
     """.split(),
 )
 def test_what_only_looks_like_machinery_is_not_passed_over(name: str) -> None:
-    found = machinery.group(name)
+    found = helpers.group(name)
     assert found is None, found
 
 
