@@ -14,7 +14,7 @@ from kdumpwrap.example import worked
 from kdumpwrap.explain import chain, variables
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Report
-from kdumpwrap.model.scope import Chain, Hop, Member, Question, Scope, Variable, Way
+from kdumpwrap.model.scope import Chain, Hop, Member, Question, Reading, Scope, Variable
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.tools import gdb
 
@@ -80,8 +80,10 @@ def test_the_divisor_is_a_chain_without_hops() -> None:
 # ---------------------------------------------------------------- the sentence
 
 
-def scope(*ways: Tuple[int, int, Tuple[Tuple[str, str, Any, int], ...]], rows: Tuple[Variable, ...]) -> Scope:
-    return Scope(rows, 1, tuple(Way(at, row, tuple(Member(*one) for one in members)) for at, row, members in ways))
+def scope(*readings: Tuple[int, int, Tuple[Tuple[str, str, Any, int], ...]], rows: Tuple[Variable, ...]) -> Scope:
+    return Scope(
+        rows, 1, tuple(Reading(at, row, tuple(Member(*one) for one in members)) for at, row, members in readings)
+    )
 
 
 S = Variable("f", False, "s", "struct session *", "0xffff888000010000", True, register="rbx")
@@ -140,7 +142,7 @@ def test_gdb_names_the_variables_of_the_worked_example(tmp_path: Path) -> None:
         ("pkt_len", "84", "rbx"),
         ("mine", "0xffffb1c0c2345678", "rax"),
     }
-    assert [way.members[-1] for way in found.ways] == [
+    assert [way.members[-1] for way in found.readings] == [
         Member("mine->tx_packets", "u64", "struct pcpu_sw_netstats", 0x10)
     ]
 

@@ -78,7 +78,7 @@ def blame(resolution: Resolution) -> Optional[Blame]:
         return _sampled(resolution)
     if overflown(resolution):
         return _overflowing(resolution)
-    path = callchain.way(resolution)
+    path = callchain.certain(resolution)
     found = _kept_lock(resolution) or _first(resolution, path)
     if found is None and resolution.report.kind in WAITING:
         found = _doubtful(resolution)
@@ -134,7 +134,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
     module was loaded (`callchain.strangers`). Without any nobody is accused.
     """
     strangers = callchain.strangers(resolution.report)
-    for frame in callchain.way(resolution):
+    for frame in callchain.certain(resolution):
         if frame.module in strangers:
             place = telling(frame.locations)
             file, line = (place.file, place.line) if place else (None, None)
@@ -193,7 +193,7 @@ def _doubtful(resolution: Resolution) -> Optional[Blame]:
     """
     likely = (frame for frame in resolution.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
     shown = replace(resolution, trace=tuple(replace(frame, certain=True) for frame in likely))
-    found = _first(shown, callchain.way(shown))
+    found = _first(shown, callchain.certain(shown))
     return None if found is None else found._replace(why=f"{found.why}; the kernel marks the frame with ?")
 
 
@@ -251,7 +251,7 @@ def _sampled(resolution: Resolution) -> Optional[Blame]:
     return (
         _waiting(resolution, path)
         or called_back(resolution, path)
-        or _first(resolution, path or callchain.way(resolution))
+        or _first(resolution, path or callchain.certain(resolution))
     )
 
 
@@ -302,7 +302,7 @@ def _overflowing(resolution: Resolution) -> Optional[Blame]:
     again = callchain.recursion(resolution)
     if again:
         return Blame(again[-1], "it is called again and again until the stack is full")
-    return called_back(resolution, path) or _first(resolution, path or callchain.way(resolution))
+    return called_back(resolution, path) or _first(resolution, path or callchain.certain(resolution))
 
 
 def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
@@ -366,5 +366,7 @@ def _named(resolution: Resolution) -> Optional[ResolvedFrame]:
     if not found:
         return None
     made = _made(found[-1])
-    same = (frame for frame in callchain.way(resolution) if (frame.symbol, frame.offset) == (made.symbol, made.offset))
+    same = (
+        frame for frame in callchain.certain(resolution) if (frame.symbol, frame.offset) == (made.symbol, made.offset)
+    )
     return next(same, made)

@@ -13,15 +13,15 @@ from kdumpwrap.model.log import Log, Report
 MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of helpers.py that only tell
 
 
-def way(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
+def certain(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
     """The instruction pointer, then the certain frames, each with a symbol; none stands there twice in a row.
 
     aarch64 and s390x print the instruction pointer once more as the first frame of the trace (behind ``LR``).
     """
-    return _way(resolution.ip, resolution.trace)
+    return _certain(resolution.ip, resolution.trace)
 
 
-def _way(ip: Optional[ResolvedFrame], trace: Sequence[ResolvedFrame]) -> Tuple[ResolvedFrame, ...]:
+def _certain(ip: Optional[ResolvedFrame], trace: Sequence[ResolvedFrame]) -> Tuple[ResolvedFrame, ...]:
     path: List[ResolvedFrame] = []
     for frame in (ip, *trace):
         if frame is None or not frame.symbol or not frame.certain:
@@ -37,10 +37,10 @@ def interrupted(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
     frames = [frame for frame in resolution.trace if frame.symbol and frame.certain]
     start = next((index for index, frame in enumerate(frames) if dispatch.is_interrupt(frame.symbol or "")), None)
     if start is None or not dispatch.is_watch(frames[0].symbol or ""):
-        return tuple(frame for frame in way(resolution) if not reports(frame))
+        return tuple(frame for frame in certain(resolution) if not reports(frame))
     while start < len(frames) and dispatch.is_interrupt(frames[start].symbol or ""):
         start += 1
-    return _way(_saved(resolution, frames[start - 1]), frames[start:])
+    return _certain(_saved(resolution, frames[start - 1]), frames[start:])
 
 
 def _saved(resolution: Resolution, entry: ResolvedFrame) -> Optional[ResolvedFrame]:

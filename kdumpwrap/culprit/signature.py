@@ -51,7 +51,7 @@ def _names(resolution: Resolution) -> Iterator[str]:
     if resolution.report.kind in SAMPLED or blame.overflown(resolution):
         yield from _loop(resolution, found.frame)
         return
-    path = callchain.way(resolution)
+    path = callchain.certain(resolution)
     start = next((index for index, frame in enumerate(path) if frame is found.frame), None)
     if start is None:  # named in the headline alone
         yield _name(found.frame)

@@ -11,7 +11,7 @@ from kdumpwrap.explain.access import Registers, accesses, faulting, guilty, oper
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
-from kdumpwrap.model.scope import Chain, Expression, Scope, Variable, Variables, Way
+from kdumpwrap.model.scope import Chain, Expression, Reading, Scope, Variable, Variables
 
 _ALTERNATIVES = 3  # readings that are named
 _SAMPLED = ("soft-lockup", "hard-lockup", "rcu-stall", "warning")  # nothing failed: this is where it was
@@ -41,34 +41,34 @@ def said(resolution: Resolution, chains: Sequence[Chain], scope: Scope, sources:
 # ---------------------------------------------------------------- which reading
 
 
-def _readings(chains: Sequence[Chain], scope: Scope, sources: Mapping[str, str]) -> List[Way]:
+def _readings(chains: Sequence[Chain], scope: Scope, sources: Mapping[str, str]) -> List[Reading]:
     """The readings that fit equally well, each text once; the best first."""
-    ways = [way for way in scope.ways if way.chain < len(chains)]
-    if not ways:
+    readings = [way for way in scope.readings if way.chain < len(chains)]
+    if not readings:
         return []
-    best = min(_rank(way) for way in ways)
-    fitting = [way for way in ways if _rank(way) == best]
+    best = min(_rank(way) for way in readings)
+    fitting = [way for way in readings if _rank(way) == best]
     fitting = _typed(fitting, scope) or fitting
     fitting = [way for way in fitting if _named(way, scope, sources)] or fitting
-    texts: Dict[str, Way] = {}
+    texts: Dict[str, Reading] = {}
     for way in fitting:
         texts.setdefault(way.members[-1].text, way)
     return list(texts.values())
 
 
-def _rank(way: Way) -> Tuple[bool, int]:
+def _rank(way: Reading) -> Tuple[bool, int]:
     """A member says more than ``*l``; the register of the access itself more than one further up."""
     last = way.members[-1]
     return len(way.members) > 1 and last.struct is None, way.chain
 
 
-def _typed(ways: Sequence[Way], scope: Scope) -> List[Way]:
+def _typed(readings: Sequence[Reading], scope: Scope) -> List[Reading]:
     """Those through whose union member the type of a variable in the same place leads."""
     types = {variable.type for variable in scope.variables}
-    return [way for way in ways if len(way.members) > 2 and way.members[-2].type in types]
+    return [way for way in readings if len(way.members) > 2 and way.members[-2].type in types]
 
 
-def _named(way: Way, scope: Scope, sources: Mapping[str, str]) -> Optional[bool]:
+def _named(way: Reading, scope: Scope, sources: Mapping[str, str]) -> Optional[bool]:
     """Whether the member stands in the source line of the variable's function; None when that line is not at hand."""
     line = sources.get(scope.variables[way.variable].function)
     if line is None:
@@ -81,7 +81,7 @@ def _named(way: Way, scope: Scope, sources: Mapping[str, str]) -> Optional[bool]
 
 
 def _sentence(
-    resolution: Resolution, chains: Sequence[Chain], way: Way, scope: Scope, others: Sequence[str], certain: bool
+    resolution: Resolution, chains: Sequence[Chain], way: Reading, scope: Scope, others: Sequence[str], certain: bool
 ) -> str:
     """``s->ops is 0x6b6b…: memory that was freed; s (struct xxxwan_session *) is 0x…. The instruction reads …``."""
     variable = scope.variables[way.variable]
@@ -102,12 +102,12 @@ def _sentence(
     return f"{hedge}{text}. The instruction {_verb(resolution)} {last.text}{also}{depth}."
 
 
-def _came(way: Way, scope: Scope) -> str:
+def _came(way: Reading, scope: Scope) -> str:
     """``, from dev->tstats``: what the pointer was loaded from, by the type that the variable has."""
     variable = scope.variables[way.variable]
     earlier = [
         one.members[-2].text
-        for one in scope.ways
+        for one in scope.readings
         if one.chain > way.chain and len(one.members) > 2 and one.members[-2].type == variable.type
     ]
     return f", from {earlier[0]}" if earlier else ""

@@ -49,7 +49,7 @@ class Member(NamedTuple):
     offset: int  # in that structure, in bytes
 
 
-class Way(NamedTuple):
+class Reading(NamedTuple):
     """One reading of a chain in C: a union has several."""
 
     chain: int  # number of the question's chain
@@ -62,7 +62,7 @@ class Scope(NamedTuple):
 
     variables: Tuple[Variable, ...] = ()
     unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
-    ways: Tuple[Way, ...] = ()
+    readings: Tuple[Reading, ...] = ()
 
 
 class Expression(NamedTuple):

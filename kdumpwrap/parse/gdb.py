@@ -3,7 +3,7 @@
 import json
 from typing import Any, Dict, Optional
 
-from kdumpwrap.model.scope import Member, Scope, Variable, Way
+from kdumpwrap.model.scope import Member, Reading, Scope, Variable
 
 PREFIX = "kdumpwrap: "
 _MOST = 1000  # variables, ways and members that are taken of one answer
@@ -41,12 +41,12 @@ def _scope(answer: Dict[str, Any]) -> Scope:
         )
         for row in answer["variables"][:_MOST]
     )
-    ways = tuple(
-        Way(int(row["chain"]), int(row["variable"]), tuple(_member(step) for step in row["steps"][:_MOST]))
+    readings = tuple(
+        Reading(int(row["chain"]), int(row["variable"]), tuple(_member(step) for step in row["steps"][:_MOST]))
         for row in answer["ways"][:_MOST]
         if 0 <= int(row["variable"]) < len(variables) and row["steps"]
     )
-    return Scope(variables, int(answer["unknown"]), ways)
+    return Scope(variables, int(answer["unknown"]), readings)
 
 
 def _member(step: Dict[str, Any]) -> Member:

@@ -53,7 +53,7 @@ def focus(resolution: Resolution) -> Optional[ResolvedFrame]:
     if resolution.ip is not None and resolution.ip.symbol is not None:
         return resolution.ip
     blamed = blame.culprit(resolution)
-    names = (frame for frame in callchain.way(resolution) if blamed and callchain.true_name(frame) == blamed.symbol)
+    names = (frame for frame in callchain.certain(resolution) if blamed and callchain.true_name(frame) == blamed.symbol)
     return next(names, None)
 
 

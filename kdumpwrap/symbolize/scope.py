@@ -78,7 +78,9 @@ def _frame(resolution: Resolution) -> Optional[ResolvedFrame]:
     ip = resolution.ip
     if ip is None or ip.symbol is not None:
         return ip
-    return next((frame for frame in callchain.way(resolution) if frame is not ip and frame.symbol is not None), None)
+    return next(
+        (frame for frame in callchain.certain(resolution) if frame is not ip and frame.symbol is not None), None
+    )
 
 
 def _ask(symbolizer: Symbolizer, module: Optional[str], questions: Sequence[Question]) -> Tuple[Optional[Scope], ...]:
