@@ -6,13 +6,15 @@ import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files, packages
 from kdumpwrap.host import release as releases
-from kdumpwrap.model.kernel import Source
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.kernel import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -152,7 +154,7 @@ def source(
     column: Optional[int] = None,
     context: int = 6,
     beside: Optional[Path] = None,
-) -> Optional[Source]:
+) -> "Optional[Source]":
     """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here.
 
     ``column`` is the byte of that line, from 1, at which the faulting expression begins.
@@ -170,6 +172,8 @@ def source(
         if line <= len(lines):
             first = max(1, line - context)
             shown = tuple(map(_decoded, lines[first - 1 : line + context]))
+            from kdumpwrap.model.kernel import Source
+
             return Source(file, path, first, shown, line, _character(lines[line - 1], column))
     return None
 

@@ -96,7 +96,7 @@ def disassemble(
         job = symbolizer.disassemble(section, *symbolizer.extent(function))
         rows = marked(symbolizer.failures.keep(placed.module, job.result) or (), lookup(placed))
         shown = rows if whole else excerpt(rows)
-        lines = symbolizer.locate([CodeAddress.of(placed), *(CodeAddress(section, row.address) for row in shown)])
+        lines = symbolizer.locate([CodeAddress.of(placed)], [CodeAddress(section, row.address) for row in shown])
         placed = replace(placed, locations=lines.get(CodeAddress.of(placed), ()))
         problems = symbolizer.problems([frame])
         if rows and not shown:

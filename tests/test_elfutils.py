@@ -91,6 +91,15 @@ def test_file_line_and_column(text: str, expected: Tuple[object, ...]) -> None:
     assert answer.chain == (Location("f", *expected),)  # type: ignore[arg-type]
 
 
+def test_answers_without_functions() -> None:
+    text = f"0xffffffff818a7103\n{BUILD}/./arch/x86/include/asm/local.h:33:2\n0x0000000000000010\n??:0\n"
+    whole = [(Location(None, f"{BUILD}/arch/x86/include/asm/local.h", 33, 2),), ()]
+    assert [answer.chain for answer in eu_addr2line.parse(text, functions=False)] == whole
+    assert [answer.chain for answer in eu_addr2line.parse(TEXT, functions=False)][:1] == [None], (
+        "those of another question"
+    )
+
+
 def fake(tool_dir: ToolDir, answers: str, status: int = 0) -> str:
     tool_dir.fake("eu-addr2line", f"cat >/dev/null; printf '%b' {shlex.quote(answers)}; exit {status}")
     return str(tool_dir.path / "eu-addr2line")

@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Dict, Iterable, List, Mapping, Optional
@@ -22,7 +21,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.log import Frame
-from kdumpwrap.symbolize.pool import Pool
+from kdumpwrap.symbolize.pool import Job, Pool
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 LINE = "iptunnel_xmit+0x17d → include/net/ip_tunnels.h:462"
@@ -158,7 +157,7 @@ def test_a_pool_does_every_job_once_with_and_without_threads(monkeypatch: pytest
         done: List[int] = []
         pool = Pool(4)
         futures = [pool.submit(done.append, number) for number in range(50)]
-        failing: Future[Any] = pool.submit(int, "x")
+        failing: Job[Any] = pool.submit(int, "x")
         for future in futures:
             future.result(5)
         with pytest.raises(ValueError, match="invalid literal"):
@@ -174,7 +173,7 @@ def test_a_closed_pool_has_begun_nothing_more() -> None:
     later = pool.submit(int, "1")
     closing = threading.Thread(target=pool.close)
     closing.start()
-    while not later.cancelled():
+    while not later.cancelled:
         pass
     go.set()
     closing.join(5)

@@ -1,6 +1,7 @@
 """Who is asked for lines, of real objects: elfutils first, binutils for what that does not know."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.objects import CodeAddress, Object, Section
 from kdumpwrap.symbolize.pool import Pool
-from kdumpwrap.tools import binutils
+from kdumpwrap.tools import binutils, run
 
 SOURCE = """\
 static inline __attribute__((always_inline)) int inner(int *p)
@@ -135,3 +136,26 @@ def test_every_address_once_and_on_few_pages() -> None:
     assert [one for part in few for one in part] == addresses
     assert [len({one >> 12 for one in part}) for part in few] == [lines._PAGES, lines._PAGES, 1]
     assert [*lines._few_pages([])] == []
+
+
+@pytest.mark.parametrize("with_elfutils", [True, False])
+def test_of_instructions_the_line_alone_is_asked(with_elfutils: bool, tmp_path: Path) -> None:
+    """By a process of its own where that is cheaper; what was asked is not asked again, and a whole chain stays."""
+    path = compiled(tmp_path)
+    found = opened(path) if with_elfutils else opened(path, eu_addr2line=None)
+    text = Section("part", ".text")
+    frame, row = CodeAddress(text, division(path, ".text")), CodeAddress(text, 0)
+    with contextlib.closing(Pool(2)) as pool, run.Recording() as recording:
+        asked = Lines(pool, Failures())
+        asked.begin([frame], {"part": found})
+        asked.ask([frame], {"part": found}, [frame, row])
+        known = asked.answers()
+        asked.ask([], {"part": found}, [frame, row])
+        assert asked.answers() == known
+    assert shown(known[frame][0]).startswith("inner part.c:3") and len(known[frame]) == 2
+    assert (known[row][0].file or "").endswith("part.c") and known[row][0].line == 13
+    assert len(known[row]) == 1 and (known[row][0].function is None) == with_elfutils
+    commands = [re.sub(r".*\| (\S+ -a( -\w)*) -.*", r"\1", command) for command in recording.commands]
+    assert sorted(commands) == (
+        ["eu-addr2line -a", "eu-addr2line -a -f -i"] if with_elfutils else ["addr2line -a -i -f"]
+    )

@@ -1,13 +1,14 @@
 """How programs are started: what they may be given, what they may print, how their end is told."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Callable
 
 import pytest
 
-from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped
+from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.tools.argv import Word, option, options, strings, word
 from kdumpwrap.tools.run import run
 
@@ -138,3 +139,28 @@ def test_what_ended_by_itself_and_what_was_ended(fake: Fake) -> None:
     assert not isinstance(failed.value, ToolStopped)
     said = run(fake("nm", "head -c 900000 /dev/zero >&2; echo done"))
     assert said.text == "done\n" and len(said.stderr) == 1 << 16
+
+
+# ---------------------------------------------------------------- input and time
+
+
+def test_what_a_program_is_fed_with(fake: Fake) -> None:
+    """All of it, be it more than a pipe holds, and whether it reads that or not."""
+    much = b"0123456789abcdef\n" * 20_000
+    assert run("cat", stdin=much).stdout == much
+    assert run(fake("deaf", "echo said"), stdin=much).stdout == b"said\n"
+    assert run("cat").stdout == b""
+
+
+def test_a_time_limit(fake: Fake) -> None:
+    with pytest.raises(ToolTimeout, match=r"did not end within 0\.1 s"):
+        run(fake("endless", "exec sleep 60"), timeout=0.1)
+
+
+def test_little_is_loaded_before_nm_is_begun() -> None:
+    """What is loaded later, while nm works, takes as long as nm."""
+    code = "import sys; from kdumpwrap.symbolize import opening; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    assert "kdumpwrap.tools.binutils" in loaded
+    late = {"kdumpwrap.model.log", "kdumpwrap.parse.objdump", "kdumpwrap.symbolize.symbolizer", "logging"}
+    assert not late & {*loaded}

@@ -14,6 +14,7 @@ _SYSTEM_CALL = re.compile(
 _GENERATED = re.compile(r"(?P<name>bpf_(?:prog|trampoline))(?:_[0-9a-f]{16}|_\d+)*(?P<rest>_\w+)?")
 
 _START = re.compile(r"(?:\w(?![?*+{]))*")  # the letters before anything that may vary; it matches everywhere
+_CHOICE = re.compile(r"(?:\((?P<words>[^()]*)\)|(?P<letter>\w))(?P<often>[?*+{]?)")  # (dev|drm)_, (do_)?, v?
 
 
 def plain(symbol: str) -> str:
@@ -51,14 +52,32 @@ def matches(symbol: str, names: str) -> bool:
     """
     name = bare(symbol)
     return len(name) <= LONGEST and any(
-        name.startswith(start) and _compiled(word).fullmatch(name) is not None for start, word in _words(names)
+        name.startswith(starts) and _compiled(word).fullmatch(name) is not None for starts, word in _words(names)
     )
 
 
 @lru_cache(maxsize=256)
-def _words(names: str) -> Tuple[Tuple[str, str], ...]:
-    """The expressions in ``names``, each with what all its matches begin with: so few of them are ever compiled."""
-    return tuple((_START.findall(word)[0], word) for word in names.split())
+def _words(names: str) -> Tuple[Tuple[Tuple[str, ...], str], ...]:
+    """The expressions in ``names``, each with what its matches begin with: so few of them are ever compiled."""
+    return tuple((_starts(word), word) for word in names.split())
+
+
+def _starts(word: str) -> Tuple[str, ...]:
+    """One of these every match of the expression ``word`` begins with: ``("do_sys", "sys")`` for "(do_)?sys.*"."""
+    start = _literal(word)
+    choice = None if start else _CHOICE.match(word)
+    if choice is None or choice["often"] in ("+", "{"):
+        return (start,)
+    words, rest = (choice["words"] or choice["letter"]).split("|"), word[choice.end() :]
+    starts = [one + _literal(rest) if one == _literal(one) else _literal(one) for one in words]
+    if choice["often"] == "*":
+        starts = [_literal(one) for one in words]
+    return (*starts, *(_starts(rest) if choice["often"] else ()))
+
+
+def _literal(word: str) -> str:
+    match = _START.match(word)
+    return match[0] if match else ""
 
 
 @lru_cache(maxsize=1 << 12)

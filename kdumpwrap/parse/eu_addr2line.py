@@ -1,4 +1,4 @@
-"""Addresses and their lines as elfutils' ``eu-addr2line -a -f -i`` prints them."""
+"""Addresses and their lines as elfutils' ``eu-addr2line -a -f -i`` prints them, and ``eu-addr2line -a``."""
 
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -19,7 +19,7 @@ class Answer(NamedTuple):
     chain: Optional[Tuple[Location, ...]]  # innermost function first; () where nothing is known, None: not whole
 
 
-def parse(text: str) -> List[Answer]:
+def parse(text: str, *, functions: bool = True) -> List[Answer]:
     """The answers in the order of the questions. The last one may be cut without a trace.
 
     Sample (elfutils 0.188): the address, then two lines for each function of the inline chain. Where the innermost is
@@ -33,9 +33,16 @@ def parse(text: str) -> List[Answer]:
         0x0000000000000010
         ??
         ??:0
+
+    Without ``functions`` (no -f, no -i) there is one line for each address::
+
+        0xffffffff818a7103
+        debian/build/build_amd64/arch/x86/include/asm/local.h:33:2
     """
     pieces = _ADDRESS.split(text)  # what stands before the first address, then each address and what stands behind it
-    return [Answer(int(address, 16), _chain(lines.split("\n"))) for address, lines in zip(pieces[1::2], pieces[2::2])]
+    unnamed = [] if functions else ["??"]
+    answers = zip(pieces[1::2], pieces[2::2])
+    return [Answer(int(address, 16), _chain([*unnamed, *lines.split("\n")])) for address, lines in answers]
 
 
 def _chain(lines: Sequence[str]) -> Optional[Tuple[Location, ...]]:

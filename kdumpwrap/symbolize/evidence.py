@@ -1,6 +1,5 @@
 """The instructions of one report: which function to disassemble, which instruction is marked, do the code bytes fit."""
 
-from concurrent.futures import Future
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck import check
@@ -12,6 +11,7 @@ from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
+from kdumpwrap.symbolize.pool import Job
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import binutils
 
@@ -24,7 +24,7 @@ class Window(NamedTuple):
     frame: ResolvedFrame
     start: int  # of the function
     stop: int
-    job: "Future[Tuple[Instruction, ...]]"
+    job: Job[Tuple[Instruction, ...]]
 
 
 class Evidence(NamedTuple):

@@ -1,6 +1,5 @@
 """Where addresses lie in the source: this alone runs eu-addr2line and addr2line, each time for many addresses."""
 
-from concurrent.futures import Future
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -12,7 +11,7 @@ from kdumpwrap.parse import nm
 from kdumpwrap.symbolize import objects
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import CodeAddress, Object, Section
-from kdumpwrap.symbolize.pool import Pool
+from kdumpwrap.symbolize.pool import Job, Pool
 from kdumpwrap.tools import binutils, elfutils
 
 _Chain = Tuple[Location, ...]
@@ -30,19 +29,37 @@ class Lines:
         """The tools run in ``pool``; what they could not do is added to ``failures``."""
         self._pool = pool
         self._failures = failures
-        self._asked: Set[CodeAddress] = set()
+        self._asked: Dict[bool, Set[CodeAddress]] = {
+            True: set(),
+            False: set(),
+        }  # by whether functions were asked for
         self._known: Dict[CodeAddress, _Chain] = {}
-        self._jobs: List["Future[None]"] = []
+        self._jobs: List[Job[None]] = []
 
-    def ask(self, addresses: Iterable[CodeAddress], opened: Mapping[Optional[str], Object]) -> None:
-        """Have the tools look for ``addresses`` in ``opened``: one process for each object, or section of a module."""
-        new = set(addresses) - self._asked
-        self._asked |= new
-        sections: Dict[Section, List[int]] = {}
-        for one in new:
-            sections.setdefault(one.section, []).append(one.address)
-        for section, few in sections.items():
-            self._jobs.append(self._pool.submit(self._look_up, section, opened[section.module], sorted(few)))
+    def begin(self, addresses: Iterable[CodeAddress], opened: Mapping[Optional[str], Object]) -> None:
+        """Have eu-addr2line look for some of what will be asked for; addr2line is asked for all at once."""
+        self.ask((one for one in addresses if opened[one.section.module].tools.eu_addr2line is not None), opened)
+
+    def ask(
+        self,
+        addresses: Iterable[CodeAddress],
+        opened: Mapping[Optional[str], Object],
+        instructions: Iterable[CodeAddress] = (),
+    ) -> None:
+        """Have the tools look for ``addresses`` in ``opened``: one process for each object, or section of a module.
+
+        Of ``instructions`` only the line is wanted: eu-addr2line is asked for these apart, for it takes most of its
+        time to find functions.
+        """
+        new: Dict[Tuple[Section, bool], List[int]] = {}
+        for one, functions in (*((one, True) for one in addresses), *((one, False) for one in instructions)):
+            functions = functions or opened[one.section.module].tools.eu_addr2line is None
+            if one not in self._asked[True] and one not in self._asked[functions]:
+                self._asked[functions].add(one)
+                new.setdefault((one.section, functions), []).append(one.address)
+        for (section, functions), few in new.items():
+            found = opened[section.module]
+            self._jobs.append(self._pool.submit(self._look_up, section, found, sorted(few), functions))
 
     def answers(self) -> Dict[CodeAddress, _Chain]:
         """The locations of every address that was asked for, innermost function first; none for what nobody knows."""
@@ -50,18 +67,20 @@ class Lines:
             self._jobs.pop().result()
         return self._known
 
-    def _look_up(self, section: Section, found: Object, addresses: Sequence[int]) -> None:
+    def _look_up(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> None:
         if found.lines is None:  # which is said where the object is opened
             return
         for few in _few_pages(addresses):
-            chains = self._chains(section, found, few)
-            self._known.update((CodeAddress(section, address), chain) for address, chain in chains.items() if chain)
+            chains = self._chains(section, found, few, functions)
+            for one, chain in ((CodeAddress(section, address), chain) for address, chain in chains.items() if chain):
+                if functions or one not in self._known:
+                    self._known[one] = chain
 
-    def _chains(self, section: Section, found: Object, addresses: Sequence[int]) -> _Chains:
+    def _chains(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> _Chains:
         """What the best tool says; for an address that it has no line of, what the next one says."""
         chains: _Chains = {}
         left, told = addresses, False
-        for tool, ask in _tools(section, found):
+        for tool, ask in _tools(section, found, functions):
             answers: _Chains = {}
             problem = None
             try:
@@ -78,20 +97,25 @@ class Lines:
             left = [address for address in addresses if not _has_line(chains.get(address, ()))]
             if not left:
                 break
-        if len(left) == len(addresses):
+        if len(left) == len(addresses) and functions:  # else the function's frame is asked for too
             old = self._failures.keep(section.module, partial(objects.blind, found))
             if old is not None or not told:
                 self._failures.add(section.module, old or _nothing(found, len(addresses)))
+        if not functions:
+            return chains
         return {address: _named(section, found, address, chain) for address, chain in chains.items()}
 
 
-def _tools(section: Section, found: Object) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
+def _tools(
+    section: Section, found: Object, functions: bool
+) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
     """Who can be asked for addresses of ``section``, the best first."""
     tools, path = found.tools, found.lines
     if path is None:
         return
     if tools.eu_addr2line is not None:
-        yield tools.eu_addr2line, partial(elfutils.locations, tools.eu_addr2line, path, section=section.name)
+        ask = partial(elfutils.locations, tools.eu_addr2line, path, section=section.name, functions=functions)
+        yield tools.eu_addr2line, ask
     if section.module is None or tools.relocates:
         yield tools.addr2line, partial(binutils.locations, tools, path, section=section.name)
 

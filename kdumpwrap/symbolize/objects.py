@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo, shell
-from kdumpwrap.crashdir import crashfile
-from kdumpwrap.debuginfo import Debuginfod, Search
-from kdumpwrap.errors import KdumpwrapError, ToolTold, WrongVmlinux
+from kdumpwrap import debuginfo
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.errors import KdumpwrapError, WrongVmlinux
 from kdumpwrap.host import needs, packages
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Location, ResolvedFrame, Symbol
 from kdumpwrap.parse import nm
-from kdumpwrap.parse.readelf import Elf, Span
+from kdumpwrap.parse.readelf import Span
 from kdumpwrap.symbolize.maker import Maker
+from kdumpwrap.symbolize.opening import Vmlinux
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
 from kdumpwrap.tools.modules import Refused, open_module
@@ -78,69 +78,6 @@ class Object:
         starts = self._starts.get(section, [])
         at = bisect_right(starts, address)
         return self._sections[section][starts[at - 1]] if at else None
-
-
-class Vmlinux(NamedTuple):
-    """A vmlinux that has been opened, its functions not yet looked for."""
-
-    path: Path
-    tools: Toolset
-    elf: Elf
-    nm: bytes
-
-
-def open_vmlinux(
-    release: Optional[str],
-    search: Search,
-    beside: Optional[Path],
-    build_id: Optional[Callable[[], Optional[str]]] = None,
-) -> Vmlinux:
-    """The vmlinux of ``release``, its symbol table read.
-
-    ``build_id`` is asked for when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
-    or the file is none.
-    """
-    try:
-        path = debuginfo.vmlinux(release, search, beside)
-    except KdumpwrapError as absent:
-        known = build_id() if build_id is not None and search.vmlinux is None else None
-        linked = debuginfo.by_build_id(known, search) if known else ()
-        if not linked and (search.debuginfod is None or search.vmlinux is not None):
-            raise
-        path = linked[0] if linked else _fetched(search.debuginfod, known, absent)
-    wanted = packages.debuginfo(release) if release else shell.NONE
-    try:
-        elf = binutils.elf(binutils.toolset(None), path)
-    except ToolTold as error:
-        raise ToolTold(error.argv, error.message, wanted) from None
-    if elf is None:
-        what = "a vmlinuz" if _boots(path) else "not an ELF file"
-        raise KdumpwrapError(f"{path}: {what}; a vmlinux with debug information is needed", wanted)
-    if not elf.has_symbols:
-        raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
-    tools = binutils.toolset(elf.machine)
-    return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf))
-
-
-def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
-    """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
-    from kdumpwrap.tools import debuginfod
-
-    if client is None:
-        raise absent
-    if build_id is None:
-        reason = "debuginfod needs a build id, which only the VMCOREINFO of a vmcore tells (kernels since 5.9)"
-        raise KdumpwrapError(f"{absent.message}; {reason}", absent.hint)
-    try:
-        return debuginfod.fetch(build_id, "debuginfo", client)
-    except KdumpwrapError as error:
-        raise KdumpwrapError(f"{absent.message}; {error.message}", shell.either([absent.hint, error.hint])) from None
-
-
-def _boots(path: Path) -> bool:
-    """Whether it is a kernel to boot: x86's has "HdrS" at 0x202 (Documentation/x86/boot.rst), others are PE or gzip."""
-    head = crashfile.head(str(path.resolve()), 0x206)
-    return head[0x202:] == b"HdrS" or head[:2] in (b"MZ", b"\x1f\x8b")
 
 
 def vmlinux(opened: Vmlinux, names: Collection[str], arch: Optional[str]) -> Object:

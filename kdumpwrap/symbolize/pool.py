@@ -1,14 +1,41 @@
 """Threads that wait for tools; where the system gives no thread, whoever asks does the job himself."""
 
+import sys
 import threading
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, Queue
-from typing import Any, Callable, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Generic, List, Optional, TypeVar
 
 _T = TypeVar("_T")
-_Job = Tuple["Future[Any]", Callable[[], Any]]
+_SWITCH = 0.0005  # seconds that a thread at work has before another gets its turn; 0.005 by default
+
+
+class Job(Generic[_T]):
+    """What a call will have returned or raised; the library's Future would have us load its logging too, 3 ms."""
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self.cancelled = False  # it was not begun, and never will be
+        self._call = call
+        self._done = threading.Event()
+        self._values: List[_T] = []
+        self._error: Optional[BaseException] = None
+
+    def do(self) -> None:
+        """Do it, here and now."""
+        try:
+            self._values.append(self._call())
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def result(self, timeout: Optional[float] = None) -> _T:
+        """Wait for what it returns; raises what it raises, and TimeoutError."""
+        if not self._done.wait(timeout):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._values[0]
 
 
 class Pool:
@@ -20,18 +47,18 @@ class Pool:
     def __init__(self, most: int) -> None:
         self._most = most
         self._threads: List[threading.Thread] = []
-        self._jobs: "Queue[Optional[_Job]]" = Queue()
+        self._jobs: "Queue[Optional[Job[Any]]]" = Queue()
 
-    def submit(self, job: Callable[..., _T], *args: Any, **named: Any) -> "Future[_T]":
-        """What ``job(*args, **named)`` will have returned or raised."""
-        future: "Future[_T]" = Future()
+    def submit(self, call: Callable[..., _T], *args: Any, **named: Any) -> Job[_T]:
+        """What ``call(*args, **named)`` will have returned or raised."""
+        job: Job[_T] = Job(partial(call, *args, **named))
         if len(self._threads) < self._most:
             self._start()
         if self._threads:
-            self._jobs.put((future, partial(job, *args, **named)))
+            self._jobs.put(job)
         else:
-            _do((future, partial(job, *args, **named)))
-        return future
+            job.do()
+        return job
 
     def close(self, *, wait: bool = True) -> None:
         """Do nothing that has not begun, and ``wait`` for what has; else leave all to the end of the process."""
@@ -41,13 +68,15 @@ class Pool:
             while True:
                 job = self._jobs.get_nowait()
                 if job is not None:
-                    job[0].cancel()
+                    job.cancelled = True
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
 
     def _start(self) -> None:
+        # the thread that starts nm when readelf has ended waits for the one that loads what is needed later
+        sys.setswitchinterval(min(_SWITCH, sys.getswitchinterval()))
         thread = threading.Thread(target=self._work, daemon=True)
         try:
             thread.start()
@@ -58,14 +87,4 @@ class Pool:
 
     def _work(self) -> None:
         for job in iter(self._jobs.get, None):
-            _do(job)
-
-
-def _do(job: _Job) -> None:
-    future, call = job
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(call())
-    except BaseException as error:
-        future.set_exception(error)
+            job.do()

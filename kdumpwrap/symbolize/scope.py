@@ -1,7 +1,6 @@
 """The variables of many crashes of one kernel: gdb is asked once for each object, while other tools are at work."""
 
 import tempfile
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -14,6 +13,7 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Location, Resolution, ResolvedFrame
 from kdumpwrap.model.scope import Question, Scope, Variables
 from kdumpwrap.symbolize.objects import lookup
+from kdumpwrap.symbolize.pool import Job
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import gdb
 
@@ -41,7 +41,7 @@ class Scopes:
             self._place.append(len(group))
             if one is not None:
                 group.append(one.question)
-        self._jobs: Dict[Optional[str], "Future[Tuple[Optional[Scope], ...]]"] = {
+        self._jobs: Dict[Optional[str], Job[Tuple[Optional[Scope], ...]]] = {
             module: symbolizer.submit(partial(_ask, symbolizer, module, group)) for module, group in questions.items()
         }
 

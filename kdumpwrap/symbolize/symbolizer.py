@@ -7,8 +7,8 @@ of frames, reports or crashes. The lines are those of lines.py.
 import contextlib
 import tempfile
 import threading
-from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
@@ -16,7 +16,7 @@ from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import memory, packages
+from kdumpwrap.host import packages
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Instruction, ResolvedFrame, Symbol
@@ -27,13 +27,13 @@ from kdumpwrap.symbolize import objects, operands
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.maker import maker
-from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, Section, Vmlinux, lookup
-from kdumpwrap.symbolize.pool import Pool
+from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, Section, lookup
+from kdumpwrap.symbolize.opening import Opening, Vmlinux, open_vmlinux, pool
+from kdumpwrap.symbolize.pool import Job
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import stopped
 
 _T = TypeVar("_T")
-_TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
 _LAST = 4096  # bytes to disassemble of a function whose end is not known
 
 
@@ -49,10 +49,12 @@ class Symbolizer:
         search: Search,
         beside: Optional[Path] = None,
         build_id: Optional[Callable[[], Optional[str]]] = None,
+        opening: Optional[Opening] = None,
     ) -> None:
         """``beside`` is where the crash lies: a vmlinux there is the last resort.
 
-        ``build_id`` tells that of the kernel, should its vmlinux have to be fetched.
+        ``build_id`` tells that of the kernel, should its vmlinux have to be fetched. ``opening`` is what was begun
+        with all these.
         """
         self.release = release
         self.search = search
@@ -63,16 +65,17 @@ class Symbolizer:
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
-        self._disassembled: Dict[Tuple[Section, int, int], "Future[Tuple[Instruction, ...]]"] = {}
+        self._disassembled: Dict[Tuple[Section, int, int], Job[Tuple[Instruction, ...]]] = {}
         self._lock = threading.Lock()
-        self._pool = Pool(1 if memory.unused() < _TIGHT else 4)
+        self._pool = opening.pool if opening is not None else pool()
         self._lines = Lines(self._pool, self.failures)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
         self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
-        self._opening: Optional["Future[Vmlinux]"] = None
+        self._opening = opening.vmlinux if opening is not None else None
         self._opened = False
-        self._compiled: Optional["Future[Optional[str]]"] = None
+        self._banner: Optional[Callable[[], Optional[str]]] = None  # reads the release in the vmlinux
+        self._compiled: Optional[Job[Optional[str]]] = None
 
     def __enter__(self) -> "Symbolizer":
         return self
@@ -102,7 +105,7 @@ class Symbolizer:
         """Start nm on the vmlinux: while it works a log can be read."""
         if self._opening is None:
             self._opening = self._pool.submit(
-                objects.open_vmlinux, self.release, self.search, self._beside, build_id=self._build_id
+                open_vmlinux, self.release, self.search, self._beside, build_id=self._build_id
             )
 
     def load(
@@ -150,7 +153,7 @@ class Symbolizer:
             self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:
-            self._compiled = self._pool.submit(binutils.release, found.tools, opened.path, banner)
+            self._banner = partial(binutils.release, found.tools, opened.path, banner)
 
     def _load_module(
         self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str], refused: Sequence[str]
@@ -201,10 +204,23 @@ class Symbolizer:
         before = self.function(placed)
         return replace(placed, function=symbolname.plain(before.name)) if before else placed
 
-    def locate(self, addresses: Iterable[CodeAddress]) -> Located:
-        """The locations of ``addresses``, asked together, and of all that was asked before."""
-        self._lines.ask(addresses, self.objects)
+    def begin(self, addresses: Iterable[CodeAddress]) -> None:
+        """Have addresses looked for that ``locate`` will be asked for, where the others are not known yet."""
+        self._lines.begin(addresses, self.objects)
+
+    def locate(self, addresses: Iterable[CodeAddress], instructions: Iterable[CodeAddress] = ()) -> Located:
+        """The locations of ``addresses``, asked together, and of all that was asked before.
+
+        Of ``instructions`` the line alone: a location without a function.
+        """
+        self._lines.ask(addresses, self.objects, instructions)
+        self._check_release()
         return self._lines.answers()
+
+    def _check_release(self) -> None:
+        """Have the release read that is compiled into the vmlinux; what other tools say is waited for longer."""
+        if self._banner is not None:
+            self._compiled, self._banner = self._pool.submit(self._banner), None
 
     # ------------------------------------------------------------ instructions
 
@@ -224,11 +240,11 @@ class Symbolizer:
         """First address and end of ``function``."""
         return function.address, function.address + (function.size or _LAST)
 
-    def submit(self, job: "Callable[[], _T]") -> "Future[_T]":
+    def submit(self, job: "Callable[[], _T]") -> Job[_T]:
         """``job``, run beside the other tools as the machine's memory allows."""
         return self._pool.submit(job)
 
-    def disassemble(self, section: Section, start: int, stop: int) -> "Future[Tuple[Instruction, ...]]":
+    def disassemble(self, section: Section, start: int, stop: int) -> Job[Tuple[Instruction, ...]]:
         """The instructions from ``start`` to ``stop``, without lines; the same is asked only once."""
         with self._lock:
             key = (section, start, stop)
@@ -256,6 +272,7 @@ class Symbolizer:
 
     def problems(self, frames: Iterable[Frame]) -> Tuple[Problem, ...]:
         """What could not be done for ``frames``, each thing once: the vmlinux first, then their modules."""
+        self._check_release()
         if self._compiled is not None:
             compiled, self._compiled = self.failures.keep(None, self._compiled.result), None
             if compiled is not None and compiled != self.release:

@@ -4,19 +4,23 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import table
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTold
 from kdumpwrap.host import release as releases
-from kdumpwrap.model.kernel import Instruction, Location, Symbol
-from kdumpwrap.parse import addr2line, nm, objdump, patches, readelf
-from kdumpwrap.parse.patches import Patches
+from kdumpwrap.parse import readelf
 from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
 from kdumpwrap.tools.run import MEMORY, run
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.kernel import Instruction, Location, Symbol
+    from kdumpwrap.parse.patches import Patches
+
+# The parsers are imported where the text is there: before anything else nm is begun.
 
 
 class Toolset(NamedTuple):
@@ -107,6 +111,8 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
     Raises ToolFailed when it is not whole: a size that ends at a lost symbol would be wrong.
     """
     text = run(tools.nm, [*options("-n"), vmlinux], memory=MEMORY).stdout
+    from kdumpwrap.parse import nm
+
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
         raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed nothing that is known")
     if not nm.is_whole(text, known):
@@ -118,12 +124,14 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
 class ModuleSymbols(NamedTuple):
     """What nm says of a module, each with its section."""
 
-    functions: Tuple[Symbol, ...]
-    variables: Tuple[Symbol, ...]
+    functions: "Tuple[Symbol, ...]"
+    variables: "Tuple[Symbol, ...]"
 
 
 def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) -> ModuleSymbols:
     """Every function and variable of a module, of which readelf tells what is ``known``."""
+    from kdumpwrap.parse import nm
+
     text = run(tools.nm, [*options("-f sysv"), module], memory=MEMORY).text
     if not text.endswith("\n"):
         raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
@@ -162,7 +170,7 @@ def version(tool: str) -> Optional[str]:
 
 def locations(
     tools: Toolset, elf_file: Path, addresses: Sequence[int], section: Optional[str] = None
-) -> Dict[int, Tuple[Location, ...]]:
+) -> "Dict[int, Tuple[Location, ...]]":
     """Function, file and line of each address, inlined callers included, by one addr2line; () where nothing is known.
 
     ``section`` is needed for a module: its sections all start at 0. An address whose answer is not there, or not whole,
@@ -170,6 +178,8 @@ def locations(
 
     The first address is asked for once more at the end: behind it, all answers are known to be whole.
     """
+    from kdumpwrap.parse import addr2line
+
     if not addresses:
         return {}
     asked = (*addresses, addresses[0])
@@ -186,7 +196,7 @@ def locations(
 
 def instructions(
     tools: Toolset, elf_file: Path, start: int, stop: int, section: Optional[str] = None, spans: Sequence[Span] = ()
-) -> Tuple[Instruction, ...]:
+) -> "Tuple[Instruction, ...]":
     """The instructions from ``start`` to ``stop`` (link-time addresses); of a module with their relocations.
 
     With the ``spans`` of the sections, ToolFailed is raised when some are missing before the end of theirs.
@@ -194,6 +204,8 @@ def instructions(
     Addresses and not ``--disassemble=SYMBOL``, which binutils of el7 and el8 do not have. No ``--line-numbers``: that
     makes objdump load the debug information which addr2line has loaded already (0.5 s and 260 MB instead of 0.05 s).
     """
+    from kdumpwrap.parse import objdump
+
     window = option("--start-address={:#x}", start), option("--stop-address={:#x}", stop)
     within = (*options("-r -j"), word(section)) if section else ()
     output = run(tools.objdump, [*options("-d"), *window, *within, elf_file], memory=MEMORY)
@@ -215,8 +227,10 @@ def instructions(
     return rows
 
 
-def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> Patches:
+def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> "Patches":
     """Where the kernel rewrites instructions of ``elf_file`` when it starts; of a module those in ``section``."""
+    from kdumpwrap.parse import patches
+
     names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file], memory=MEMORY).text)
     wanted = [option("--section={}", word(name)) for name in patches.wanted(names)]
     kinds = options("-s -r" if section else "-s")

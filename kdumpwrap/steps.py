@@ -1,0 +1,247 @@
+"""The steps of an analysis: addresses, instructions, lines, whom to ask, and what all that says of one crash."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap import capturelog
+from kdumpwrap.host import packages
+from kdumpwrap.model.crash import Crash, Problem
+from kdumpwrap.model.finding import Analysis, Finding, Statement
+from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
+from kdumpwrap.model.log import Frame, Log, subject
+from kdumpwrap.model.verdict import Signature, Verdict
+from kdumpwrap.symbolize.excerpt import source
+from kdumpwrap.symbolize.failures import Failures
+from kdumpwrap.symbolize.objects import CodeAddress, Located
+from kdumpwrap.symbolize.symbolizer import Symbolizer
+
+if TYPE_CHECKING:
+    from kdumpwrap.symbolize.evidence import Evidence, Window
+    from kdumpwrap.symbolize.scope import Scopes
+
+# The judgement is imported where it is used: while it loads, objdump and addr2line are at work.
+
+
+class Case(NamedTuple):
+    """A log on its way: first its reports get addresses, then the one it is about gets its instructions."""
+
+    log: Log
+    resolutions: Tuple[Resolution, ...]
+    failures: Failures  # what could not be done for this log, and may well be done for others
+    window: "Optional[Window]" = None
+    evidence: "Optional[Evidence]" = None
+
+
+class Answer(NamedTuple):
+    """What is true of every crash with the same key."""
+
+    kernel: Kernel
+    resolutions: Tuple[Resolution, ...]
+    verdicts: Tuple[Verdict, ...]
+    signature: Optional[Signature]
+    problems: Tuple[Problem, ...]
+
+
+def place(log: Log, symbolizer: Symbolizer) -> Case:
+    """Base + offset for every frame."""
+    from kdumpwrap.symbolize.placed import placed
+
+    failures = Failures()
+    return Case(log, tuple(placed(report, symbolizer, failures) for report in log.reports), failures)
+
+
+def start(case: Case, symbolizer: Symbolizer) -> Case:
+    """objdump sets out for the function that is shown."""
+    from kdumpwrap.symbolize import evidence
+
+    index = subject(len(case.resolutions), case.log.fatal)
+    return case if index is None else case._replace(window=evidence.start(case.resolutions[index], symbolizer))
+
+
+def gather(case: Case, symbolizer: Symbolizer) -> Case:
+    """The instructions are there: the code bytes are compared with them."""
+    from kdumpwrap.symbolize import evidence
+
+    index = subject(len(case.resolutions), case.log.fatal)
+    if index is None:
+        return case
+    found = evidence.gather(case.resolutions[index], case.window, symbolizer, case.log.arch, case.failures)
+    return case._replace(evidence=found)
+
+
+def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scopes":
+    """gdb sets out for the variables of each crash: its own registers, the instructions of its case."""
+    from kdumpwrap.symbolize import scope
+
+    questions: List[Optional[scope.Asked]] = []
+    for log, case in asked:
+        index = subject(len(log.reports), log.fatal)
+        if index is None or case.evidence is None:
+            questions.append(None)
+            continue
+        evidence = case.evidence
+        resolution = replace(
+            case.resolutions[index],
+            report=log.reports[index],
+            disassembly=evidence.rows,
+            function=evidence.function,
+        )
+        questions.append(scope.question(resolution, symbolizer))
+    return scope.Scopes(questions, symbolizer)
+
+
+def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysis:
+    """``analysis`` with what gdb said of crash ``number``."""
+    index = analysis.subject
+    if index is None:
+        return analysis
+    found, problems = scopes.of(number, analysis.findings[index].resolution)
+    findings = list(analysis.findings)
+    findings[index] = replace(findings[index], variables=found)
+    return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
+
+
+def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
+    """Lines for frames and instructions, the source, whom to ask."""
+    log = case.log
+    index = subject(len(case.resolutions), log.fatal)
+    resolutions = [_located(one, located, symbolizer) for one in case.resolutions]
+    slide = log.kernel_offset
+    if index is not None and case.evidence is not None:
+        evidence = case.evidence
+        slide = evidence.slide
+        chain = located.get(CodeAddress.of(evidence.frame), ()) if evidence.frame is not None else ()
+        resolutions[index] = replace(
+            resolutions[index],
+            check=evidence.check,
+            disassembly=evidence.lined(located),
+            function=evidence.function,
+            source=source(chain, symbolizer.release, symbolizer.search),
+            shown=_shown(resolutions[index], evidence.frame) if evidence.rows else None,
+        )
+    vmlinux = symbolizer.objects.get(None)
+    kernel = Kernel(
+        log.release,
+        log.arch,
+        str(symbolizer.vmlinux) if symbolizer.vmlinux else None,
+        vmlinux.build_id if vmlinux else None,
+        _slide(resolutions) if slide is None else slide,
+    )
+    # without a report nothing is missing for its sake
+    frames = tuple(frame for one in resolutions for frame in one.frames)
+    found: Sequence[Problem] = ()
+    if resolutions:
+        found = (*symbolizer.problems(frames), *case.failures.of(f.module for f in frames if f.module))
+    verdicts = tuple(map(verdict, resolutions))
+    return Answer(kernel, tuple(resolutions), verdicts, signature_of(log), tuple(dict.fromkeys(found)))
+
+
+def for_crash(crash: Crash, log: Log, answer: Answer) -> Analysis:
+    """The answer as it stands for one crash: with its own registers and times, and what these explain."""
+    from kdumpwrap.explain import certainty
+
+    kernel, problems = answer.kernel, (*log.problems, *answer.problems)
+    if log.build_id is not None:
+        if kernel.build_id not in (None, log.build_id):
+            problems += (_other_build(kernel, log.build_id),)
+        kernel = replace(kernel, build_id=log.build_id)
+    sure = tuple(certainty.of_kernel(kernel, problems))
+    findings = tuple(
+        finding(replace(resolution, report=own), verdict, sure)
+        for own, resolution, verdict in zip(log.reports, answer.resolutions, answer.verdicts)
+    )
+    return finished(crash, log, kernel, findings, answer.signature, problems)
+
+
+def finished(
+    crash: Crash,
+    log: Log,
+    kernel: Kernel,
+    findings: Tuple[Finding, ...],
+    signature: Optional[Signature],
+    problems: Tuple[Problem, ...],
+) -> Analysis:
+    """All of it together; a log without a report is a problem."""
+    if not findings:
+        what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
+        problems += (Problem(f"{what}: no report of a crash in this log"),)
+    index = subject(len(findings), log.fatal)
+    if log.capture is not None and index is not None:
+        from kdumpwrap.explain import conclusion
+
+        told = conclusion.with_capture(findings[index], log.capture, capturelog.written(crash))
+        findings = (*findings[:index], told, *findings[index + 1 :])
+    return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around, log.capture)
+
+
+# ---------------------------------------------------------------- one report
+
+
+def _located(resolution: Resolution, located: Located, symbolizer: Symbolizer) -> Resolution:
+    """``resolution`` with file and line for each frame that the object has in the size of the log."""
+    from kdumpwrap.symbolize.placed import with_lines
+
+    ip = resolution.ip and with_lines(resolution.ip, located, symbolizer)
+    return replace(resolution, ip=ip, trace=tuple(with_lines(one, located, symbolizer) for one in resolution.trace))
+
+
+def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[ResolvedFrame]:
+    """Of the frames of ``resolution`` the one whose instruction is ``marked``; without a vmlinux its own ip."""
+    if marked is None:
+        return resolution.ip
+    return next(
+        (one for one in resolution.frames if (one.symbol, one.address) == (marked.symbol, marked.address)), None
+    )
+
+
+def verdict(resolution: Resolution) -> Verdict:
+    """Whom to ask."""
+    from kdumpwrap.culprit import blame
+
+    return blame.verdict(resolution)
+
+
+def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement]) -> Finding:
+    """What follows, why it happened, and how sure all that is."""
+    from kdumpwrap.explain import conclusion
+
+    return conclusion.finding(resolution, verdict, of_kernel)
+
+
+def signature_of(log: Log) -> Optional[Signature]:
+    """What the fatal report of ``log`` has in common with others of its bug."""
+    from kdumpwrap.culprit import signature
+
+    index = subject(len(log.reports), log.fatal)
+    return signature.signature(log.reports[index]) if index is not None else None
+
+
+def addresses_of(case: Case, symbolizer: Symbolizer) -> Iterator[CodeAddress]:
+    """The address of each frame of a case."""
+    from kdumpwrap.symbolize.placed import candidates
+
+    for frame in (frame for one in case.resolutions for frame in one.frames):
+        yield from candidates(frame)
+        if frame.address is not None and symbolizer.fits(frame):
+            yield CodeAddress.of(frame)
+
+
+def frames_of(log: Log) -> Iterator[Frame]:
+    """Each frame of each report of ``log``."""
+    for report in log.reports:
+        if report.ip is not None:
+            yield report.ip
+        yield from report.trace
+
+
+def _slide(resolutions: Sequence[Resolution]) -> Optional[int]:
+    """The KASLR offset, from an address that the log printed and the one that the vmlinux has for it."""
+    for frame in (frame for one in resolutions for frame in one.frames):
+        if frame.runtime is not None and frame.address is not None and frame.module is None:
+            return frame.runtime - frame.address
+    return None
+
+
+def _other_build(found: Kernel, wanted: str) -> Problem:
+    message = f"{found.vmlinux}: build id {found.build_id}, the crash is of {wanted}: not the build that crashed"
+    return Problem(message, packages.debuginfo(found.release or ""), wrong_vmlinux=True)
