@@ -6,11 +6,11 @@ import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import files, packages
+from kdumpwrap.host import fetched, files, packages
 from kdumpwrap.host import release as releases
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _VMLINUX = (
     "boot/vmlinux-{release}",
 )
 
+_DEBUG = "usr/lib/debug/"
 _MODULES = (
     "usr/lib/debug/lib/modules/{release}",
     "usr/lib/debug/usr/lib/modules/{release}",
@@ -44,6 +45,13 @@ _COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
 _SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
 _A_SOURCE = "init/main.c"  # that every kernel has, and no package of headers
 _SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
+
+
+class PackagedModule(NamedTuple):
+    """A module in a package of debuginfo: its name as logs write it, its path below the release's directory."""
+
+    name: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -83,12 +91,16 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
         )
     candidates: List[Tuple[Path, Optional[Path]]] = []
     candidates += [(search.root / path.format(release=release), None) for path in _VMLINUX]
+    kept = {build / fetched.VMLINUX: build for build in fetched.builds(release, search.root)}
+    candidates += kept.items()
     if beside is not None:
         candidates += [(beside / name, beside) for name in ("vmlinux", f"vmlinux-{release}")]
     why = []
     for path, directory in candidates:
         refused = _refused(path, directory)
         if refused is None:
+            if path in kept:
+                fetched.used(path)
             return path
         if refused:
             why.append(f"{path}: {refused}")
@@ -120,6 +132,7 @@ def modules(
     directories = list(search.module_dirs)
     if release and "/" not in release:
         directories += [search.root / path.format(release=release) for path in _MODULES]
+        directories += [build / fetched.MODULES for build in fetched.builds(release, search.root)]
     if beside is not None:
         directories.append(beside)
     seen = set()
@@ -135,6 +148,21 @@ def modules(
             elif why:
                 reasons.setdefault(name, []).append(f"{path}: {why}")
     return {name: tuple(paths) for name, paths in found.items()}
+
+
+def packaged_vmlinux(release: str) -> Tuple[str, ...]:
+    """The names under which a package of debuginfo may hold the vmlinux of ``release``."""
+    return tuple(path.format(release=release) for path in _VMLINUX if path.startswith(_DEBUG))
+
+
+def packaged_module(path: str, release: str) -> Optional[PackagedModule]:
+    """The module that the file ``path`` of a package of debuginfo is; None when it is none of ``release``."""
+    for directory in _MODULES:
+        top = f"{directory.format(release=release)}/"
+        match = _MODULE.fullmatch(path.rpartition("/")[2]) if top.startswith(_DEBUG) and path.startswith(top) else None
+        if match is not None:
+            return PackagedModule(_folded(match["name"]), path[len(top) :])
+    return None
 
 
 def by_build_id(build_id: str, search: Search) -> Tuple[Path, ...]:
@@ -206,6 +234,9 @@ def _source_paths(
     for tree in _trees(release, search.root):
         for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
             yield search.root, tree / tail  # Ubuntu's trees are full of links to the one beside them
+    for build in fetched.builds(release, search.root):
+        for tail in tails[:-1]:
+            yield build, build / fetched.SOURCE / tail
     if file.startswith("/"):
         for path in (search.root / file.lstrip("/"), Path(file)):
             yield path.parent, path

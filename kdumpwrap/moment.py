@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Optional
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
@@ -18,3 +19,11 @@ def parse(text: str) -> datetime:
         raise ValueError(f"{text!r} is no time")
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
     return datetime(year, month, day, hour, minute, second)
+
+
+def local(seconds: float) -> Optional[str]:
+    """``seconds`` since 1970 as ISO 8601 local time."""
+    try:
+        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):
+        return None

@@ -56,6 +56,7 @@ def analyze(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
     debuginfod: bool = options.DEBUGINFOD,
+    fetch: bool = typer.Option(False, "--fetch", help="First do what kdumpwrap fetch does."),
     variables: Optional[bool] = options.VARIABLES,
     redact: Optional[str] = options.REDACT,
     root: Path = options.ROOT,
@@ -67,6 +68,10 @@ def analyze(
     options.one_format(raw, json, markdown, html == "-")
     if html is not None and len(crashes or ()) > 1:
         raise UsageError("--html makes the page of one crash", shell.hint("kdumpwrap batch --html DIR"))
+    if fetch and "-" in (crashes or ()):
+        raise UsageError(
+            "--fetch reads a log twice, and standard input can be read once", shell.hint("kdumpwrap fetch RELEASE")
+        )
     output.show_commands(verbose)
     redactor = options.redactor(redact)
     unpacked: Sequence[str] = ()
@@ -91,6 +96,7 @@ def analyze(
         markdown=markdown,
         html=html,
         search=search,
+        fetch=fetch,
         all_reports=all_reports,
         before=unpacked,
         redactor=redactor,
@@ -108,6 +114,7 @@ def _each(
     html: Optional[str] = None,
     early: bool = False,
     search: "Optional[Search]" = None,
+    fetch: bool = False,
     ask: "Optional[Callable[[Analysis], Asked]]" = None,
     before: Sequence[str] = (),
     redactor: "Optional[Redactor]" = None,
@@ -121,8 +128,11 @@ def _each(
     shown: List[Result] = []
     targets: List[Optional[str]] = [*crashes] if crashes else [None]
     for target in targets:
+        unfetched: Sequence[Problem] = ()
         with run.Recording() as recording:
             try:
+                if fetch and search is not None:
+                    unfetched = _fetched(target, search)
                 analysis = job(target)
             except KdumpwrapError as error:
                 shown.append(results.show(results.redacted(results.failed(error), redactor)))
@@ -131,7 +141,7 @@ def _each(
         if redactor is not None:
             redactor.crash(analysis)
         commands = (*before, *recording.commands)
-        problems = (*refused, *analysis.problems, *(facts.problems if facts is not None else ()))
+        problems = (*unfetched, *refused, *analysis.problems, *(facts.problems if facts is not None else ()))
         rendered = ""
         if html is not None:
             rendered, unwritten = _page(analysis, commands, facts, search, html, redactor)
@@ -140,9 +150,34 @@ def _each(
             rendered = _late(analysis)
         elif html != "-":
             rendered = _text(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
-        result = Result(rendered, problems, answered=bool(analysis.findings))
+        notes = _fetchable(analysis) if search is not None and not fetch else ()
+        result = Result(rendered, problems, notes, answered=bool(analysis.findings))
         shown.append(results.show(results.redacted(result, redactor)))
     return results.redacted(results.together(shown), redactor, last=True)
+
+
+def _fetched(target: Optional[str], search: "Search") -> "Sequence[Problem]":
+    """Fetch what is missing for the crash ``target``; what could not be had."""
+    from kdumpwrap.fetch import order, story
+
+    try:
+        return story.fetch(order.of(target, search), search, tell=output.teller()).problems
+    except KdumpwrapError as error:
+        return results.failed(KdumpwrapError(f"--fetch: {error.message}", error.hint)).problems
+
+
+def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
+    """The command that brings the vmlinux, where ``analysis`` lacks it and a distribution has it."""
+    kernel, path = analysis.kernel, analysis.crash.path
+    if kernel.vmlinux is not None or kernel.release is None or not analysis.findings:
+        return ()
+    from kdumpwrap.host import repositories
+    from kdumpwrap.model.crash import Problem
+
+    if repositories.packaged(kernel.release) is None:
+        return ()
+    what = kernel.release if path == "-" else path
+    return (Problem("its debuginfo can be fetched; nothing is installed", shell.hint("kdumpwrap fetch {}", what)),)
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from kdumpwrap import __version__, shell
-from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, lookup, options, output, result, signals
+from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, fetch, lookup, options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError
 
@@ -130,3 +130,4 @@ app.command()(annotate.annotate)
 app.command()(batch.batch)
 app.command()(batch.merge)
 app.command()(crash.crash)
+app.command()(fetch.fetch)

@@ -8,6 +8,8 @@ import re
 from datetime import datetime
 from typing import NamedTuple, Optional
 
+from kdumpwrap.moment import local
+
 
 class Name(NamedTuple):
     """``time`` is ISO 8601, local time of the host that crashed; pstore's is local time here."""
@@ -58,7 +60,4 @@ def parse(name: str) -> Name:
 
 def clock(seconds: float) -> Optional[str]:
     """``seconds`` since 1970 as ISO 8601 local time."""
-    try:
-        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
-    except (OSError, OverflowError, ValueError):
-        return None
+    return local(seconds)

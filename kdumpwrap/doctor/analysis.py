@@ -12,14 +12,17 @@ from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.host import kdumpconf, packages
+from kdumpwrap.host import fetched, kdumpconf, packages
 from kdumpwrap.host.memory import RESIDENT, Limit, available
 from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.crash import Entry
 from kdumpwrap.model.host import Check, Step
+from kdumpwrap.tools import loaders
+from kdumpwrap.tools.run import missing
 from kdumpwrap.vmcore import memory
 
 _SIDE = "analysis"
+_ROOM = 2 << 30  # bytes for a package of 0.3 to 0.7 GB and what comes out of it
 
 
 class Crashes(NamedTuple):
@@ -156,6 +159,35 @@ def _unpack(release: str, package: packages.Sources) -> fixes.Steps:
     return (Step(f"Unpack the sources of {release}", command, "install", done),)
 
 
+def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
+    """``fetch``: whether ``kdumpwrap fetch`` would work here, where debuginfo is missing."""
+    if not facts.host.live:
+        return
+    family = facts.distribution.family.name
+    top = fetched.own(facts.host.root)
+    try:
+        loader = loaders.of(family) if family in ("el", "debian") else None
+        lacking = loader.lacking() if loader else missing("debuginfod-find")
+        seen = loader.tool if loader else "debuginfod-find"
+        if loader is None and inventory.program(facts.host, "debuginfod-find"):
+            lacking = None
+    except KdumpwrapError as error:
+        lacking = error
+    if lacking is not None:
+        package = lacking.hint.split()[-1]
+        yield Check("fetch", "warn", f"{lacking.message}", fixes.install(facts, package), side=_SIDE)
+        return
+    free = fetched.free(top)
+    room = f"{top} has {human(free)} free" if free is not None else f"{top}"
+    if free is not None and free < _ROOM:
+        steps = fixes.by_hand(f"Make room in {top}: a kernel takes {human(_ROOM)} while it is fetched")
+        yield Check("fetch", "warn", f"{room}, and a kernel takes {human(_ROOM)}", steps, side=_SIDE)
+    elif not fetched.writable(top):
+        yield Check("fetch", "warn", f"{top} cannot be written to", fixes.look_again(facts), side=_SIDE)
+    else:
+        yield Check("fetch", "ok", f"by {seen}; {room}", side=_SIDE, evidence=(str(top),))
+
+
 def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     """``memory``: whether crash(8) finds enough of it for the largest vmlinux here."""
     found = [path for path in (_vmlinux(facts, release) for release in kernels(facts, crashes)) if path]
@@ -184,5 +216,6 @@ CHECKS: Tuple[Tuple[str, Callable[[Facts, Crashes], Iterator[Check]]], ...] = (
     ("nm", tools),
     ("debuginfo", vmlinuxes),
     ("sources", sources),
+    ("fetch", fetching),
     ("memory", memory_for_crash),
 )

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from kdumpwrap.model.bugs import ordered
+from kdumpwrap.moment import local
 from kdumpwrap.octets import spaced
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
@@ -298,4 +299,22 @@ DIAGNOSIS = (
     _key("ready"),
     _key("host", _itself, _keys("root distribution release arch memory")),
     _key("checks", of=CHECK),
+)
+
+# ---------------------------------------------------------------- fetch
+
+FETCHED = (
+    _SCHEMA,
+    *_keys("release build_id"),
+    _key("directory", of=str),
+    _key("files", of=(_key("kind"), _key("path", of=str), _key("bytes", "size"))),
+    _key("commands", "steps", (_key("command"), _key("bytes", "size"))),
+    _key("problems", of=PROBLEM),
+)
+KEPT = (
+    _SCHEMA,
+    *_keys("release build_id"),
+    _key("bytes", "size"),
+    _key("time", "used", local),
+    _key("path", of=str),
 )

@@ -13,6 +13,8 @@ from kdumpwrap.errors import KdumpwrapError
 
 # ".text.unlikely", "dm_mod", "5.14.0-503.el9.x86_64", a build id
 _WORD = re.compile(r"[.\w][.\w-]*", re.ASCII)
+# "linux-image-6.12.117+deb12-cloud-amd64-dbg", "kernel-debuginfo-5.14.0-503.el9.x86_64", "linux-source-6.1=6.1.170-3"
+_PACKAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]*[0-9A-Za-z](?::[a-z0-9]+)?(?:=[0-9][0-9A-Za-z.+~:-]*)?", re.ASCII)
 _LONGEST = 512  # bytes: KSYM_NAME_LEN of Linux 6.1
 
 
@@ -35,6 +37,13 @@ def word(text: str) -> Word:
     if not is_word(text):
         shown = text if len(text) <= 60 else f"{text[:60]}…"
         raise KdumpwrapError(f"{shown!a} is handed to no program: a name there has letters, digits and . _ - alone")
+    return Word(text)
+
+
+def package(text: str) -> Word:
+    """``text`` as the name of a package. Raises KdumpwrapError when a package manager could take it for more."""
+    if len(text) > _LONGEST or _PACKAGE.fullmatch(text) is None:
+        raise KdumpwrapError(f"{text[:60]!a} is no name of a package")
     return Word(text)
 
 

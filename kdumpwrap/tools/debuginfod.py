@@ -4,21 +4,20 @@ import contextlib
 import os
 import re
 import shutil
-import threading
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.host import files
 from kdumpwrap.tools.argv import word
+from kdumpwrap.tools.progress import told
 from kdumpwrap.tools.run import LONGEST, missing, run
 
 _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
 LARGEST = 8 << 30  # bytes of a file; the vmlinux of a distribution has 0.6 to 1.5 GB
-_STEP = 1.0  # seconds between two words about the progress
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _VARIABLE = "DEBUGINFOD_URLS"
 # elfutils says this when every server answered that it has none
@@ -44,10 +43,13 @@ def timeout() -> float:
     return min(limit, LONGEST) if limit > 0 else TIMEOUT
 
 
-def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
-    """The file that the servers have for ``build_id``: ``what`` is "debuginfo" or "executable".
+def fetch(
+    build_id: str, what: str, client: Debuginfod, *, file: Optional[Path] = None, cache: Optional[Path] = None
+) -> Path:
+    """The file that the servers have for ``build_id``: ``what`` is "debuginfo", "executable" or "source".
 
-    It lies in debuginfod's cache and stays there. Raises KdumpwrapError when no server is named or none has it, when
+    A "source" is the ``file`` of that name in the debug information. It lies in ``cache``, else in debuginfod's own,
+    and stays there. Raises KdumpwrapError when no server is named or none has it, when
     the time is over, or without debuginfod-find.
     """
     if not _BUILD_ID.fullmatch(build_id):
@@ -59,7 +61,7 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
         )
     if shutil.which("debuginfod-find") is None:
         raise missing("debuginfod-find")
-    cache = _cache()
+    cache = cache or _cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)  # debuginfod-find makes the last directory alone
     except OSError as error:
@@ -71,9 +73,10 @@ def fetch(build_id: str, what: str, client: Debuginfod) -> Path:
         "DEBUGINFOD_CACHE_PATH": str(cache.absolute()),
         "DEBUGINFOD_MAXTIME": str(max(1, round(client.timeout))),
     }
-    arguments = word(what), word(build_id)
+    arguments = (word(what), word(build_id), *((file,) if file else ()))
+    directory = cache / build_id
     try:
-        with _told(client, cache / build_id, f"{what} of build id {build_id}"):
+        with told(client.tell, lambda: f"debuginfod: {what} of build id {build_id}: {_size(directory) >> 20} MiB"):
             output = run("debuginfod-find", arguments, timeout=client.timeout + 5, limit=LARGEST, variables=variables)
     except ToolTimeout:
         raise KdumpwrapError(
@@ -110,35 +113,6 @@ def _cache() -> Path:
     if old.is_dir():
         return old
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "debuginfod_client"
-
-
-@contextlib.contextmanager
-def _told(client: Debuginfod, directory: Path, what: str) -> Iterator[None]:
-    """Says now and then how much has come while the body runs."""
-    tell = client.tell
-    if tell is None:
-        yield
-        return
-    over = threading.Event()
-
-    def talk() -> None:
-        while True:
-            tell(f"debuginfod: {what}: {_size(directory) >> 20} MiB")
-            if over.wait(_STEP):
-                return
-
-    thread = threading.Thread(target=talk, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # no more threads: nothing is told then
-        yield
-        return
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        tell("")
 
 
 def _size(directory: Path) -> int:

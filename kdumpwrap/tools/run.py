@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import IO, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
@@ -25,9 +25,14 @@ _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
 _recordings: "List[Recording]" = []  # those that are open
-_running: Set["subprocess.Popen[bytes]"] = set()
+running: Set["subprocess.Popen[bytes]"] = set()
 _stopped = False
 _watchers: List[Callable[[str], object]] = []
+
+
+# for tools.pipe, which connects two of them
+DEVNULL, PIPE, Expired = subprocess.DEVNULL, subprocess.PIPE, subprocess.TimeoutExpired
+Process = subprocess.Popen
 
 
 class Output(NamedTuple):
@@ -56,11 +61,12 @@ def run(
     limit: Optional[int] = LARGEST,
     memory: Optional[int] = None,
     variables: Optional[Mapping[str, str]] = None,
+    directory: Path = Path("/"),
 ) -> Output:
     """What the program ``tool`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
 
     ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
-    and words made by ``kdumpwrap.tools.argv``. It runs in /, with ``variables`` added to its environment.
+    and words made by ``kdumpwrap.tools.argv``. It runs in ``directory``, with ``variables`` added to its environment.
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
     ``limit`` is how many bytes it may print, and write to any file, ``memory`` how many of address space it may take;
     None: as many as it likes.
@@ -68,32 +74,32 @@ def run(
     (the hint installs ``package``), ToolTimeout, ToolStopped when a signal ended it or it could not be started, or
     ToolFailed for an exit status outside ``ok`` and for more than ``limit`` bytes.
     """
-    timeout = _limit(timeout)
+    timeout = limited(timeout)
     argv = [tool, *strings(arguments)]
-    _fed(note(argv, source, sink, variables), stdin)
+    _fed(note(argv, source, sink, variables, directory), stdin)
     start = time.monotonic()
     with contextlib.ExitStack() as files:
         try:
-            fed = files.enter_context(source.open("rb") if source else _memory("stdin"))
-            caught = files.enter_context(sink.open("xb") if sink else _memory("stdout"))
-            complaints = files.enter_context(_memory("stderr"))
+            fed = files.enter_context(source.open("rb") if source else in_memory("stdin"))
+            caught = files.enter_context(sink.open("xb") if sink else in_memory("stdout"))
+            complaints = files.enter_context(in_memory("stderr"))
         except OSError as error:
             raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
         if stdin:
             fed.write(stdin)
             fed.seek(0)
-        process = _popen(argv, fed, caught, complaints, package, limit, variables, memory)
+        process = popen(argv, fed, caught, complaints, package, limit, variables, memory, directory)
         with process:
             try:
                 _wait(process, timeout)
             except subprocess.TimeoutExpired:
-                raise _late(argv, timeout) from None
+                raise late(argv, timeout) from None
             finally:
-                _running.discard(process)
+                running.discard(process)
                 if process.returncode is None:
                     process.kill()
                     process.wait()
-        return _checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
+        return checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
 
 
 def _wait(process: "subprocess.Popen[bytes]", timeout: float) -> None:
@@ -117,7 +123,7 @@ def stop_all() -> None:
     """End every program that ``run`` waits for, and all that it will be told to start: whoever waits has to end."""
     global _stopped  # noqa: PLW0603 (called by a signal's handler)
     _stopped = True
-    for process in tuple(_running):
+    for process in tuple(running):
         process.kill()
 
 
@@ -126,21 +132,22 @@ def stopped() -> bool:
     return _stopped
 
 
-def _memory(name: str) -> BinaryIO:
+def in_memory(name: str) -> BinaryIO:
     """A file in memory for what a program prints: nm would fill a pipe 1200 times, each time until we have woken up."""
     create = getattr(os, "memfd_create", None)  # since Python 3.8
     return os.fdopen(create(name), "w+b") if create else tempfile.TemporaryFile()
 
 
-def _popen(
+def popen(
     argv: Sequence[str],
-    stdin: Union[int, BinaryIO],
-    stdout: BinaryIO,
+    stdin: Union[int, IO[bytes]],
+    stdout: Union[int, IO[bytes]],
     stderr: BinaryIO,
     package: str,
     limit: Optional[int],
     variables: Optional[Mapping[str, str]] = None,
     memory: Optional[int] = None,
+    directory: Path = Path("/"),
 ) -> "subprocess.Popen[bytes]":
     """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""
     # a path that was meant from here; a name is looked up on PATH, of which "." means / and not where a crash lies
@@ -152,14 +159,14 @@ def _popen(
             stdout=stdout,
             stderr=stderr,
             env={**environment(), **(variables or {})},
-            cwd="/",
+            cwd=str(directory),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise missing(argv[0], package) from None
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
         reason = getattr(error, "strerror", None) or error
         raise ToolStopped(argv, f"{argv[0]} cannot be started: {reason}") from None
-    _running.add(process)
+    running.add(process)
     if _stopped:  # and who called us may try another program
         process.kill()
     bound(process.pid, limit, memory)
@@ -176,7 +183,7 @@ def bound(pid: int, limit: Optional[int], memory: Optional[int] = None) -> None:
             resource.prlimit(pid, kind, (most, most))
 
 
-def _checked(
+def checked(
     argv: Sequence[str],
     status: int,
     stdout: BinaryIO,
@@ -204,7 +211,7 @@ def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _late(argv: Sequence[str], timeout: float) -> ToolTimeout:
+def late(argv: Sequence[str], timeout: float) -> ToolTimeout:
     return ToolTimeout(argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shell.join(argv))
 
 
@@ -228,12 +235,18 @@ def note(
     source: Optional[Path] = None,
     sink: Optional[Path] = None,
     variables: Optional[Mapping[str, str]] = None,
+    directory: Path = Path("/"),
 ) -> List[str]:
     """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings."""
     set_first = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
     command: str = shell.join([*set_first, *argv])
     command += f" <{shell.quote(source.absolute())}" if source else ""
     command += f" >{shell.quote(sink.absolute())}" if sink else ""
+    return told(f"cd {shell.quote(directory)} && {command}" if str(directory) != "/" else command)
+
+
+def told(command: str) -> List[str]:
+    """The entry of ``command`` in the recordings, once those who watch have been told."""
     entry = [command]
     _record(entry)
     for watcher in _watchers:
@@ -290,7 +303,7 @@ def _record(entry: List[str]) -> None:
         recording.add(entry)
 
 
-def _limit(timeout: Optional[float]) -> float:
+def limited(timeout: Optional[float]) -> float:
     """The time limit of a command that was given ``timeout``: what the environment says can only shorten that."""
     try:
         limit = float(os.environ[TIMEOUT_VARIABLE])

@@ -1,0 +1,1 @@
+"""Debuginfo of the kernel that crashed: asked for, loaded, checked, kept. Nothing is installed."""

@@ -1,0 +1,124 @@
+"""What is missing of the kernel of a crash, and so is to be fetched."""
+
+import posixpath
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from kdumpwrap import debuginfo, shell
+from kdumpwrap.crashdir import finder
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import release as releases
+from kdumpwrap.log import strangers
+from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.log import Log
+from kdumpwrap.shell import Hint
+
+
+class Order(NamedTuple):
+    """What is asked for. Of a release alone no module and no source is known."""
+
+    release: str
+    target: Optional[str] = None  # the crash, as it was named
+    build_id: Optional[str] = None  # of the kernel, where its vmcore or its log tells
+    arch: Optional[str] = None
+    modules: Tuple[Tuple[str, Optional[str]], ...] = ()  # of its frames that are not here, and their build ids
+    strangers: Tuple[str, ...] = ()  # those that no distribution has
+    everything: bool = False  # all modules
+    vmlinux: Optional[Path] = None  # that is here already
+    named: bool = False  # a crash was named, or the newest was taken: its sources are wanted too
+
+    @property
+    def again(self) -> Hint:
+        """The command that was typed."""
+        return shell.hint("kdumpwrap fetch {}", self.target or self.release)
+
+
+def of(what: Optional[str], search: Search, *, everything: bool = False) -> Order:
+    """The order for ``what``: a crash (None: the newest), or the release of a kernel. Raises KdumpwrapError."""
+    if what is not None and what != "-" and not Path(what).exists() and releases.valid(what) and what[0].isdigit():
+        return _with_vmlinux(Order(what, arch=releases.machine(what), everything=everything), search)
+    crash = finder.find(what, search.root)
+    from kdumpwrap import analyze
+    from kdumpwrap.vmcore import vmcorelog
+
+    log = analyze.read(crash, search)
+    if log.release is None or not releases.valid(log.release):
+        raise KdumpwrapError(
+            f"{crash.path}: the log does not tell the kernel's release", shell.hint("kdumpwrap fetch RELEASE")
+        )
+    build_id = log.build_id
+    if build_id is None and crash.vmcore is not None:
+        build_id = vmcorelog.build_id(crash.vmcore, unpack=False)
+    modules, others = _modules(log, search)
+    order = Order(
+        log.release,
+        None if crash.path == "-" else crash.path,
+        build_id,
+        log.arch,
+        modules,
+        others,
+        everything,
+        named=crash.path != "-",
+    )
+    return _with_vmlinux(order, search)
+
+
+def refreshed(order: Order, search: Search) -> Order:
+    """``order`` without what has come meanwhile."""
+    found = debuginfo.modules([name for name, _ in order.modules], order.release, search)
+    missing = tuple(one for one in order.modules if not any(map(_has_lines, found[one[0]])))
+    return _with_vmlinux(order._replace(modules=missing), search)
+
+
+def _with_vmlinux(order: Order, search: Search) -> Order:
+    try:
+        return order._replace(vmlinux=debuginfo.vmlinux(order.release, search))
+    except KdumpwrapError:
+        return order
+
+
+def _modules(log: Log, search: Search) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
+    """The modules of the frames without a file of debuginfo here, with their build ids; and those of strangers."""
+    named: Dict[str, Optional[str]] = {}
+    foreign = set()
+    for report in log.reports:
+        foreign |= {name for name, origin in strangers.origins(report).items() if origin != strangers.UNSIGNED}
+        for frame in (*((report.ip,) if report.ip else ()), *report.trace):
+            if frame.module is not None:
+                named[frame.module] = named.get(frame.module) or frame.module_build_id
+    found = debuginfo.modules(tuple(named), log.release, search)
+    missing = [(name, named[name]) for name in sorted(named) if not any(map(_has_lines, found[name]))]
+    own = tuple(one for one in missing if one[0] not in foreign)
+    return own, tuple(name for name, _ in missing if name in foreign)
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether a module's file lies where debuginfo does."""
+    return "usr/lib/debug" in path.as_posix() or "lib/modules/" not in path.as_posix()
+
+
+def sources(analysis: Analysis) -> Tuple[str, ...]:
+    """The files of the source that ``analysis`` names, those round its instruction pointer first, each once."""
+    files: List[str] = []
+
+    def add(locations: Tuple[Location, ...]) -> None:
+        files.extend(location.file for location in locations if location.file is not None)
+
+    order = [finding for index, finding in enumerate(analysis.findings) if index == analysis.subject]
+    order += [finding for index, finding in enumerate(analysis.findings) if index != analysis.subject]
+    for finding in order:
+        resolution = finding.resolution
+        if resolution.ip is not None:
+            add(resolution.ip.locations)
+        files.extend(row.file for row in resolution.disassembly if row.file is not None and row.fault)
+        for frame in resolution.trace:
+            if frame.certain:
+                add(frame.locations)
+    return tuple(dict.fromkeys(posixpath.normpath(file) for file in files))
+
+
+def missing_sources(files: Tuple[str, ...], release: str, search: Search) -> Tuple[str, ...]:
+    """Those of ``files`` that are not here."""
+    return tuple(file for file in files if debuginfo.source(file, 1, release, search) is None)

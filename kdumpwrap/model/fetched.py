@@ -1,0 +1,71 @@
+"""What ``kdumpwrap fetch`` asks for, is offered, and keeps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+
+from kdumpwrap.model.crash import Problem
+from kdumpwrap.shell import Hint
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Kind = Literal["vmlinux", "module", "source"]
+else:
+    Kind = str  # Python 3.6 has no Literal
+
+
+class Wants(NamedTuple):
+    """What is wanted out of the packages of a kernel. ``modules``: None for all of them."""
+
+    release: str
+    modules: Optional[Tuple[str, ...]] = ()
+    sources: Tuple[str, ...] = ()  # as the debug information names them
+
+
+class Offer(NamedTuple):
+    """A package that an enabled repository has."""
+
+    name: str
+    version: str
+    repository: str
+    size: Optional[int]  # bytes to load
+    file: str  # that it comes as
+
+
+class Step(NamedTuple):
+    """A command that would be run, and how many bytes it loads."""
+
+    command: Hint
+    size: Optional[int] = None
+
+
+class Kept(NamedTuple):
+    """A file that was kept."""
+
+    kind: Kind
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came of it. ``steps``: what would be done, where that alone was asked."""
+
+    release: str
+    build_id: Optional[str] = None
+    directory: Optional[Path] = None
+    files: Tuple[Kept, ...] = ()
+    steps: Tuple[Step, ...] = ()
+    problems: Tuple[Problem, ...] = ()  # what is missing
+    notes: Tuple[Problem, ...] = ()
+
+
+class Build(NamedTuple):
+    """The debuginfo of one build of a kernel, as it is kept."""
+
+    release: str
+    build_id: str
+    size: int  # bytes on the disk
+    used: float  # seconds since the epoch
+    path: Path

@@ -1,0 +1,78 @@
+"""Two programs of which the second reads what the first writes: ``rpm2cpio PACKAGE | cpio -i``."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Sequence, Tuple
+
+from kdumpwrap import shell
+from kdumpwrap.errors import ToolFailed, ToolStopped
+from kdumpwrap.tools import run as programs
+from kdumpwrap.tools.argv import Argument, strings
+
+_LEAST = 1.0  # seconds that the first one gets to end once the second has
+
+
+class Command(NamedTuple):
+    """A program and its arguments."""
+
+    tool: str
+    arguments: Sequence[Argument]
+
+    @property
+    def argv(self) -> Tuple[str, ...]:
+        """As the system takes it."""
+        return (self.tool, *strings(self.arguments))
+
+
+def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok: Tuple[int, ...] = (0,)) -> str:
+    """What ``second`` writes to standard error while it reads what ``first`` writes; both run in ``directory``.
+
+    ``ok`` are the exit statuses of ``second`` that are taken for success. Raises ToolMissing, ToolTimeout, ToolStopped
+    or ToolFailed, of ``first`` where both fail: the other one only read what it left.
+    """
+    timeout, start = programs.limited(timeout), time.monotonic()
+    command = f"{shell.join(first.argv)} | {shell.join(second.argv)}"
+    programs.told(f"cd {shell.quote(directory)} && {command}")
+    with contextlib.ExitStack() as files:
+        sink, complaints, own = (
+            files.enter_context(programs.in_memory(name)) for name in ("stdout", "first", "second")
+        )
+        writer = programs.popen(first.argv, programs.DEVNULL, programs.PIPE, complaints, "", None, directory=directory)
+        try:
+            with writer:
+                assert writer.stdout is not None  # noqa: S101 (a pipe was asked for)
+                reader = programs.popen(second.argv, writer.stdout, sink, own, "", None, directory=directory)
+                writer.stdout.close()  # the reader alone holds it: when it ends, the writer hears of it
+                try:
+                    reader.wait(timeout)
+                    writer.wait(max(_LEAST, timeout - (time.monotonic() - start)))
+                finally:
+                    _end(reader)
+                    _end(writer)
+        except programs.Expired:
+            raise programs.late(first.argv, timeout) from None
+        finally:
+            _end(writer)
+        try:
+            programs.checked(first.argv, writer.returncode, sink, complaints, start, (0,), None, keep=False)
+        except ToolStopped:  # by SIGPIPE: whoever read it ended first, and says why
+            programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False)
+            raise
+        except ToolFailed as error:
+            if reader.returncode not in ok and _says(own, "No space left"):
+                programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False)
+            raise error
+        return programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False).stderr
+
+
+def _end(process: "programs.Process[bytes]") -> None:
+    programs.running.discard(process)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _says(file: BinaryIO, words: str) -> bool:
+    file.seek(0)
+    return words.encode() in file.read(1 << 16)
