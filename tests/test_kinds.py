@@ -1,9 +1,13 @@
 """The table of first lines: each row by its own example, and what only looks like one."""
 
+import inspect
+import re
+
 import pytest
 
 from kdumpwrap.log import headline, kinds, reader
 from kdumpwrap.log.kinds import KINDS
+from kdumpwrap.model import log as model
 
 
 @pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
@@ -11,6 +15,11 @@ def test_a_row_matches_its_example(shape: kinds.Shape) -> None:
     found = headline.parse(shape.example)
     assert found is not None
     assert (found.kind, found.role, found.text) == (shape.kind, shape.role, shape.example)
+
+
+@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
+def test_a_row_names_a_word_of_its_line(shape: kinds.Shape) -> None:
+    assert "[#" in shape.example or any(word.lstrip("?") in shape.example for word in shape.triggers)
 
 
 @pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
@@ -24,6 +33,12 @@ def test_a_report_is_found_far_down_a_log(shape: kinds.Shape) -> None:
 
 def test_every_kind_has_a_row() -> None:
     assert {shape.kind for shape in kinds.SHAPES} == set(KINDS)
+
+
+def test_every_kind_is_a_word_of_the_vocabulary() -> None:
+    words = re.search(r"ReportKind = Literal\[(.*?)\]", inspect.getsource(model), re.S)
+    assert words is not None
+    assert set(re.findall(r'"([a-z-]+)"', words[1])) == set(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kdumpwrap.culprit import signature
 from kdumpwrap.log import reader
 from kdumpwrap.log.kinds import KINDS
-from kdumpwrap.model.log import Frame, LoadedModule, Report
+from kdumpwrap.model.log import Frame, LoadedModule, Report, ReportKind
 
 # a crash in a driver's timer, as el8 prints it
 TIMER = """\
@@ -115,7 +115,7 @@ def test_another_bug(old: str, new: str) -> None:
     assert text_of(TIMER.replace(old, new)) != text_of(TIMER)
 
 
-def chain(kind: str, *names: str, headline: str = "", ip: bool = False) -> Report:
+def chain(kind: ReportKind, *names: str, headline: str = "", ip: bool = False) -> Report:
     """A report with these certain frames; with ``ip``, the first is the instruction pointer."""
     frames: List[Frame] = []
     for number, text in enumerate(names):
@@ -127,7 +127,7 @@ def chain(kind: str, *names: str, headline: str = "", ip: bool = False) -> Repor
     return Report(kind, headline, 1, trace=tuple(frames))
 
 
-def signed(kind: str, *names: str, headline: str = "", ip: bool = False) -> str:
+def signed(kind: ReportKind, *names: str, headline: str = "", ip: bool = False) -> str:
     return signature.signature(chain(kind, *names, headline=headline, ip=ip)).text
 
 
@@ -258,7 +258,7 @@ def test_a_headline_alone_keeps_its_words() -> None:
 
 
 @given(st.sampled_from([*KINDS]), st.lists(st.text(max_size=9), max_size=6), st.text(max_size=300), st.booleans())
-def test_any_report_has_a_signature(kind: str, names: List[str], headline: str, ip: bool) -> None:
+def test_any_report_has_a_signature(kind: ReportKind, names: List[str], headline: str, ip: bool) -> None:
     frames = tuple(Frame(name, 16) for name in names)
     report = Report(kind, headline, 1, ip=frames[0] if ip and frames else None, trace=frames)
     found = signature.signature(report)

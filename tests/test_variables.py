@@ -13,7 +13,7 @@ from kdumpwrap.arch import core
 from kdumpwrap.example import worked
 from kdumpwrap.explain import chain, variables
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Resolution, ResolvedFrame
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.log import Report, ReportKind
 from kdumpwrap.model.scope import Chain, Hop, Member, Question, Reading, Scope, Variable
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.tools import gdb
@@ -23,7 +23,7 @@ REGISTERS = (("rax", 0xFFFFB1C0C2345678), ("rbp", 0xFFFF9D3A9A1F2000), ("rbx", 8
 CRASH = Question(None, 0xFFFFFFFF81898D7D, REGISTERS, (Chain("rax", (Hop(0x10),)),))
 
 
-def resolution(*texts: str, kind: str = "page-fault", fault: int = -1, **more: Any) -> Resolution:
+def resolution(*texts: str, kind: ReportKind = "page-fault", fault: int = -1, **more: Any) -> Resolution:
     """A crash in the marked one of these instructions of x86-64, four bytes each."""
     place = fault % len(texts)
     rows = tuple(Instruction(0x1000 + 4 * n, b"\x90" * 4, text, fault=n == place) for n, text in enumerate(texts))

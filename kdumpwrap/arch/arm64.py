@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
 
 # "[x1, #24]", "[sp, #-32]!", "[x0, x1, lsl #3]", "[x0, w1, sxtw #2]", "[x4]"
 _MEMORY = re.compile(
@@ -55,7 +55,7 @@ def register(name: str) -> str:
     return f"x{name[1:]}" if name[:1] == "w" else {"lr": "x30"}.get(name, name)
 
 
-def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
+def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[OperationKind, Optional[int]]:
     target = place(operands[-1]) if operands else None
     if mnemonic in ("bl", "blr"):
         return "call", target if mnemonic == "bl" else None

@@ -6,8 +6,9 @@ if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
     Accessed = Literal["read", "write", "read-write"]
+    OperationKind = Literal["call", "jump", "branch", "return", "trap", "divide", "other"]
 else:
-    Accessed = str  # Python 3.6 has no Literal
+    Accessed = OperationKind = str  # Python 3.6 has no Literal
 
 
 class Memory(NamedTuple):
@@ -32,7 +33,7 @@ class Operation(NamedTuple):
     memory: Tuple[Memory, ...] = ()
     sets: Optional[str] = None  # the register that gets the result
     uses: Tuple[str, ...] = ()  # the other registers that it reads
-    kind: str = "other"  # "call", "jump" (for good), "branch" (perhaps), "return", "trap", "divide"
+    kind: OperationKind = "other"  # a "jump" is for good, a "branch" perhaps
     target: Optional[int] = None  # address that a direct call, jump or branch goes to
     divisor: Optional[str] = None  # the operand that "divide" divides by
 

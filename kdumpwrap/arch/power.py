@@ -3,7 +3,7 @@
 import re
 from typing import Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
 
 # "24(r31)", "-8(r1)", "0(0)"
 _DISPLACED = re.compile(r"^(?P<displacement>-?\d+)\((?P<base>r\d+|0)\)$")
@@ -31,7 +31,7 @@ def parse(text: str) -> Operation:
     return Operation(mnemonic, operands, memory, sets, uses, kind, target)
 
 
-def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
+def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[OperationKind, Optional[int]]:
     target = place(operands[-1]) if operands else None
     if mnemonic in ("bl", "bctrl", "bcl", "bla"):
         return "call", target

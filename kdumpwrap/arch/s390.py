@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
 
 # "16(%r2)", "0(%r1,%r2)" (index, base), "0(8,%r1)" (length, base), "952" (in the low core)
 _MEMORY = re.compile(r"^(?P<displacement>-?\d+)(?:\((?:(?P<first>%r\d+|\d+),)?(?P<base>%r\d+)\))?$")
@@ -65,7 +65,7 @@ def _takes_number(mnemonic: str, operands: Sequence[str]) -> bool:
     return immediate or len(operands) > 2
 
 
-def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
+def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[OperationKind, Optional[int]]:
     target = place(operands[-1]) if operands else None
     if mnemonic in ("brasl", "bras", "basr"):
         return "call", target

@@ -3,7 +3,7 @@
 import re
 from typing import List, Optional, Sequence, Tuple
 
-from kdumpwrap.arch.operation import Accessed, Memory, Operation, number, place, split
+from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
 
 _PREFIXES = frozenset(
     "lock rep repz repnz repe repne bnd notrack data16 addr32 xacquire xrelease rex.W cs ds es ss fs gs".split()
@@ -92,7 +92,7 @@ def width(name: str) -> Optional[int]:
     return 1 if name[-1:] in ("l", "h") else None
 
 
-def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
+def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[OperationKind, Optional[int]]:
     target = place(operands[0]) if len(operands) == 1 else None
     if mnemonic in ("call", "callq", "lcall"):
         return "call", target
@@ -109,7 +109,7 @@ def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[str, Optional[int]]:
     return "other", None
 
 
-def _memory(mnemonic: str, operands: Sequence[str], kind: str) -> Tuple[Memory, ...]:
+def _memory(mnemonic: str, operands: Sequence[str], kind: OperationKind) -> Tuple[Memory, ...]:
     if _NO_ACCESS.match(mnemonic) or (kind in ("branch", "trap")):
         return ()
     found: List[Memory] = []
@@ -136,7 +136,7 @@ def _memory(mnemonic: str, operands: Sequence[str], kind: str) -> Tuple[Memory, 
     return tuple(found)
 
 
-def _access(mnemonic: str, at: int, last: int, kind: str) -> Accessed:
+def _access(mnemonic: str, at: int, last: int, kind: OperationKind) -> Accessed:
     if at != last or kind in ("call", "jump", "divide"):
         return "read-write" if mnemonic.startswith(("xchg", "xadd")) else "read"
     if _READS_ONLY.match(mnemonic) and not mnemonic.startswith(("bts", "btr", "btc")):
@@ -165,7 +165,7 @@ def _size(mnemonic: str, operands: Sequence[str], memory: str) -> Optional[int]:
     return 8 if mnemonic in ("push", "pop") else None
 
 
-def _destination(mnemonic: str, operands: Sequence[str], kind: str) -> Optional[str]:
+def _destination(mnemonic: str, operands: Sequence[str], kind: OperationKind) -> Optional[str]:
     if kind == "call":
         return "rax"
     if kind != "other" or not operands or _READS_ONLY.match(mnemonic) or mnemonic.startswith("push"):

@@ -16,12 +16,12 @@ from kdumpwrap.host import fetched, kdumpconf, packages
 from kdumpwrap.host.memory import RESIDENT, Limit, available
 from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.crash import Entry
-from kdumpwrap.model.host import Check, Step
+from kdumpwrap.model.host import Check, Side, Step
 from kdumpwrap.tools import loaders
 from kdumpwrap.tools.run import missing
 from kdumpwrap.vmcore import memory
 
-_SIDE = "analysis"
+_SIDE: Side = "analysis"
 _ROOM = 2 << 30  # bytes for a package of 0.3 to 0.7 GB and what comes out of it
 
 

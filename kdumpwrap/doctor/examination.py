@@ -26,7 +26,7 @@ from kdumpwrap.doctor import (
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host.tree import Denied, Host
-from kdumpwrap.model.host import Check, Diagnosis
+from kdumpwrap.model.host import Check, Diagnosis, Side
 
 # name of the check that a refusal is put under, and the checks; the order is that of the report
 _CAPTURE: Tuple[Tuple[str, Callable[[Facts], Iterator[Check]]], ...] = (
@@ -112,7 +112,7 @@ def _about(
     return lambda known: check(known, crashes)
 
 
-def _told(name: str, side: str, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:
+def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:
     """What a check says; "unknown" for what this user may not read."""
     found: List[Check] = []
     try:

@@ -8,7 +8,7 @@ from kdumpwrap.doctor import bootconfig, bootloader, causes, crashkernel, defaul
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import M, human
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.model.host import Check, Step
+from kdumpwrap.model.host import Check, Status, Step
 
 _LEAST = 32 * M  # bytes; no kernel with an initramfs fits in less: "crashkernel=256" without its M is 256 bytes
 _SIZE = "/sys/kernel/kexec_crash_size"
@@ -90,7 +90,7 @@ def loaded(facts: Facts) -> Iterator[Check]:
     path = facts.host.any(*paths) or paths[0]
     number = facts.host.number(path)
     if number is None:
-        status = "fail" if facts.host.live else "unknown"
+        status: Status = "fail" if facts.host.live else "unknown"
         yield Check(name, status, f"no {path} here", after=causes.AFTER["loaded unknown"])
     elif number:
         seen = "fadump is registered" if facts.fadump else "a capture kernel is loaded"

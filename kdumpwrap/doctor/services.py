@@ -6,7 +6,7 @@ from typing import Iterator, List, Optional, Tuple
 from kdumpwrap.doctor import causes, fixes, inventory
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
-from kdumpwrap.model.host import Check
+from kdumpwrap.model.host import Check, Status
 
 _SECONDS = 20.0  # systemctl answers at once, or D-Bus is broken
 
@@ -56,7 +56,7 @@ def service(facts: Facts) -> Iterator[Check]:
     if active in ("failed", "inactive"):
         loaded = facts.host.number("/sys/kernel/kexec_crash_loaded")
         seen = f"{unit} is {state}, but {active} (journalctl -u {facts.distribution.family.unit})"
-        status = "warn" if loaded else "fail"
+        status: Status = "warn" if loaded else "fail"
         yield Check(
             "service", status, seen, fixes.load(facts), after=causes.AFTER["service failed"], evidence=(evidence,)
         )

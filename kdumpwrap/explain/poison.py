@@ -3,9 +3,16 @@
 Kernel source: include/linux/poison.h of 3.10 to 6.12, include/linux/err.h, Documentation/arch/x86/x86_64/mm.rst.
 """
 
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import table
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    MeaningKind = Literal["null", "small", "error", "poison", "shadow", "ascii", "non-canonical", "user"]
+else:
+    MeaningKind = str  # Python 3.6 has no Literal
 
 PAGE = 4096
 _MASK = (1 << 64) - 1
@@ -97,7 +104,7 @@ _ERRORS = {
 class Meaning(NamedTuple):
     """What a value says."""
 
-    kind: str  # "null", "small", "error", "poison", "shadow", "ascii", "non-canonical", "user"
+    kind: MeaningKind
     text: str  # a noun phrase: "LIST_POISON1 (…)"
     base: int = 0  # the value without the offset of a member
     offset: int = 0  # what is left over

@@ -1,17 +1,17 @@
 """Which report brought the kernel down: what a panic's words say about who called it, and what its absence says."""
 
 import re
-from typing import AbstractSet, Collection, List, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.kinds import DIE, WARNS
-from kdumpwrap.model.log import LogLine
+from kdumpwrap.model.log import LogLine, ReportKind
 
 
 class _Panic(NamedTuple):
     words: "re.Pattern[str]"  # in the panic's text
-    kinds: Collection[str]  # of the report that brings it about
-    alone: str  # the kind of a panic whose report is not in the log
+    kinds: AbstractSet[ReportKind]  # of the report that brings it about
+    alone: ReportKind  # the kind of a panic whose report is not in the log
     soon: bool = False  # only of a report that ended just before
 
 
@@ -19,15 +19,15 @@ _PANICS = (
     # oops_end(), die(): "Fatal exception in interrupt", "Fatal exception: panic_on_oops"
     _Panic(re.compile(r"Fatal exception"), DIE | {"kasan", "kfence"}, "oops"),
     _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), WARNS, "warning"),
-    _Panic(re.compile(r"softlockup: hung tasks"), ("soft-lockup",), "soft-lockup"),
-    _Panic(re.compile(r"hung_task: blocked tasks"), ("hung-task",), "hung-task"),
-    _Panic(re.compile(r"RCU Stall"), ("rcu-stall",), "rcu-stall"),
-    _Panic(re.compile(r"hard lockup", re.I), ("hard-lockup",), "hard-lockup"),
-    _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), ("machine-check",), "machine-check"),
-    _Panic(re.compile(r"kernel stack overflow", re.I), ("stack-overflow",), "stack-overflow"),
-    _Panic(re.compile(r"SError|bad mode", re.I), ("oops",), "oops"),
-    _Panic(re.compile(r"Machine halted"), ("double-fault", "stack-overflow"), "double-fault"),
-    _Panic(re.compile(r"scheduling while atomic"), ("atomic-sleep",), "panic"),
+    _Panic(re.compile(r"softlockup: hung tasks"), {"soft-lockup"}, "soft-lockup"),
+    _Panic(re.compile(r"hung_task: blocked tasks"), {"hung-task"}, "hung-task"),
+    _Panic(re.compile(r"RCU Stall"), {"rcu-stall"}, "rcu-stall"),
+    _Panic(re.compile(r"hard lockup", re.I), {"hard-lockup"}, "hard-lockup"),
+    _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), {"machine-check"}, "machine-check"),
+    _Panic(re.compile(r"kernel stack overflow", re.I), {"stack-overflow"}, "stack-overflow"),
+    _Panic(re.compile(r"SError|bad mode", re.I), {"oops"}, "oops"),
+    _Panic(re.compile(r"Machine halted"), {"double-fault", "stack-overflow"}, "double-fault"),
+    _Panic(re.compile(r"scheduling while atomic"), {"atomic-sleep"}, "panic"),
     # do_exit() of an oopsing init, idle task or interrupt handler
     _Panic(re.compile(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
 )
@@ -39,7 +39,7 @@ _ROUND = 30.0  # seconds that one round of khungtaskd takes at most
 _NESTED = 2.0  # seconds within which an oops is the fallout of one that has not ended
 
 
-def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple[Optional[Draft], str]:
+def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple[Optional[Draft], ReportKind]:
     """The report that brought about the panic with this ``text``, if one did; else the kind of the panic alone."""
     rule = next((rule for rule in _PANICS if rule.words.search(text)), None)
     if rule is None:

@@ -4,7 +4,8 @@ import re
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
-from kdumpwrap.log.kinds import SHAPES
+from kdumpwrap.log.kinds import SHAPES, Role
+from kdumpwrap.model.log import ReportKind
 
 # a line without any of these is no headline: spares most lines the table
 _WORDS = re.compile(
@@ -18,8 +19,8 @@ _WORDS = re.compile(
 class Headline(NamedTuple):
     """A first line of a report, or the line of its die() or panic()."""
 
-    kind: str  # one of kinds.KINDS
-    role: str  # see kinds.py
+    kind: ReportKind
+    role: Role
     text: str  # the whole line
     facts: Dict[str, str]  # what the pattern's groups found
 

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from kdumpwrap.host.release import machine
 from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, MachineCheck, Panicker, Report
+from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, MachineCheck, Panicker, Report, ReportKind
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
@@ -121,7 +121,7 @@ def _number(text: Optional[str]) -> Optional[int]:
     return None if text is None else trace.address(text)
 
 
-def _kind(draft: Draft, fault: Optional[int]) -> str:
+def _kind(draft: Draft, fault: Optional[int]) -> ReportKind:
     """As the headline says; where that is cut off, as the line of die() and the address say."""
     null = fault is not None and fault < _PAGE
     if draft.kind == "oops" and (

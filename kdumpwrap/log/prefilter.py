@@ -4,24 +4,12 @@ import re
 from enum import Enum
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
-# One of these stands in or near the first line of every report in kinds.py. Long words with rare letters are found
-# fastest; together they cost some 6 ms a megabyte.
+from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
+
+# One of these stands in or near the first line of every report, and in lines that say something of them all. Long words
+# with rare letters are found fastest; together they cost some 6 ms a megabyte.
 _WORDS = (
-    b"BUG",  # BUG:, kernel BUG at, [ BUG: …, soft lockup, KASAN and its kin, SLUB, LBUG
-    b"WARNING:",
-    b"INFO:",  # hung tasks, RCU stalls, old lockdep
-    b"Kernel panic - not syncing",
-    b"PANIC",  # double fault, SPL
-    b" to handle ",  # Unable to handle kernel …, Insufficient stack space to handle exception
-    b"LOCKUP",
-    b"UBSAN: ",
-    b"Hardware Error]: ",
-    b"stack overflow",
-    b"unchecked MSR",
-    b"new suspected memory",
-    b"unreferenced object",
-    b"Slab corruption",
-    b"SError Interrupt",
+    *TRIGGERS,
     b"Linux version ",
     b"oom-killer",  # the table in front of a panic for want of memory
     b"elfcorehdr=",  # on the command line of a capture kernel
@@ -30,19 +18,8 @@ _WORDS = (
 _DIE = b"[#"  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: … [#2]"
 _RARE = 1000  # bytes to each "#": from there on one byte is found ten times faster than both
 # These stand alone only where mails, web pages or scissors have been at work: in short logs, and in none that begins
-# with the kernel's first line, as those that kdump saves do.
-_MORE_WORDS = (
-    b"Oops",
-    b"general protection",
-    b"Machine check",
-    b": 0000 [",
-    b"SError",
-    b"Bad mode in",
-    b"VERIFY",
-    b"LustreError",
-    b"Unhandled fault:",
-    b" Comm: ",  # a report whose head was left out
-)
+# with the kernel's first line, as those that kdump saves do. " Comm: ": a report whose head was left out
+_MORE_WORDS = (*SHORT_TRIGGERS, b": 0000 [", b" Comm: ")
 _SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for
 
 HEAD = 64  # lines at the start of a log that are always looked at: the log may begin in the middle of a report

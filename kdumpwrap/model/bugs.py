@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.log import ReportKind
 from kdumpwrap.model.verdict import Signature, Suspect
 
 
@@ -16,7 +17,7 @@ class Row(NamedTuple):
     time: Optional[str]  # ISO 8601
     host: Optional[str]
     release: Optional[str]
-    kind: str
+    kind: ReportKind
     symbol: Optional[str]  # where it happened: the instruction pointer, else the culprit
     offset: Optional[int]
     file: Optional[str]  # the most telling line of the inline chain there

@@ -1,9 +1,18 @@
 """Whether a host is ready for its next crash: the values that doctor's looks become."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.shell import NONE, Hint
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Phase = Literal["install", "configure", "boot", "enable", "load", "reboot"]
+    Side = Literal["capture", "analysis"]
+    Status = Literal["ok", "fail", "warn", "unknown", "skip"]
+else:
+    Phase = Side = Status = str  # Python 3.6 has no Literal
 
 
 class Step(NamedTuple):
@@ -11,11 +20,18 @@ class Step(NamedTuple):
 
     what: str  # in words: "Install kexec-tools"
     command: Hint  # ready for a shell; "" when a person has to do it by hand
-    phase: str = "configure"  # one of PHASES
+    phase: Phase = "configure"
     unless: Hint = NONE  # a shell's condition under which nothing is left to do, for a command that may not run twice
 
 
-PHASES = ("install", "configure", "boot", "enable", "load", "reboot")  # the order in which steps are taken
+PHASES: Tuple[Phase, ...] = (
+    "install",
+    "configure",
+    "boot",
+    "enable",
+    "load",
+    "reboot",
+)  # the order in which steps are taken
 
 
 @dataclass(frozen=True)
@@ -27,10 +43,10 @@ class Check:
     """
 
     name: str
-    status: str
+    status: Status
     seen: str
     fix: Tuple[Step, ...] = ()
-    side: str = "capture"  # "capture": catching the next crash; "analysis": reading it
+    side: Side = "capture"  # "capture": catching the next crash; "analysis": reading it
     after: Tuple[str, ...] = ()  # checks whose fault would explain this one
     cause: Optional[str] = None
     evidence: Tuple[str, ...] = ()  # files and commands that said so

@@ -14,8 +14,35 @@ if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
     Accessed = Literal["read", "write", "execute"]
+    ReportKind = Literal[
+        "null-pointer",
+        "page-fault",
+        "general-protection",
+        "bug",
+        "invalid-opcode",
+        "divide-error",
+        "double-fault",
+        "stack-overflow",
+        "machine-check",
+        "soft-lockup",
+        "hard-lockup",
+        "hung-task",
+        "rcu-stall",
+        "panic",
+        "warning",
+        "atomic-sleep",
+        "lockdep",
+        "kasan",
+        "kmsan",
+        "kcsan",
+        "kfence",
+        "ubsan",
+        "slab",
+        "memory-leak",
+        "oops",
+    ]
 else:
-    Accessed = str  # Python 3.6 has no Literal
+    Accessed = ReportKind = str  # Python 3.6 has no Literal
 
 
 class LogLine(NamedTuple):
@@ -148,7 +175,7 @@ class MachineCheck(NamedTuple):
 class Report:
     """One report in a log: an oops, a warning, a lockup, a panic that stands alone…"""
 
-    kind: str  # one of log.kinds.KINDS
+    kind: ReportKind
     headline: str
     line: int  # number of the headline's line in the log, from 1
     time: Optional[float] = None  # seconds since boot

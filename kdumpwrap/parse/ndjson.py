@@ -1,14 +1,14 @@
 """What ``--json`` wrote, read back: as much of it as groups and rows are made of. Any line will do."""
 
 import json
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union, cast
 
 from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Kernel, Location, Resolution, ResolvedFrame
 from kdumpwrap.model.location import telling
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.log import Report, ReportKind
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 
 SCHEMA = "kdumpwrap/1"
@@ -68,7 +68,7 @@ def _finding(value: "Dict[str, Json]") -> Finding:
     symbol, module = _text(culprit.get("symbol")), _text(suspect.get("module"))
     registers = ((name, _address(text)) for name, text in _object(value.get("registers")).items())
     report = Report(
-        _text(value.get("kind")) or "oops",
+        cast(ReportKind, _text(value.get("kind")) or "oops"),  # another host's may be newer
         _text(value.get("headline")) or "",
         _number(value.get("line")) or 0,
         time=_seconds(value.get("time")),
