@@ -509,6 +509,14 @@ def test_a_command_that_never_ends_is_interrupted_and_the_others_answered(fake: 
     assert "crash did not answer within 2 s (time limit)" in result.stderr
 
 
+def test_a_command_that_ends_by_our_interrupt_has_met_the_time_limit(fake: Fake) -> None:
+    fake.program(answer="say('half'); signal.signal(signal.SIGINT, signal.SIG_DFL); time.sleep(1000)")
+    rows, result = fake.answers("bt", options=("--rung", "reduced", "--timeout", "1"))
+    assert [(row["output"], row["complete"]) for row in rows] == [("half", False)]
+    assert "kdumpwrap: crash did not answer within 1 s (time limit)\n" in result.stderr
+    assert "killed" not in result.stderr
+
+
 def test_a_start_that_never_ends(fake: Fake) -> None:
     fake.program(start="say('reading\\n'); time.sleep(1000)")
     result = fake.run("--timeout", "1", "-c", "bt")

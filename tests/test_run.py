@@ -10,7 +10,7 @@ import pytest
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.tools.argv import Word, option, options, strings, word
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import MEMORY, run
 
 Fake = Callable[[str, str], str]
 
@@ -129,6 +129,23 @@ def test_a_program_that_goes_on_after_the_limit_is_noticed(fake: Fake) -> None:
     )
     with pytest.raises(ToolFailed, match="more than 1 MiB"):
         run(fake("objdump", f'exec {sys.executable} -c "{newline.join(lines)}"'), limit=1 << 20)
+
+
+def test_memory_without_end_is_refused(fake: Fake) -> None:
+    """Address space that is never touched, so that nothing but the limit refuses it."""
+    lines = (
+        "import mmap, sys",
+        "unreserved = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000",  # MAP_NORESERVE of <linux/mman.h>
+        "sys.stdin.read()",  # until it has been given its limit
+        "mmap.mmap(-1, int(sys.argv[1]), flags=unreserved)",
+        "print('taken')",
+    )
+    newline = "\n"
+    program = fake("nm", f'exec {sys.executable} -c "{newline.join(lines)}" "$@"')
+    assert run(program, [word(str(MEMORY // 2))], stdin=b"x").text == "taken\n"
+    with pytest.raises(ToolFailed, match="exit status 1"):
+        run(program, [word(str(MEMORY))], stdin=b"x")
+    assert run(program, [word(str(MEMORY))], stdin=b"x", memory=4 * MEMORY).text == "taken\n"
 
 
 def test_what_ended_by_itself_and_what_was_ended(fake: Fake) -> None:

@@ -14,7 +14,7 @@ from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import MEMORY, run
+from kdumpwrap.tools.run import run
 
 if TYPE_CHECKING:
     from kdumpwrap.model.kernel import Instruction, Location, Symbol
@@ -91,7 +91,7 @@ def _llvm_objdump() -> Optional[str]:
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     """What kind of ELF file ``path`` is, None when it is none at all (a vmlinuz, a text)."""
     try:
-        output = run(tools.readelf, [*options("-W -h -n -S"), path], memory=MEMORY)
+        output = run(tools.readelf, [*options("-W -h -n -S"), path])
     except ToolMissing:
         raise
     except ToolFailed as error:
@@ -110,7 +110,7 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes
 
     Raises ToolFailed when it is not whole: a size that ends at a lost symbol would be wrong.
     """
-    text = run(tools.nm, [*options("-n"), vmlinux], memory=MEMORY).stdout
+    text = run(tools.nm, [*options("-n"), vmlinux]).stdout
     from kdumpwrap.parse import nm
 
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
@@ -132,7 +132,7 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
     """Every function and variable of a module, of which readelf tells what is ``known``."""
     from kdumpwrap.parse import nm
 
-    text = run(tools.nm, [*options("-f sysv"), module], memory=MEMORY).text
+    text = run(tools.nm, [*options("-f sysv"), module]).text
     if not text.endswith("\n"):
         raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
     rows = len(re.findall(r"^[^|\n]+\|.*\|", text, re.M))
@@ -149,7 +149,7 @@ def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
     # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
     rows = re.findall(
         r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})",
-        run(tools.objdump, [*options("-s"), *window, vmlinux], memory=MEMORY).text,
+        run(tools.objdump, [*options("-s"), *window, vmlinux]).text,
         re.M,
     )
     text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
@@ -186,7 +186,7 @@ def locations(
     within = (*options("-j"), word(section)) if section else ()
     arguments: Sequence[Argument] = (*options("-a -i -f"), *within, *options("-e"), elf_file)
     questions = "".join(f"{address:#x}\n" for address in asked).encode()
-    output = run(tools.addr2line, arguments, stdin=questions, memory=MEMORY)
+    output = run(tools.addr2line, arguments, stdin=questions)
     if not output.stdout.startswith(b"0x"):
         argv = (tools.addr2line, str(elf_file))
         raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
@@ -208,7 +208,7 @@ def instructions(
 
     window = option("--start-address={:#x}", start), option("--stop-address={:#x}", stop)
     within = (*options("-r -j"), word(section)) if section else ()
-    output = run(tools.objdump, [*options("-d"), *window, *within, elf_file], memory=MEMORY)
+    output = run(tools.objdump, [*options("-d"), *window, *within, elf_file])
     if objdump.unknown_architecture(output.text + output.stderr):
         raise ToolFailed(
             [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
@@ -231,10 +231,10 @@ def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> "P
     """Where the kernel rewrites instructions of ``elf_file`` when it starts; of a module those in ``section``."""
     from kdumpwrap.parse import patches
 
-    names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file], memory=MEMORY).text)
+    names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file]).text)
     wanted = [option("--section={}", word(name)) for name in patches.wanted(names)]
     kinds = options("-s -r" if section else "-s")
-    text = run(tools.objdump, [*kinds, *wanted, elf_file], memory=MEMORY).text if wanted else ""
+    text = run(tools.objdump, [*kinds, *wanted, elf_file]).text if wanted else ""
     return patches.parse(text, names, tools.arch, section)
 
 

@@ -148,9 +148,10 @@ class CrashSession:
             self._child.sendintr()
             try:
                 rest = self._read(self._sentinel(), _INTERRUPTED)
-            except _Expired as hung:
+            except CrashDied as gone:  # still there, or ended by our Ctrl-C: the time limit is the cause of both
                 self.kill()
-                raise CrashDied(expired.text + hung.text, End(None, None), time.monotonic() - start) from None
+                text, seconds = expired.text + gone.text, time.monotonic() - start
+                raise CrashDied(text, End(None, None), seconds, endless=gone.endless) from None
             reply = Reply(expired.text + rest.output, 0, expired=True)
         self._read(_PROMPT, _GRACE, at_end=True)
         return reply._replace(output=_without_prompt(reply.output), seconds=time.monotonic() - start)

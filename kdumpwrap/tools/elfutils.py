@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed
 from kdumpwrap.tools.argv import Argument, options, word
-from kdumpwrap.tools.run import MEMORY, run
+from kdumpwrap.tools.run import run
 
 if TYPE_CHECKING:
     from kdumpwrap.model.kernel import Location
@@ -42,7 +42,7 @@ def locations(
     arguments: List[Argument] = [*options("-a -f -i" if functions else "-a"), *within, *options("-e"), elf_file]
     text = "".join(f"{address:#x}\n" for address in asked).encode()
     # exit status 1, beside all answers: "offset 0x40 lies outside section '.text.unlikely'"
-    output = run(tool, arguments, stdin=text, package="elfutils", ok=(0, 1), memory=MEMORY)
+    output = run(tool, arguments, stdin=text, package="elfutils", ok=(0, 1))
     answers = eu_addr2line.parse(output.text, functions=functions)
     # the answers carry no question: with -j the addresses are all moved by the section's place in the file's layout
     moved = {answer.address - address for address, answer in zip(asked, answers)}

@@ -20,7 +20,7 @@ TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow
 LONGEST = 1e6  # seconds, more than eleven days; the system cannot wait for infinitely many
 TIMEOUT_VARIABLE = "KDUMPWRAP_TIMEOUT"  # another limit, in seconds
 LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux with 150,000 symbols
-MEMORY = 4 << 30  # bytes of address space for one that reads an ELF file; addr2line takes 1.3 GB of a vmlinux of 600 MB
+MEMORY = 4 << 30  # bytes of address space; addr2line takes 1.3 GB of a vmlinux of 600 MB
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
@@ -59,7 +59,7 @@ def run(
     source: Optional[Path] = None,
     sink: Optional[Path] = None,
     limit: Optional[int] = LARGEST,
-    memory: Optional[int] = None,
+    memory: int = MEMORY,
     variables: Optional[Mapping[str, str]] = None,
     directory: Path = Path("/"),
 ) -> Output:
@@ -68,8 +68,8 @@ def run(
     ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
     and words made by ``kdumpwrap.tools.argv``. It runs in ``directory``, with ``variables`` added to its environment.
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
-    ``limit`` is how many bytes it may print, and write to any file, ``memory`` how many of address space it may take;
-    None: as many as it likes.
+    ``limit`` is how many bytes it may print, and write to any file; None: as many as it likes. ``memory`` is how many
+    of address space it may take.
     ``timeout`` is in seconds; None: 120. $KDUMPWRAP_TIMEOUT changes that, and shortens a given one. Raises ToolMissing
     (the hint installs ``package``), ToolTimeout, ToolStopped when a signal ended it or it could not be started, or
     ToolFailed for an exit status outside ``ok`` and for more than ``limit`` bytes.
