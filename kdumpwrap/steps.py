@@ -110,7 +110,8 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
     if index is not None and case.evidence is not None:
         evidence = case.evidence
         slide = evidence.slide
-        chain = located.get(CodeAddress.of(evidence.frame), ()) if evidence.frame is not None else ()
+        marked = evidence.frame or resolutions[index].ip
+        chain = located.get(CodeAddress.of(marked), ()) if marked is not None else ()
         resolutions[index] = replace(
             resolutions[index],
             check=evidence.check,
@@ -118,6 +119,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
             function=evidence.function,
             source=source(chain, symbolizer.release, symbolizer.search),
             shown=_shown(resolutions[index], evidence.frame) if evidence.rows else None,
+            from_log=bool(evidence.rows) and evidence.frame is None,
         )
     vmlinux = symbolizer.objects.get(None)
     kernel = Kernel(

@@ -44,9 +44,11 @@ def facts(value: Any) -> Iterator[Tuple[object, object]]:
     for number, frame in enumerate((report["ip"], *report["trace"])):
         yield (number, "chain"), [(one["function"], one["file"], one["line"]) for one in frame["locations"]] or None
     for row in report["disassembly"]:
-        if int(row["address"], 16) >= 1 << 32:  # else it is decoded from the log's Code: line
+        if report["ip"]["address"]:  # else nothing placed the function, and these are offsets in it
+            yield (row["address"], "length"), len(row["bytes"])
+        if row["file"]:  # else it is decoded from the log's Code: line, which names no symbol but the report's own
             yield (row["address"], "text"), row["text"]
-            yield (row["address"], "place"), (row["file"], row["line"]) if row["file"] else None
+            yield (row["address"], "place"), (row["file"], row["line"])
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,13 @@ def test_an_eu_addr2line_that_knows_no_line_is_corrected(
 def test_instructions_that_are_none_or_lie_elsewhere(run_cli: RunCli, tmp_path: Path, body: str) -> None:
     done = run_cli("analyze", "--example", "--json", env=between(tmp_path, "objdump", body))
     assert "objdump printed none of the instructions at 0xffffffff81898c00" in done.stderr
+    (report,) = json.loads(done.stdout)["reports"]
+    marked = [(row["address"], row["bytes"]) for row in report["disassembly"] if row["fault"]]
+    assert marked == [(report["ip"]["address"], "48 83 40 10 01")], "the log's own bytes, where they lie"
+    assert report["source"]["fault_line"] == 462
+    shown = run_cli("analyze", "--example", env=between(tmp_path, "objdump", body)).stdout
+    assert "\nInstructions (of the log's Code: line)\n" in shown
+    assert "Source include/" not in shown, "it is on this host"
 
 
 def test_symbols_that_are_all_moved(run_cli: RunCli, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ class Resolution:
     disassembly: Tuple[Instruction, ...] = ()  # the faulting instruction and those round it
     function: Tuple[Instruction, ...] = ()  # all instructions of the one in `disassembly`, without lines
     shown: Optional[ResolvedFrame] = None  # of `ip` and `trace` the one whose instruction is marked
+    from_log: bool = False  # whether `disassembly` is of the report's code bytes, and not of a file
     source: Optional[Source] = None
 
     @classmethod

@@ -149,7 +149,9 @@ def _report(analysis: Analysis, index: int, finding: Finding, style: Style) -> L
         lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
         lines += frames(view.trace(finding), style)
     if resolution.disassembly:
-        lines += ["", f"{style.bold}Instructions{style.reset}", *disassembly(resolution.disassembly, style)]
+        origin = " (of the log's Code: line)" if resolution.from_log else ""
+        title = f"{style.bold}Instructions{style.reset}{origin}"
+        lines += ["", title, *disassembly(resolution.disassembly, style)]
     if resolution.source:
         lines += ["", f"{style.bold}Source{style.reset} {clean(str(resolution.source.path))}"]
         lines += source(resolution.source, style)

@@ -105,5 +105,6 @@ def gather(
     if code is not None and ip is not None:
         machine = arch or "x86_64"
         objdump = binutils.toolset(machine).objdump
-        rows = excerpt(failures.keep(None, lambda: rawcode.decode(code, machine, None, ip, objdump)) or ())
+        base = ip.address - ip.offset if ip.address is not None and ip.offset is not None else None
+        rows = excerpt(failures.keep(None, lambda: rawcode.decode(code, machine, base, ip, objdump)) or ())
     return Evidence(checked.check, None, rows, inside, checked.slide)

@@ -112,6 +112,7 @@ def _disassembly(finding: Finding, steps: Sequence[view.Step]) -> str:
             out.append(f'<div class="heading{" tied" if step.tied else ""}">{esc(step.place)}</div>')
         out.append(_instruction(step, finding, start))
     title = f" <span>offsets from <code>{esc(base.symbol)}</code></span>" if base and start is not None else ""
+    title += " <span>of the log's Code: line</span>" if finding.resolution.from_log else ""
     return (
         f'<div class="pane disassembly"><h3>Instructions{title}</h3>'
         f'<div class="listing" tabindex="0" role="region" aria-label="Instructions">{"".join(out)}</div></div>'
