@@ -128,6 +128,7 @@ def test_the_status_of_a_test_of_kdump(text: str, told: Optional[Tuple[str, Opti
     assert kdump.creation(text) == told
 
 
+@pytest.mark.timing
 def test_any_bytes_will_do_and_take_no_time() -> None:
     start = time.process_time()
     for line in (

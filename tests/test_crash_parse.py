@@ -273,6 +273,7 @@ def test_recorded_text_with_holes_in_it() -> None:
                 parser(text[: cut[0]] + chance.choice(["", "\0", "\n", "[", "\x1b[0m"]) + text[cut[1] :])
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "piece",
     [" ", "A", "#", "[", "1", 'PID: 1 TASK: a CPU: 0 COMMAND: "', "crash: ", "A ", "\t", "a-", "crash: read error: a "],

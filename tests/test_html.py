@@ -397,6 +397,7 @@ def test_an_excerpt_may_begin_within_a_comment() -> None:
     ],
     ids=lambda line: line[:8],
 )
+@pytest.mark.timing
 def test_a_source_that_only_resembles_c_costs_no_time(line: str) -> None:
     import time
 
@@ -476,6 +477,7 @@ def test_a_site_has_an_index_and_a_page_for_each_bug(tmp_path: Path) -> None:
     assert "5 crashes are this bug" in first
 
 
+@pytest.mark.timing
 def test_1000_crashes_stay_small(tmp_path: Path) -> None:
     import time
 

@@ -369,6 +369,7 @@ def test_every_python_says_the_same_of_every_real_crash(lab: Lab, zipapp: Path) 
     assert len(set(said.values())) == 1
 
 
+@pytest.mark.timing
 def test_the_zipapp_starts_fast_on_python_3_6(zipapp: Path) -> None:
     """In the time that typer alone takes out of the same file, and half of that; both are read from source."""
     python = pythons().get("3.6")

@@ -123,6 +123,7 @@ def seconds(data: bytes) -> float:
     return best
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("name", HOSTILE)
 def test_twice_the_log_takes_twice_the_time(name: str) -> None:
     head, unit = HOSTILE[name]
