@@ -92,5 +92,5 @@ def test_a_recording_holds_what_was_run_meanwhile() -> None:
         with run.Recording() as inner:
             run.run("true", stdin=b"1\n")
         run.run("false", ok=(1,))
-    assert inner.commands == ("printf '%s\\n' 1 | true",)
-    assert outer.commands == ("printf '%s\\n' 1 | true", "false")
+    assert [one.text for one in inner.commands] == ["printf '%s\\n' 1 | true"]
+    assert [one.text for one in outer.commands] == ["printf '%s\\n' 1 | true", "false"]

@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markup import HOSTILE, Page, pasted, poisoned
 
-from kdumpwrap import commands, shell
-from kdumpwrap.cli import pages
+from kdumpwrap import shell
+from kdumpwrap.cli import commands, pages
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
+from kdumpwrap.model.command import Command
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import CodeCheck, Instruction, ResolvedFrame
@@ -510,17 +511,22 @@ def test_where_no_page_can_be_written_one_line_says_so(tmp_path: Path) -> None:
         pages.write(str(tmp_path / "no/such/page.html"), "page", private=False)
 
 
+def ran(line: str, **more: Any) -> Command:
+    return Command(tuple(line.split()), **more)
+
+
 def test_commands_can_be_pasted_after_private_directories_are_gone() -> None:
-    run = ("nm -n /v", "xz -dc /lib/x.ko.xz >/tmp/kdumpwrap-ab12_x9z/x-1.ko", "nm /tmp/kdumpwrap-ab12_x9z/x-1.ko")
+    unpacked = "/tmp/kdumpwrap-ab12_x9z/x-1.ko"
+    run = (ran("nm -n /v"), ran("xz -dc /lib/x.ko.xz", sink=unpacked), ran(f"nm {unpacked}"))
     assert commands.pasteable(run) == (
         "T=$(mktemp -d)",
         "nm -n /v",
         "xz -dc /lib/x.ko.xz >$T/x-1.ko",
         "nm $T/x-1.ko",
     )
-    assert commands.pasteable(run[:1]) == run[:1]
-    assert commands.pasteable([*run[:1]] * 2) == run[:1]
-    assert commands.pasteable(("printf '%s\\n' 'mod -s x /tmp/kdumpwrap-crash-ab12_x9z/own/x-1.ko' | crash",)) == (
+    assert commands.pasteable(run[:1]) == ("nm -n /v",)
+    assert commands.pasteable([*run[:1]] * 2) == ("nm -n /v",)
+    assert commands.pasteable([ran("crash", fed=("mod -s x /tmp/kdumpwrap-crash-ab12_x9z/own/x-1.ko",))]) == (
         "T=$(mktemp -d)",
         """printf '%s\\n' 'mod -s x '"$T"'/x-1.ko' | crash""",
     )
@@ -528,25 +534,26 @@ def test_commands_can_be_pasted_after_private_directories_are_gone() -> None:
 
 def test_of_a_batch_the_commands_that_concern_a_crash_are_shown() -> None:
     vmlinux, other = ANALYSIS.kernel.vmlinux, "/usr/lib/debug/lib/modules/5.14.0/vmlinux"
+    module, mine = "/tmp/kdumpwrap-ab12cd34/xxxwan-1.ko", "0xffffffff818a7103"
     history = (
-        f"nm -n {vmlinux}",
-        f"nm -n {other}",
-        f"printf '%s\\n' 0xffffffff818a7103 0xffffffff81000000 0xffffffff818a7107 | addr2line -a -i -f -e {vmlinux}",
-        f"printf '%s\\n' 0xffffffff818a7103 | addr2line -a -i -f -e {other}",
-        f"printf '%s\\n' 0xffffffff81000000 | addr2line -a -i -f -e {vmlinux}",
-        f"objdump -d --start-address=0xffffffff818a6f00 --stop-address=0xffffffff818a7140 {vmlinux}",
-        f"objdump -d --start-address=0xffffffff81000000 --stop-address=0xffffffff81000140 {vmlinux}",
-        "xz -dc /lib/modules/6.1/extra/xxxwan.ko.xz >/tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
-        "printf '%s\\n' 0x7c 0x999 | addr2line -a -i -f -j .text -e /tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
-        "nm -f sysv /tmp/kdumpwrap-ab12cd34/other_module-1.ko",
+        ran(f"nm -n {vmlinux}"),
+        ran(f"nm -n {other}"),
+        ran(f"addr2line -a -i -f -e {vmlinux}", fed=(mine, "0xffffffff81000000", "0xffffffff818a7107")),
+        ran(f"addr2line -a -i -f -e {other}", fed=(mine,)),
+        ran(f"addr2line -a -i -f -e {vmlinux}", fed=("0xffffffff81000000",)),
+        ran(f"objdump -d --start-address=0xffffffff818a6f00 --stop-address=0xffffffff818a7140 {vmlinux}"),
+        ran(f"objdump -d --start-address=0xffffffff81000000 --stop-address=0xffffffff81000140 {vmlinux}"),
+        ran("xz -dc /lib/modules/6.1/extra/xxxwan.ko.xz", sink=module),
+        ran(f"addr2line -a -i -f -j .text -e {module}", fed=("0x7c", "0x999")),
+        ran("nm -f sysv /tmp/kdumpwrap-ab12cd34/other_module-1.ko"),
     )
     placed = (replace(TRACE[0], address=0x7D), *TRACE[1:])
     assert commands.concerning(with_report(trace=placed), history) == (
-        f"nm -n {vmlinux}",
-        f"printf '%s\\n' 0xffffffff818a7103 0xffffffff818a7107 | addr2line -a -i -f -e {vmlinux}",
-        f"objdump -d --start-address=0xffffffff818a6f00 --stop-address=0xffffffff818a7140 {vmlinux}",
-        "xz -dc /lib/modules/6.1/extra/xxxwan.ko.xz >/tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
-        "printf '%s\\n' 0x7c | addr2line -a -i -f -j .text -e /tmp/kdumpwrap-ab12cd34/xxxwan-1.ko",
+        history[0],
+        history[2]._replace(fed=(mine, "0xffffffff818a7107")),
+        history[5],
+        history[7],
+        history[8]._replace(fed=("0x7c",)),
     )
 
 

@@ -155,7 +155,7 @@ def test_of_instructions_the_line_alone_is_asked(with_elfutils: bool, tmp_path: 
     assert shown(known[frame][0]).startswith("inner part.c:3") and len(known[frame]) == 2
     assert (known[row][0].file or "").endswith("part.c") and known[row][0].line == 13
     assert len(known[row]) == 1 and (known[row][0].function is None) == with_elfutils
-    commands = [re.sub(r".*\| (\S+ -a( -\w)*) -.*", r"\1", command) for command in recording.commands]
+    commands = [re.sub(r".*\| (\S+ -a( -\w)*) -.*", r"\1", command.text) for command in recording.commands]
     assert sorted(commands) == (
         ["eu-addr2line -a", "eu-addr2line -a -f -i"] if with_elfutils else ["addr2line -a -i -f"]
     )

@@ -13,6 +13,7 @@ from kdumpwrap.errors import KdumpwrapError, UsageError
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Search
+    from kdumpwrap.model.command import Command
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.vmcore import VmcoreFacts
@@ -74,7 +75,7 @@ def analyze(
         )
     output.show_commands(verbose)
     redactor = options.redactor(redact)
-    unpacked: Sequence[str] = ()
+    unpacked: "Sequence[Command]" = ()
     if example:
         from kdumpwrap.example import worked as carried
         from kdumpwrap.tools import run
@@ -116,7 +117,7 @@ def _each(
     search: "Optional[Search]" = None,
     fetch: bool = False,
     ask: "Optional[Callable[[Analysis], Asked]]" = None,
-    before: Sequence[str] = (),
+    before: "Sequence[Command]" = (),
     redactor: "Optional[Redactor]" = None,
 ) -> Result:
     """Do ``job`` for each crash and show what it gives at once: one that fails does not stop the others.
@@ -200,7 +201,7 @@ def _late(analysis: "Analysis") -> str:
 
 def _text(
     analysis: "Analysis",
-    commands: Sequence[str],
+    commands: "Sequence[Command]",
     facts: "Optional[VmcoreFacts]",
     *,
     raw: bool,
@@ -212,7 +213,7 @@ def _text(
     if facts is not None:
         from kdumpwrap.render import vmcore
     if markdown:
-        from kdumpwrap.commands import pasteable
+        from kdumpwrap.cli.commands import pasteable
         from kdumpwrap.render import markdown as markdown_renderer
 
         return markdown_renderer.render(analysis, pasteable(commands), facts)
@@ -235,7 +236,7 @@ def _text(
 
 def _page(
     analysis: "Analysis",
-    commands: Sequence[str],
+    commands: "Sequence[Command]",
     facts: "Optional[VmcoreFacts]",
     search: "Optional[Search]",
     html: str,

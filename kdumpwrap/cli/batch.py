@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kdumpwrap.batch.tally import Tally
     from kdumpwrap.cli.pages import Site
     from kdumpwrap.model.bugs import Row
+    from kdumpwrap.model.command import Command
     from kdumpwrap.model.crash import Crash, Problem
 
 _AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
@@ -140,7 +141,7 @@ def _note(printed: "List[Crash]", tops: Sequence[Path], tally: "Tally") -> None:
             tally.fail(results.failed(error).problems[0])
 
 
-def _written(site: "Site", problems: "Sequence[Problem]", commands: Sequence[str]) -> bool:
+def _written(site: "Site", problems: "Sequence[Problem]", commands: "Sequence[Command]") -> bool:
     """Write the pages; False, and a word, if that fails: what the batch found is printed all the same."""
     try:
         site.write(problems, commands)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
-from kdumpwrap.commands import concerning, pasteable
+from kdumpwrap.cli.commands import concerning, pasteable
 from kdumpwrap.crashdir import crashfile, excerpt, finder
 from kdumpwrap.crashdir.excerpt import Numbered
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
+from kdumpwrap.model.command import Command
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.verdict import Signature
@@ -24,7 +25,7 @@ from kdumpwrap.render import html
 
 def crash(
     analysis: Analysis,
-    commands: Sequence[str] = (),
+    commands: Sequence[Command] = (),
     facts: Optional[VmcoreFacts] = None,
 ) -> str:
     """The page of one crash, the log round its report read again from the file that it came from."""
@@ -59,7 +60,7 @@ class Site:
         if sign not in self._examples or _told(analysis) > _told(self._examples[sign]):
             self._examples[sign] = analysis
 
-    def write(self, problems: Sequence[Problem] = (), commands: Sequence[str] = ()) -> None:
+    def write(self, problems: Sequence[Problem] = (), commands: Sequence[Command] = ()) -> None:
         """Write the pages. ``problems`` are those of the whole batch, ``commands`` all that it ran.
 
         Raises KdumpwrapError.

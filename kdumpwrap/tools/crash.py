@@ -96,7 +96,8 @@ class CrashSession:
         self._noted = run.note(argv)
         self._command = self._noted[0]
         self._asked: List[str] = []
-        self._noted[0] += "" if interactive else " </dev/null"
+        if not interactive:
+            self._noted[0] = self._command._replace(source="/dev/null")
         rows, columns = _window() if interactive else (24, 80)
         try:
             self._child: pexpect.spawn[bytes] = pexpect.spawn(
@@ -137,7 +138,7 @@ class CrashSession:
         interrupted as Ctrl-C does, and killed when that does not help.
         """
         self._asked.append(command)
-        self._noted[0] = run.fed(self._command, [*self._asked, "quit"])
+        self._noted[0] = self._command._replace(fed=(*self._asked, "quit"))
         start = time.monotonic()
         self._type(command)
         sentinel = self._sentinel()

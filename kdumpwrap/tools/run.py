@@ -1,6 +1,5 @@
 """The one place where a process is started and waited for (crash(8), which wants a terminal, has its own)."""
 
-import base64
 import contextlib
 import os
 import resource
@@ -14,6 +13,7 @@ from typing import IO, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Opti
 
 from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
+from kdumpwrap.model.command import Command
 from kdumpwrap.tools.argv import Argument, strings
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
@@ -236,38 +236,34 @@ def note(
     sink: Optional[Path] = None,
     variables: Optional[Mapping[str, str]] = None,
     directory: Path = Path("/"),
-) -> List[str]:
-    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings."""
-    set_first = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
-    command: str = shell.join([*set_first, *argv])
-    command += f" <{shell.quote(source.absolute())}" if source else ""
-    command += f" >{shell.quote(sink.absolute())}" if sink else ""
-    return told(f"cd {shell.quote(directory)} && {command}" if str(directory) != "/" else command)
+    reader: Sequence[str] = (),
+) -> List[Command]:
+    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings.
 
-
-def told(command: str) -> List[str]:
-    """The entry of ``command`` in the recordings, once those who watch have been told."""
-    entry = [command]
-    _record(entry)
+    ``reader``: what is run to read what ``argv`` prints.
+    """
+    command = Command(
+        tuple(argv),
+        source=str(source.absolute()) if source else "",
+        sink=str(sink.absolute()) if sink else "",
+        variables=tuple(f"{name}={value}" for name, value in (variables or {}).items()),
+        directory=str(directory),
+        reader=tuple(reader),
+    )
     for watcher in _watchers:
-        watcher(command)
-    return entry
+        watcher(command.text)
+    return _recorded(command)
 
 
-def _fed(entry: List[str], stdin: bytes) -> None:
+def _fed(entry: List[Command], stdin: bytes) -> None:
     """Have the recordings say what a command was fed with."""
     if stdin and max(stdin) < 128:
-        entry[0] = fed(entry[0], stdin.decode().splitlines())
-
-
-def fed(command: str, lines: Sequence[str]) -> str:
-    """``printf '%s\\n' 0x1 0x2 | addr2line …``."""
-    return f"printf '%s\\n' {shell.join(lines)} | {command}"
+        entry[0] = entry[0]._replace(fed=tuple(stdin.decode().splitlines()))
 
 
 def wrote(path: Path, data: bytes) -> None:
     """Have the recordings say how to make a file of ours that a command reads."""
-    _record([f"echo {base64.b64encode(data).decode()} | base64 -d >{shell.quote(path)}"])
+    _recorded(Command(("base64", "-d"), data=data, sink=str(path)))
 
 
 def watch(watcher: Callable[[str], object]) -> None:
@@ -279,7 +275,7 @@ class Recording:
     """The commands that were run between two moments: of one crash, or of a whole batch."""
 
     def __init__(self) -> None:
-        self._entries: List[List[str]] = []  # of each command its line, in a list of its own: threads add side by side
+        self._entries: List[List[Command]] = []  # each in a list of its own: threads add side by side
 
     def __enter__(self) -> "Recording":
         _recordings.append(self)
@@ -288,19 +284,21 @@ class Recording:
     def __exit__(self, *_: object) -> None:
         _recordings.remove(self)
 
-    def add(self, entry: List[str]) -> None:
-        """One more; its line may still grow by what it is fed with."""
+    def add(self, entry: List[Command]) -> None:
+        """One more; it may still grow by what it is fed with."""
         self._entries.append(entry)
 
     @property
-    def commands(self) -> Tuple[str, ...]:
-        """Each, ready to be pasted into a shell."""
+    def commands(self) -> Tuple[Command, ...]:
+        """In the order in which they were begun."""
         return tuple(entry[0] for entry in self._entries)
 
 
-def _record(entry: List[str]) -> None:
+def _recorded(command: Command) -> List[Command]:
+    entry = [command]
     for recording in _recordings:
         recording.add(entry)
+    return entry
 
 
 def limited(timeout: Optional[float]) -> float:

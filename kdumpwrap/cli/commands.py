@@ -4,6 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 
+from kdumpwrap.model.command import Command
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.symbolize.objects import lookup
@@ -11,20 +12,15 @@ from kdumpwrap.symbolize.objects import lookup
 # "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked, "/tmp/kdumpwrap-crash-a1b2c3d4/own/": gone when the page is
 # read
 _PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?:/own)?(?=/)")
-# "printf '%s\n' 0xffffffff818a7103 0x35 | addr2line -a -i -f -e /usr/lib/debug/…/vmlinux"
-_FED = re.compile(r"(?P<head>printf '%s\\n' )(?P<words>0x[0-9a-fx ]*)(?P<tail> \| .*)")
-# "objdump -d --start-address=0x30 --stop-address=0x50 …"
-_WINDOW = re.compile(r" -d .*--start-address=(?P<start>0x[0-9a-f]+) --stop-address=(?P<stop>0x[0-9a-f]+)")
-
 _Wanted = Dict[Optional[str], Set[int]]  # by module, None for the vmlinux: the addresses that were asked for
 
 
-def pasteable(commands: Sequence[str]) -> Tuple[str, ...]:
+def pasteable(commands: Sequence[Command]) -> Tuple[str, ...]:
     """``commands`` as they can be run again: private directories that are gone by now have another in their place.
 
     What was run twice stands there once.
     """
-    once = [*dict.fromkeys(commands)]
+    once = [*dict.fromkeys(one.text for one in commands)]
     again = [*map(_elsewhere, once)]
     first = ("T=$(mktemp -d)",) if again != once else ()
     return (*first, *again)
@@ -47,40 +43,43 @@ def _in_single_quotes(begun: str) -> bool:
     return quote == "'"
 
 
-def concerning(analysis: Analysis, history: Sequence[str]) -> Tuple[str, ...]:
+def concerning(analysis: Analysis, history: Sequence[Command]) -> Tuple[Command, ...]:
     """Those of a batch's ``history`` that led to ``analysis``, asking for its own addresses alone."""
     wanted = _wanted(analysis)
     found = (_narrowed(command, analysis.kernel.vmlinux, wanted) for command in history)
-    return tuple(dict.fromkeys(command for command in found if command))
+    return tuple(dict.fromkeys(command for command in found if command is not None))
 
 
-def _narrowed(command: str, vmlinux: Optional[str], wanted: _Wanted) -> str:
-    """``command`` for the addresses ``wanted`` alone; empty when it asks for none of them, or another kernel's."""
+def _narrowed(command: Command, vmlinux: Optional[str], wanted: _Wanted) -> Optional[Command]:
+    """``command`` for the addresses ``wanted`` alone; None when it asks for none of them, or another kernel's."""
     objects = set(_objects(command))
     if not objects or any(path.name == "vmlinux" and str(path) != vmlinux for path, _ in objects):
-        return ""
+        return None
     addresses = {address for _, module in objects for address in wanted.get(module, ())}
     if not {module for _, module in objects} & wanted.keys():
-        return ""
-    fed = _FED.fullmatch(command)
-    if fed:
-        words = [word for word in fed["words"].split() if int(word, 16) in addresses]
-        return f"{fed['head']}{' '.join(words)}{fed['tail']}" if words else ""
-    window = _WINDOW.search(command)
-    if window and not any(int(window["start"], 16) <= one < int(window["stop"], 16) for one in addresses):
-        return ""
-    return command
+        return None
+    if command.fed and all(line.startswith("0x") for line in command.fed):
+        own = tuple(line for line in command.fed if int(line, 16) in addresses)
+        return command._replace(fed=own) if own else None
+    start, stop = _option(command, "--start-address="), _option(command, "--stop-address=")
+    if "-d" not in command.argv or start is None or stop is None:
+        return command
+    return command if any(start <= one < stop for one in addresses) else None
 
 
-def _objects(command: str) -> Iterator[Tuple[PurePath, Optional[str]]]:
+def _option(command: Command, name: str) -> Optional[int]:
+    return next((int(word[len(name) :], 16) for word in command.argv if word.startswith(name)), None)
+
+
+def _objects(command: Command) -> Iterator[Tuple[PurePath, Optional[str]]]:
     """The files with code that ``command`` names, and which module each is: None for a vmlinux."""
-    for word in command.rsplit(" | ", maxsplit=1)[-1].split():
-        path = PurePath(word.strip("'<>"))
+    for word in (*command.argv, command.source, command.sink):
+        path = PurePath(word)
         if path.name.startswith("vmlinux"):
             yield path, None
         elif ".ko" in path.name:
             # "dm-mod.ko.debug", "xxxwan.debug.ko", and "xxxwan-1.ko" where it was unpacked
-            stem = re.sub(r"-\d+$" if _PRIVATE.match(word.strip("'<>")) else "^$", "", path.name.partition(".")[0])
+            stem = re.sub(r"-\d+$" if _PRIVATE.match(word) else "^$", "", path.name.partition(".")[0])
             yield path, stem.replace("-", "_")
 
 
