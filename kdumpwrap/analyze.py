@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Tuple
 
-from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model.crash import Crash, Problem
@@ -101,7 +101,7 @@ def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Itera
     cut = crashfile.cut(crash.dmesg)
     if cut:
         log = replace(log, problems=(*log.problems, Problem(cut)))
-    if not finder.is_incomplete(crash.dmesg):
+    if not contents.is_incomplete(crash.dmesg):
         return log
     if not log.reports and crash.vmcore is not None:
         from kdumpwrap.vmcore import vmcorelog

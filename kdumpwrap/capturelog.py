@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Iterable, Iterator, List, Optional
 
 from kdumpwrap import shell
-from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.explain import nodump
 from kdumpwrap.host import release as releases
@@ -21,7 +21,7 @@ _SIGNS = (b"elfcorehdr=", b"reset_devices", b"Firmware-assisted dump is active")
 
 def beside(crash: Crash) -> Optional[Capture]:
     """What the capture kernel's log says, where ``crash`` has no whole vmcore; None where there is no such log."""
-    begun = crash.vmcore is not None and finder.is_incomplete(crash.vmcore)
+    begun = crash.vmcore is not None and contents.is_incomplete(crash.vmcore)
     if written(crash) is not None and not begun:
         return None
     if crash.capture is None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdumpwrap import shell
-from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir import contents, finder
 from kdumpwrap.debuginfo import Search, vmlinux
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import distribution, packages
@@ -143,9 +143,9 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     crash = top / name
     crash.mkdir(parents=True)
     yield hint_of(lambda: finder.find(str(crash)))
-    (crash / finder.CAPTURE_LOG).write_text("hello")
+    (crash / contents.CAPTURE_LOG).write_text("hello")
     yield hint_of(lambda: finder.find(str(crash)))
-    yield hint_of(lambda: finder.find(str(crash / finder.CAPTURE_LOG)))
+    yield hint_of(lambda: finder.find(str(crash / contents.CAPTURE_LOG)))
     (crash / "vmcore.gz").write_bytes(b"KDUMP   " + bytes(20))
     (crash / "vmcore").write_bytes(b"KDUMP   " + bytes(20))
     packed = Crash(str(crash), vmcore=str(crash / "vmcore.gz"))

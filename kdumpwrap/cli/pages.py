@@ -10,7 +10,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.cli.commands import concerning, pasteable
-from kdumpwrap.crashdir import crashfile, excerpt, finder
+from kdumpwrap.crashdir import contents, crashfile, excerpt
 from kdumpwrap.crashdir.excerpt import Numbered
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
@@ -113,7 +113,7 @@ def is_private(
     """
     crash, release = analysis.crash, analysis.kernel.release
     made_of = {"/dev/stdin" if crash.dmesg == "-" else crash.dmesg, analysis.kernel.vmlinux}
-    if crash.dmesg is None or finder.is_incomplete(crash.dmesg) or facts is not None:
+    if crash.dmesg is None or contents.is_incomplete(crash.dmesg) or facts is not None:
         made_of.add(crash.vmcore)
     resolutions = [finding.resolution for finding in analysis.findings]
     made_of |= {str(one.source.path) for one in resolutions if one.source is not None}

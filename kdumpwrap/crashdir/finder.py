@@ -4,12 +4,11 @@ import os
 import re
 import stat
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from kdumpwrap import shell
-from kdumpwrap.crashdir import crashfile, crashname
+from kdumpwrap.crashdir import contents, crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.files import reason
@@ -19,27 +18,6 @@ from kdumpwrap.model.crash import Crash, Entry
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
 _ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
-
-# names in the order in which they are preferred; the number is Debian's stamp
-_DMESG = tuple(
-    map(
-        re.compile,
-        (r"vmcore-dmesg\.txt", r"dmesg\.\d{12}", r"dmesg(\.txt)?", r"vmcore-dmesg-incomplete\.txt"),
-    )
-)
-_VMCORE = tuple(
-    re.compile(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
-    for form in (
-        r"vmcore",
-        r"(dump|vmcore)\.\d{12}",
-        r"vmcore\.flat",
-        r"[\w.-]+\.vmcore",  # Exadata's HOST.vmcore
-        r"(vmcore|dump)-incomplete",
-    )
-)
-# of the capture kernel: it says how kdump went, and is never taken for the log of the crash
-CAPTURE_LOG = "kexec-dmesg.log"
-_CREATION = "vmcore-creation.status"  # of kdumpctl test
 
 _LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S*)")
 _CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+\S*) #")
@@ -78,13 +56,13 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     if not stat.S_ISREG(mode):
         raise NoCrash(f"{target}: not a regular file", shell.hint("name a crash directory, a log or a vmcore"))
     directory, file = Path(target).absolute().parent, Path(target).name
-    if file == CAPTURE_LOG:
+    if file == contents.CAPTURE_LOG:
         what = "the log of the kernel that saved the dump, not of the one that crashed"
         raise NoCrash(f"{target}: {what}", shell.hint("kdumpwrap analyze {}", directory))
     host, time = crashname.parse(directory.name)
     # a link that the user names is followed, wherever it leads; one that lies in a crash directory is not
     named = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
-    if is_vmcore(named):
+    if contents.is_vmcore(named):
         beside = None
         with suppress(KdumpwrapError):
             beside = inspect(directory)
@@ -99,7 +77,7 @@ def inspect(path: Union[str, Path]) -> Optional[Crash]:
     Raises KdumpwrapError when nobody can tell: too many open files, say.
     """
     try:
-        entry = _entry(str(path), _contents(str(path)))
+        entry = contents.entry(str(path), contents.read(str(path)))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -119,14 +97,14 @@ def scan(path: Union[str, Path]) -> Found:
     it cannot be read.
     """
     try:
-        top = _contents(str(path))
+        top = contents.read(str(path))
     except (FileNotFoundError, NotADirectoryError):
         raise NoCrash(f"{path}: no such directory", shell.hint("kdumpwrap doctor")) from None
     except (OSError, ValueError) as error:
         raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap list {}", path)) from None
     found: List[Entry] = []
     unreadable: List[Tuple[str, str]] = []
-    own = _entry(str(path), top)
+    own = contents.entry(str(path), top)
     if own:
         found.append(own)
     else:
@@ -200,27 +178,12 @@ def release(crash: Crash) -> Optional[str]:
     return known(match[1].decode("ascii", "replace")) if match else None
 
 
-def is_incomplete(name: str) -> bool:
-    """Whether kdump was still writing the file of that name, or never came to its end."""
-    return "incomplete" in name.rpartition("/")[2]
-
-
-def is_vmcore(path: str) -> bool:
-    """Whether the file starts like a dump, makedumpfile's two formats or the ELF of /proc/vmcore, or is named so."""
-    if _rank(_VMCORE, Path(path).name) is not None:
-        return True
-    try:
-        return crashfile.head(path, 16).startswith(crashfile.DUMPS)
-    except KdumpwrapError:
-        return False
-
-
 # ---------------------------------------------------------------- directories
 
 
 def _directory(path: str) -> Crash:
     try:
-        entry = _entry(path, _contents(path))
+        entry = contents.entry(path, contents.read(path))
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap analyze {}", path)) from None
     if entry is None:
@@ -235,19 +198,19 @@ def _directory(path: str) -> Crash:
 def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, str]]) -> List[Entry]:
     """The crash in ``path``, or those one level deeper: ROOT/HOST/CRASH of a server, pstore's EPOCH/001."""
     try:
-        items = _contents(path)
+        items = contents.read(path)
     except FileNotFoundError:
         return []  # gone since it was listed
     except OSError as error:
         unreadable.append((path, reason(error)))
         return []
-    own = _entry(path, items)
+    own = contents.entry(path, items)
     if own:
         return [own]
     found = []
     for item in _directories(items, seen):
         try:
-            entry = _entry(item.path, _contents(item.path))
+            entry = contents.entry(item.path, contents.read(item.path))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -256,11 +219,6 @@ def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, st
         if entry:
             found.append(entry)
     return found
-
-
-def _contents(path: str) -> "List[os.DirEntry[str]]":
-    with os.scandir(path) as items:
-        return list(items)
 
 
 def _directories(items: "List[os.DirEntry[str]]", seen: Set[Tuple[int, int]]) -> "Iterator[os.DirEntry[str]]":
@@ -278,61 +236,12 @@ def _directories(items: "List[os.DirEntry[str]]", seen: Set[Tuple[int, int]]) ->
             yield item
 
 
-def _entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
-    """The crash that ``items`` of the directory ``path`` make; None when there is no sign of one."""
-    dmesg = _best(_DMESG, items)
-    vmcore = _best(_VMCORE, items)
-    if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
-        return None
-    incomplete = tuple(sorted(item.name for item in items if is_incomplete(item.name)))
-    host, time = _name(path)
-    if time is None:
-        time = _modified(vmcore or dmesg)
-    vmcore_bytes = _size(vmcore) if vmcore else None
-    dmesg_bytes = _size(dmesg) if dmesg else None
-    if not dmesg_bytes and vmcore_bytes:
-        dmesg = None  # an empty log: the one in the vmcore is asked
-    others = {item.name: item.path for item in items if item.name in (CAPTURE_LOG, _CREATION)}
-    crash = Crash(
-        path,
-        dmesg.path if dmesg else None,
-        vmcore.path if vmcore else None,
-        host,
-        time,
-        others.get(CAPTURE_LOG),
-        others.get(_CREATION),
-    )
-    return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
-
-
 def _age(entry: Entry) -> Tuple[str, str]:
     return entry.crash.time or "", entry.crash.path
 
 
 def _saved(entry: Entry) -> bool:
     return entry.crash.dmesg is not None or entry.crash.vmcore is not None
-
-
-def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]") -> "Optional[os.DirEntry[str]]":
-    """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
-    fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
-    if len(fitting) > 1:
-        fitting.sort(key=lambda one: (is_incomplete(one[1].name), not _size(one[1]), one[0], one[1].name))
-    return fitting[0][1] if fitting else None
-
-
-@lru_cache(maxsize=4096)  # ten thousand directories hold the same few names
-def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
-    return next((rank for rank, form in enumerate(names) if form.fullmatch(name)), None)
-
-
-def _name(path: str) -> crashname.Name:
-    """Host and time by the directory's name; pstore's EPOCH/001 has its time one level up."""
-    above, _, own = path.rpartition("/")
-    if not above or own in ("", ".", ".."):
-        real = Path(path).resolve()
-        above, own = str(real.parent), real.name
-    return crashname.parse(above.rpartition("/")[2] if re.fullmatch(r"\d{3}", own) else own)
 
 
 # ---------------------------------------------------------------- files
@@ -345,17 +254,3 @@ def _mode(path: str) -> Optional[int]:
         return None
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
-
-
-def _size(item: "os.DirEntry[str]") -> int:
-    try:
-        return item.stat().st_size
-    except OSError:
-        return 0
-
-
-def _modified(item: "Optional[os.DirEntry[str]]") -> Optional[str]:
-    try:
-        return crashname.clock(item.stat().st_mtime) if item else None
-    except OSError:
-        return None

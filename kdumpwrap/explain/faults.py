@@ -1,13 +1,13 @@
 """Why an access to memory failed: the instruction, the address, what the pointer says, and where it came from."""
 
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from kdumpwrap.arch import table
 from kdumpwrap.arch.operand import Memory
+from kdumpwrap.explain import pointer
 from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
-from kdumpwrap.explain.origin import origin
-from kdumpwrap.explain.poison import Meaning, hexed, meaning
-from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
+from kdumpwrap.explain.poison import hexed, meaning
+from kdumpwrap.model.kernel import Instruction, Resolution
 
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
@@ -32,10 +32,10 @@ def sentences(resolution: Resolution) -> Iterator[str]:
         yield from _without_access(resolution, row, done.memory)
         return
     yield _what(resolution, row, access, agrees)
-    yield from _pointer(resolution, access)
+    yield from pointer.said(resolution, access)
     if access.memory.implied:
         yield from _stack(resolution, access)
-    yield from _where_from(resolution, row, access)
+    yield from pointer.came_from(resolution, row, access)
     yield from _rights(resolution, access, agrees)
 
 
@@ -136,118 +136,6 @@ def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
         )
 
 
-# ---------------------------------------------------------------- the pointer
-
-
-def _pointer(resolution: Resolution, access: Access) -> Iterator[str]:
-    """What the registers of the address say."""
-    whole = meaning(access.address, resolution.report.arch)
-    if access.memory.implied:
-        return
-    said: List[Tuple[str, Meaning, int]] = []
-    for name, value in access.terms:
-        if name in ("gs", "fs"):
-            continue
-        if name == access.memory.indexed and len(access.terms) > 1:
-            continue  # an index is no pointer
-        found = meaning(value, resolution.report.arch)
-        if found is not None:
-            said.append((name, found, value))
-    displacement = access.memory.displacement
-    base = said[0] if said else None
-    if base is not None:
-        name, found, value = base
-        rest = (access.address - value + (1 << 63)) % (1 << 64) - (1 << 63)
-        yield _named(name, found, value, rest, displacement, resolution)
-    elif whole is not None and whole.kind != "user":
-        yield _whole(access, whole)
-    elif whole is not None:
-        yield f"{access.address:#x} is {whole.text}: kernel code may go there only through its copy functions."
-
-
-def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, resolution: Resolution) -> str:
-    member = rest + found.offset
-    if found.kind == "null":
-        if value == 0:
-            at = f"NULL + {member:#x}, the member {member:#x} bytes into the structure" if member else "NULL itself"
-            return f"{name} is NULL: the address is {at}."
-        return (
-            f"{name} is {value:#x}, next to NULL: the address of a member {found.offset:#x} bytes into a structure "
-            f"whose pointer is NULL (NULL + {member:#x})."
-        )
-    if found.kind == "poison":
-        what = f"{name} holds {value:#x}: {found.text}"
-        return f"{what}{_offset(found.offset)}; the access is {_beside(member)}it."
-    if found.kind == "error":
-        wanted = f"the access was {_beside(rest)}it" if rest else "it was followed"
-        return f"{name} holds {found.text}; {wanted}."
-    if found.kind == "small":
-        return f"{name} holds {value:#x}, {found.text}."
-    if found.kind == "shadow":
-        return f"{name} holds {value:#x}, {found.text}: the compiled-in check of that address failed."
-    if found.kind == "user":
-        known = "kernel code may go there only through its copy functions"
-        return f"{name} holds {value:#x}, {found.text}: {known}, or it is no pointer at all."
-    return f"{name} holds {value:#x}, {found.text}."
-
-
-def _whole(access: Access, whole: Meaning) -> str:
-    if whole.kind == "null":
-        return f"The address is NULL + {whole.offset:#x}, though no register in it is NULL."
-    return f"The address {access.address:#x} is {whole.text}{_offset(whole.offset)}."
-
-
-def _offset(offset: int) -> str:
-    return f", {hexed(offset)} from it" if offset else ""
-
-
-def _beside(member: int) -> str:
-    if member == 0:
-        return "at "
-    return f"{abs(member):#x} bytes {'into' if member > 0 else 'before'} "
-
-
-def _where_from(resolution: Resolution, row: Instruction, access: Access) -> Iterator[str]:
-    """Where the register came from that made the address bad."""
-    suspects = [name for name, value in access.terms if meaning(value, resolution.report.arch) is not None]
-    bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
-    name = next((name for name in suspects if name in bases), bases[0] if bases else None)
-    if name is None or access.memory.implied or name in table.of(resolution.report.arch or "x86_64").stack:
-        return
-    found = origin(resolution, row, name)
-    if found is None:
-        return
-    if found.percpu is not None:
-        yield f"{found.text}; without that offset the per-CPU pointer is {found.percpu:#x}, which is no valid one."
-        return
-    if found.argument is not None:
-        caller = _caller(resolution)
-        yield f"{found.text}{f': it was passed by {caller}' if caller else ''}."
-        return
-    yield f"{found.text}."
-
-
-def _caller(resolution: Resolution) -> Optional[str]:
-    """The first certain frame above the instruction pointer, with its line."""
-    for frame in resolution.trace:
-        again = resolution.ip is not None and (frame.symbol, frame.offset) == (
-            resolution.ip.symbol,
-            resolution.ip.offset,
-        )
-        if frame.certain and frame.symbol and not again:
-            return described(frame)
-    return None
-
-
-def described(frame: ResolvedFrame) -> str:
-    """``send4 [xxxwan] (xxxwan.c:107)``."""
-    from kdumpwrap.model.location import short, telling
-
-    text = f"{frame.symbol}{f' [{frame.module}]' if frame.module else ''}"
-    place = telling(frame.locations)
-    return f"{text} ({short(place.file)}:{place.line})" if place and place.file else text
-
-
 # ---------------------------------------------------------------- without an access
 
 
@@ -269,7 +157,7 @@ def _address_alone(resolution: Resolution) -> Iterator[str]:
     elif found.kind == "null":
         yield f"{verb} NULL + {address:#x} failed, as the log says: a member of a structure whose pointer is NULL."
     else:
-        yield f"{verb} {address:#x} failed, as the log says: {found.text}{_offset(found.offset)}."
+        yield f"{verb} {address:#x} failed, as the log says: {found.text}{pointer.distance(found.offset)}."
 
 
 def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memory, ...]) -> Iterator[str]:
@@ -308,10 +196,11 @@ def _jump(resolution: Resolution) -> Optional[Tuple[str, ...]]:
     elif found.kind == "null":
         what = f"{target:#x}: NULL{hexed(target)}, a function pointer that was never set"
     elif found.kind == "poison":
-        what = f"{target:#x}: {found.text}{_offset(found.offset)}: the function pointer lay in memory that was given up"
+        given_up = "the function pointer lay in memory that was given up"
+        what = f"{target:#x}: {found.text}{pointer.distance(found.offset)}: {given_up}"
     else:
         what = f"{target:#x}: {found.text}"
-    caller = _caller(resolution)
+    caller = pointer.caller(resolution)
     told = (
         "the instruction pointer"
         if ip is not None and ip.symbol is None

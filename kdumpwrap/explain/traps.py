@@ -8,9 +8,9 @@ from kdumpwrap.arch.x86 import register, width
 from kdumpwrap.culprit import spin
 from kdumpwrap.explain import hardware
 from kdumpwrap.explain.access import Registers, accesses, faulting, operation
-from kdumpwrap.explain.faults import described
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.memory import table
+from kdumpwrap.explain.pointer import described
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.log import oom
 from kdumpwrap.model.kernel import Instruction, Location, Resolution

@@ -1,0 +1,116 @@
+"""One directory: which of its files a crash consists of."""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from kdumpwrap.crashdir import crashfile, crashname
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model.crash import Crash, Entry
+
+# names in the order in which they are preferred; the number is Debian's stamp
+_DMESG = tuple(
+    map(
+        re.compile,
+        (r"vmcore-dmesg\.txt", r"dmesg\.\d{12}", r"dmesg(\.txt)?", r"vmcore-dmesg-incomplete\.txt"),
+    )
+)
+_VMCORE = tuple(
+    re.compile(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
+    for form in (
+        r"vmcore",
+        r"(dump|vmcore)\.\d{12}",
+        r"vmcore\.flat",
+        r"[\w.-]+\.vmcore",  # Exadata's HOST.vmcore
+        r"(vmcore|dump)-incomplete",
+    )
+)
+# of the capture kernel: it says how kdump went, and is never taken for the log of the crash
+CAPTURE_LOG = "kexec-dmesg.log"
+_CREATION = "vmcore-creation.status"  # of kdumpctl test
+
+
+def read(path: str) -> "List[os.DirEntry[str]]":
+    """What lies in ``path``. Raises OSError."""
+    with os.scandir(path) as items:
+        return list(items)
+
+
+def entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
+    """The crash that ``items`` of the directory ``path`` make; None when there is no sign of one."""
+    dmesg = _best(_DMESG, items)
+    vmcore = _best(_VMCORE, items)
+    if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
+        return None
+    incomplete = tuple(sorted(item.name for item in items if is_incomplete(item.name)))
+    host, time = _name(path)
+    if time is None:
+        time = _modified(vmcore or dmesg)
+    vmcore_bytes = _size(vmcore) if vmcore else None
+    dmesg_bytes = _size(dmesg) if dmesg else None
+    if not dmesg_bytes and vmcore_bytes:
+        dmesg = None  # an empty log: the one in the vmcore is asked
+    others = {item.name: item.path for item in items if item.name in (CAPTURE_LOG, _CREATION)}
+    crash = Crash(
+        path,
+        dmesg.path if dmesg else None,
+        vmcore.path if vmcore else None,
+        host,
+        time,
+        others.get(CAPTURE_LOG),
+        others.get(_CREATION),
+    )
+    return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)
+
+
+def is_incomplete(name: str) -> bool:
+    """Whether kdump was still writing the file of that name, or never came to its end."""
+    return "incomplete" in name.rpartition("/")[2]
+
+
+def is_vmcore(path: str) -> bool:
+    """Whether the file starts like a dump, makedumpfile's two formats or the ELF of /proc/vmcore, or is named so."""
+    if _rank(_VMCORE, Path(path).name) is not None:
+        return True
+    try:
+        return crashfile.head(path, 16).startswith(crashfile.DUMPS)
+    except KdumpwrapError:
+        return False
+
+
+def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]") -> "Optional[os.DirEntry[str]]":
+    """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
+    fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
+    if len(fitting) > 1:
+        fitting.sort(key=lambda one: (is_incomplete(one[1].name), not _size(one[1]), one[0], one[1].name))
+    return fitting[0][1] if fitting else None
+
+
+@lru_cache(maxsize=4096)  # ten thousand directories hold the same few names
+def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
+    return next((rank for rank, form in enumerate(names) if form.fullmatch(name)), None)
+
+
+def _name(path: str) -> crashname.Name:
+    """Host and time by the directory's name; pstore's EPOCH/001 has its time one level up."""
+    above, _, own = path.rpartition("/")
+    if not above or own in ("", ".", ".."):
+        real = Path(path).resolve()
+        above, own = str(real.parent), real.name
+    return crashname.parse(above.rpartition("/")[2] if re.fullmatch(r"\d{3}", own) else own)
+
+
+def _size(item: "os.DirEntry[str]") -> int:
+    try:
+        return item.stat().st_size
+    except OSError:
+        return 0
+
+
+def _modified(item: "Optional[os.DirEntry[str]]") -> Optional[str]:
+    try:
+        return crashname.clock(item.stat().st_mtime) if item else None
+    except OSError:
+        return None
