@@ -1,11 +1,25 @@
 """Where every way to start us begins: the program ``kdumpwrap``, the zipapp and ``python -m kdumpwrap``."""
 
+import atexit
+import os
 import signal
+from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded ends us without a traceback
 
-from kdumpwrap.cli.app import main
+from kdumpwrap.cli import app
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        app.main()
+    except SystemExit as end:
+        # all is written; what the interpreter would do now is to free memory, for 5 ms
+        atexit._run_exitfuncs()
+        os._exit(int(end.code or 0))
+
 
 if __name__ == "__main__":
     main()

@@ -25,10 +25,11 @@ def analyze(
     *,
     variables: bool = False,
     early: "Optional[Callable[[Analysis], None]]" = None,
+    meanwhile: Optional[Callable[[], object]] = None,
 ) -> "Analysis":
     """All that can be told of the crash ``target`` (see finder.find); with ``variables`` also what gdb says of those.
 
-    ``early`` gets the analysis without its variables, which take longest.
+    ``early`` gets the analysis without its variables, which take longest; ``meanwhile`` is called while tools work.
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
     crash = _find(target, search)
@@ -46,7 +47,7 @@ def analyze(
     with Symbolizer(release, search, _beside(crash), build_id, begun) as symbolizer:
         log = read(crash, search)
         if log.release in (None, release):
-            return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
+            return next(analyses([(crash, log)], symbolizer, variables=variables, early=early, meanwhile=meanwhile))
     with Symbolizer(log.release, search, _beside(crash), build_id) as symbolizer:
         return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
 
@@ -123,6 +124,7 @@ def analyses(
     *,
     variables: bool = False,
     early: "Optional[Callable[[Analysis], None]]" = None,
+    meanwhile: Optional[Callable[[], object]] = None,
 ) -> "Iterator[Analysis]":
     """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together.
 
@@ -144,6 +146,8 @@ def analyses(
     from kdumpwrap.culprit import signature  # noqa: F401 (used by the steps; they load while objdump and addr2line work)
     from kdumpwrap.explain import conclusion  # noqa: F401
 
+    if meanwhile is not None:
+        meanwhile()
     cases = [steps.gather(case, symbolizer) for case in cases]
     gathered = dict(zip(distinct, cases))
     asked = [(log, gathered[one]) for (_, log), one in zip(crashes, keys)]

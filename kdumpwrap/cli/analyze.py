@@ -1,5 +1,7 @@
 """``kdumpwrap analyze`` and ``kdumpwrap dmesg`` on the command line."""
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple
 
@@ -86,10 +88,12 @@ def analyze(
     search = options.search(root, vmlinux, module_dir, source_dir, debuginfod)
     wanted = variables is not False
     at_once = wanted and not (raw or json or markdown or html or with_crash or all_reports)
+    renderer = "json" if json else "raw" if raw else "markdown" if markdown else "html" if html == "-" else "text"
+    load = partial(import_module, f"kdumpwrap.render.{renderer}")
     early = (lambda analysis: _early(analysis, redactor)) if at_once else None
     return _each(
         crashes,
-        lambda crash: story.analyze(crash, search, variables=wanted, early=early),
+        lambda crash: story.analyze(crash, search, variables=wanted, early=early, meanwhile=load),
         early=early is not None,
         ask=(lambda analysis: _ask(analysis, search)) if with_crash else None,
         raw=raw,

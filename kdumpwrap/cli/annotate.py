@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 
@@ -81,9 +80,11 @@ def _log(
         return files.live_input(_REST), None
     if crash.dmesg is not None:
         return crashfile.blocks(crash.dmesg, whole=True), finder.release(crash)
+    from tempfile import TemporaryDirectory
+
     from kdumpwrap.vmcore import vmcorelog
 
-    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdumpwrap-"))
+    directory = stack.enter_context(TemporaryDirectory(prefix="kdumpwrap-"))
     dmesg = vmcorelog.extract(crash.vmcore or crash.path, search, Path(directory))
     return crashfile.blocks(str(dmesg.log), whole=True), dmesg.info.release
 

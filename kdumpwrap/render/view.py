@@ -4,7 +4,7 @@ Nothing here is escaped: a log's words leave through the one escape function of 
 """
 
 from dataclasses import replace
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.crash import Problem
@@ -12,7 +12,9 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.model.location import short, telling, where
 from kdumpwrap.model.scope import Variables
-from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
 
 # ---------------------------------------------------------------- sentences
 
@@ -93,7 +95,7 @@ def release(analysis: Analysis, finding: Finding) -> Optional[str]:
     return finding.report.release or analysis.kernel.release
 
 
-def problems(analysis: Analysis, known: Optional[VmcoreFacts]) -> Tuple[Problem, ...]:
+def problems(analysis: Analysis, known: "Optional[VmcoreFacts]") -> Tuple[Problem, ...]:
     """What could not be done, for the log and for the vmcore."""
     return (*analysis.problems, *(known.problems if known is not None else ()))
 
@@ -176,7 +178,7 @@ def trace(finding: Finding) -> List[Row]:
     return rows
 
 
-def backtrace(task: Backtrace) -> List[Row]:
+def backtrace(task: "Backtrace") -> List[Row]:
     """The frames that crash(8) found: where there are several stacks, what is of none of the others is the task's."""
     rows: List[Row] = []
     before = -1
@@ -188,7 +190,7 @@ def backtrace(task: Backtrace) -> List[Row]:
     return rows
 
 
-def _other(row: BacktraceFrame) -> str:
+def _other(row: "BacktraceFrame") -> str:
     """What crash says of a frame: its line, where the inline chain has another, and its warning.
 
     ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty where it says nothing of its own.

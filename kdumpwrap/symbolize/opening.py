@@ -1,5 +1,7 @@
 """The vmlinux of a release, found and opened: readelf and nm are at work while the rest of the package is loaded."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
@@ -8,6 +10,7 @@ from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Search
 from kdumpwrap.errors import KdumpwrapError, ToolTold
 from kdumpwrap.host import memory, packages
+from kdumpwrap.host import release as releases
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.symbolize.pool import Job, Pool
 from kdumpwrap.tools import binutils
@@ -30,8 +33,9 @@ def open_vmlinux(
     search: Search,
     beside: Optional[Path],
     build_id: Optional[Callable[[], Optional[str]]] = None,
+    begun: "Optional[Begun]" = None,
 ) -> Vmlinux:
-    """The vmlinux of ``release``, its symbol table read.
+    """The vmlinux of ``release``, its symbol table read, which may have ``begun``.
 
     ``build_id`` is asked for when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
     or the file is none.
@@ -55,7 +59,8 @@ def open_vmlinux(
     if not elf.has_symbols:
         raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
     tools = binutils.toolset(elf.machine)
-    return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf))
+    text = begun.nm.result() if begun is not None and (begun.path, begun.tool) == (path, tools.nm) else None
+    return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf, text))
 
 
 def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
@@ -79,11 +84,19 @@ def _boots(path: Path) -> bool:
     return head[0x202:] == b"HdrS" or head[:2] in (b"MZ", b"\x1f\x8b")
 
 
+class Begun(NamedTuple):
+    """nm at work on a file that readelf has still to say is a vmlinux of this machine."""
+
+    path: Path
+    tool: str
+    nm: Job[bytes]
+
+
 class Opening(NamedTuple):
     """A vmlinux that is being opened, in the pool in which all tools run."""
 
     pool: Pool
-    vmlinux: "Job[Vmlinux]"
+    vmlinux: Job[Vmlinux]
 
 
 def pool() -> Pool:
@@ -98,5 +111,10 @@ def begin(
     build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Opening:
     """Have the vmlinux of ``release`` opened; see ``open_vmlinux``."""
-    tools = pool()
-    return Opening(tools, tools.submit(open_vmlinux, release, search, beside, build_id))
+    tools, host, begun = pool(), os.uname().machine, None
+    with suppress(KdumpwrapError):  # else it is not here, and the job says so or fetches it
+        path = debuginfo.vmlinux(release, search, beside)
+        if releases.machine(release or "") in (None, host):
+            native = binutils.toolset(None)
+            begun = Begun(path, native.nm, tools.submit(binutils.nm_sorted, native, path))
+    return Opening(tools, tools.submit(open_vmlinux, release, search, beside, build_id, begun))

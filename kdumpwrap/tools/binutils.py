@@ -105,12 +105,18 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     return readelf.parse(output.text)
 
 
-def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None) -> bytes:
+def nm_sorted(tools: Toolset, vmlinux: Path) -> bytes:
+    """What ``nm -n`` prints, which nobody has looked at: for ``symbols``, once it is known that the file is one."""
+    return run(tools.nm, [*options("-n"), vmlinux]).stdout
+
+
+def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None, text: Optional[bytes] = None) -> bytes:
     """The symbol table of a vmlinux, sorted by address: text for parse.nm. ``known`` is what readelf says of it.
 
-    Raises ToolFailed when it is not whole: a size that ends at a lost symbol would be wrong.
+    ``text`` is that of ``nm_sorted``, if it was asked already. Raises ToolFailed when it is not whole: a size that ends
+    at a lost symbol would be wrong.
     """
-    text = run(tools.nm, [*options("-n"), vmlinux]).stdout
+    text = nm_sorted(tools, vmlinux) if text is None else text
     from kdumpwrap.parse import nm
 
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
