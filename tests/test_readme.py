@@ -1,6 +1,7 @@
 """The README: what its transcripts show is what the commands print, and its one-line examples run."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -140,3 +141,19 @@ def test_the_picture_of_the_layers_is_what_the_package_imports() -> None:
         check=True,
     )
     assert f"```\n{done.stdout}```\n" in README, "scripts/layers draws another picture: paste it"
+
+
+def test_the_table_of_figures_is_renewed() -> None:
+    """By name, whatever the figures in the names are; a new row comes last, and all else stays."""
+    bench = runpy.run_path(str(TOP / "scripts/bench"))
+    row = bench["Row"]
+    assert bench["_HEAD"] in README
+    old = row("`analyze`, memory of Python", 12.0, "limit", 60.0, 1, unit="MB")
+    new = row("`analyze` of a crash", 1.0, "`drgn` 9.9, its backtrace", 2.0, 1)
+    text = bench["renewed"](README, [old, new], whole=False)
+    assert bench["renewed"](text, [old, new], whole=False) == text
+    before, after = README.splitlines(), text.splitlines()
+    assert len(after) == len(before) + 1
+    assert old.measured in after and new.measured in after
+    assert text.partition("| `--version`")[2].splitlines()[1:3] == [new.measured, ""]
+    assert bench["renewed"](text, [old], whole=True).partition(bench["_HEAD"])[2].splitlines()[:2] == [old.measured, ""]
