@@ -9,25 +9,49 @@ import contextlib
 import errno
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Optional
 
 import typer
 
 from kdumpwrap import __version__, shell
-from kdumpwrap.cli import analyze, annotate, batch, crash, doctor, fetch, lookup, options, output, result, signals
+from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError
 
-app = typer.Typer(
-    name="kdumpwrap",
-    add_completion=True,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="From a kernel crash dump to the source line that caused it.",
-)
+# in the order of the manual workflow: the module of each, and its function there
+_COMMANDS = {
+    "doctor": ("doctor", "doctor"),
+    "list": ("app", "list_command"),
+    "dmesg": ("analyze", "dmesg"),
+    "resolve": ("lookup", "resolve"),
+    "disasm": ("lookup", "disasm"),
+    "analyze": ("analyze", "analyze"),
+    "annotate": ("annotate", "annotate"),
+    "batch": ("batch", "batch"),
+    "merge": ("batch", "merge"),
+    "crash": ("crash", "crash"),
+    "fetch": ("fetch", "fetch"),
+}
+
+
+def _app(command: str) -> typer.Typer:
+    """The program with its ``command`` alone, which is half of what there is to load; with all for another word."""
+    app = typer.Typer(
+        name="kdumpwrap",
+        add_completion=True,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="From a kernel crash dump to the source line that caused it.",
+    )
+    app.callback(invoke_without_command=True)(_common)
+    for name in [command] if command in _COMMANDS else _COMMANDS:
+        module, function = _COMMANDS[name]
+        app.command(name)(getattr(import_module(f"kdumpwrap.cli.{module}"), function))
+    return app
 
 
 # typer stands on click, from 0.26 on a copy of its own: in both, what a wrong command line raises is above BadParameter
@@ -55,7 +79,9 @@ def main() -> NoReturn:
 def _run() -> int:
     """The exit status of the command line."""
     try:
-        answer = app(options.with_values(sys.argv[1:]), prog_name="kdumpwrap", standalone_mode=False)
+        arguments = options.with_values(sys.argv[1:])
+        app = _app(arguments[0] if arguments else "")
+        answer = app(arguments, prog_name="kdumpwrap", standalone_mode=False)
         if isinstance(answer, Result):
             return result.show(answer).status
         return int(answer or result.DONE)  # --help, --version
@@ -75,7 +101,6 @@ def _run() -> int:
         return result.FAILED  # which result.finish() says
 
 
-@app.callback(invoke_without_command=True)
 def _common(
     version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit."),
 ) -> None:
@@ -117,17 +142,3 @@ def list_command(
         notes.append(Problem(f"{', '.join(map(str, tops))}: no crash here", where_to))
     rendered = renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows)
     return Result(rendered, problems=unreadable, notes=notes)
-
-
-# in the order of the manual workflow
-app.command()(doctor.doctor)
-app.command("list")(list_command)
-app.command()(analyze.dmesg)
-app.command()(lookup.resolve)
-app.command()(lookup.disasm)
-app.command()(analyze.analyze)
-app.command()(annotate.annotate)
-app.command()(batch.batch)
-app.command()(batch.merge)
-app.command()(crash.crash)
-app.command()(fetch.fetch)
