@@ -1,4 +1,4 @@
-"""The log itself with what is known of it: which line of it gets which text. `render.annotate` dresses it.
+"""The annotated log: finds what each line of a log names. `render.annotate` writes it.
 
 A log is taken in batches of whole lines. What is asked of the tools is asked once for each distinct address, whatever
 the number of reports.

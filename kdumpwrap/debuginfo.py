@@ -1,4 +1,4 @@
-"""Where the vmlinux, the modules and the sources of a release lie: the file system only, no tool is run here."""
+"""The vmlinux, modules and sources of a release: where they lie. Only the file system is read."""
 
 import errno
 import os

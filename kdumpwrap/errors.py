@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of kdumpwrap: each error carries the words that a person needs."""
+"""Errors that a user, a file or a tool causes. Each has a message and a hint."""
 
 from typing import Sequence
 

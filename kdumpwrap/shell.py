@@ -1,4 +1,4 @@
-"""What a person is told to type: the one place where words that came from outside are quoted for a shell (pure).
+"""Hints: commands to type. Words from outside are quoted for a shell here alone (pure).
 
 A path, a release or a module's name can hold ``;``, ``$(…)``, a quote or an escape sequence, and what is printed as a
 hint is pasted, often as root. So a hint has a type of its own, which only this module makes::

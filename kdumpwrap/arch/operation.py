@@ -1,4 +1,4 @@
-"""What an instruction does, as far as a fault can be explained by it."""
+"""The effect of one instruction: its operands, its memory accesses, its kind."""
 
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Which crashes nobody was told of yet: ``batch --save --new``.
+"""Crashes that ``batch --save --new`` has not printed yet.
 
 A crash is new until its answer was saved and printed. ``saved.MARK`` lies beside an answer that is saved and not
 printed yet: who is killed in between leaves it there, and the next batch tells of that crash. One batch at a time does

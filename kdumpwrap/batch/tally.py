@@ -1,4 +1,4 @@
-"""What a batch comes to: the groups, what failed and why, and how it ended."""
+"""The result of a batch: its groups, its failures, its exit status."""
 
 from collections import Counter
 from typing import Counter as CounterOf

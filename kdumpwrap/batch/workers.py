@@ -1,4 +1,4 @@
-"""The same work for many items, spread over processes, the results in the items' order.
+"""Worker processes: they do the same work for many items and return the results in the items' order.
 
 Each process takes every n-th item and sends what it made of it down a pipe of its own, the first at once, then several
 together: what they share is sent once. The pipe is large, so that the processes go on while their parent waits for the

@@ -1,4 +1,4 @@
-"""Pages to hand on, as files: what a page shows beside the analysis is gathered here, and each is written whole."""
+"""The files that ``--html`` writes: one page of a crash, or the pages of a batch. Each is written whole."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""What a command comes to. How it is printed and which exit status it has is decided here and nowhere else."""
+"""The result of a command. This file alone prints it and decides its exit status."""
 
 import sys
 from typing import TYPE_CHECKING, Iterable, NamedTuple, Optional, Sequence

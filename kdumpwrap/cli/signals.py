@@ -1,4 +1,4 @@
-"""Ctrl-C, a stop by systemd and the end of an ssh session: each ends us as KeyboardInterrupt does, all cleaned up."""
+"""SIGINT, SIGTERM and SIGHUP: each ends kdumpwrap as KeyboardInterrupt does, and nothing is left behind."""
 
 import atexit
 import os

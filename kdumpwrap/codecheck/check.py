@@ -1,4 +1,4 @@
-"""Is this really the vmlinux that crashed: the bytes of the log's "Code:" line against objdump's.
+"""The code check: compares the bytes of the log's "Code:" line with objdump's, to know whether the vmlinux is right.
 
 A kernel rewrites its own text when it starts and while it runs: three of ten good windows of 64 bytes differ from the
 file. A difference is therefore no verdict until every byte of it is one that a kernel is known to write there.

@@ -1,4 +1,4 @@
-"""Alternatives: instructions that the kernel put in the place of others when it saw which CPU it runs on."""
+"""Alternatives: instructions that the kernel exchanged for others that suit its CPU."""
 
 from functools import lru_cache
 from typing import Optional, Tuple

@@ -1,4 +1,4 @@
-"""What running aarch64, ppc64le and s390x kernels make of their own instructions: ftrace, static keys, thunks.
+"""Instructions that aarch64, ppc64le and s390x kernels rewrite while they run: ftrace, static keys, thunks.
 
 Kernel sources: arch/{arm64,powerpc,s390}/kernel/{ftrace,jump_label,alternative,nospec-branch}.c, powerpc/lib/
 feature-fixups.c.

@@ -1,4 +1,4 @@
-"""What a running x86 kernel makes of its own instructions: ftrace, static keys and calls, thunks, paravirt, UP locks.
+"""Instructions that an x86 kernel rewrites while it runs: ftrace, static keys and calls, thunks, paravirt, UP locks.
 
 Each rule names the instruction in the vmlinux and the exact forms it may take; whatever is not listed is no rewriting.
 Kernel sources: arch/x86/kernel/{alternative,static_call,jump_label,paravirt,ftrace}.c of 3.10 to 6.12.

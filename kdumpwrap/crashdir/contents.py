@@ -1,4 +1,4 @@
-"""One directory: which of its files a crash consists of."""
+"""The files of one crash directory: the log, the vmcore, their names and sizes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the name of a crash directory tells: the host, and when it crashed (pure).
+"""The name of a crash directory: host and time of the crash (pure).
 
 The forms are those of kexec-tools' and kdump-utils' mkdumprd/kdump.sh, Debian's kdump-config, SUSE's kdump, ABRT's
 vmcore harvester and systemd-pstore.

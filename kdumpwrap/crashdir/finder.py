@@ -1,4 +1,4 @@
-"""Which files a crash consists of, and where crashes lie: the file system only, nothing is analysed here."""
+"""Crash directories: where they lie, and which crash a path names. Only the file system is read."""
 
 import os
 import re

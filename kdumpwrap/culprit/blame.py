@@ -1,4 +1,4 @@
-"""Whom to ask: the function where a person should look first, and the first out-of-tree module on the way (pure).
+"""The culprit and the suspect: the function to look at first, and the first out-of-tree module of the trace (pure).
 
 The way is what certainly ran (callchain.py). Which functions on it are passed over stands in helpers.py, which of
 them call back in dispatch.py.

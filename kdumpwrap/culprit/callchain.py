@@ -1,4 +1,4 @@
-"""What certainly ran, innermost first: the instruction pointer, then the certain frames of the trace (pure)."""
+"""The call chain, innermost first: the instruction pointer, then the certain frames of the trace (pure)."""
 
 from dataclasses import replace
 from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple

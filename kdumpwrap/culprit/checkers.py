@@ -1,4 +1,4 @@
-"""Functions that are passed over because they only tell, or find out, what another one did wrong (pure).
+"""Functions that report or check what another one did wrong: they are never the culprit (pure).
 
 How names are written, and what the rest of the table is: see helpers.py.
 """

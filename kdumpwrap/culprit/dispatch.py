@@ -1,4 +1,4 @@
-"""Which functions of the kernel call what others registered with them: where one party's code ends (pure).
+"""Functions that call callbacks: what they call belongs to the code that registered it (pure).
 
 ``process_one_work`` runs a driver's work item, ``vfs_write`` a driver's write function, ``call_timer_fn`` its timer.
 Below such a call stands how the kernel came there, which is the same for every bug and differs from one occurrence of

@@ -1,4 +1,4 @@
-"""Which functions of the kernel are passed over in the search for the function to blame, and why (pure).
+"""Functions that act for their callers: they are never the culprit, and each group says why (pure).
 
 An oops in ``memcpy`` is seldom the fault of ``memcpy``: it was handed a bad pointer. Each group below holds functions
 that act on whatever their caller hands them, or that report what somebody else has found; the frame past them is

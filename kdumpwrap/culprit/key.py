@@ -1,4 +1,4 @@
-"""The key of a crash: what is the same whenever one bug strikes one build of a kernel (pure).
+"""The key of a crash: equal for two crashes of one bug in one build of a kernel (pure).
 
 Addresses in the code, lines, the culprit and the signature follow from the key alone. Whoever has a thousand crashes
 asks for those once for each key, and gets the same answer as one who asks for each crash.

@@ -1,4 +1,4 @@
-"""What makes two crashes the same bug (pure).
+"""The signature: equal for two crashes of the same bug (pure).
 
 A signature is made from names alone: no offsets, addresses, CPUs, pids or line numbers, no compiler suffixes, no
 machinery that one kernel inlines and the next does not, and nothing below the function that was called back, where

@@ -1,4 +1,4 @@
-"""Whether a CPU that was sampled did nothing but wait: a loop that calls nothing, a pause, a delay, a spinlock (pure).
+"""Waiting CPUs: a sampled CPU that only waits in a loop, a pause, a delay or a spinlock (pure).
 
 Where a CPU stood is chance, but not there: it comes back to such a place as long as it waits.
 """

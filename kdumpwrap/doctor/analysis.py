@@ -1,4 +1,4 @@
-"""The analysis side: the crashes that lie here, and whether what is needed to read them does too."""
+"""Checks of the analysis side: the crashes on this host, and the debuginfo, sources and memory that they need."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""With which parameters the next boot comes up: the boot loader's menu, and the settings that it is made from."""
+"""The kernel parameters of the next boot, from the boot loader's menu and its settings."""
 
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional, Sequence, Tuple

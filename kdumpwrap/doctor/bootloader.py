@@ -1,4 +1,4 @@
-"""Whether the next boot asks for the memory that this one has: changed and not rebooted, or set and not lasting."""
+"""Whether crashkernel= of the next boot is that of this one."""
 
 from typing import Iterator, Tuple
 

@@ -1,4 +1,4 @@
-"""What each release's kernel understands of crashkernel=, and the value that the release itself proposes (pure)."""
+"""The forms of crashkernel= that each release's kernel understands, and the value that the release proposes (pure)."""
 
 from typing import Dict, Optional
 

@@ -1,4 +1,4 @@
-"""What each release's kdump takes in its kdump.conf: directives, and the form of their values (pure).
+"""The directives that each release's kdump.conf takes, and the form of their values (pure).
 
 The directives are those of kdumpctl's check_config(): kexec-tools of el7, el8 and el9, kdump-utils of el10.
 """

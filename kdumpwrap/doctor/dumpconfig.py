@@ -1,4 +1,4 @@
-"""Whether kdump's configuration is there, and its release understands it."""
+"""Check ``config``: whether kdump's configuration is there, and its release understands it."""
 
 import re
 from typing import Iterator, List, Tuple

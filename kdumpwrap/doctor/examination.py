@@ -1,4 +1,4 @@
-"""Will this host catch its next crash, and can that be read here?
+"""The examination: whether this host saves its next crash, and whether crashes can be analysed here.
 
 ``examine`` looks at the whole chain: memory reserved by the kernel, a capture kernel in it, the service that loads
 it, where and how the dump is written, and on the analysis side the tools and the debuginfo. Each check is a generator

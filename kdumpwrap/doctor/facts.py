@@ -1,4 +1,4 @@
-"""What kind of host this is: distribution, kernel, memory, and whether a running kernel can be seen at all."""
+"""The facts of a host: distribution, kernel, memory, and whether its running kernel can be seen."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the machine adds: Secure Boot's lockdown, ppc64le's firmware-assisted dump, s390x's boot record."""
+"""Checks of the firmware: Secure Boot's lockdown, ppc64le's firmware-assisted dump, s390x's boot record."""
 
 import re
 from typing import Iterator

@@ -1,4 +1,4 @@
-"""Which programs and packages a host has, by its files or, in an sosreport, by its list of packages."""
+"""The programs and packages of a host, by its files or, in an sosreport, by its list of packages."""
 
 import os
 import re

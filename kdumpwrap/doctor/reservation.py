@@ -1,4 +1,4 @@
-"""Memory for the capture kernel: asked for, understood, reserved, and the capture kernel loaded into it."""
+"""Checks of the capture kernel's memory: asked for, understood, reserved, and the kernel loaded into it."""
 
 import re
 from typing import Iterator, Tuple

@@ -1,4 +1,4 @@
-"""How the dump is written: the program, what follows a failure, and whether there is room."""
+"""Checks of how the dump is saved: the program, the action after a failure, the room on the disk."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Where the dump goes: a file system, a device, another host; and the directory in it."""
+"""Check ``target``: the file system, device or host that the dump goes to, and the directory in it."""
 
 from typing import Iterator
 

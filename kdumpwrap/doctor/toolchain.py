@@ -1,4 +1,4 @@
-"""The programs that read a crash: there, and new enough for the kernels whose crashes lie here."""
+"""Checks of the tools: whether they are there, and new enough for the kernels whose crashes lie here."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""How sure is what is said of a crash: the place, the reasons, the blame, the trace, the kernel (pure)."""
+"""The statements of a finding, and how sure each is: location, reasons, culprit, trace, kernel (pure)."""
 
 from typing import Iterator, Optional, Sequence, Tuple
 

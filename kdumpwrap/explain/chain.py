@@ -1,4 +1,4 @@
-"""By which ways through memory an instruction came to what it touched: the pointers that it followed (pure)."""
+"""The chain of pointers that an instruction followed to the memory that it touched (pure)."""
 
 import re
 from typing import Iterator, List, Optional, Set, Tuple

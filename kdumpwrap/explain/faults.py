@@ -1,4 +1,4 @@
-"""Why an access to memory failed: the instruction, the address, what the pointer says, and where it came from."""
+"""Failed accesses to memory: sentences on the instruction, the address and the pointer."""
 
 from typing import Iterator, Optional, Tuple
 

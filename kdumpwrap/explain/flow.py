@@ -1,4 +1,4 @@
-"""Which instruction ran before another: backwards through a function, as long as there is one way only."""
+"""The instruction that ran before another: backwards through a function, while only one path leads there."""
 
 from typing import Dict, List, NamedTuple, Optional
 

@@ -1,4 +1,4 @@
-"""Which registers an instruction went wrong through, by the names that the log's dump gives them (pure)."""
+"""The guilty registers: those that made an instruction fail, by the names in the log's dump (pure)."""
 
 import re
 from typing import Collection, List, Optional, Tuple

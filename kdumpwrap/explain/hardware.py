@@ -1,4 +1,4 @@
-"""What the hardware said: a machine check by its architectural part, and the NMI of a board's own watch."""
+"""Hardware errors: the architectural part of a machine check, and the NMI of a board's watchdog."""
 
 import re
 from typing import Iterator, Optional

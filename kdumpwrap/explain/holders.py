@@ -1,4 +1,4 @@
-"""Who holds what: the owner that the kernel names, the locks that it lists, the work items that its workers run."""
+"""Lock holders: the owner that the kernel names, the locks that it lists, the work items that run."""
 
 import re
 from typing import Iterator, List, Optional, Sequence

@@ -1,4 +1,4 @@
-"""The table of a kernel whose memory was used up, in a few sentences (pure)."""
+"""Out of memory: the kernel's memory table in a few sentences (pure)."""
 
 from typing import Iterator, List, Optional, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""Why there is no whole vmcore, in words: for `list`, under Why, and for doctor (pure)."""
+"""Missing dumps: sentences on why there is no whole vmcore, for `list`, `analyze` and doctor (pure)."""
 
 from typing import Dict, Optional
 

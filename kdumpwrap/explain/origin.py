@@ -1,4 +1,4 @@
-"""Where a bad pointer came from: the instructions before the fault, read backwards as far as they run straight."""
+"""The origin of a bad pointer: the instructions before the fault, read backwards while one path leads to them."""
 
 import re
 from typing import List, NamedTuple, Optional, Sequence, Set, Tuple

@@ -1,4 +1,4 @@
-"""What a bad pointer says, and where it came from."""
+"""A bad pointer in sentences: what its value means, and where it came from."""
 
 from typing import Iterator, List, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""What the value of a pointer says: NULL, an error code, a poison that the kernel writes into what it has given up.
+"""The meaning of a pointer's value: NULL, an error code, a poison that the kernel writes into freed memory.
 
 Kernel source: include/linux/poison.h of 3.10 to 6.12, include/linux/err.h, Documentation/arch/x86/x86_64/mm.rst.
 """

@@ -1,4 +1,4 @@
-"""Why it happened, in words: sentences from the registers, the instruction and the log, each with its evidence."""
+"""The explanation: sentences from the registers, the instruction and the log, each with its evidence."""
 
 from typing import Iterator, List, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""What repeats in a call trace: the frames of an endless recursion."""
+"""Repeated frames of a call trace: an endless recursion."""
 
 from typing import List, Optional, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""What stopped on purpose or on a number: BUG and WARN, divisions, stuck CPUs, panics asked for."""
+"""Reports without a failed access: BUG and WARN, divisions, stuck CPUs, panics that were asked for."""
 
 import re
 from typing import Iterator, Optional, Sequence, Tuple

@@ -1,4 +1,4 @@
-"""Which variable, which member: the failed access said in C (pure).
+"""The failed access in C: its variable, its member (pure).
 
 gdb says which variable lives in which register, and what lies at an offset of its type; the instructions say which
 registers the access went through. Where both hold, the sentence is certain; else it says "probably".

@@ -1,4 +1,4 @@
-"""What is missing of the kernel of a crash, and so is to be fetched."""
+"""The order: the files of a crash's kernel that are missing, and are to be fetched."""
 
 import posixpath
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which version of a tool reads which kernel, and where that is known from."""
+"""The version of a tool that reads a kernel, and the source of that knowledge."""
 
 import re
 from typing import NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""What the release of a kernel says: the word that ``uname -r``, its log, packages and directories carry (pure).
+"""The release of a kernel: the word that ``uname -r``, its log, packages and directories carry (pure).
 
 Every distribution composes it in its own way::
 

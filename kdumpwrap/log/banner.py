@@ -1,4 +1,4 @@
-"""The kernel's first line: which release runs, on which machine."""
+"""The kernel's first line: its release and its machine."""
 
 import re
 from typing import NamedTuple, Optional

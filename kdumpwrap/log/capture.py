@@ -1,4 +1,4 @@
-"""What the kernel itself says while kdump saves: memory used up, a second crash, drivers that fail (pure).
+"""The capture kernel's own messages: memory used up, a second crash, drivers that fail (pure).
 
 The capture kernel's log is that of a short boot. Sources: mm/oom_kill.c and mm/page_alloc.c (3.10 to 6.12),
 init/initramfs.c, kernel/panic.c, drivers/base/firmware_loader, drivers/scsi, drivers/nvme, drivers/ata, net/sched.

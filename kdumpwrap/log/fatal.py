@@ -1,4 +1,4 @@
-"""Which report brought the kernel down: what a panic's words say about who called it, and what its absence says."""
+"""The fatal report: which one brought the kernel down, by the text of the panic or by its absence."""
 
 import re
 from typing import AbstractSet, List, NamedTuple, Optional, Sequence, Tuple

@@ -1,4 +1,4 @@
-"""Who ran where when it happened: the "CPU: … PID: … Comm: …" line and its relatives, and the module list."""
+"""The task line "CPU: … PID: … Comm: …" and its older forms, and the list of modules."""
 
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple

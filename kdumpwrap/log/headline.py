@@ -1,4 +1,4 @@
-"""Whether a line begins a report, and what it says about it. The lines themselves stand in kinds.py."""
+"""The first line of a report: recognised by the table of kinds.py."""
 
 import re
 from functools import lru_cache

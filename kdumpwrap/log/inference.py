@@ -1,4 +1,4 @@
-"""From what was gathered to the Report: the architecture, what is no return address, and who called a leaf."""
+"""The Report made of a draft: its architecture, its return addresses, the caller of a leaf function."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One line of a kernel log, freed from whatever a console, a logger or a mail program put before it."""
+"""One line of a kernel log without the prefix of a console, a logger or a mail program."""
 
 import re
 from typing import List, NamedTuple, Optional

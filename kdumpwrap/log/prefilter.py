@@ -1,4 +1,4 @@
-"""The few stretches of a long log that are worth a careful look, found at the speed of a substring search."""
+"""The parts of a long log that may hold a report, found by a substring search."""
 
 import re
 from enum import Enum

@@ -1,4 +1,4 @@
-"""Every report in a kernel log: what happened, where, to whom, and which one brought the kernel down."""
+"""The reports of a kernel log, and which one brought the kernel down."""
 
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set
 

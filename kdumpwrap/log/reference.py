@@ -1,4 +1,4 @@
-"""Every place in the code that a line of a log names, whether the line belongs to a report or not."""
+"""The symbols that a line of a log names, whether the line belongs to a report or not."""
 
 from dataclasses import replace
 from typing import Iterator, List, NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""Names of kernel functions, freed from what compilers, architectures and the run time add to them (pure)."""
+"""Names of kernel functions without what compilers and architectures add to them (pure)."""
 
 import re
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A line of a log and what is known of it."""
+"""A line of an annotated log."""
 
 from typing import NamedTuple, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""How the capture kernel fared: what kept kdump from saving a whole vmcore, and the line that says so."""
+"""The capture kernel: what kept kdump from saving a whole vmcore, and the line that says so."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional

@@ -1,4 +1,4 @@
-"""What follows for a crash: whom to ask, and all that a renderer gets."""
+"""The Finding of a report and the Analysis of a crash: all that a renderer gets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""Whether a host is ready for its next crash: the values that doctor's looks become."""
+"""Doctor's values: checks, fixes, and the diagnosis of a host."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""What the files of a kernel say: symbols, instructions, source, and of a report where its frames lie.
+"""The values that a kernel's files give: symbols, instructions, source, and the Resolution of a report.
 
 Addresses, offsets and sizes are ``int`` until a renderer writes them; what is unknown is ``None``.
 """

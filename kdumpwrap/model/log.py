@@ -1,4 +1,4 @@
-"""What the kernel's log said of a crash, as `log.reader.parse` gives it.
+"""The values that a kernel's log gives: the Report, as `log.reader.parse` returns it.
 
 Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer writes them; what is unknown is ``None``
 (or an empty tuple).

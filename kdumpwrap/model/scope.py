@@ -1,4 +1,4 @@
-"""The variables of a crash: what gdb says lives at the instruction pointer, and what C calls the failed access."""
+"""The variables at the instruction pointer, as gdb tells them, and the failed access in C."""
 
 from typing import NamedTuple, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Whom to ask about a crash, and what makes two crashes the same bug."""
+"""The culprit and the suspect of a report, and the signature of a crash."""
 
 from typing import NamedTuple, Optional
 

@@ -1,4 +1,4 @@
-"""What only the vmcore knows: the values that crash(8)'s answers become."""
+"""The values that crash(8)'s answers give: what only the vmcore knows."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple

@@ -1,4 +1,4 @@
-"""What crash(8) 8.0.2 prints for the commands that kdumpwrap asks. Any text gives a value, the unknown is left out."""
+"""The output of crash(8) 8.0.2. Any text gives a value; what is unknown is left out."""
 
 import re
 from dataclasses import replace

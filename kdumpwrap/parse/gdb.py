@@ -1,4 +1,4 @@
-"""What our script prints inside gdb: a JSON object a line, each behind a word that gdb itself never prints."""
+"""The output of our script in gdb: a JSON object a line, each behind a word that gdb itself never prints."""
 
 import json
 from typing import Any, Dict, Optional

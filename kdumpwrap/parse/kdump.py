@@ -1,4 +1,4 @@
-"""What the programs of the capture kernel say: kdump's own script, dracut, systemd, mount, ssh (pure).
+"""The messages of the capture kernel's programs: kdump's own script, dracut, systemd, mount, ssh (pure).
 
 kdump's words are those of dracut-kdump.sh and kdump-lib-initramfs.sh: kexec-tools 2.0.15 (el7: ``kdump: saving
 vmcore``, on the console alone), 2.0.20 and later (el8.4, el9) and kdump-utils (el10): ``kdump[614]: saving vmcore

@@ -1,4 +1,4 @@
-"""What ``--json`` wrote, read back: as much of it as groups and rows are made of. Any line will do."""
+"""The output of ``--json``, read back for groups and rows. Any line will do."""
 
 import json
 from typing import Dict, List, Optional, Tuple, Union, cast

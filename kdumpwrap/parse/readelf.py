@@ -1,4 +1,4 @@
-"""What kind of ELF file this is, as ``readelf -W -h -n -S`` says."""
+"""The kind of an ELF file, as ``readelf -W -h -n -S`` prints it."""
 
 import re
 from typing import NamedTuple, Optional, Tuple

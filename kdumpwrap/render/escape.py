@@ -1,4 +1,4 @@
-"""Characters that must reach no screen as they are, and how they are written instead (pure).
+"""Escapes: characters that must not reach a screen, and how they are written instead (pure).
 
 A log, a name or another host's answer may hold them: control characters move the cursor, set the clipboard (OSC 52) or
 clear the screen; format characters turn the direction of the text or cannot be seen.

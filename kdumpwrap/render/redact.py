@@ -1,4 +1,4 @@
-"""Stand-ins for what tells whose host it was: ``host-1``, ``ip-1``, ``mac-1``, in all outputs of a run the same (pure).
+"""``--redact``: stand-ins (``host-1``, ``ip-1``, ``mac-1``) for names and addresses, the same in all outputs (pure).
 
 Names of tasks, modules and symbols, lines and signatures stay. No list of patterns is complete: see ``Redactor.said``.
 """

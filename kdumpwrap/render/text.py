@@ -1,4 +1,4 @@
-"""The report for people: what happened, where, whom to ask, then the evidence. Nothing is wrapped."""
+"""The text output: the headline, the facts, then the evidence. Nothing is wrapped."""
 
 import unicodedata
 from typing import Iterator, List, NamedTuple, Optional, Sequence

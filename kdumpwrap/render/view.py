@@ -1,4 +1,4 @@
-"""What a person is told of a crash, collected once: text, Markdown and HTML only dress it (pure).
+"""Sentences, facts and rows for people, collected once for text, Markdown and HTML (pure).
 
 Nothing here is escaped: a log's words leave through the one escape function of each renderer.
 """

@@ -1,4 +1,4 @@
-"""What crash(8) added to an analysis: for people, and as lines for scripts."""
+"""The answers of crash(8) to ``--with-crash``: as text, and as lines for scripts."""
 
 from typing import Iterator, Optional, Tuple
 

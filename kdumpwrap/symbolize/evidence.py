@@ -1,4 +1,4 @@
-"""The instructions of one report: which function to disassemble, which instruction is marked, do the code bytes fit."""
+"""The instructions of one report: the function to disassemble, the marked instruction, the code check."""
 
 from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""What is shown round a place in the code: some instructions, the marked one among them, and lines of the source."""
+"""Excerpts: the instructions round the marked one, and the lines of the source round the faulting one."""
 
 from typing import Mapping, Optional, Sequence, Tuple
 

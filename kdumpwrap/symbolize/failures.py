@@ -1,4 +1,4 @@
-"""What could not be done on the way to an answer: kept and told beside the answer, never raised."""
+"""Failures on the way to an answer: kept and told beside it, never raised."""
 
 import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, TypeVar

@@ -1,4 +1,4 @@
-"""Where addresses lie in the source: this alone runs eu-addr2line and addr2line, each time for many addresses."""
+"""The lines of addresses: this file alone runs eu-addr2line and addr2line, each for many addresses."""
 
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple

@@ -1,4 +1,4 @@
-"""Who made a module whose debuginfo is missing: the distribution, whose package is known, or somebody else."""
+"""The maker of a module whose debuginfo is missing: the distribution, by its package, or somebody else."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What many reports of one kernel share: each distinct frame is placed once, each distinct code dump is read once."""
+"""Many reports of one kernel: each distinct frame is placed once, each distinct code dump is read once."""
 
 from typing import Dict, Hashable, Iterator, List, NamedTuple, Optional, Tuple
 

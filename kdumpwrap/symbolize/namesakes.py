@@ -1,4 +1,4 @@
-"""Which of several functions of one name a frame means: by the code bytes, by who called it, and by whom it called.
+"""Several functions of one name: the one that a frame means, by its code bytes, its callers and what it called.
 
 Debian's 6.1 vmlinux has 300 names that stand for more than one function; their sizes tell 143 of them apart. The rest
 is settled here, or stays a list: a wrong single answer is worse than none.

@@ -1,4 +1,4 @@
-"""What a program may be given: paths, and words that have passed a gate. ``run`` takes nothing else.
+"""Arguments of programs: paths, and words that have passed a gate. ``run`` takes nothing else.
 
 Programs take some words for something else than the caller meant. binutils read an argument ``@FILE`` as a list of
 further arguments, ``--plugin=FILE`` among them, which is code that they run; every program takes ``-x`` for an option.

@@ -1,4 +1,4 @@
-"""What crash(8) may be given: commands of one line, and paths that it takes as paths."""
+"""Input of crash(8): commands of one line, and paths that it takes as paths."""
 
 import itertools
 import re

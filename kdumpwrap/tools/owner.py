@@ -1,4 +1,4 @@
-"""Which package a file came from: rpm -qf, dpkg -S."""
+"""The package of a file: rpm -qf, dpkg -S."""
 
 import os
 import shutil

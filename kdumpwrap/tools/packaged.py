@@ -1,4 +1,4 @@
-"""Which files of a package are wanted, and under which name each is kept."""
+"""The files of a package that are wanted, and the name under which each is kept."""
 
 import posixpath
 import re

@@ -1,4 +1,4 @@
-"""Why crash(8) could not answer, in a line for people, with what to type about it."""
+"""The causes of crash(8)'s failures: a line for people each, and a hint."""
 
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV

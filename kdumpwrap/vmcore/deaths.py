@@ -1,4 +1,4 @@
-"""Why a crash(8) ended that was not told to, from what it said and how it went."""
+"""Unexpected ends of crash(8): the cause, from its output and its exit status."""
 
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure

@@ -1,4 +1,4 @@
-"""Where crash and the log tell one crash differently (pure)."""
+"""Differences between crash(8)'s answers and the log (pure)."""
 
 from itertools import dropwhile
 from typing import Iterator, List, Optional, Sequence, Set, Tuple, Union

@@ -1,4 +1,4 @@
-"""Which files crash(8) needs for one dump: the vmcore itself, the vmlinux of its kernel, its modules with lines."""
+"""The files that crash(8) needs for one dump: the vmcore, the vmlinux of its kernel, its modules."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""What an answer of crash(8) lacks that was given on a lower rung, though crash does not say so.
+"""Gaps in an answer that crash(8) gave on a lower rung and does not mention.
 
 Measured with crash 8.0.2, the same commands on each rung. Without modules ``bt`` leaves their frames out, one by one
 and without a word, ``dev`` shows addresses for names, ``mod`` and ``kmem ADDRESS`` say less.

@@ -1,4 +1,4 @@
-"""What stands in the way of crash(8) with one dump: the memory there is, and all that failed so far."""
+"""The limits of crash(8) with one dump: the memory there is, and the failures so far."""
 
 from typing import Dict, List, Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Source and disassembly side by side, the faulting line tied to its instructions; the registers."""
+"""The sections of the source and instructions, the variables and the registers."""
 
 from typing import List, Optional, Sequence
 

@@ -1,4 +1,4 @@
-"""The frame of every page: one file that fetches nothing, and the one escape function for what a log says."""
+"""The frame of every page: one file that fetches nothing. `esc` is the one escape function of the pages."""
 
 import base64
 import hashlib

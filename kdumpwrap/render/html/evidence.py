@@ -1,4 +1,4 @@
-"""What the answers rest on: the log itself, how sure each statement is, the commands that were run."""
+"""The sections Log, Evidence, Commands and What is missing."""
 
 from typing import Sequence, Tuple
 

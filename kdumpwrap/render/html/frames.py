@@ -1,4 +1,4 @@
-"""The way to the crash: frames in bands of their context, inlined callers folded, leftovers greyed."""
+"""The call trace: frames in bands of their context, inlined callers folded, stale frames greyed."""
 
 from itertools import groupby
 from typing import Callable, Optional, Sequence

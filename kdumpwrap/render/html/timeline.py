@@ -1,4 +1,4 @@
-"""When each bug struck: a strip of bars for each of the most frequent ones, as SVG that stretches to any width."""
+"""The timeline of a batch: a strip of bars for each of the most frequent bugs, as SVG."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What only the vmcore knows: where it and the log differ, the machine's state, what ran on each CPU."""
+"""The section of the vmcore: where it and the log differ, the machine's state, the backtrace of each CPU."""
 
 from typing import Dict, List, Optional, Sequence, Tuple
 
