@@ -73,20 +73,21 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
     """gdb sets out for the variables of each crash: its own registers, the instructions of its case."""
     from kdumpwrap.symbolize import scope
 
-    questions: List[Optional[scope.Asked]] = []
+    questions: List[Tuple[scope.Asked, ...]] = []
     for log, case in asked:
         index = subject(len(log.reports), log.fatal)
         if index is None or case.evidence is None:
-            questions.append(None)
+            questions.append(())
             continue
         evidence = case.evidence
         resolution = replace(
             case.resolutions[index],
             report=log.reports[index],
+            check=evidence.check,
             disassembly=evidence.rows,
             function=evidence.function,
         )
-        questions.append(scope.question(resolution, symbolizer))
+        questions.append(scope.questions(resolution, symbolizer))
     return scope.Scopes(questions, symbolizer)
 
 

@@ -1,11 +1,13 @@
 """The chain of pointers that an instruction followed to the memory that it touched (pure)."""
 
 import re
-from typing import Iterator, List, Optional, Set, Tuple
+from dataclasses import replace
+from typing import Iterator, List, Mapping, Optional, Set, Tuple
 
-from kdumpwrap.arch import table
+from kdumpwrap.arch import table, x86
 from kdumpwrap.arch.operand import Memory, Operation
-from kdumpwrap.explain.access import Registers, accesses, faulting, guilty, operation
+from kdumpwrap.explain.access import Access, Registers, accesses, faulting, guilty, operation
+from kdumpwrap.explain.entered import State
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.origin import REACH, is_hook, percpu_added, shifted
 from kdumpwrap.model.kernel import Instruction, Resolution
@@ -37,24 +39,52 @@ def chains(resolution: Resolution) -> Tuple[Chain, ...]:
         done = operation(row, resolution)
         if done.kind == "divide":
             return _divisor(resolution, row, done)
-        access, _ = guilty(resolution.report, accesses(done, Registers(resolution)))
-        if access is None or access.memory.implied or access.memory.base is None or access.memory.base == "rip":
+        access = _failed(resolution, done)
+        if access is None or access.memory.base is None:
             return ()
         value = Registers(resolution).get(access.memory.base)
         if value is None:
             return ()
-        offset = (access.address - value + (1 << 63)) % (1 << 64) - (1 << 63)
-        return _limited(resolution, row, access.memory.base, [Hop(offset)])
+        return _limited(resolution, row, access.memory.base, [Hop(_signed(access.address - value))])
     called = next((row for row in resolution.disassembly if row.fault), None)
     return _called(resolution, called) if called is not None and resolution.ip is not None else ()
+
+
+def of_call(
+    resolution: Resolution, state: State, known: Mapping[str, int], call: Instruction, rows: Tuple[Instruction, ...]
+) -> Tuple[Chain, ...]:
+    """The ways that lead to what a function failed on which ``call``, one of ``rows``, called.
+
+    ``state`` says what the registers still hold of those that it was called with, ``known`` what was in these. Each
+    way starts at a register of ``known``, as it was at the call.
+    """
+    row = faulting(resolution)
+    access = _failed(resolution, operation(row, resolution)) if row is not None else None
+    held = state.get(access.memory.base or "") if access is not None else None
+    if access is None or held is None or held.register not in known:
+        return ()
+    offset = _signed(access.address - known[held.register])
+    found = _limited(replace(resolution, disassembly=(), function=rows), call, held.register, [Hop(offset)])
+    return tuple(one for one in found if one.register in known)
+
+
+def _failed(resolution: Resolution, done: Operation) -> Optional[Access]:
+    """The access that failed, where it is known which: of several the one that the log's address tells."""
+    found = accesses(done, Registers(resolution))
+    access, fits = guilty(resolution.report, found)
+    if access is None or access.memory.implied or access.memory.base == "rip" or not (fits or len(found) == 1):
+        return None
+    return access
+
+
+def _signed(number: int) -> int:
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def _divisor(resolution: Resolution, row: Instruction, done: Operation) -> Tuple[Chain, ...]:
     if done.memory:
         return _loaded(resolution, row, done.memory[0])
-    from kdumpwrap.arch.x86 import register
-
-    name = register((done.divisor or "").lstrip("%"))
+    name = x86.register((done.divisor or "").lstrip("%"))
     return _limited(resolution, row, name, [])
 
 
@@ -69,9 +99,7 @@ def _called(resolution: Resolution, row: Instruction) -> Tuple[Chain, ...]:
     text = " ".join((row.text, *(relocation.target for relocation in row.relocations)))
     thunk = _THUNK.search(text)
     names = [thunk["register"]] if thunk else list(done.uses)
-    from kdumpwrap.arch.x86 import register
-
-    return _limited(resolution, row, register(names[0]), []) if len(names) == 1 else ()
+    return _limited(resolution, row, x86.register(names[0]), []) if len(names) == 1 else ()
 
 
 def _loaded(resolution: Resolution, row: Instruction, memory: Memory) -> Tuple[Chain, ...]:
@@ -107,6 +135,8 @@ def _ways(resolution: Resolution, fault: Instruction, register: str, hops: List[
         if several is not None and several.search(at.text) and done.kind in ("other", "divide"):
             return
         if done.sets != wanted:
+            if done.sets is not None and done.sets not in changed and not percpu and _copied(done, flow) == wanted:
+                yield Chain(done.sets, tuple(hops))
             changed |= {done.sets} if done.sets is not None else set()
             continue
         source, hops, percpu = _stepped(flow, at, done, hops, percpu)
@@ -139,7 +169,13 @@ def _stepped(
             return None, hops, percpu
         first = [hops[0]._replace(percpu=percpu), *hops[1:]] if hops else hops
         return memory.base, [Hop(memory.displacement), *first], False
+    return _copied(done, flow), hops, percpu
+
+
+def _copied(done: Operation, flow: Flow) -> Optional[str]:
+    """The register of which ``done`` makes a whole copy."""
     copied = [name for name in done.uses if name != done.sets]
-    if done.mnemonic in _COPIES and len(copied) == 1:
-        return copied[0], hops, percpu
-    return None, hops, percpu
+    if done.mnemonic not in _COPIES or done.memory or len(copied) != 1:
+        return None
+    half = flow.arch == "x86_64" and any(x86.width(one[1:]) != 8 for one in done.operands)
+    return None if half else copied[0]

@@ -18,14 +18,21 @@ _SAMPLED = ("soft-lockup", "hard-lockup", "rcu-stall", "warning")  # nothing fai
 _DOING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
-def said(resolution: Resolution, chains: Sequence[Chain], scope: Scope, sources: Mapping[str, str]) -> Variables:
+def said(
+    resolution: Resolution,
+    chains: Sequence[Chain],
+    scope: Scope,
+    sources: Mapping[str, str],
+    callee: Optional[str] = None,
+) -> Variables:
     """The variables of ``scope``, and the failed access in C where ``chains`` lead to it.
 
-    ``sources``: of each function at the instruction pointer the source line there.
+    ``sources``: of each function of ``scope`` the source line there. ``callee``: the function at the instruction
+    pointer where ``scope`` is that of its caller.
     """
     readings = _readings(chains, scope, sources)
     if not readings:
-        return Variables(scope.variables, scope.unknown)
+        return Variables(scope.variables, scope.unknown, callee=callee)
     best = readings[0]
     others = [way.members[-1].text for way in readings[1:]]
     certain = not others and resolution.check.result != "mismatch" and _named(best, scope, sources) is not False
@@ -34,8 +41,8 @@ def said(resolution: Resolution, chains: Sequence[Chain], scope: Scope, sources:
     expression = Expression(last.text, last.type, last.struct, offset, certain)
     failed = resolution.report.kind not in _SAMPLED
     rows = tuple(row._replace(guilty=failed and at == best.variable) for at, row in enumerate(scope.variables))
-    sentence = _sentence(resolution, chains, best, scope, others[: _ALTERNATIVES - 1], certain)
-    return Variables(rows, scope.unknown, expression, sentence)
+    sentence = _sentence(resolution, chains, best, scope, others[: _ALTERNATIVES - 1], certain, callee)
+    return Variables(rows, scope.unknown, expression, sentence, callee=callee)
 
 
 # ---------------------------------------------------------------- which reading
@@ -73,7 +80,7 @@ def _named(way: Reading, scope: Scope, sources: Mapping[str, str]) -> Optional[b
     line = sources.get(scope.variables[way.variable].function)
     if line is None:
         return None
-    word = re.findall(r"\w+", way.members[-1].text)
+    word = re.findall(r"\w+", re.sub(r"\[\d+\]", "", way.members[-1].text))
     return bool(word) and re.search(rf"\b{re.escape(word[-1])}\b", line) is not None
 
 
@@ -81,7 +88,13 @@ def _named(way: Reading, scope: Scope, sources: Mapping[str, str]) -> Optional[b
 
 
 def _sentence(
-    resolution: Resolution, chains: Sequence[Chain], way: Reading, scope: Scope, others: Sequence[str], certain: bool
+    resolution: Resolution,
+    chains: Sequence[Chain],
+    way: Reading,
+    scope: Scope,
+    others: Sequence[str],
+    certain: bool,
+    callee: Optional[str],
 ) -> str:
     """``s->ops is 0x6b6b…: memory that was freed; s (struct xxxwan_session *) is 0x…. The instruction reads …``."""
     variable = scope.variables[way.variable]
@@ -90,15 +103,19 @@ def _sentence(
     last = way.members[-1]
     if len(way.members) == 1:
         return f"{hedge}{root} {_value(variable)}{_divides(resolution)}."
-    bad = _pointer_value(resolution, chains[0])
+    bad = _pointer(resolution, chains, way) if callee is None else None
     if len(way.members) > 2 and bad is not None:
         text = f"{way.members[-2].text} is {_known(bad, resolution.report)}; {root} {_value(variable)}"
-    elif len(way.members) == 2 and variable.added == 0:
-        text = f"{root} {_known(bad, resolution.report)}{_came(way, scope)}"
+    elif len(way.members) == 2 and variable.value.startswith("0x"):
+        text = f"{root} {_known(int(variable.value, 16), resolution.report)}{_came(way, scope)}"
     else:
         text = f"{root} {_value(variable)}"
     depth = f", {last.offset:#x} bytes into {last.struct}" if last.struct and last.offset else ""
     also = "".join(f" or {other}" for other in others)
+    if callee is not None:
+        return (
+            f"{hedge}{text}. {variable.function} called {callee}, which {_verb(resolution)} {last.text}{also}{depth}."
+        )
     return f"{hedge}{text}. The instruction {_verb(resolution)} {last.text}{also}{depth}."
 
 
@@ -131,18 +148,22 @@ def _verb(resolution: Resolution) -> str:
     return _DOING[access.memory.access] if access is not None else "touches"
 
 
-def _pointer_value(resolution: Resolution, chain: Chain) -> Optional[int]:
-    """The pointer through which the access went: the value of the register that the instruction names."""
-    return Registers(resolution).get(chain.register) if chain.hops and faulting(resolution) is not None else None
+def _pointer(resolution: Resolution, chains: Sequence[Chain], way: Reading) -> Optional[int]:
+    """The value of the pointer whose member ``way`` leads to, by the address that was touched."""
+    first, hops = chains[0], chains[way.chain].hops
+    value = Registers(resolution).get(first.register)
+    if value is None or len(first.hops) != 1 or not hops or hops[-1].percpu or faulting(resolution) is None:
+        return None
+    return (value + first.hops[0].offset - hops[-1].offset) % (1 << 64)
 
 
 def _value(variable: Variable) -> str:
     return "NULL" if variable.value == "0x0" else variable.value
 
 
-def _known(value: Optional[int], report: Report) -> str:
+def _known(value: int, report: Report) -> str:
     """``NULL``, ``POISON_FREE (0x6b6b…), memory that was freed (use after free)``, ``0xffff…``."""
     if not value:
-        return "NULL" if value == 0 else "not known"
+        return "NULL"
     found = meaning(value, report.arch)
     return f"{value:#x}" if found is None or found.kind in ("user", "small", "null") else found.text

@@ -83,3 +83,4 @@ class Variables(NamedTuple):
     expression: Optional[Expression] = None
     sentence: Optional[str] = None  # the failed access in C
     missing: Optional[str] = None  # why nobody could be asked
+    callee: Optional[str] = None  # the function of assembly in which it crashed: the variables are its caller's

@@ -12,6 +12,8 @@ from kdumpwrap.parse.alternatives import Section, Site
 
 _PARAVIRT = ".parainstructions"  # up to 6.7; later these calls are alternatives
 _CALLS = ".call_sites"  # of a kernel with call depth tracking: 6.2 and later, el9
+_FIXUPS = "__ex_table"
+_FIXUP_ENTRIES = (12, 8)  # bytes: s32 instruction, s32 fixup, then s32 handler or data; the last one since 4.6
 _CONSTANT = re.compile(r"^runtime_(?P<kind>ptr|shift)_\w+$", re.ASCII)  # 6.11 and later, el9: runtime_ptr_USER_PTR_MAX
 _CONSTANT_SIZES = {"ptr": 8, "shift": 1}  # bytes of the immediate that becomes the constant
 _PARAVIRT_ENTRY = 16  # bytes: u64 address, u8 type, u8 length, u16 clobbers, padding
@@ -23,12 +25,15 @@ class Patches(NamedTuple):
     alternatives: Tuple[Site, ...] = ()
     paravirt: Mapping[int, int] = MappingProxyType({})  # calls through pv_…ops: address -> length
     constants: Mapping[int, int] = MappingProxyType({})  # immediates that become runtime constants: address -> length
+    fixups: Optional[Mapping[int, int]] = (
+        None  # of a vmlinux: instruction that may fault -> where it goes on; or unknown
+    )
     calls_tracked: bool = False  # whether calls can be moved for call depth tracking
 
 
 def wanted(names: Collection[str]) -> Tuple[str, ...]:
     """Those of the sections ``names`` whose contents ``parse`` reads."""
-    known = (*alternatives.SECTIONS, _PARAVIRT)
+    known = (*alternatives.SECTIONS, _PARAVIRT, _FIXUPS)
     return tuple(name for name in names if name in known or _CONSTANT.match(name))
 
 
@@ -42,6 +47,7 @@ def parse(text: str, names: Collection[str], arch: Optional[str], section: Optio
         alternatives.parse(found, arch, section),
         _paravirt(found[_PARAVIRT], section) if _PARAVIRT in found else {},
         _constants(found),
+        _fixups(found.get(_FIXUPS, Section(0, b"", {}))) if section is None else None,
         _CALLS in names,
     )
 
@@ -73,3 +79,20 @@ def _constants(found: Mapping[str, Section]) -> Dict[int, int]:
                 distance = int.from_bytes(table.data[at : at + 4], "little", signed=True)
                 places[table.address + at + distance] = _CONSTANT_SIZES[match["kind"]]
     return places
+
+
+def _fixups(table: Section) -> Optional[Dict[int, int]]:
+    """None when no size of an entry fits: they are in the order of their instructions. A field counts from itself.
+
+    Sample (6.1, x86-64): `` ffffffff82434570 89c3bcfe 87c3bcfe 08000000 d9c3bcfe``.
+    """
+    for size in _FIXUP_ENTRIES:
+        rows = range(0, len(table.data) - size + 1, size)
+        places = [(_relative(table, at), _relative(table, at + 4)) for at in rows]
+        if len(table.data) % size == 0 and places == sorted(places):
+            return dict(places)
+    return None
+
+
+def _relative(table: Section, at: int) -> int:
+    return table.address + at + int.from_bytes(table.data[at : at + 4], "little", signed=True)

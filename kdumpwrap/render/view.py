@@ -101,8 +101,11 @@ def problems(analysis: Analysis, known: "Optional[VmcoreFacts]") -> Tuple[Proble
 
 
 def unknown(variables: Variables) -> Optional[str]:
-    """How many variables have no value; None where all have one."""
+    """How many variables have no value, and why; None where all have one."""
     rest = "more " if variables.rows else ""
+    if variables.callee is not None:
+        told = f"{variables.callee} is assembly: these are the variables of its caller that it left in registers"
+        return f"{told}; {variables.unknown} {rest}are not known"
     return (
         f"{variables.unknown} {rest}optimised out, or on the stack, which no log prints" if variables.unknown else None
     )

@@ -12,6 +12,7 @@ from kdumpwrap.explain import chain, variables
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Location, Resolution, ResolvedFrame
 from kdumpwrap.model.scope import Question, Scope, Variables
+from kdumpwrap.symbolize import caller
 from kdumpwrap.symbolize.objects import lookup
 from kdumpwrap.symbolize.pool import Job
 from kdumpwrap.symbolize.symbolizer import Symbolizer
@@ -25,21 +26,25 @@ class Asked(NamedTuple):
 
     module: Optional[str]
     question: Question
+    callee: Optional[str] = None  # the function of assembly in which it crashed: the question is of its caller
 
 
 class Scopes:
-    """The answers to ``asked``, one for each crash; None for a crash without registers, or without a function."""
+    """The answers to ``asked``: of each crash those of the first question that gdb knows variables for.
 
-    def __init__(self, asked: Sequence[Optional[Asked]], symbolizer: Symbolizer) -> None:
+    A crash without registers, or without a function, has no question.
+    """
+
+    def __init__(self, asked: Sequence[Sequence[Asked]], symbolizer: Symbolizer) -> None:
         """Start gdb for each object that is asked about."""
         self._asked = asked
         self._symbolizer = symbolizer
-        self._place: List[int] = []  # of each crash among its object's questions
+        self._place: Dict[Asked, int] = {}  # of each among its object's questions
         questions: Dict[Optional[str], List[Question]] = {}
-        for one in asked:
-            group = questions.setdefault(one.module, []) if one is not None else []
-            self._place.append(len(group))
-            if one is not None:
+        for one in (one for of_crash in asked for one in of_crash):
+            group = questions.setdefault(one.module, [])
+            if one not in self._place:
+                self._place[one] = len(group)
                 group.append(one.question)
         self._jobs: Dict[Optional[str], Job[Tuple[Optional[Scope], ...]]] = {
             module: symbolizer.submit(partial(_ask, symbolizer, module, group)) for module, group in questions.items()
@@ -47,40 +52,56 @@ class Scopes:
 
     def of(self, number: int, resolution: Resolution) -> Tuple[Optional[Variables], Tuple[Problem, ...]]:
         """What the variables of crash ``number`` say, and what went wrong when gdb was asked."""
-        one = self._asked[number]
-        if one is None:
-            return None, ()
-        try:
-            scope = self._jobs[one.module].result()[self._place[number]]
-        except gdb.NotAsked as error:
-            return Variables(missing=error.message), ()
-        except KdumpwrapError as error:
-            return Variables(missing=error.message), (Problem(error.message, error.hint),)
-        if scope is None:
-            return Variables(missing="gdb does not know this function"), ()
-        return variables.said(resolution, one.question.chains, scope, _sources(resolution, self._symbolizer)), ()
+        found: Optional[Variables] = None
+        for one in self._asked[number]:
+            try:
+                scope = self._jobs[one.module].result()[self._place[one]]
+            except gdb.NotAsked as error:
+                return Variables(missing=error.message), ()
+            except KdumpwrapError as error:
+                return Variables(missing=error.message), (Problem(error.message, error.hint),)
+            frame = _called_from(resolution) if one.callee is not None else _frame(resolution)
+            if scope is None:
+                found = found or Variables(missing="gdb does not know this function")
+                continue
+            sources = _sources(frame, self._symbolizer)
+            found = variables.said(resolution, one.question.chains, scope, sources, one.callee)
+            if scope.variables or scope.unknown:
+                break
+        return found, ()
 
 
-def question(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Asked]:
-    """What to ask about a report whose instructions are known; None when the registers do not belong to a function."""
+def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ...]:
+    """What to ask about a report whose instructions are known; () when the registers do not belong to a function.
+
+    For a crash in what may be assembly, which has no variables, the second question is of its caller.
+    """
     frame = _frame(resolution)
     if frame is None or frame.address is None or not resolution.report.registers or not symbolizer.fits(frame):
-        return None
-    found = symbolizer.objects.get(frame.module)
-    if found is None or found.lines is None:
-        return None
-    asked = Question(frame.section, lookup(frame), resolution.report.registers, chain.chains(resolution))
-    return Asked(frame.module, asked)
+        return ()
+    own = Question(frame.section, lookup(frame), resolution.report.registers, chain.chains(resolution))
+    asked = [Asked(frame.module, own)]
+    above = _called_from(resolution)
+    if frame is resolution.ip and above is not None:
+        known = caller.question(resolution, above, symbolizer)
+        asked += [Asked(above.module, known, frame.symbol)] if known is not None else []
+    return tuple(one for one in asked if _has_lines(one.module, symbolizer))
+
+
+def _has_lines(module: Optional[str], symbolizer: Symbolizer) -> bool:
+    found = symbolizer.objects.get(module)
+    return found is not None and found.lines is not None
 
 
 def _frame(resolution: Resolution) -> Optional[ResolvedFrame]:
     """The function to which the registers belong: of a call through a bad pointer the caller, which just called."""
     ip = resolution.ip
-    if ip is None or ip.symbol is not None:
-        return ip
-    return next(
-        (frame for frame in callchain.certain(resolution) if frame is not ip and frame.symbol is not None), None
-    )
+    return ip if ip is None or ip.symbol is not None else _called_from(resolution)
+
+
+def _called_from(resolution: Resolution) -> Optional[ResolvedFrame]:
+    """The function that called the one at the instruction pointer."""
+    return next((frame for frame in callchain.certain(resolution) if frame is not resolution.ip), None)
 
 
 def _ask(symbolizer: Symbolizer, module: Optional[str], questions: Sequence[Question]) -> Tuple[Optional[Scope], ...]:
@@ -92,9 +113,8 @@ def _ask(symbolizer: Symbolizer, module: Optional[str], questions: Sequence[Ques
         return gdb.ask(file, questions, Path(directory))
 
 
-def _sources(resolution: Resolution, symbolizer: Symbolizer) -> Dict[str, str]:
-    """The statement at the instruction pointer in each function that is inlined there, where the source is here."""
-    frame = _frame(resolution)
+def _sources(frame: Optional[ResolvedFrame], symbolizer: Symbolizer) -> Dict[str, str]:
+    """The statement at ``frame`` in each function that is inlined there, where the source is here."""
     found: Dict[str, str] = {}
     for location in frame.locations if frame is not None else ():
         text = _statement(location, symbolizer)

@@ -66,6 +66,7 @@ class Symbolizer:
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
         self._disassembled: Dict[Tuple[Section, int, int], Job[Tuple[Instruction, ...]]] = {}
+        self._patched: Dict[Section, Patches] = {}
         self._lock = threading.Lock()
         self._pool = opening.pool if opening is not None else pool()
         self._lines = Lines(self._pool, self.failures)
@@ -264,9 +265,11 @@ class Symbolizer:
 
     def patched(self, section: Section) -> Patches:
         """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
-        found = self.objects[section.module]
-        path, tools = found.code, found.tools
-        return Patches() if path is None else binutils.patched(tools, path, section.name)
+        if section not in self._patched:
+            found = self.objects[section.module]
+            path, tools = found.code, found.tools
+            self._patched[section] = Patches() if path is None else binutils.patched(tools, path, section.name)
+        return self._patched[section]
 
     # ------------------------------------------------------------ what went wrong
 

@@ -1,0 +1,222 @@
+"""What a function of assembly was called with, as far as the registers still tell at the fault (pure, x86-64).
+
+DWARF knows no variables there, but those of the caller may still be in the registers. A register counts as known
+only where no way through the code could have changed it, also not through what the kernel put in the place of other
+instructions when it started (alternatives), nor through the code that goes on after a handled fault (__ex_table).
+"""
+
+import re
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from kdumpwrap.arch import operand, table, x86
+from kdumpwrap.arch.operand import Operation
+from kdumpwrap.explain.origin import shifted
+from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.parse.alternatives import Site
+from kdumpwrap.parse.patches import Patches
+
+ARCH = "x86_64"
+_RETURN = re.compile(r"<__x86_return_thunk>|^__x86_return_thunk\b")  # where the kernel's "ret" goes
+# instructions that write no other register than their last operand; what is not listed may write any
+_PLAIN = re.compile(
+    r"^(?:mov|movabs|movzb|movzw|movsb|movsw|movsl|movnti|lea|add|sub|and|or|xor|adc|sbb|inc|dec|neg|not|sh[lr]|sa[lr]|"
+    r"ro[lr]|cmp|test|bt|set[a-z]+?|cmov[a-z]+?|bswap|nop)[bwlq]?$"
+)
+_NOTHING = re.compile(r"^(?:endbr64|prefetch\w+|[slm]fence|stac|clac|cld|std|data16|verw)$")
+_STRING = re.compile(r"^(?:movs|stos)[bwlq]?$")
+_VECTOR = re.compile(r"^%[xyz]mm\d+$|^%k\d$")
+_HARMLESS = (bytes.fromhex("0f01cb"), bytes.fromhex("0f01ca"), bytes.fromhex("0faee8"), b"\x90")  # stac clac lfence nop
+
+State = Mapping[str, "Value"]
+
+
+class Value(NamedTuple):
+    """What a register holds: what was in another one when the function was entered."""
+
+    register: str
+    exact: bool  # else something was added to it
+
+
+def targets(rows: Iterable[Instruction], patches: Patches) -> FrozenSet[int]:
+    """Where direct jumps and branches of ``rows`` may go; a return is none of them."""
+    rows = tuple(rows)
+    found = {to for row in rows for to in _jumps(row)}
+    starts = {row.address for row in rows}
+    found |= {to for site in patches.alternatives if site.address in starts for to in _swapped_jump(site)}
+    return frozenset(found)
+
+
+def called(row: Instruction, patches: Patches) -> FrozenSet[int]:
+    """The addresses of the functions that the call ``row`` may go to, where it names them; of its alternatives too."""
+    done = operand.parse(row.text, ARCH)
+    if done.kind != "call":
+        return frozenset()
+    found = {done.target} if done.target is not None and not row.relocations else set()
+    for site in patches.alternatives:
+        if site.address == row.address and site.replacement and site.replacement[0] == 0xE8:
+            found |= _distance(site, 5)
+    return frozenset(found)
+
+
+def held(rows: Iterable[Instruction], entry: int, fault: int, patches: Patches) -> State:
+    """For each register at ``fault`` what it certainly holds of those with which the function at ``entry`` was entered.
+
+    ``rows`` are the instructions of all functions that jumps from ``entry`` on lead to.
+    """
+    region = {row.address: row for row in rows}
+    if patches.fixups is None or not targets(region.values(), patches) <= set(region):
+        return {}
+    fixed = [target for at, target in patches.fixups.items() if at in region]
+    names = frozenset(name for name in table.of(ARCH).kept + tuple(table.of(ARCH).clobbered) if name != "rsp")
+    if fixed:  # a fault may lead from anywhere to there
+        if not all(target in region for target in fixed):
+            return {}
+        written = frozenset().union(*(_writes(row, names) for row in region.values()))
+        return {name: Value(name, exact=True) for name in names - written}
+    sites: Dict[int, List[Site]] = {}
+    for site in patches.alternatives:
+        if site.address in region:
+            sites.setdefault(site.address, []).append(site)
+    states: Dict[int, State] = {entry: {name: Value(name, exact=True) for name in names}}
+    todo = [entry] if entry in region else []
+    while todo:
+        row = region[todo.pop()]
+        for to, state in _steps(row, states[row.address], sites.get(row.address, ()), names):
+            if to is None:
+                return {}  # it goes where nobody knows
+            before = states.get(to)
+            both = state if before is None else _common(before, state)
+            if to in region and both != before:
+                states[to] = both
+                todo.append(to)
+    return states.get(fault, {})
+
+
+def _common(one: State, other: State) -> State:
+    return {
+        name: Value(value.register, value.exact and other[name].exact)
+        for name, value in one.items()
+        if name in other and other[name].register == value.register
+    }
+
+
+def _steps(
+    row: Instruction, state: State, sites: Sequence[Site], names: FrozenSet[str]
+) -> Iterator[Tuple[Optional[int], State]]:
+    """Where it may go on after ``row``, and what the registers then hold; None: nobody knows where."""
+    done = operand.parse(row.text, ARCH)
+    after = _after(row, done, state, names)
+    following = row.address + len(row.data)
+    if done.kind in ("jump", "branch"):
+        jumps = _jumps(row)
+        if not jumps and not _returns(row):
+            yield None, {}
+        for to in jumps:
+            yield to, after
+    if done.kind not in ("jump", "return", "trap"):
+        yield following, after
+    if row.text.startswith("rep"):  # a fault may come in the midst of it
+        yield row.address, after
+    for site in sites:
+        end = site.address + site.length
+        if site.replacement is not None and _is_harmless(site):
+            yield end, state
+            continue
+        jumps = _swapped_jump(site)
+        for to in jumps:
+            yield to, state
+        if not jumps:
+            yield end, {}
+
+
+def _after(row: Instruction, done: Operation, state: State, names: FrozenSet[str]) -> State:
+    """What the registers hold after ``row``, where they held ``state`` before."""
+    written = _writes(row, names)
+    if not written:
+        return state
+    after = {name: value for name, value in state.items() if name not in written}
+    if done.sets in written and len(written) == 1 and done.sets is not None:
+        source = _source(done)
+        if source is not None and source[0] in state:
+            held_before = state[source[0]]
+            after[done.sets] = Value(held_before.register, held_before.exact and source[1])
+    if _STRING.match(done.mnemonic):
+        for name in ("rsi", "rdi"):
+            if name in state and name in written:
+                after[name] = Value(state[name].register, exact=False)
+    return after
+
+
+def _source(done: Operation) -> Optional[Tuple[str, bool]]:
+    """The register from which an instruction makes its result: a copy of it, or something added to it."""
+    if any(one.startswith("%") and x86.width(one[1:]) != 8 for one in done.operands):
+        return None
+    if done.mnemonic in ("mov", "movq") and len(done.operands) == 2 and done.operands[0].startswith("%"):
+        return (x86.register(done.operands[0][1:]), True) if ":" not in done.operands[0] else None
+    moved = shifted(done, ARCH)
+    if moved is not None:
+        return moved[0], moved[1] == 0
+    if done.mnemonic in ("add", "inc", "dec") and done.sets is not None:
+        return done.sets, False
+    return None
+
+
+def _writes(row: Instruction, names: FrozenSet[str]) -> FrozenSet[str]:
+    """The registers among ``names`` that ``row`` may change: all of them where it is not known what it does."""
+    done = operand.parse(row.text, ARCH)
+    if done.kind in ("jump", "branch", "return", "trap"):
+        return frozenset(("rcx",)) if done.mnemonic.startswith("loop") else frozenset()
+    if row.text in ("xchg %ax,%ax", "data16 xchg %ax,%ax") or _NOTHING.match(done.mnemonic):
+        return frozenset()
+    if _STRING.match(done.mnemonic) and ("(%rsi)" in row.text or "(%rdi)" in row.text) and "%es:" in row.text:
+        return frozenset(("rcx", "rdi") if done.mnemonic.startswith("stos") else ("rcx", "rsi", "rdi"))
+    if done.mnemonic in ("push", "pushq"):
+        return frozenset()
+    if done.mnemonic in ("pop", "popq") or _PLAIN.match(done.mnemonic):
+        if done.mnemonic.startswith(("cmp", "test", "nop")) or (
+            done.mnemonic.startswith("bt") and len(done.mnemonic) < 4
+        ):
+            return frozenset()
+        return frozenset((done.sets,)) & names if done.sets is not None else frozenset()
+    if done.mnemonic.startswith("imul") and len(done.operands) > 1:  # with one operand it is rdx:rax that it writes
+        return frozenset((done.sets,)) & names if done.sets is not None else names
+    registers = [one for one in done.operands if one.startswith("%") and ":" not in one]
+    if done.kind == "other" and registers and all(map(_VECTOR.match, registers)) and "pcmp" not in done.mnemonic:
+        return frozenset()
+    return names
+
+
+def _returns(row: Instruction) -> bool:
+    return any(_RETURN.search(text) for text in (row.text, *(relocation.target for relocation in row.relocations)))
+
+
+def _jumps(row: Instruction) -> Set[int]:
+    """Where a direct jump or branch goes."""
+    done = operand.parse(row.text, ARCH)
+    if done.kind not in ("jump", "branch") or done.target is None or row.relocations or _returns(row):
+        return set()
+    return {done.target}
+
+
+def _is_harmless(site: Site) -> bool:
+    rest = bytes(byte or 0 for byte in site.replacement or ())
+    while rest:
+        found = next((known for known in _HARMLESS if rest.startswith(known)), None)
+        if found is None:
+            return False
+        rest = rest[len(found) :]
+    return True
+
+
+def _swapped_jump(site: Site) -> Set[int]:
+    """Where the jump goes that ``site`` may become."""
+    first = site.replacement[0] if site.replacement else None
+    return _distance(site, 5) if first == 0xE9 else _distance(site, 2) if first == 0xEB else set()
+
+
+def _distance(site: Site, length: int) -> Set[int]:
+    body = site.replacement or ()
+    if site.origin is None or len(body) < length or None in body[1:length]:
+        return set()
+    by = int.from_bytes(bytes(byte or 0 for byte in body[1:length]), "little", signed=True)
+    return {site.origin + length + by}

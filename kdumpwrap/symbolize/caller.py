@@ -1,0 +1,89 @@
+"""Of a crash in assembly the C function that called it, and which registers still hold what it put there."""
+
+from contextlib import suppress
+from typing import Dict, Optional, Set, Tuple
+
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.explain import chain, entered
+from kdumpwrap.explain.access import Registers
+from kdumpwrap.explain.entered import State
+from kdumpwrap.explain.origin import is_hook
+from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
+from kdumpwrap.model.scope import Question
+from kdumpwrap.parse import nm
+from kdumpwrap.parse.patches import Patches
+from kdumpwrap.symbolize.objects import Section
+from kdumpwrap.symbolize.symbolizer import Symbolizer
+
+_KERNEL = Section(None, None)
+_FUNCTIONS = 6  # that jumps lead to from the one that was called
+
+
+def question(resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolizer) -> Optional[Question]:
+    """What to ask about ``frame``, which called a function of the vmlinux that may be assembly; None if not proven so.
+
+    Of the registers only those are in the question of which it is certain what they held at the call.
+    """
+    ip = resolution.ip
+    if ip is None or ip.module is not None or ip.address is None or resolution.check.result == "mismatch":
+        return None
+    if frame.exact or frame.address is None or not symbolizer.fits(frame) or not _is_hookless(resolution):
+        return None
+    with suppress(KdumpwrapError):
+        patches = symbolizer.patched(_KERNEL)
+        rows = _instructions(frame, symbolizer)
+        call = next((row for row in rows if row.address + len(row.data) == frame.address), None)
+        for entry in _entries(call, frame, patches, symbolizer) if call is not None else ():
+            state = _held(entry, ip.address, patches, symbolizer)
+            values = Registers(resolution)
+            exact = {one.register: values.get(name) for name, one in state.items() if one.exact}
+            known = {name: value for name, value in exact.items() if value is not None}
+            if call is not None and known:
+                led = chain.of_call(resolution, state, known, call, rows)
+                return Question(frame.section, call.address, tuple(sorted(known.items())), led)
+    return None
+
+
+def _instructions(frame: ResolvedFrame, symbolizer: Symbolizer) -> Tuple[Instruction, ...]:
+    """Those of the function that ``frame`` is in."""
+    function = symbolizer.function(frame)
+    return (
+        symbolizer.disassemble(Section.of(frame), *symbolizer.extent(function)).result() if function is not None else ()
+    )
+
+
+def _is_hookless(resolution: Resolution) -> bool:
+    """Whether the function may be assembly: it has no place for ftrace, as nearly every C function has."""
+    rows = resolution.function
+    arch = resolution.report.arch or entered.ARCH
+    return arch == entered.ARCH and bool(rows) and not any(row.text.startswith("call") and is_hook(row) for row in rows)
+
+
+def _entries(row: Instruction, frame: ResolvedFrame, patches: Patches, symbolizer: Symbolizer) -> Set[int]:
+    """The addresses in the vmlinux that the call ``row`` may go to."""
+    if frame.module is None:
+        return set(entered.called(row, patches))
+    symbols = symbolizer.objects[None].nm
+    names = (relocation.target.rpartition("-0x")[0] for relocation in row.relocations)
+    found = (nm.address(symbols, name) for name in names if name)
+    return {address for address in found if address is not None}
+
+
+def _held(entry: int, fault: int, patches: Patches, symbolizer: Symbolizer) -> State:
+    """What the registers at ``fault`` still hold of those at ``entry``; nothing when no jump leads from there to it."""
+    region: Dict[int, Instruction] = {}
+    todo, functions = [entry], 0
+    while todo:
+        address = todo.pop()
+        if address in region:
+            continue
+        function = symbolizer.objects[None].enclosing(None, address)
+        functions += 1
+        if function is None or functions > _FUNCTIONS:
+            return {}
+        rows = symbolizer.disassemble(_KERNEL, *symbolizer.extent(function)).result()
+        region.update((row.address, row) for row in rows)
+        if address not in region:
+            return {}
+        todo += entered.targets(rows, patches)
+    return entered.held(region.values(), entry, fault, patches)
