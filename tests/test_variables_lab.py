@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any, Dict, List, Optional, Tuple
 
+import dwarf_truth
 import pytest
 from conftest import NEWER, Lab, RunCli, ToolDir, lab_path, open_lab
 
@@ -22,8 +24,11 @@ FAILED = {
     "warn_then_oops": ("wan_set_level", "c->level", "c", "(struct wan_codec *) is 0xfee1dead"),
     "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "(struct ip_tunnel_net *) is POISON_FREE"),
 }
-# case: variables that must stand there, where nothing failed on a pointer
-STANDS = {"bug_on": [("wan_spend", "l"), ("wan_spend", "credits")], "softlockup": [("wan_wait", "l")]}
+# case: variables that must stand there, where nothing failed on a pointer, and those values that the source tells
+STANDS: Dict[str, Dict[Tuple[str, str], Optional[str]]] = {
+    "bug_on": {("wan_spend", "l"): "&wan_link0", ("wan_spend", "credits"): "3"},
+    "softlockup": {("wan_wait", "l"): None},
+}
 
 
 @pytest.fixture(scope="session", params=["", "second", NEWER, "arm64"])
@@ -54,7 +59,9 @@ def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str)
     assert report["expression"]["text"].startswith(expression)
     assert report["expression"]["certain"] is True
     assert report["explanation"][0].startswith(f"{guilty} {words}")
-    assert [(one["function"], one["name"]) for one in report["variables"] if one["guilty"]] == [(function, guilty)]
+    (row,) = [one for one in report["variables"] if one["guilty"]]
+    assert (row["function"], row["name"]) == (function, guilty)
+    assert (row["value"] if row["value"] != "0x0" else "NULL") in report["explanation"][0]
 
 
 @pytest.mark.parametrize("case", STANDS)
@@ -62,8 +69,8 @@ def test_what_only_stopped_has_variables_and_none_is_guilty(run_cli: RunCli, ker
     if not has(kernel, case):
         return
     report = analysed(run_cli, kernel, case)
-    names = [(one["function"], one["name"]) for one in report["variables"]]
-    assert set(STANDS[case]) <= set(names)
+    values = {(one["function"], one["name"]): one["value"] for one in report["variables"]}
+    assert {key: wanted and values[key] for key, wanted in STANDS[case].items()} == STANDS[case]
     assert not any(one["guilty"] for one in report["variables"])
 
 
@@ -82,14 +89,14 @@ def test_each_value_is_what_drgn_reads_from_the_vmcore(run_cli: RunCli, kernel: 
     for one in report["variables"]:
         known = [values for function, values in frames if function == one["function"] and one["name"] in values]
         if known:
-            assert any(same(one["value"], one["type"], values[one["name"]]) for values in known), (one, known)
+            assert any(same(one["value"], one["type"], *values[one["name"]]) for values in known), (one, known)
             compared += 1
     functions = {one["function"] for one in report["variables"]}
     assert compared or not any(values for function, values in frames if function in functions)
 
 
-def drgn(kernel: Lab, case: str) -> List[Tuple[str, Dict[str, int]]]:
-    """(function, {variable: number}) of each frame of the thread that crashed."""
+def drgn(kernel: Lab, case: str) -> List[Tuple[str, Dict[str, Tuple[int, List[str]]]]]:
+    """(function, {variable: (number, symbols there)}) of each frame of the thread that crashed."""
     core = kernel.crashes[case] / "vmcore"
     modules = [
         kernel.module_dir / "xxxwan.debug.ko",
@@ -100,12 +107,19 @@ def drgn(kernel: Lab, case: str) -> List[Tuple[str, Dict[str, int]]]:
     return [(function, known) for function, known in json.loads(done.stdout.decode())]
 
 
-def same(said: str, kind: str, value: int) -> Optional[bool]:
-    if said.startswith("&"):  # its run-time address is the vmcore's; the name is compared by the tests above
-        return value > 0
+def same(said: str, kind: str, value: int, symbols: List[str]) -> bool:
+    if said.startswith("&"):  # its run-time address is in the vmcore alone
+        return said in symbols
     if said in ("true", "false"):
         return (said == "true") == bool(value)
     return (int(said, 0) - value) % (1 << 32 if "*" not in kind else 1 << 64) == 0
+
+
+def test_what_is_said_of_random_instructions_is_what_llvm_reads(lab: Lab, tmp_path: Path) -> None:
+    seed = Random().getrandbits(32)
+    found = dwarf_truth.compare(lab.vmlinux, 60, Random(seed), tmp_path)
+    assert not found.differences, f"of seed {seed}"
+    assert found.addresses == 60 and found.pairs > 30, f"of seed {seed}: {found}"
 
 
 def test_a_batch_says_the_same_when_it_is_asked_for_variables(run_cli: RunCli, lab: Lab) -> None:

@@ -30,7 +30,7 @@ _CACHE_BYTES = 1 << 29
 _CACHE_DAYS = 60
 # [ 3] .text             PROGBITS        0000000000000000 000070 000a31 00  AX  0   0 16  (readelf -W -S, binutils 2.40)
 _SECTION = re.compile(
-    r"^ *\[ *\d+\] (?P<name>\S+) +[A-Z_0-9]+ +[0-9a-f]+ +[0-9a-f]+ +"
+    r"^ *\[ *\d+\] (?P<name>\S+) +[A-Z_0-9]+ +(?P<address>[0-9a-f]+) +[0-9a-f]+ +"
     r"(?P<size>[0-9a-f]+) +[0-9a-f]+ +(?P<flags>[A-Za-z]*) ",
     re.M,
 )
@@ -63,18 +63,17 @@ def ask(
     free = memory.unused() if free is None else free
     if free < LEAST:
         raise NotAsked(f"gdb wants {LEAST >> 20} MB of memory, {free >> 20} MB are available")
-    bases: Dict[str, int] = {}
-    path = file.path
-    if file.relocatable:
-        bases = _bases(file)
-        path = _moved(file, bases, directory)
+    sections = _sections(file)
+    bases = {name: section.first for name, section in sections.items()} if file.relocatable else {}
+    path = _moved(file, bases, directory) if file.relocatable else file.path
     asked: List[Dict[str, object]] = []
     files: Dict[str, bytes] = {}
     for number, question in enumerate(questions):
         if question.section is None or question.section in bases:
             asked.append(_question(file.arch, question, bases, number, files))
     script = directory / "ask.py"
-    files.update({"questions.json": json.dumps(asked).encode(), script.name: _script()})
+    told = {"sections": [tuple(section) for section in sections.values()], "questions": asked}
+    files.update({"questions.json": json.dumps(told).encode(), script.name: _script()})
     for name, data in files.items():
         (directory / name).write_bytes(data)
         if len(questions) == 1:  # of many nobody types all that again
@@ -99,7 +98,8 @@ def _question(
     pc = question.address + bases.get(question.section or "", 0)
     given = core.spelled(arch, dict(question.registers))
     marks = core.marks(arch)
-    files[f"core.{number}"] = core.core(arch, given, pc)
+    unknown = {name: ~mark for name, mark in marks.items()}  # what they show of a value is not what the marks show
+    files[f"core.{number}"] = core.core(arch, {**unknown, **given}, pc)
     files[f"marks.{number}"] = core.core(arch, marks, pc)
     chains = [
         {"register": chain.register, "hops": [{"offset": hop.offset, "percpu": hop.percpu} for hop in chain.hops]}
@@ -139,19 +139,26 @@ def _settings(file: File) -> List[Argument]:
     return [word for setting in settings for word in (option("-iex"), setting)]
 
 
-# ---------------------------------------------------------------- a module's copy
+# ---------------------------------------------------------------- sections, and a module's copy
 
 
-def _bases(file: File) -> Dict[str, int]:
-    """An address for each section of a module that is loaded, apart from each other."""
+class _Section(NamedTuple):
+    first: int
+    end: int
+    written: bool  # what the file holds is not what was there when it crashed
+
+
+def _sections(file: File) -> Dict[str, _Section]:
+    """Each section that is loaded; those of a module get addresses, apart from each other."""
     text = run(file.readelf, [*options("-W -S"), file.path]).text
-    found: Dict[str, int] = {}
+    found: Dict[str, _Section] = {}
     at = _FIRST
     for match in _SECTION.finditer(text):
         if "A" not in match["flags"] or match["name"] in found or not _is_word(match["name"]):
             continue
-        found[match["name"]] = at
-        at += -(-int(match["size"], 16) // _APART) * _APART + _APART
+        first, size = at if file.relocatable else int(match["address"], 16), int(match["size"], 16)
+        found[match["name"]] = _Section(first, first + size, "W" in match["flags"])
+        at += -(-size // _APART) * _APART + _APART
     return found
 
 

@@ -88,19 +88,29 @@ def variables():
                 yield at, frame.name(), inlined, symbol, value
 
 
-def static(bits):
-    """&NAME of a link-time address: the kernel moves when it starts, so the number would be a wrong one."""
-    said = gdb.execute("info symbol 0x%x" % bits, to_string=True)
-    if " in section " not in said:
+def static(bits, sections):
+    """&NAME of a link-time address in ``sections``, None of another number, "" of one that has no name.
+
+    The kernel moves when it starts, so the number would be a wrong one.
+    """
+    if not any(first <= bits < end for first, end, _ in sections):
         return None
+    said = gdb.execute("info symbol 0x%x" % bits, to_string=True)
+    if " in section " not in said or said.startswith("."):  # ".LC0": the compiler's, of many strings the first
+        return ""
     return "&" + said.partition(" in section ")[0].replace(" + ", "+")
+
+
+def made_up(value, kind):
+    """Whether a pointer was optimised out and what it points to was not: gdb reads 0 then (DW_OP_implicit_pointer)."""
+    return kind.code == gdb.TYPE_CODE_PTR and not number(value) and "synthetic pointer" in str(value)
 
 
 def content(value):
     """The bits of a value that registers alone tell, else None: what is on the stack was not printed."""
     try:
         kind = value.type.strip_typedefs()
-        if not scalar(kind):
+        if not scalar(kind) or made_up(value, kind):
             return None
         return number(value)
     except (gdb.error, gdb.MemoryError, OverflowError, ValueError):
@@ -201,28 +211,39 @@ def follow(text, kind, hops):
     return ways
 
 
-def answer(question):
-    homes, marked = {}, {}
+def agrees(bits, size, place, registers):
+    """Whether a value is that of its register in the crash too, and not by the marks alone: (rbp ? rbp : 1)."""
+    held = registers.get(place[0])
+    return held is not None and (bits - held - place[1]) % (1 << (8 * size)) == 0
+
+
+def answer(question, sections):
+    homes, marked, registers = {}, {}, question["registers"]
     gdb.execute("core-file %s" % question["probe"], to_string=True)
     for at, _, _, symbol, value in variables():
         bits = None if value is None else content(value)
         if bits is not None:
             marked[at, symbol.name] = bits
             homes[at, symbol.name] = home(bits, value.type.sizeof, question["marks"])
-    known = set(question["registers"])
-    all_known = known.issuperset(question["marks"])
+    all_known = set(registers).issuperset(question["marks"])
     gdb.execute("core-file %s" % question["core"], to_string=True)
     rows, ways, unknown = [], [], 0
     for at, function, inlined, symbol, value in variables():
         bits = None if value is None else content(value)
         place = homes.get((at, symbol.name))
+        if bits is not None and place and not agrees(bits, value.type.sizeof, place, registers):
+            place = None
         constant = bits == marked.get((at, symbol.name))
-        if bits is None or not (constant or all_known or place and place[0] in known):
+        if bits is None or not (constant or all_known or place):
             unknown += 1
             continue
         kind = value.type
         plain = kind.strip_typedefs()
-        shown = constant and plain.code == gdb.TYPE_CODE_PTR and bits and static(bits) or printed(value, plain)
+        named = static(bits, sections) if constant and plain.code == gdb.TYPE_CODE_PTR else None
+        if named == "":
+            unknown += 1
+            continue
+        shown = named or printed(value, plain)
         if place is None and plain.code == gdb.TYPE_CODE_PTR and bits > NULLS:
             place = into(bits, kind, question)
         rows.append(
@@ -257,17 +278,30 @@ def answer(question):
     return {"id": question["id"], "variables": rows, "unknown": unknown, "ways": ways[:64]}
 
 
+def written(sections):
+    """[first address, end] of what is written to, apart: there gdb would take the first value of a global for its last."""
+    apart = []
+    for first, end in sorted((first, end) for first, end, writable in sections if writable and first < end):
+        if apart and first <= apart[-1][1]:
+            apart[-1][1] = max(end, apart[-1][1])
+        else:
+            apart.append([first, end])
+    return apart
+
+
 def main(directory):
     gdb.execute("set confirm off")
     gdb.execute("set pagination off")
     gdb.execute("set width 0")
     with open(os.path.join(directory, "questions.json")) as questions:
         asked = json.load(questions)
-    for question in asked:
+    for first, end in written(asked["sections"]):
+        gdb.execute("mem 0x%x 0x%x wo" % (first, end))
+    for question in asked["questions"]:
         question["core"] = os.path.join(directory, question["core"])
         question["probe"] = os.path.join(directory, question["probe"])
         try:
-            print("kdumpwrap: " + json.dumps(answer(question)))
+            print("kdumpwrap: " + json.dumps(answer(question, asked["sections"])))
         except (gdb.error, RuntimeError, ValueError) as error:
             print("kdumpwrap: " + json.dumps({"id": question["id"], "error": str(error)[:TEXT]}))
 
