@@ -93,7 +93,7 @@ class Annotator:
 
     @property
     def problems(self) -> Tuple[Problem, ...]:
-        """What could not be done so far, each thing once."""
+        """The problems so far, each once."""
         for release, frames in self._frames.items():
             self._problems += self._kernels[release].problems(frames)
         return tuple(dict.fromkeys(self._problems))
@@ -168,7 +168,7 @@ class Annotator:
     def _ask_variables(
         self, report: Report, release: Optional[str], log: Log, symbolizer: Symbolizer
     ) -> Optional[Variables]:
-        """What gdb says of the variables of ``report``."""
+        """The variables of ``report``, as gdb tells them."""
         from kdumpwrap import analyze
 
         alone = Log((report,), 0, release, report.arch or log.arch, report.kernel_offset)
@@ -187,7 +187,7 @@ class Annotator:
 
 
 class _Told(NamedTuple):
-    """What there is to tell of a batch, each by the index of its line."""
+    """The additions to a batch of lines, each by the index of its line."""
 
     marks: Dict[int, List[Mark]]
     variables: Dict[int, Variables]

@@ -20,7 +20,7 @@ _SIGNS = (b"elfcorehdr=", b"reset_devices", b"Firmware-assisted dump is active")
 
 
 def beside(crash: Crash) -> Optional[Capture]:
-    """What the capture kernel's log says, where ``crash`` has no whole vmcore; None where there is no such log."""
+    """The capture kernel's log, where ``crash`` has no whole vmcore; None where there is no such log."""
     begun = crash.vmcore is not None and contents.is_incomplete(crash.vmcore)
     if written(crash) is not None and not begun:
         return None
@@ -74,7 +74,7 @@ def written(crash: Crash) -> Optional[int]:
 
 
 def creation(crash: Crash) -> Optional[Creation]:
-    """What came of a test of kdump, if ``crash`` is one."""
+    """The outcome of a test of kdump, if ``crash`` is one."""
     try:
         text = crashfile.head(crash.creation, 4096) if crash.creation is not None else b""
     except KdumpwrapError:

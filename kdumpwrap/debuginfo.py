@@ -65,7 +65,7 @@ class Debuginfod:
 
 @dataclass(frozen=True)
 class Search:
-    """Where to look. What the user named comes first; standard paths are looked up below ``root``."""
+    """The user's look-up options. What the user named comes first; standard paths are looked up below ``root``."""
 
     root: Path = Path("/")
     vmlinux: Optional[Path] = None

@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is true of every crash with the same key."""
+    """The part of an analysis that crashes of the same key share."""
 
     kernel: Kernel
     resolutions: Tuple[Resolution, ...]
@@ -198,14 +198,14 @@ def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[
 
 
 def verdict(resolution: Resolution) -> Verdict:
-    """Whom to ask."""
+    """The verdict of blame."""
     from kdumpwrap.culprit import blame
 
     return blame.verdict(resolution)
 
 
 def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement]) -> Finding:
-    """What follows, why it happened, and how sure all that is."""
+    """The Finding of explain."""
     from kdumpwrap.explain import conclusion
 
     return conclusion.finding(resolution, verdict, of_kernel)

@@ -20,7 +20,7 @@ _PARSERS = {
 
 @lru_cache(maxsize=1 << 14)  # a batch shows the same few functions for a thousand crashes
 def parse(text: str, arch: Optional[str]) -> Operation:
-    """What the instruction ``text`` does; for an architecture not known here an Operation that knows nothing."""
+    """The instruction ``text`` taken apart; of an architecture not known here an empty Operation."""
     parser = _PARSERS.get(arch or "x86_64")
     if parser is None:
         return Operation(text.partition(" ")[0], ())

@@ -7,7 +7,7 @@ from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 
 class Layout(NamedTuple):
-    """How one machine's core file holds its registers."""
+    """The layout of the registers in one machine's core file."""
 
     machine: int  # e_machine
     order: str  # of bytes: "<" or ">"

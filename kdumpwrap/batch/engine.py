@@ -40,7 +40,7 @@ _KERNELS = 8  # whose symbols are kept: 5 MB each
 
 
 class Selection(NamedTuple):
-    """Which crashes are wanted. Patterns are those of a shell; none at all means every one."""
+    """The crashes that are wanted. Patterns are those of a shell; none at all means every one."""
 
     since: Optional[str] = None  # ISO 8601
     hosts: Tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Selection(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What became of one crash."""
+    """The outcome of one crash."""
 
     crash: Crash
     analysis: Optional[Analysis] = None  # None: see `failure`. Of a saved answer no more than parse.ndjson reads
@@ -79,7 +79,7 @@ def outcomes(
     variables: bool = False,
     only_new: bool = False,
 ) -> Generator[Done, None, None]:
-    """What becomes of each crash, in their order, as soon as it is known. One that fails does not stop the others.
+    """The outcome of each crash, in their order, as soon as it is known. A failure does not stop the others.
 
     Logs are read by ``jobs`` processes. With ``variables`` gdb is asked for those of many crashes at a time.
     ``save_below``: answers are kept beside the crashes below those directories, and those that are there and still true

@@ -39,7 +39,7 @@ File = List[Union[str, int]]
 
 @dataclass
 class Known:
-    """What there is to answer with, looked up once for each release and module."""
+    """The debuginfo files that answers are made of, looked up once for each release and module."""
 
     search: Search
     variables: bool = False  # whether gdb is asked for them
@@ -81,7 +81,7 @@ def beside(crash: Crash) -> Optional[Path]:
 
 
 def load(crash: Crash, known: Known) -> Optional[str]:
-    """What ``--json`` would say of ``crash``, if it was saved and is still true; else None."""
+    """The saved line of ``--json`` of ``crash``, if it is still true; else None."""
     try:
         value = json.loads(_read(f"{crash.path}/{JSON}"))
         stamp = value.pop(_KEY)

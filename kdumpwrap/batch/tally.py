@@ -52,7 +52,7 @@ class Tally:
         return not self._failures and not self._problems
 
     def problems(self) -> Iterator[Problem]:
-        """What was missing, each thing once with the number of crashes it concerns; then each crash that failed."""
+        """The problems, each once with the number of crashes it concerns; then each crash that failed."""
         common = sorted(self._problems.items(), key=lambda item: -item[1])
         for problem, count in common[:_NAMED]:
             yield problem._replace(message=f"{problem.message} ({count} crashes)") if count > 1 else problem

@@ -109,7 +109,7 @@ def _pipe(room: int) -> Tuple[Connection, Connection]:
 
 
 def _arriving(reader: Connection) -> Iterator[Any]:
-    """What comes down a pipe, until nothing more will come."""
+    """The messages of a pipe, until its end."""
     with contextlib.suppress(EOFError, OSError):
         while True:
             yield from pickle.loads(reader.recv_bytes())  # noqa: S301 from our own child

@@ -197,7 +197,7 @@ def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:
 
 
 def _late(analysis: "Analysis") -> str:
-    """What gdb has answered."""
+    """The section of gdb's answer."""
     from kdumpwrap.render import text
 
     return text.variables(analysis, output.style())
@@ -261,7 +261,7 @@ def _page(
 
 
 def _ask(analysis: "Analysis", search: "Search") -> "Asked":
-    """What crash adds to ``analysis``; None, and why, when it cannot be asked."""
+    """The facts that crash adds to ``analysis``; None, and the reason, when it cannot be asked."""
     from kdumpwrap.vmcore import withcrash
 
     try:

@@ -180,7 +180,7 @@ def merge(
 
 
 def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:
-    """What is printed of one crash as soon as it is done."""
+    """The output of one crash, printed as soon as it is done."""
     if json and done.line is not None and done.wanted:
         return done.line
     if json and done.analysis is not None and done.wanted:
@@ -220,7 +220,7 @@ def _processors() -> int:
 
 @contextlib.contextmanager
 def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
-    """What to call after each crash: it moves a bar, if standard error is a terminal where nothing else is shown."""
+    """A function to call after each crash: it moves a bar, if standard error is a terminal that shows nothing else."""
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()) or total < 2:
         yield lambda: None
         return

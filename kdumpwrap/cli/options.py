@@ -63,7 +63,7 @@ def search(
     source_dirs: Optional[List[Path]],
     debuginfod: bool = False,
 ) -> "Search":
-    """Where to look, as the command line says."""
+    """The look-up options, as the command line gives them."""
     from kdumpwrap.debuginfo import Debuginfod, Search
 
     client = None
@@ -75,7 +75,7 @@ def search(
 
 
 def redactor(redact: Optional[str]) -> "Optional[Redactor]":
-    """What scrubs the results of a command that was given ``--redact`` (None: it was not). Raises UsageError."""
+    """The Redactor of a command that was given ``--redact`` (None: it was not). Raises UsageError."""
     if redact is None:
         return None
     import os

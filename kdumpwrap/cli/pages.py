@@ -80,7 +80,7 @@ class Site:
 
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:
-    """How well a crash is told: the one with instructions, the least missing, and the newest, stands for its bug."""
+    """A rank: the crash with instructions, the fewest problems and the latest time stands for its bug."""
     finding = analysis.finding
     return bool(finding and finding.resolution.disassembly), -len(analysis.problems), analysis.crash.time or ""
 

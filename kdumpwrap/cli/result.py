@@ -17,7 +17,7 @@ GONE = 141  # the reader has gone: no more can be said
 
 
 class Result(NamedTuple):
-    """What a command, or its part for one crash, answers; what was printed on the way is not in it."""
+    """The answer of a command, or of its part for one crash, without what was printed on the way."""
 
     text: str = ""  # for standard output, rendered
     problems: "Sequence[Problem]" = ()  # what is missing of the answer
@@ -51,7 +51,7 @@ def failed(error: KdumpwrapError) -> Result:
 
 
 def together(shown: Iterable[Result]) -> Result:
-    """What results that were shown already come to."""
+    """The result of several that were shown already."""
     results = tuple(shown)
     return Result(answered=any(one.answered for one in results), complete=all(one.whole for one in results))
 

@@ -20,7 +20,7 @@ _SHOWN = 3  # differing instructions that the detail shows
 
 
 class Checked(NamedTuple):
-    """What a comparison found."""
+    """The result of a comparison."""
 
     check: CodeCheck
     slide: Optional[int]  # the KASLR slide that the relocated fields tell of, None when they are silent
@@ -52,7 +52,7 @@ def check(
     slide: Optional[int] = None,
     patches: Optional[Callable[[], Patches]] = None,
 ) -> CodeCheck:
-    """What ``compare`` finds of ``code``."""
+    """The result of ``compare`` for ``code``."""
     return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, patches=patches).check
 
 
@@ -207,7 +207,7 @@ def _patched(done: Dict[int, str], slide: Optional[int]) -> str:
 
 
 def _mismatch(left: Sequence[_Difference], covered: int) -> str:
-    """What differs: the bytes, and which of the two causes is the likelier."""
+    """A mismatch in words: the bytes that differ, and the likelier of the two causes."""
     bits = differing = 0
     for row, live in left:
         for was, now in zip(row.data, live):

@@ -33,7 +33,7 @@ _CREATION = "vmcore-creation.status"  # of kdumpctl test
 
 
 def read(path: str) -> "List[os.DirEntry[str]]":
-    """What lies in ``path``. Raises OSError."""
+    """The entries of the directory ``path``. Raises OSError."""
     with os.scandir(path) as items:
         return list(items)
 

@@ -42,7 +42,7 @@ def blocks(path: str, *, whole: bool = False) -> Iterator[bytes]:
 
 
 def cut(path: str) -> str:
-    """What ``blocks`` leaves out of the log at ``path``, in words; empty when it reads all of it."""
+    """A sentence on what ``blocks`` leaves out of the log at ``path``; empty when it reads all of it."""
     if path == "-":
         return ""
     descriptor = _open(path)

@@ -33,7 +33,7 @@ class NothingSaved(NoCrash):
 
 
 class Found(NamedTuple):
-    """What lies below a root: its crashes, oldest first, and the directories that could not be read, with why."""
+    """The crashes below a root, oldest first, and the directories that could not be read, with the reasons."""
 
     entries: Tuple[Entry, ...]
     unreadable: Tuple[Tuple[str, str], ...]
@@ -91,7 +91,7 @@ def entries(path: Union[str, Path]) -> Tuple[Entry, ...]:
 
 
 def scan(path: Union[str, Path]) -> Found:
-    """What lies below ``path``: in its directories, in theirs where they hold no crash themselves, or in itself.
+    """The crashes below ``path``: in its directories, in theirs where they hold no crash themselves, or in itself.
 
     A directory that is linked to is looked at once. Raises NoCrash when ``path`` is no directory, KdumpwrapError when
     it cannot be read.
@@ -116,7 +116,7 @@ def scan(path: Union[str, Path]) -> Found:
 
 
 def scan_host(root: Path = Path("/")) -> Found:
-    """What lies where kdump saves on the host whose files lie below ``root``; raises as scan does."""
+    """The crashes where kdump saves on the host whose files lie below ``root``; raises as scan does."""
     tops = default_paths(root)
     found: List[Entry] = []
     unreadable: List[Tuple[str, str]] = []
@@ -146,7 +146,7 @@ def newest(root: Path = Path("/")) -> Crash:
 
 
 def default_paths(root: Path = Path("/")) -> Tuple[Path, ...]:
-    """Where kdump saves on the host whose files lie below ``root``, as its configuration says; else /var/crash.
+    """The directories where the host below ``root`` saves its crashes, by its configuration; else /var/crash.
 
     Links are followed inside ``root`` alone.
     """

@@ -51,7 +51,7 @@ def verdict(resolution: Resolution) -> Verdict:
 
 
 def culprit(resolution: Resolution) -> Optional[Culprit]:
-    """Where a person should look first; None when the log names no function of the kernel.
+    """The culprit; None when the log names no function of the kernel.
 
     ``symbol`` is the function's name in the source, without compiler suffix; ``file`` and ``line`` are known for
     resolved frames only: of the inlined function that tells most (`location.telling`). ``why`` is one phrase.

@@ -23,7 +23,7 @@ _LOCKS = """
 
 
 def waits(symbol: str) -> Optional[str]:
-    """What a CPU waits for in the function ``symbol``: ``a delay``, ``a spinlock``; None in any other."""
+    """The reason why a CPU waits in the function ``symbol``: ``a delay``, ``a spinlock``; None in any other."""
     if symbolname.matches(symbol, _DELAYS):
         return "a delay"
     return "a spinlock" if symbolname.matches(symbol, _LOCKS) else None
@@ -38,7 +38,7 @@ def pauses(code: Optional[Code], arch: Optional[str]) -> bool:
 
 
 def idles(resolution: Resolution) -> Optional[str]:
-    """What shows that the function at the instruction pointer waits by itself; None where nothing shows it."""
+    """The evidence that the function at the instruction pointer waits by itself; None where there is none."""
     rows = loop(rows_of(resolution), resolution.report.arch)
     if rows is not None and not calls(rows, resolution.report.arch):
         return "it was in a loop that calls nothing"

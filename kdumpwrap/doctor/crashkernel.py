@@ -18,14 +18,14 @@ _NUMBER = re.compile(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,25})(?P
 
 
 class Reservation(NamedTuple):
-    """What the kernel makes of the values. ``size`` in bytes; None: it depends on memory that is not known."""
+    """The memory that the kernel reserves. ``size`` in bytes; None: it depends on memory that is not known."""
 
     size: Optional[int]
     fault: str = ""  # why nothing is reserved; empty when something is
 
 
 class Kernel(NamedTuple):
-    """What a kernel understands of crashkernel=."""
+    """The forms of crashkernel= that a kernel understands."""
 
     auto: Optional[str] = None  # the ranges that "auto" stands for; None: it does not know the word
     suffixes: bool = True  # ,high and ,low
@@ -38,7 +38,7 @@ def values(parameters: str) -> Tuple[str, ...]:
 
 
 def reserve(given: Sequence[str], memory: Optional[int], kernel: Kernel) -> Reservation:
-    """What the kernel reserves for ``given``, the values of its command line, on ``memory`` bytes."""
+    """The reservation for ``given``, the values of the command line, on ``memory`` bytes."""
     plain = [value for value in given if not value.endswith((",high", ",low", ",cma"))]
     high = [value for value in given if value.endswith(",high")]
     if plain:

@@ -49,7 +49,7 @@ _UBUNTU_24 = "2G-4G:320M,4G-32G:512M,32G-64G:1024M,64G-128G:2048M,128G-:4096M"
 
 
 def kernel(distribution: Distribution, release: Optional[str], arch: Optional[str], memory: Optional[int]) -> Kernel:
-    """What the kernel ``release`` of ``distribution`` understands."""
+    """The forms that the kernel ``release`` of ``distribution`` understands."""
     return Kernel(_auto(distribution, release, arch, memory), _suffixes(distribution, release, arch))
 
 

@@ -41,7 +41,7 @@ def targets(found: Directives) -> Tuple[str, ...]:
 
 
 def target_fault(where: Target) -> str:
-    """What is wrong with the form of a target; empty when nothing is."""
+    """The fault in the form of a target; empty when there is none."""
     if where.kind == "nfs":
         return "" if _NFS.fullmatch(where.where) else "nfs wants HOST:/EXPORT"
     if where.kind == "ssh":
@@ -58,7 +58,7 @@ def target_fault(where: Target) -> str:
 
 
 def collector_fault(command: str, where: Target, generation: int) -> str:
-    """What is wrong with a core_collector for this target; empty when nothing is."""
+    """The fault of a core_collector for this target; empty when there is none."""
     words = command.split() or [""]
     program, options = words[0].rpartition("/")[2], words[1:]
     if program == "makedumpfile":

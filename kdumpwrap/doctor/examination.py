@@ -113,7 +113,7 @@ def _about(
 
 
 def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:
-    """What a check says; "unknown" for what this user may not read."""
+    """The results of a check; "unknown" for what this user may not read."""
     found: List[Check] = []
     try:
         for one in check(known):

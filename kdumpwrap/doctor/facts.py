@@ -19,7 +19,7 @@ _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/
 
 @dataclass(frozen=True)
 class Facts:
-    """What the checks start from. Unknown is None."""
+    """The facts that the checks start from. Unknown is None."""
 
     host: Host
     distribution: Distribution

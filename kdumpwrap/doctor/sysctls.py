@@ -25,7 +25,7 @@ _SYSRQ_DUMP = 8  # bit of kernel.sysrq: Alt-SysRq-c may crash the kernel (includ
 
 
 class Setting(NamedTuple):
-    """What the next boot will set, and the file under /etc that says so; None where nobody does."""
+    """The value that the next boot sets, and the file under /etc that says so; None where no file does."""
 
     value: Optional[int]
     file: Optional[str]
@@ -55,7 +55,7 @@ def configured(host: Host, name: str) -> Setting:
 
 
 def running(host: Host, name: str) -> Optional[int]:
-    """What the running kernel has, by /proc/sys or an sosreport's ``sysctl -a``."""
+    """The value of the running kernel, by /proc/sys or an sosreport's ``sysctl -a``."""
     value = host.number(f"/proc/sys/kernel/{name}")
     if value is None and host.report:
         settings = dict(_SETTING.findall(host.text("/sos_commands/kernel/sysctl_-a") or ""))

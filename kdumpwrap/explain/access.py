@@ -89,7 +89,7 @@ def _bit(access: Access, name: str, registers: Registers) -> Optional[Access]:
 
 
 def located(memory: Memory, registers: Registers) -> Optional[Access]:
-    """Where ``memory`` lies; None when a register is unknown, or counts from the instruction itself."""
+    """The address of ``memory``; None when a register is unknown, or counts from the instruction itself."""
     if memory.segment == "w":
         return None
     terms = []

@@ -17,7 +17,7 @@ OPEN: Level = "open"
 def statements(
     resolution: Resolution, verdict: Verdict, place: Optional[Location], *, explained: bool
 ) -> Tuple[Statement, ...]:
-    """What is said of a report. ``place`` is where it stopped, ``explained`` whether reasons are given."""
+    """The statements about a report. ``place`` is where it stopped, ``explained`` whether reasons are given."""
     reasons = _reasons(resolution) if explained else ()
     return (*_place(resolution, place), *reasons, *_blame(verdict), *_trace(resolution))
 
@@ -60,7 +60,7 @@ def _place(resolution: Resolution, place: Optional[Location]) -> Iterator[Statem
 
 
 def _reasons(resolution: Resolution) -> Iterator[Statement]:
-    """How far the explanation can be trusted: it stands and falls with the instruction that it starts from."""
+    """How sure the explanation is: as sure as the instruction that it starts from."""
     what = "The reasons given"
     if resolution.check.result == "mismatch":
         because = "they start from an instruction that may not be the one that ran"

@@ -12,7 +12,7 @@ from kdumpwrap.model.verdict import Verdict
 
 
 def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement] = ()) -> Finding:
-    """What follows from ``resolution``; ``of_kernel`` is what is said of the kernel (`certainty.of_kernel`)."""
+    """The Finding of ``resolution``; ``of_kernel`` are the statements about the kernel (`certainty.of_kernel`)."""
     explanation = reasons.explain(resolution, verdict.culprit)
     place = telling(resolution.ip.locations) if resolution.ip is not None else None
     sure = certainty.statements(resolution, verdict, place, explained=bool(explanation))

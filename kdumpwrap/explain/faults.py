@@ -96,7 +96,7 @@ def _pushed(resolution: Resolution) -> Optional[str]:
 
 
 def _rights(resolution: Resolution, access: Access, agrees: bool) -> Iterator[str]:
-    """What the error code says of the access, and whether the instruction agrees."""
+    """The error code in words, and whether the instruction agrees with it."""
     error = resolution.report.error_code
     x86 = resolution.report.arch in ("x86_64", "i386", None) and resolution.report.kind in (
         "null-pointer",
@@ -140,7 +140,7 @@ def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
 
 
 def _address_alone(resolution: Resolution) -> Iterator[str]:
-    """What the address says when the instruction is not known."""
+    """The meaning of the address when the instruction is not known."""
     address = resolution.report.fault_address
     if address is None:
         return

@@ -37,7 +37,7 @@ class Flow:
         return self._done[row.address]
 
     def before(self, row: Instruction, keeping: Optional[str] = None) -> Optional[Step]:
-        """What ran before ``row``; None when several ways lead there, or it is where the function is entered.
+        """The instruction that ran before ``row``; None when several paths lead there, or the function begins there.
 
         The end of a loop that begins at ``row`` is no other way when the loop leaves the register ``keeping`` alone.
         """

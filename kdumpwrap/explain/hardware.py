@@ -54,7 +54,7 @@ def _described(found: MachineCheck) -> str:
 
 
 def kind(code: int) -> str:
-    """What the low 16 bits of MCi_STATUS name."""
+    """The error that the low 16 bits of MCi_STATUS name."""
     known: Optional[str] = _SIMPLE.get(code & 0xEFFF)
     known = known or next((what for mask, value, what in _KINDS if code & mask == value), None)
     if known and code & 0xE800 == 0x0800 and code & _BUS_TIMEOUT:

@@ -16,7 +16,7 @@ _MOST = 4  # locks, or work items, of one sentence
 
 
 def holders(resolution: Resolution) -> Iterator[str]:
-    """What the log knows of a hang beside the stack of the task that hangs."""
+    """Sentences on who holds what a hung task waits for."""
     report = resolution.report
     if report.count > 1:
         yield f"{report.count} tasks hang with this very stack; this one was reported first (the log)."

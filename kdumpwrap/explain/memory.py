@@ -8,7 +8,7 @@ _SHOWN = 3  # tasks
 
 
 def table(report: Report) -> Iterator[str]:
-    """Who and what had the memory, and whose limit it was; nothing when the log has no table."""
+    """Sentences on who had the memory, and whose limit it was; none when the log has no table."""
     found = report.memory
     if found is None:
         return

@@ -36,7 +36,7 @@ def brief(capture: Capture, written: Optional[int] = None) -> str:
 
 
 def sentence(capture: Capture, written: Optional[int] = None) -> Optional[str]:
-    """What `analyze` says under Why, with the line it rests on; None when nothing is known to have failed."""
+    """The sentence of `analyze` under Why, with the line it rests on; None when nothing is known to have failed."""
     if capture.cause is None:
         return None
     if capture.said is None:

@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
 
 
 class Origin(NamedTuple):
-    """What is known of a register's value."""
+    """The origin of a register's value."""
 
     text: str  # "rax was loaded from 0x510(%r12) (include/net/ip_tunnels.h:523)"
     argument: Optional[int] = None  # it came as the function's argument of this number, from 0
@@ -27,7 +27,7 @@ class Origin(NamedTuple):
 
 
 def origin(resolution: Resolution, fault: Instruction, register: str) -> Optional[Origin]:
-    """Where the value that ``register`` has at ``fault`` came from; None when the instructions do not tell."""
+    """The origin of the value of ``register`` at ``fault``; None when the instructions do not tell."""
     flow = Flow(resolution)
     arch = flow.arch
     registers = Registers(resolution)

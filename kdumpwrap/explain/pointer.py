@@ -11,7 +11,7 @@ from kdumpwrap.model.location import short, telling
 
 
 def said(resolution: Resolution, access: Access) -> Iterator[str]:
-    """What the registers of the address say."""
+    """Sentences on the registers of the address."""
     whole = meaning(access.address, resolution.report.arch)
     if access.memory.implied:
         return
@@ -80,7 +80,7 @@ def _beside(member: int) -> str:
 
 
 def came_from(resolution: Resolution, row: Instruction, access: Access) -> Iterator[str]:
-    """Where the register came from that made the address bad."""
+    """Sentences on the origin of the register that made the address bad."""
     suspects = [name for name, value in access.terms if meaning(value, resolution.report.arch) is not None]
     bases = [name for name in (access.memory.base, access.memory.indexed) if name is not None]
     name = next((name for name in suspects if name in bases), bases[0] if bases else None)

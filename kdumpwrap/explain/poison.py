@@ -102,7 +102,7 @@ _ERRORS = {
 
 
 class Meaning(NamedTuple):
-    """What a value says."""
+    """The meaning of a value."""
 
     kind: MeaningKind
     text: str  # a noun phrase: "LIST_POISON1 (…)"
@@ -111,7 +111,7 @@ class Meaning(NamedTuple):
 
 
 def meaning(value: int, arch: Optional[str]) -> Optional[Meaning]:
-    """What ``value`` says as a pointer of ``arch``; None for one that looks like any pointer of the kernel."""
+    """The meaning of ``value`` as a pointer of ``arch``; None for one that looks like any pointer of the kernel."""
     arch = arch or "x86_64"
     for rule in _RULES:
         found = rule(value & _MASK, arch)

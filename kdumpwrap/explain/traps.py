@@ -177,7 +177,7 @@ def divide(resolution: Resolution) -> Iterator[str]:
 
 
 def stuck(resolution: Resolution) -> Iterator[str]:
-    """Where a CPU was sampled that did not get on."""
+    """Sentences on a CPU that hangs: where it was sampled."""
     row = faulting(resolution)
     if row is None or resolution.ip is None:
         if resolution.ip is not None and resolution.ip.symbol is not None:
@@ -226,7 +226,7 @@ def asked_for(resolution: Resolution) -> Optional[str]:
 
 
 def panic(resolution: Resolution) -> Iterator[str]:
-    """What the text of a panic that stands alone says."""
+    """Sentences on a panic without another report, from its text."""
     text = resolution.report.headline
     if resolution.report.message and text.endswith(":"):
         yield f"The reason stands in the machine's own logs: {resolution.report.message} (the panic's text)."
@@ -254,7 +254,7 @@ def panic(resolution: Resolution) -> Iterator[str]:
 
 
 def waiting(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[str]:
-    """Where a hung task waits."""
+    """Sentences on a hung task: where it waits."""
     for frame in resolution.trace:
         if frame.symbol and culprit and frame.symbol.startswith(culprit.symbol):
             evidence = (

@@ -17,7 +17,7 @@ from kdumpwrap.shell import Hint
 
 
 class Order(NamedTuple):
-    """What is asked for. Of a release alone no module and no source is known."""
+    """The files that are asked for. Of a release alone no module and no source is known."""
 
     release: str
     target: Optional[str] = None  # the crash, as it was named

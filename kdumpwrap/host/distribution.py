@@ -13,7 +13,7 @@ from kdumpwrap.shell import Hint
 
 
 class Family(NamedTuple):
-    """What differs from one family of distributions to the next. ``{release}`` is that of a kernel."""
+    """The row of a family of distributions. ``{release}`` is that of a kernel."""
 
     name: str  # "el", "debian", "suse"
     install: Hint  # the command that installs the packages that are named behind it

@@ -60,7 +60,7 @@ class Config(NamedTuple):
 
 
 def parse(text: str, file: str = "/etc/kdump.conf") -> Config:
-    """What kdump.conf says: ``#`` starts a comment anywhere, values may be quoted, the last line of a kind wins."""
+    """The settings of kdump.conf: ``#`` starts a comment anywhere, values may be quoted, the last line wins."""
     found = directives(text)
     given = tuple((name, value) for name, value in found if value)
     return Config(
@@ -73,7 +73,7 @@ def parse(text: str, file: str = "/etc/kdump.conf") -> Config:
 
 
 def parse_debian(text: str, file: str = "/etc/default/kdump-tools") -> Config:
-    """What kdump-tools' settings say. kdump-config forces -F on makedumpfile."""
+    """The settings of kdump-tools. kdump-config forces -F on makedumpfile."""
     settings = variables.assignments([text])
     off = "" if settings.get("USE_KDUMP", "0") not in ("", "0") else "USE_KDUMP is not 1"
     where = ROOT
@@ -85,7 +85,7 @@ def parse_debian(text: str, file: str = "/etc/default/kdump-tools") -> Config:
 
 
 def parse_suse(text: str, file: str = "/etc/sysconfig/kdump") -> Config:
-    """What SUSE's settings say: KDUMP_SAVEDIR is a URL, ``ssh://user@host/path``, or a directory."""
+    """The settings of SUSE: KDUMP_SAVEDIR is a URL, ``ssh://user@host/path``, or a directory."""
     settings = variables.assignments([text])
     scheme, separator, rest = (settings.get("KDUMP_SAVEDIR") or f"file://{DEFAULT_PATH}").partition("://")
     if not separator:
@@ -136,7 +136,7 @@ def read(host: Host, file: str) -> Config:
 
 
 def directories(host: Host) -> Tuple[str, ...]:
-    """Where the crashes of this host lie, as paths of the host: what any of the dialects names, if it is there.
+    """The directories of this host's crashes, as paths of the host: those that a dialect names, and that exist.
 
     Where nothing is there, the one that should be. A target that is a file system counts where it is mounted.
     """

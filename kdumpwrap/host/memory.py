@@ -80,7 +80,7 @@ def _cgroups(membership: Path, cgroups: Path) -> Iterator[Limit]:
 
 
 def _cgroup(base: Path, path: str, files: Tuple[str, str, str]) -> Iterator[Limit]:
-    """What is left in the cgroup ``path`` and in each above it; in a container ``path`` may not be visible."""
+    """The memory left in the cgroup ``path`` and in each above it; in a container ``path`` may not be visible."""
     limit_name, usage_name, reclaimable_name = files
     parts = [part for part in path.split("/") if part not in ("", "..", ".")]
     for depth in range(len(parts), -1, -1):

@@ -49,7 +49,7 @@ BINUTILS_OF = {7: "2.27", 8: "2.30", 9: "2.35", 10: "2.41"}
 
 
 def needed(tool: str, release: Optional[str]) -> Optional[Need]:
-    """What the kernel ``release`` wants of ``tool``; None where any version does, as far as is known."""
+    """The version of ``tool`` that the kernel ``release`` needs; None where any will do, as far as is known."""
     kernel = releases.parse(release)
     if kernel is None:
         return None
@@ -59,7 +59,7 @@ def needed(tool: str, release: Optional[str]) -> Optional[Need]:
 
 
 def lacking(tool: str, version: Optional[str], release: Optional[str]) -> Optional[Need]:
-    """What the kernel ``release`` wants and the ``version`` of ``tool`` is not; None when it is, or who knows."""
+    """The need of the kernel ``release`` that this ``version`` of ``tool`` does not meet; None where it may."""
     need = needed(tool, release)
     return need if need is not None and version is not None and older(version, need.version) else None
 

@@ -95,7 +95,7 @@ def debuginfo(release: str) -> Hint:
 
 
 class Sources(NamedTuple):
-    """What brings the sources of a kernel."""
+    """The commands that bring the sources of a kernel."""
 
     package: str
     command: Hint

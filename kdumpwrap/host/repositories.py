@@ -30,7 +30,7 @@ class Packaged(NamedTuple):
 
 
 def packaged(release: str) -> Optional[Packaged]:
-    """What to load for the kernel ``release``; None where no package manager of ours has it (built by hand, SUSE)."""
+    """The packages of the kernel ``release``; None where no package manager here has it (built by hand, SUSE)."""
     kernel = releases.parse(release)
     sources = packages.sources(release)
     if kernel is None or sources is None or kernel.family not in ("el", "debian"):

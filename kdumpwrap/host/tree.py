@@ -34,7 +34,7 @@ class Host:
         self.report = not self.live and self.is_dir("/sos_commands")  # an sosreport: some files, some commands' output
 
     def text(self, path: str, limit: int = LIMIT) -> Optional[str]:
-        """What the regular file ``path`` says, at most ``limit`` bytes; None when there is none. Raises Denied."""
+        """The text of the regular file ``path``, at most ``limit`` bytes; None when there is none. Raises Denied."""
         if path not in self._texts:
             self._texts[path] = self._read(path, limit)
         return self._texts[path]
@@ -50,7 +50,7 @@ class Host:
         return int(word) if word and _NUMBER.fullmatch(word) else None
 
     def names(self, directory: str) -> Tuple[str, ...]:
-        """What the directory holds, sorted; empty when there is none. Raises Denied."""
+        """The names in the directory, sorted; empty when there is none. Raises Denied."""
         real = self.locate(directory)
         if real is None:
             return ()
@@ -88,7 +88,7 @@ class Host:
             return None
 
     def link(self, path: str) -> Optional[str]:
-        """What the link ``path`` says, whether or not that exists; None when it is no link."""
+        """The target of the link ``path``, whether or not that exists; None when it is no link."""
         directory, _, name = path.rpartition("/")
         parent = self.locate(directory)
         try:
@@ -97,7 +97,7 @@ class Host:
             return None
 
     def locate(self, path: str) -> Optional[Path]:
-        """Where ``path`` of the host lies here, every link followed below the root; None when it is not there."""
+        """The path here of ``path`` of the host, every link followed below the root; None when it is not there."""
         todo: List[str] = path.split("/")[::-1]
         done: List[str] = []
         links = 0

@@ -51,7 +51,7 @@ _WORDS = re.compile(
 
 
 def parse(text: str) -> Optional[Dict[str, str]]:
-    """What ``text`` says, under the names that headlines use (``addr``, ``access``, ``code``, ``pid``…), or None."""
+    """The facts in ``text`` by the names that headlines use (``addr``, ``access``, ``code``, ``pid``…), or None."""
     if not _WORDS.search(text):
         return None
     for pattern in _ROWS:

@@ -158,7 +158,7 @@ class Draft:
             self._seen(line)
 
     def _read(self, text: str, raw: str, before: str) -> str:
-        """What kind of line it was; "" when nothing was understood."""
+        """The kind of the line; "" when nothing was understood."""
         if text.startswith("---["):
             self.ended = self.ended or "end trace" in text
             return "end"

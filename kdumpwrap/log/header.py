@@ -53,7 +53,7 @@ _MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1
 
 
 class Task(NamedTuple):
-    """What such a line says; None where it does not."""
+    """The facts of such a line; None where it has none."""
 
     cpu: Optional[int] = None
     pid: Optional[int] = None

@@ -252,7 +252,7 @@ _AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}
 
 
 class Kind(NamedTuple):
-    """What code asks of a kind of report."""
+    """The properties of a kind of report."""
 
     title: str  # for people
     sampled: bool = False  # the CPU was where it happened to be when somebody looked

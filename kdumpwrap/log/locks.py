@@ -74,7 +74,7 @@ class Locks:
         return True
 
     def take(self, other: "Locks") -> None:
-        """What ``other`` lists, too."""
+        """Add the locks of ``other``."""
         self.held += [lock for lock in other.held if lock not in self.held][: _MOST - len(self.held)]
         self.everybody = self.everybody or other.everybody
 

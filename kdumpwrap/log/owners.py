@@ -101,7 +101,7 @@ def frames(report: Report) -> Iterator[Frame]:
 
 
 def name(frame: Frame) -> Name:
-    """What a frame is recognised by within one report."""
+    """The key of a frame within one report."""
     return frame.symbol, frame.offset, frame.module
 
 

@@ -37,7 +37,7 @@ class Leftovers:
             self._sign = line
 
     def problem(self, web: bool) -> Optional[Problem]:
-        """What the log looks like, and what to do; None where it has no sign of a report. ``web``: it had tags."""
+        """The problem of the log's form, with a hint; None without a sign of a report. ``web``: it had tags."""
         if self._sign is None:
             return None
         text = self._sign.text.strip()[:120]

@@ -34,7 +34,7 @@ _POWER_KERNEL = 1 << 60  # powerpc's kernel lies above: 0xc000000000000000
 
 
 class Pointer(NamedTuple):
-    """Where the CPU was. ``frame`` is None when a user's program ran."""
+    """The instruction pointer. ``frame`` is None when a user's program ran."""
 
     frame: Optional[Frame]
     register: str = "ip"  # or "lr"

@@ -40,7 +40,7 @@ PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\
 
 
 class Wanted(Enum):
-    """What a line is worth outside of any report."""
+    """The worth of a line outside of any report."""
 
     NO = 0
     ALONE = 1  # it says something, its neighbours do not

@@ -58,7 +58,7 @@ def _read(raw: bytes) -> Iterator[Reference]:
 
 
 def prefix(raw: bytes) -> bytes:
-    """What stands before the text of the line ``raw``: its time, its level, its logger's name, blanks."""
+    """The prefix of the line ``raw``: its time, its level, its logger's name, blanks."""
     whole = raw.rstrip(b"\r\n")
     read = dmesg.parse(0, whole)
     text = read[-1].text.encode("utf-8", "replace") if read else b""

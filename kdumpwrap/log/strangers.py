@@ -29,7 +29,7 @@ _SINCE = (3, 2)  # from then on O is a flag of a module: TAINT_OOT_MODULE
 
 
 def origin(flags: str, release: Optional[str]) -> Optional[str]:
-    """What the flags of a module in a list ("OE") say of where it is from; None: nothing, so the kernel's own tree.
+    """The origin of a module by its flags in a list ("OE"); None: the kernel's own tree.
 
     OUT_OF_TREE by O. The kernels before 3.2 (el6's 2.6.32) know no O: there U, not signed by the vendor, and P are the
     proof. Otherwise a P without an O is a proprietary module that says to be of the tree, and an E alone an unsigned

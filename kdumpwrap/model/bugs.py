@@ -12,7 +12,7 @@ from kdumpwrap.model.verdict import Signature, Suspect
 
 
 class Row(NamedTuple):
-    """What is told of one crash in a line. What is unknown is None."""
+    """One crash in a line. What is unknown is None."""
 
     time: Optional[str]  # ISO 8601
     host: Optional[str]

@@ -27,7 +27,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Capture:
-    """What the log of the capture kernel says. ``cause`` is None when nothing in it says that saving failed."""
+    """The log of the capture kernel. ``cause`` is None when nothing in it says that saving failed."""
 
     cause: Optional[Cause] = None
     said: Optional[Said] = None  # what the cause rests on

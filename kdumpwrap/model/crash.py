@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
     @property
     def missing(self) -> Tuple[str, ...]:
-        """What kdump did not save, or not to the end, in words."""
+        """The files that kdump did not save, or not to the end, in words."""
         if self.crash.dmesg is None and self.crash.vmcore is None:
             return ("nothing was saved",)
         missing: Tuple[str, ...] = () if self.crash.vmcore else ("no vmcore",)

@@ -16,7 +16,7 @@ else:
 
 
 class Wants(NamedTuple):
-    """What is wanted out of the packages of a kernel. ``modules``: None for all of them."""
+    """The files that are wanted of a kernel's packages. ``modules``: None for all of them."""
 
     release: str
     modules: Optional[Tuple[str, ...]] = ()
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of it. ``steps``: what would be done, where that alone was asked."""
+    """The result. ``steps``: what would be done, where that alone was asked."""
 
     release: str
     build_id: Optional[str] = None

@@ -42,7 +42,7 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """What follows from a report and what the files say of it."""
+    """The conclusions about a report: culprit, suspect, explanation, statements."""
 
     resolution: Resolution
     culprit: Optional[Culprit] = None
@@ -64,7 +64,7 @@ class Finding:
 
     @property
     def report(self) -> Report:
-        """What the log said."""
+        """The log's report."""
         return self.resolution.report
 
     @property
@@ -100,7 +100,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Listing:
-    """What `disasm` shows: a resolved frame, the instructions round it, its source."""
+    """The answer of `disasm`: a resolved frame, the instructions round it, its source."""
 
     frame: ResolvedFrame
     instructions: Tuple[Instruction, ...]

@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What doctor says of one host."""
+    """The diagnosis of one host."""
 
     root: str
     distribution: str  # "CentOS Linux 7 (Core)", as os-release says it

@@ -19,7 +19,7 @@ else:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Which kernel crashed, and the file that knows its symbols."""
+    """The kernel that crashed, and its vmlinux."""
 
     release: Optional[str] = None
     arch: Optional[str] = None
@@ -29,7 +29,7 @@ class Kernel:
 
 
 class Location(NamedTuple):
-    """Where an address lies in the source. An unknown part is ``None``."""
+    """The function, file and line of an address. An unknown part is ``None``."""
 
     function: Optional[str]
     file: Optional[str]  # as the debug information gives it, "/./" folded away
@@ -102,7 +102,7 @@ class ResolvedFrame(Frame):
 
 
 class CodeCheck(NamedTuple):
-    """What came of comparing the log's code bytes with the file's."""
+    """The result of comparing the log's code bytes with the file's."""
 
     result: CheckResult
     detail: Optional[str] = None  # what the comparison found, in words
@@ -113,7 +113,7 @@ UNCHECKED = CodeCheck("unchecked")
 
 @dataclass(frozen=True)
 class Resolution:
-    """What the files of the kernel say of a report."""
+    """A report with what the files of the kernel say of it: addresses, lines, instructions, source."""
 
     report: Report
     ip: Optional[ResolvedFrame] = None

@@ -116,7 +116,7 @@ class HeldLock(NamedTuple):
 
 
 class WorkItem(NamedTuple):
-    """What a worker of a workqueue runs."""
+    """A work item that a worker of a workqueue runs."""
 
     workqueue: str
     cpus: Optional[str]  # of its pool: "2", "0-3"
@@ -162,7 +162,7 @@ class OutOfMemory(NamedTuple):
 
 
 class MachineCheck(NamedTuple):
-    """What the first "Machine Check Exception" line said, and the lines behind it."""
+    """The first "Machine Check Exception" line, and the lines behind it."""
 
     cpu: Optional[int]
     bank: Optional[int]
@@ -218,7 +218,7 @@ def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
 
 @dataclass(frozen=True)
 class Log:
-    """What `log.reader.parse` makes of one log."""
+    """The reports of one log, as `log.reader.parse` returns them."""
 
     reports: Tuple[Report, ...] = ()
     fatal: Optional[int] = None  # index of the report that brought the kernel down

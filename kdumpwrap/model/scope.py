@@ -18,7 +18,7 @@ class Chain(NamedTuple):
 
 
 class Question(NamedTuple):
-    """Which variables live where one crash happened."""
+    """A question to gdb: the variables that live where one crash happened."""
 
     section: Optional[str]  # that `address` counts from; None in a vmlinux
     address: int  # link-time, of the instruction
@@ -41,7 +41,7 @@ class Variable(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What a chain leads to after one hop."""
+    """The member that a chain leads to after one hop."""
 
     text: str  # "s->ops"
     type: str
@@ -66,7 +66,7 @@ class Scope(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """What C calls the memory that the failed instruction touched."""
+    """The memory that the failed instruction touched, in C."""
 
     text: str  # "s->ops->weight"
     type: str
@@ -76,7 +76,7 @@ class Expression(NamedTuple):
 
 
 class Variables(NamedTuple):
-    """What is said of the variables of one report."""
+    """The variables of one report."""
 
     rows: Tuple[Variable, ...] = ()  # innermost function first
     unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints

@@ -6,7 +6,7 @@ from kdumpwrap.model.kernel import Location
 
 
 class Culprit(NamedTuple):
-    """Where a person should look first."""
+    """The function that a person should look at first."""
 
     symbol: str
     module: Optional[str]
@@ -36,7 +36,7 @@ class Suspect(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whom to ask about one report."""
+    """The culprit and the suspect of one report."""
 
     culprit: Optional[Culprit]
     suspect: Optional[Suspect]
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What makes two crashes the same bug: 12 hex digits, and the text they are the hash of."""
+    """The signature of a bug: 12 hex digits, and the text they are the hash of."""
 
     id: str
     text: str

@@ -9,7 +9,7 @@ from kdumpwrap.model.log import LoadedModule
 
 
 class Answer(NamedTuple):
-    """What crash said to one command."""
+    """The answer of crash to one command."""
 
     command: str
     output: str
@@ -98,7 +98,7 @@ class LoadedAt(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Where crash and the log do not agree."""
+    """A difference between crash and the log."""
 
     what: str
     log: str

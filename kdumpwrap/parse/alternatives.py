@@ -81,7 +81,7 @@ def parse(found: Mapping[str, Section], arch: Optional[str], section: Optional[s
 
 
 def sections(text: str) -> Dict[str, Section]:
-    """What ``objdump -s -r -j …`` prints, by section."""
+    """The output of ``objdump -s -r -j …``, by section."""
     data: Dict[str, bytearray] = {}
     start: Dict[str, int] = {}
     records: Dict[str, Dict[int, Tuple[str, int]]] = {}

@@ -13,7 +13,7 @@ _POSITION = re.compile(r"(?P<file>.+?):(?P<line>[0-9]{1,9})(?::(?P<column>[0-9]{
 
 
 class Answer(NamedTuple):
-    """What one address was answered."""
+    """The answer for one address."""
 
     address: int  # as printed: with ``-j`` one in elfutils' own layout of the file, and not the one asked for
     chain: Optional[Tuple[Location, ...]]  # innermost function first; () where nothing is known, None: not whole

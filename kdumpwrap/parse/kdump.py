@@ -115,7 +115,7 @@ _PROGRESS = re.compile(r"Copying data +: \[ {0,3}(?P<percent>\d{1,3}(?:\.\d{1,3}
 
 
 def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, console: bool = False) -> Optional[Capture]:
-    """What the log in ``blocks`` says of saving the vmcore; None when no capture kernel speaks in it.
+    """The capture kernel's log in ``blocks``; None when no capture kernel speaks in it.
 
     Its lines are numbered from ``first`` on, if it is ``whole``. ``console``: other boots may come first; the last of a
     capture kernel counts.

@@ -51,7 +51,7 @@ FAILED = re.compile(r"\bmakedumpfile Failed\.|: makedumpfile failed, falling bac
 
 
 class Vmcoreinfo(NamedTuple):
-    """What the kernel left for its own autopsy."""
+    """The kernel's VMCOREINFO note."""
 
     release: Optional[str] = None
     build_id: Optional[str] = None  # kernels since 5.9

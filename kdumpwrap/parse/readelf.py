@@ -10,7 +10,7 @@ _MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is
 
 
 class Span(NamedTuple):
-    """Where a section lies."""
+    """The addresses of a section."""
 
     name: str
     start: int  # link-time address; 0 in a module

@@ -39,7 +39,7 @@ def json(diagnosis: Diagnosis) -> str:
 
 
 def seen(check: Check) -> str:
-    """What was seen, in words."""
+    """The observation of a check, in words."""
     return f"cannot tell: {check.seen}" if check.status == "unknown" else check.seen
 
 

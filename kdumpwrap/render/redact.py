@@ -175,7 +175,7 @@ class Redactor:
         return text
 
     def said(self) -> str:
-        """How much was replaced, and that it may not be all."""
+        """A sentence: how much was replaced, and that it may not be all."""
         found = [f"{_TITLES[kind]}: {count}" for kind, count in self.counts.items()]
         return f"redacted {', '.join(found) or 'nothing'}; it cannot be complete: look through it before you hand it on"
 

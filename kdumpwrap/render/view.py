@@ -25,7 +25,7 @@ def headline(finding: Finding) -> str:
 
 
 def beside(finding: Finding) -> Dict[str, str]:
-    """What the kernel said beside the headline: its ``message`` just before, the text of the ``panic``."""
+    """The kernel's words beside the headline: its ``message`` just before, the text of the ``panic``."""
     said = {"message": finding.report.message, "panic": finding.report.panic}
     return {key: text for key, text in said.items() if text and text not in finding.report.headline}
 
@@ -37,7 +37,7 @@ def title(finding: Finding) -> str:
 
 
 def sentence(analysis: Analysis, finding: Finding) -> str:
-    """What happened, in one or two sentences."""
+    """One or two sentences on what happened."""
     words = [title_of(finding.report.kind)]
     best, ip, culprit = finding.place, finding.resolution.ip, finding.culprit
     if best is not None and ip is not None and ip.symbol is not None:
@@ -66,7 +66,7 @@ def sentence(analysis: Analysis, finding: Finding) -> str:
 
 
 def facts(analysis: Analysis, finding: Finding) -> Dict[str, str]:
-    """What is known of the crash, the kernel and the report, each fact under its name."""
+    """The facts of the crash, the kernel and the report, each under its name."""
     crash, kernel, report = analysis.crash, analysis.kernel, finding.report
     found = {
         "Directory": crash.path,
@@ -96,7 +96,7 @@ def release(analysis: Analysis, finding: Finding) -> Optional[str]:
 
 
 def problems(analysis: Analysis, known: "Optional[VmcoreFacts]") -> Tuple[Problem, ...]:
-    """What could not be done, for the log and for the vmcore."""
+    """The problems of the log and of the vmcore."""
     return (*analysis.problems, *(known.problems if known is not None else ()))
 
 

@@ -19,7 +19,7 @@ _LONGEST = 16  # bytes: more than any instruction has
 
 
 class Window(NamedTuple):
-    """What is being disassembled for a report: a function, and round it what the log's code bytes reach."""
+    """The instructions to disassemble for a report: a function, and round it the reach of the code bytes."""
 
     frame: ResolvedFrame
     start: int  # of the function

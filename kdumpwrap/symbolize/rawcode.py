@@ -19,7 +19,7 @@ _MASK = (1 << 64) - 1
 
 
 class _Machine(NamedTuple):
-    """How objdump is told what the bytes are."""
+    """The options that tell objdump what the bytes are."""
 
     options: Tuple[Word, ...]  # "-m …", and the byte order
     step: int  # instructions start at multiples of this many bytes

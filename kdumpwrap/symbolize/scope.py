@@ -22,7 +22,7 @@ _STATEMENT = 3  # lines of the source that a statement may take
 
 
 class Asked(NamedTuple):
-    """What gdb is being asked about one crash."""
+    """A question to gdb about one crash."""
 
     module: Optional[str]
     question: Question

@@ -274,7 +274,7 @@ class Symbolizer:
     # ------------------------------------------------------------ what went wrong
 
     def problems(self, frames: Iterable[Frame]) -> Tuple[Problem, ...]:
-        """What could not be done for ``frames``, each thing once: the vmlinux first, then their modules."""
+        """The problems of ``frames``, each once: the vmlinux first, then their modules."""
         self._check_release()
         if self._compiled is not None:
             compiled, self._compiled = self.failures.keep(None, self._compiled.result), None

@@ -89,7 +89,7 @@ def _llvm_objdump() -> Optional[str]:
 
 
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
-    """What kind of ELF file ``path`` is, None when it is none at all (a vmlinuz, a text)."""
+    """The kind of ELF file that ``path`` is, None when it is none at all (a vmlinuz, a text)."""
     try:
         output = run(tools.readelf, [*options("-W -h -n -S"), path])
     except ToolMissing:
@@ -128,7 +128,7 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None, text: Op
 
 
 class ModuleSymbols(NamedTuple):
-    """What nm says of a module, each with its section."""
+    """The symbols of a module by nm, each with its section."""
 
     functions: "Tuple[Symbol, ...]"
     variables: "Tuple[Symbol, ...]"

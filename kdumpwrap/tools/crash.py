@@ -38,7 +38,7 @@ _TAIL = 4096  # bytes in which gdb's message stands before its question
 
 
 class Reply(NamedTuple):
-    """What crash printed for one command, whole; ``expired``: until it was interrupted."""
+    """The output of crash for one command, whole; ``expired``: until it was interrupted."""
 
     output: str
     seconds: float
@@ -127,7 +127,7 @@ class CrashSession:
         self.kill()
 
     def start(self, timeout: float) -> Reply:
-        """What crash says until its first prompt. Raises CrashDied."""
+        """The output of crash until its first prompt. Raises CrashDied."""
         return self._read(_PROMPT, timeout, at_end=True)
 
     def ask(self, command: str, timeout: float) -> Reply:

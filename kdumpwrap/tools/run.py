@@ -36,7 +36,7 @@ Process = subprocess.Popen
 
 
 class Output(NamedTuple):
-    """What a program printed. ``stderr`` is kept apart: binutils warn there and still exit 0."""
+    """The output of a program. ``stderr`` is kept apart: binutils warn there and still exit 0."""
 
     stdout: bytes
     stderr: str
@@ -63,7 +63,7 @@ def run(
     variables: Optional[Mapping[str, str]] = None,
     directory: Path = Path("/"),
 ) -> Output:
-    """What the program ``tool`` prints, fed with ``stdin`` (nothing: an end of file at once) or the file ``source``.
+    """The output of the program ``tool``, fed with ``stdin`` (nothing: an end of file) or the file ``source``.
 
     ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
     and words made by ``kdumpwrap.tools.argv``. It runs in ``directory``, with ``variables`` added to its environment.

@@ -81,7 +81,7 @@ def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None
 
 
 def _declared(packed: Path, form: Format) -> Optional[int]:
-    """How many bytes come out of ``packed`` by its own words; None when it does not say."""
+    """The size of what ``packed`` holds, by its own words; None when it does not say."""
     if not form.ask:
         return None
     try:

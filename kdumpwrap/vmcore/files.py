@@ -24,7 +24,7 @@ _END_OF_LOG = 1 << 18  # bytes in which the last report stands
 
 
 class Subject(NamedTuple):
-    """What crash is asked about, and with which program."""
+    """The dump that crash is asked about, and the program."""
 
     tool: str
     vmlinux: Path

@@ -111,7 +111,7 @@ class Ladder:
         return LEAST
 
     def _on(self, current: Rung, answers: Answers, waiting: List[int]) -> Tuple[List[int], Optional[Failure]]:
-        """What ``current`` could not answer, and why."""
+        """The commands that ``current`` could not answer, and why."""
         lost: List[int] = []
         failure: Optional[Failure] = None
         for _ in range(DEATHS):

@@ -6,7 +6,7 @@ from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
 
 
 class Need(NamedTuple):
-    """What crash takes for each byte of the vmlinux file: to start, and to answer ``bt -a -l`` or ``struct``."""
+    """The memory of crash for each byte of the vmlinux file: to start, and to answer ``bt -a -l`` or ``struct``."""
 
     start: float
     work: float

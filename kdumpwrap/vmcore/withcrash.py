@@ -34,7 +34,7 @@ def learn(
     timeout: float = TIMEOUT,
     progress: Callable[[str], object] = lambda words: None,
 ) -> VmcoreFacts:
-    """What crash says about the crash of ``analysis``; what it could not say is told by ``problems``.
+    """The facts that crash adds to ``analysis``; what it could not say is told by ``problems``.
 
     Raises KdumpwrapError when it cannot even be tried: no vmcore, no vmlinux, no crash.
     """
@@ -176,7 +176,7 @@ def _where(frame: ResolvedFrame) -> Tuple[Optional[str], Optional[str], Optional
 
 
 def _slide(placed: Iterable[ResolvedFrame]) -> Optional[int]:
-    """How far the kernel was moved: the distance on which most addresses agree."""
+    """The KASLR offset: the distance on which most addresses agree."""
     distances = Counter(
         one.runtime - one.address
         for one in placed

@@ -68,7 +68,7 @@ def island(value: Json) -> str:
 
 
 def pill(level: str) -> str:
-    """How sure a statement is, as a mark that needs no colour to be read."""
+    """A mark with the level of a statement, readable without colour."""
     return f'<span class="pill {esc(level)}">{esc(level)}</span>'
 
 

@@ -66,7 +66,7 @@ def commands(run: Sequence[str]) -> str:
 
 
 def problems(found: Sequence[Problem]) -> str:
-    """What could not be done, with what to type."""
+    """The problems with their hints."""
     items = "".join(
         f"<li>{esc(one.message)}{f'<br><code>{esc(one.hint)}</code>' if one.hint else ''}</li>" for one in found
     )
