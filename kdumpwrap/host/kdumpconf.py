@@ -60,7 +60,7 @@ class Config(NamedTuple):
 
 
 def parse(text: str, file: str = "/etc/kdump.conf") -> Config:
-    """The settings of kdump.conf: ``#`` starts a comment anywhere, values may be quoted, the last line wins."""
+    """The settings of kdump.conf: ``#`` starts a comment, values may be quoted, the last line of a kind wins."""
     found = directives(text)
     given = tuple((name, value) for name, value in found if value)
     return Config(

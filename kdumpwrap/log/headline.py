@@ -4,16 +4,8 @@ import re
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
-from kdumpwrap.log.kinds import SHAPES, Role
+from kdumpwrap.log.kinds import ANY_TRIGGER, SHAPES, Role
 from kdumpwrap.model.log import ReportKind
-
-# a line without any of these is no headline: spares most lines the table
-_WORDS = re.compile(
-    r"BUG|WARNING: |INFO: |Kernel panic - |PANIC|\[#\d|Oops|general protection|nable to handle|LOCKUP|UBSAN: |"
-    r"Hardware Error|tack overflow|stack space|stack guard|VERIFY|ASSERT|LustreError|unchecked MSR|unreferenced object|"
-    r"suspected memory|Bad mode in|SError|Slab corr|Unhandled fault|Alignment trap|Machine [Cc]heck|divide e|"
-    r"double fault|invalid opcode"
-)
 
 
 class Headline(NamedTuple):
@@ -28,7 +20,7 @@ class Headline(NamedTuple):
 @lru_cache(maxsize=1024)  # a line is asked for when it is looked for, joined and read, and many logs of a bug share it
 def parse(text: str) -> Optional[Headline]:
     """The headline in ``text``, a line of the log without its prefix; None when it is another line."""
-    if not _WORDS.search(text):
+    if not ANY_TRIGGER.search(text):  # spares most lines the table
         return None
     text = text.strip()
     for shape in SHAPES:

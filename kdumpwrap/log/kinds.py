@@ -156,7 +156,7 @@ general-protection die ?general protection
 stack-overflow report BUG
   ~ BUG: (?:[\w#]{1,20} )?stack guard page was hit at
   = BUG: TASK stack guard page was hit at ffffc900054afff8 (stack is ffffc900054b0000..ffffc900054b8000)
-stack-overflow die
+stack-overflow die ?stack overflow | ?stack guard
   ~ (?:Oops: )?(?:kernel )?stack (?:overflow \(|guard page: [0-9a-f]{4})
   = kernel stack overflow (double-fault): 0000 [#1] SMP
 stack-overflow report to handle
@@ -168,10 +168,10 @@ stack-overflow report stack overflow
 double-fault report PANIC
   ~ PANIC: double fault
   = traps: PANIC: double fault, error_code: 0x0
-double-fault die
+double-fault die ?double fault
   ~ (?:Oops: )?double fault: (?P<code>[0-9a-f]{4})
   = double fault: 0000 [#1] SMP
-divide-error die
+divide-error die ?divide e
   ~ (?:Oops: )?(?:fixpoint )?divide (?:error|exception): (?P<code>[0-9a-f]{4})
   = divide error: 0000 [#1] SMP
 bug report BUG
@@ -183,7 +183,7 @@ bug die
 bug die
   ~ Internal error: Oops - BUG: (?P<code>[0-9a-f]+)
   = Internal error: Oops - BUG: 00000000f2000800 [#1] SMP
-invalid-opcode die
+invalid-opcode die ?invalid opcode
   ~ (?:(?:Oops: )?invalid opcode|illegal operation): (?P<code>[0-9a-f]{4})
   = invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
 invalid-opcode die ?Oops
@@ -207,11 +207,11 @@ oops die
 oops report SError Interrupt | ?SError | ?Bad mode in
   ~ (?:Bad mode in .{1,60} handler|SError Interrupt on CPU(?P<cpu>\d+))
   = SError Interrupt on CPU0, code 0xbe000000 -- SError
-oops report ?Unhandled fault:
+oops report ?Unhandled fault: | ?Alignment trap
   ~ (?:Unhandled fault|Alignment trap):
   = Unhandled fault: synchronous external abort (0x96000210) at 0xffff00000e240840
 
-machine-check report Hardware Error]:
+machine-check report Hardware Error]: | ?Machine Check
   ~ (?:\[Hardware Error\]: )?CPU (?P<cpu>\d+): Machine Check[^:]{0,10}: \w+ Bank (?P<bank>\d+): (?P<status>[0-9a-f]{16})
   = mce: [Hardware Error]: CPU 3: Machine Check Exception: 5 Bank 5: be00000000800400
 machine-check report Hardware Error]:
@@ -227,7 +227,7 @@ machine-check logged Hardware Error]:
 panic panic Kernel panic - not syncing
   ~ Kernel panic - not syncing:? ?(?P<panic>.*)
   = Kernel panic - not syncing: sysrq triggered crash
-panic weak ?VERIFY
+panic weak ?VERIFY | ?ASSERT
   ~ (?:VERIFY|ASSERT)\d?\w{0,4} ?\(.{1,300}\) failed
   = VERIFY3(0 == dmu_buf_hold(os)) failed (0 == 5)
 panic weak PANIC
@@ -349,3 +349,4 @@ SHAPES = tuple(_rows())
 _TRIGGERS = tuple(dict.fromkeys(word for shape in SHAPES for word in shape.triggers))
 TRIGGERS = tuple(word.encode() for word in _TRIGGERS if not word.startswith("?"))
 SHORT_TRIGGERS = tuple(word[1:].encode() for word in _TRIGGERS if word.startswith("?"))  # see above
+ANY_TRIGGER = re.compile("|".join(re.escape(word.lstrip("?")) for word in (*_TRIGGERS, "[#")))
