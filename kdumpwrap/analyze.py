@@ -13,7 +13,7 @@ from kdumpwrap.symbolize import opening
 
 if TYPE_CHECKING:
     from kdumpwrap.model.finding import Analysis
-    from kdumpwrap.model.log import Log
+    from kdumpwrap.model.log import Frame, Log
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 # What follows the start of nm is imported where it is used: while it loads, nm and addr2line are at work.
@@ -35,6 +35,9 @@ def analyze(
     crash = _find(target, search)
 
     def build_id() -> Optional[str]:
+        if crash.packed and crash.dmesg is not None:
+            pack = crashfile.pack(crash.dmesg)
+            return pack.build_id if pack is not None else None
         from kdumpwrap.vmcore import vmcorelog
 
         asked = search.debuginfod is not None
@@ -91,6 +94,29 @@ def read(crash: Crash, search: Search) -> "Log":
     return replace(log, capture=console.capture())
 
 
+def _with_packed(log: "Log", path: str) -> "Log":
+    """``log`` of a pack with what that tells besides: release, build ids, KASLR offset."""
+    pack = crashfile.pack(path)
+    if pack is None:
+        return log
+
+    def known(frame: "Frame") -> "Frame":
+        build_id = pack.modules.get(frame.module or "") if frame.module_build_id is None else None
+        return frame if build_id is None else replace(frame, module_build_id=build_id)
+
+    reports = tuple(
+        replace(one, ip=one.ip and known(one.ip), trace=tuple(map(known, one.trace))) for one in log.reports
+    )
+    offset = pack.kaslr_offset if log.kernel_offset is None else log.kernel_offset
+    return replace(
+        log,
+        reports=reports,
+        release=log.release or pack.release,
+        build_id=log.build_id or pack.build_id,
+        kernel_offset=offset,
+    )
+
+
 def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Iterator[bytes]] = iter) -> "Log":
     from kdumpwrap.log import reader
 
@@ -99,6 +125,8 @@ def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Itera
 
         return vmcorelog.read(crash.vmcore or crash.path, search)
     log = reader.parse(watch(crashfile.blocks(crash.dmesg)))
+    if crash.packed:
+        log = _with_packed(log, crash.dmesg)
     cut = crashfile.cut(crash.dmesg)
     if cut:
         log = replace(log, problems=(*log.problems, Problem(cut)))

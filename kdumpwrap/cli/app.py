@@ -33,6 +33,7 @@ _COMMANDS = {
     "merge": ("batch", "merge"),
     "crash": ("crash", "crash"),
     "fetch": ("fetch", "fetch"),
+    "pack": ("pack", "pack"),
 }
 
 

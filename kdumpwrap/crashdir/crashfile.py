@@ -2,9 +2,11 @@
 
 import errno
 import os
-from typing import Iterator
+from typing import Iterator, Optional
 
 from kdumpwrap import shell
+from kdumpwrap.crashdir import packed
+from kdumpwrap.crashdir.packed import Packed
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.host.files import BLOCK, reason
@@ -23,10 +25,13 @@ def blocks(path: str, *, whole: bool = False) -> Iterator[bytes]:
     Of a file with more than 2 LARGEST bytes its two ends, see ``cut``, unless ``whole``.
     """
     if path == "-":
-        yield from files.standard_input()
+        yield from _unpacked(files.standard_input())
         return
     descriptor = _open(path)
     try:
+        if _begins_pack(descriptor):
+            yield _parsed(path, _all(descriptor)).log
+            return
         size = os.fstat(descriptor).st_size
         if whole or size <= 2 * LARGEST:
             yield from iter(lambda: os.read(descriptor, BLOCK), b"")
@@ -39,6 +44,51 @@ def blocks(path: str, *, whole: bool = False) -> Iterator[bytes]:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
         os.close(descriptor)
+
+
+def pack(path: str) -> Optional[Packed]:
+    """The pack that the file ``path`` is, see crashdir.packed; None when it is a log. Raises KdumpwrapError."""
+    descriptor = _open(path)
+    try:
+        return _parsed(path, _all(descriptor)) if _begins_pack(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def _begins_pack(descriptor: int) -> bool:
+    return os.pread(descriptor, len(packed.MAGIC), 0) == packed.MAGIC
+
+
+def _all(descriptor: int) -> bytes:
+    """What the file holds, one byte more than a pack may have at most."""
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return file.read(packed.LARGEST + 1)
+
+
+def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """``pieces`` of a log as they come; of a pack the log in it."""
+    first = next(pieces, b"")
+    if not first.startswith(packed.MAGIC):
+        yield first
+        yield from pieces
+        return
+    data = bytearray(first)
+    for piece in pieces:
+        data += piece
+        if len(data) > packed.LARGEST:
+            break
+    yield _parsed("standard input", bytes(data)).log
+
+
+def _parsed(name: str, data: bytes) -> Packed:
+    if len(data) > packed.LARGEST:
+        raise KdumpwrapError(f"{name}: a pack of more than {packed.LARGEST >> 20} MB")
+    try:
+        return packed.parse(data)
+    except ValueError as error:
+        raise KdumpwrapError(
+            f"{name}: a pack that cannot be read: {error}", shell.hint("kdumpwrap pack CRASH")
+        ) from None
 
 
 def cut(path: str) -> str:

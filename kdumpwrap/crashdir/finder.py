@@ -9,6 +9,7 @@ from typing import Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import contents, crashfile, crashname
+from kdumpwrap.crashdir.packed import Packed
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.files import reason
@@ -68,7 +69,17 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
             beside = inspect(directory)
         dmesg = beside.dmesg if beside and beside.vmcore == f"{directory}/{file}" else None
         return Crash(target, dmesg, named, host, time)
+    pack = _pack(named)
+    if pack is not None:
+        return Crash(target, named, None, pack.host, pack.time, packed=True)
     return Crash(target, named, None, host, time)
+
+
+def _pack(path: str) -> Optional[Packed]:
+    try:
+        return crashfile.pack(path)
+    except KdumpwrapError:  # said when its log is read
+        return None
 
 
 def inspect(path: Union[str, Path]) -> Optional[Crash]:

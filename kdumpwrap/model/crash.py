@@ -26,6 +26,7 @@ class Crash:
     time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
     capture: Optional[str] = None  # the log of the kernel that saved it: kexec-dmesg.log
     creation: Optional[str] = None  # of a test of kdump: vmcore-creation.status
+    packed: bool = False  # ``dmesg`` is what kdumpwrap pack wrote
 
 
 class Entry(NamedTuple):

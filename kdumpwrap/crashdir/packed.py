@@ -1,0 +1,87 @@
+"""What ``kdumpwrap pack`` writes: one JSON object with a crash's log and what is known of its kernel (pure).
+
+    {"schema": "kdumpwrap-pack/1", "crash": {"path", "host", "time"}, "kernel": {"release", "arch", "build_id",
+     "kaslr_offset"}, "code": "48 89 e5 …", "modules": {"xfs": "3f9c…"}, "facts": {"version": "Linux version …"},
+     "log": "…"}
+
+There are no names of files in it that anything is written to. A pack is as hostile as a log: what is not of its form
+is left out.
+"""
+
+import re
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+from kdumpwrap.host.release import known
+
+SCHEMA = "kdumpwrap-pack/1"
+MAGIC = f'{{"schema": "{SCHEMA}"'.encode()
+LARGEST = 128 << 20  # bytes of a pack that is read
+LOG = 16 << 20  # bytes of a log that are packed; the kernel's own buffer has 1 MB as a rule
+
+_BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
+_NAME = re.compile(r"[A-Za-z0-9_][\w-]{0,63}", re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-f]{1,16}")
+_TEXT = 256  # characters of a host's name, of a time
+_MODULES = 1024
+
+
+class Packed(NamedTuple):
+    """A crash out of a pack; what the pack does not tell, or not in its form, is None, or empty."""
+
+    log: bytes
+    host: Optional[str] = None
+    time: Optional[str] = None
+    release: Optional[str] = None
+    build_id: Optional[str] = None
+    kaslr_offset: Optional[int] = None
+    modules: Mapping[str, str] = MappingProxyType({})
+
+
+def parse(data: bytes) -> Packed:
+    """The crash in the pack ``data``. Raises ValueError when it is none, or cut off."""
+    import json
+
+    try:
+        value = json.loads(data.decode("utf-8", "surrogatepass"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("log"), str):
+        raise ValueError("no pack of a crash")
+    crash, kernel, modules = (_object(value, name) for name in ("crash", "kernel", "modules"))
+    named = [(name, _fits(_BUILD_ID, build_id)) for name, build_id in list(modules.items())[:_MODULES]]
+    offset = _fits(_ADDRESS, kernel.get("kaslr_offset"))
+    return Packed(
+        _bytes(value["log"]),
+        _short(crash.get("host")),
+        _short(crash.get("time")),
+        known(_short(kernel.get("release"))),
+        _fits(_BUILD_ID, kernel.get("build_id")),
+        int(offset, 16) if offset else None,
+        {name: build_id for name, build_id in named if build_id is not None and _NAME.fullmatch(name)},
+    )
+
+
+def text(log: bytes) -> str:
+    """``log`` as it stands in a pack; ``parse`` gives back the same bytes."""
+    return log.decode("utf-8", "surrogateescape")
+
+
+def _bytes(log: str) -> bytes:
+    try:
+        return log.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # not of our making
+        return log.encode("utf-8", "replace")
+
+
+def _object(value: Dict[str, Any], name: str) -> Dict[str, Any]:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _short(value: Any) -> Optional[str]:
+    return value if isinstance(value, str) and 0 < len(value) <= _TEXT and value.isprintable() else None
+
+
+def _fits(form: "re.Pattern[str]", value: Any) -> Optional[str]:
+    return value if isinstance(value, str) and form.fullmatch(value) else None
