@@ -1,5 +1,6 @@
 """Opening what lies where others may write: only what is harmless is opened, and nothing outside of its directory."""
 
+import ast
 import errno
 import fcntl
 import os
@@ -9,11 +10,15 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, List
 
 import pytest
+from conftest import TESTS
 
+from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.host import files
+from kdumpwrap.tools.run import run
+from kdumpwrap.vmcore import causes
 
 LIMIT = 1 << 20
 
@@ -73,6 +78,15 @@ def test_what_is_no_regular_file_is_refused_at_once(kind: str, tmp_path: Path) -
     start = time.monotonic()
     assert refusal(tmp_path / "log").strerror == ("Is a directory" if kind == "a directory" else "not a regular file")
     assert time.monotonic() - start < 5
+
+
+def test_what_has_become_a_fifo_since_it_was_found_does_not_hang_us(tmp_path: Path) -> None:
+    """A packed module that is fed to its unpacker, and a vmlinux that is searched for a banner."""
+    os.mkfifo(tmp_path / "file")
+    with pytest.raises(ToolFailed, match="not a regular file"):
+        run("cat", source=tmp_path / "file", timeout=5)
+    with pytest.raises(KdumpwrapError, match="not a regular file"):
+        causes.holds(tmp_path / "file", b"Linux version ")
 
 
 def test_what_is_refused_is_not_even_opened(tmp_path: Path) -> None:
@@ -212,3 +226,46 @@ def test_whether_everybody_may_read_a_file(tmp_path: Path) -> None:
     assert not files.is_public(file), "its directory is private"
     assert not files.is_public(tmp_path / "gone")
     assert not files.is_public("/proc/kmsg")
+
+
+# ---------------------------------------------------------------- nobody opens a file otherwise
+
+OPENING = frozenset(
+    "open read_text read_bytes write_text write_bytes copyfile copy copy2 copytree mmap popen Popen spawn "
+    "spawnv execv execve fork".split()
+)
+# what opens a file, or starts a process, and why it needs no open_file, nor run
+OPENS = {
+    "kdumpwrap/host/files.py": "open open open open open open",  # here it is
+    "kdumpwrap/tools/run.py": "Popen open popen",  # here, too; a sink is new, or it is not written
+    "kdumpwrap/tools/pipe.py": "popen popen",  # two that run() would start
+    "kdumpwrap/tools/crash.py": "open spawn",  # crash(8), and a file of ours in its private directory
+    "kdumpwrap/tools/crash_child.py": "open",  # /proc/self/oom_score_adj
+    "kdumpwrap/host/memory.py": "read_text",  # /proc and /sys/fs/cgroup
+    "kdumpwrap/cli/output.py": "open open open",  # /dev/null
+    "kdumpwrap/cli/pages.py": "write_text",  # a character device that the user named
+    "kdumpwrap/batch/news.py": "open",  # below an open directory, by O_NOFOLLOW, then its kind and owner are looked at
+    "kdumpwrap/batch/saved.py": "open open open",  # directories, and new files below them by O_EXCL
+    "kdumpwrap/fetch/stage.py": "open",  # the lock in the cache, which is root's
+    # files in private directories, made by mkdtemp
+    "kdumpwrap/symbolize/rawcode.py": "write_bytes",
+    "kdumpwrap/tools/debs.py": "write_text write_text",
+    "kdumpwrap/tools/gdb.py": "write_bytes",
+    "kdumpwrap/tools/rpms.py": "write_text",
+    "kdumpwrap/tools/scope_in_gdb.py": "open",
+    "kdumpwrap/vmcore/starting.py": "read_text write_text write_text",
+    "kdumpwrap/vmcore/vmcorelog.py": "write_text",
+}
+
+
+def opened(file: Path) -> List[str]:
+    """The names of the calls in ``file`` that open a file or start a process."""
+    calls = (node.func for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call))
+    names = (call.id if isinstance(call, ast.Name) else getattr(call, "attr", "") for call in calls)
+    return sorted(name for name in names if name in OPENING)
+
+
+def test_no_file_is_opened_and_no_process_started_elsewhere() -> None:
+    root = TESTS.parent
+    found = {str(file.relative_to(root)): opened(file) for file in sorted((root / "kdumpwrap").rglob("*.py"))}
+    assert {name: " ".join(calls) for name, calls in found.items() if calls} == OPENS

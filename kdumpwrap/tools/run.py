@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Opti
 
 from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
+from kdumpwrap.host.files import open_file
 from kdumpwrap.model.command import Command
 from kdumpwrap.tools.argv import Argument, strings
 
@@ -80,7 +81,7 @@ def run(
     start = time.monotonic()
     with contextlib.ExitStack() as files:
         try:
-            fed = files.enter_context(source.open("rb") if source else in_memory("stdin"))
+            fed = files.enter_context(_opened(source) if source else in_memory("stdin"))
             caught = files.enter_context(sink.open("xb") if sink else in_memory("stdout"))
             complaints = files.enter_context(in_memory("stderr"))
         except OSError as error:
@@ -100,6 +101,11 @@ def run(
                     process.kill()
                     process.wait()
         return checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
+
+
+def _opened(source: Path) -> BinaryIO:
+    """A file that a program is fed with, which may lie in a crash directory."""
+    return os.fdopen(open_file(source, limit=None), "rb")
 
 
 def _wait(process: "subprocess.Popen[bytes]", timeout: float) -> None:
@@ -146,7 +152,7 @@ def popen(
     package: str,
     limit: Optional[int],
     variables: Optional[Mapping[str, str]] = None,
-    memory: Optional[int] = None,
+    memory: Optional[int] = MEMORY,
     directory: Path = Path("/"),
 ) -> "subprocess.Popen[bytes]":
     """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""

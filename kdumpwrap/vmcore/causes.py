@@ -1,5 +1,6 @@
 """The causes of crash(8)'s failures: a line for people each, and a hint."""
 
+import os
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 from typing import Callable, Dict, Optional, Sequence, Tuple
@@ -7,6 +8,7 @@ from typing import Callable, Dict, Optional, Sequence, Tuple
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import needs, packages
+from kdumpwrap.host.files import open_file, reason
 from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
@@ -86,13 +88,16 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
 
 
 def holds(file: Path, text: bytes) -> bool:
-    """Whether ``text`` stands in ``file``; it is read in pieces, memory may be short."""
-    with file.open("rb") as stream:
-        before = b""
-        for block in iter(lambda: stream.read(_BLOCK), b""):
-            if text in before + block:
-                return True
-            before = block[-len(text) :]
+    """Whether ``text`` stands in ``file``; it is read in pieces, memory may be short. Raises KdumpwrapError."""
+    try:
+        with os.fdopen(open_file(file, limit=None), "rb") as stream:
+            before = b""
+            for block in iter(lambda: stream.read(_BLOCK), b""):
+                if text in before + block:
+                    return True
+                before = block[-len(text) :]
+    except OSError as error:  # it was there when crash began
+        raise KdumpwrapError(f"{file}: {reason(error)}") from None
     return False
 
 
