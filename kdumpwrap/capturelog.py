@@ -8,11 +8,9 @@ from typing import Iterable, Iterator, List, Optional
 from kdumpwrap import shell
 from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.explain import nodump
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.capture import Capture, Creation, Said
 from kdumpwrap.model.crash import Crash
-from kdumpwrap.parse import kdump
 
 _MOST = 4 << 20  # bytes that are read; CentOS' has some 200 kB
 _FULL = 8 << 20  # bytes: where fewer are free, no dump had room
@@ -30,6 +28,8 @@ def beside(crash: Crash) -> Optional[Capture]:
         text = crashfile.tail(crash.capture, _MOST)
     except KdumpwrapError:
         return None
+    from kdumpwrap.parse import kdump
+
     found = kdump.capture((text,), whole=len(text) < _MOST) or Capture()
     if not text.endswith(b"\n") and found.cause is None and not found.saved:
         found = _cut(found, text, crash.capture)
@@ -79,11 +79,15 @@ def creation(crash: Crash) -> Optional[Creation]:
         text = crashfile.head(crash.creation, 4096) if crash.creation is not None else b""
     except KdumpwrapError:
         return None
+    from kdumpwrap.parse import kdump
+
     return kdump.creation(text.decode("utf-8", "replace"))
 
 
 def nothing_saved(crash: Crash) -> NoCrash:
     """Nothing was saved, and why."""
+    from kdumpwrap.explain import nodump
+
     found = beside(crash)
     why = nodump.brief(found) if found is not None else ""
     log = found.file if found is not None and found.file else crash.path
@@ -117,5 +121,9 @@ class Console:
 
     def capture(self) -> Optional[Capture]:
         """What it said, once all pieces have passed."""
-        found = kdump.capture(self._kept, first=self._number, console=True) if self._kept else None
+        if not self._kept:
+            return None
+        from kdumpwrap.parse import kdump
+
+        found = kdump.capture(self._kept, first=self._number, console=True)
         return None if found is None else replace(found, file=self._file)

@@ -1,6 +1,7 @@
 """Lines that belong together: wrapped by a mail program, or written in blocks by pstore."""
 
 import re
+from functools import lru_cache
 from typing import Iterable, Iterator, List, Optional, Tuple
 
 from kdumpwrap.log import code, headline
@@ -25,40 +26,37 @@ _WIDEST = 82  # characters that a mail program leaves on a line
 _NARROWEST = 66  # and the least that a line and the next word must have had together, to be cut in two
 
 # A line that cannot end there, and what the piece that goes on with it looks like:
-_JOINS: Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...] = tuple(
-    (re.compile(text), re.compile(piece))
-    for text, piece in (
-        # a frame or the instruction pointer | its module
-        (r".*(?:/0x[0-9a-f]{1,8}|Workqueue: .{1,80})$", r"\[(?![0-9a-f]{8,16}\])[\w-]{1,64}\](?:$| )"),
-        # RIP: 0010:[<ffffffffc06124a8>] | f+0x1/0x2       … in | f+0x1/0x2       [<ffffffffc06124a8>] ? | f+0x1/0x2
-        (r".*(?:>\]|\?| in| at|[RE]IP:|^IP:| [0-9a-f]{4}:)$", r"(?:\[<[0-9a-f]{8,16}>\] +)?(?:\? )?[\w.]{1,256}\+0x"),
-        # "RAX: 0000000000000000 RBX:", "dereference, address:", "GS:ffff88013fd00000(0000)" | a number, the next name
-        (r".*(?:\bat|address:?|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)$", r"(?:[0-9a-f]{8,16}|\(null\))(?=[ (]|$)"),
-        # WARNING: CPU: 0 PID: 785 at | kernel/locking/qspinlock_paravirt.h:500 | f+0xc0/0xd0
-        (r"WARNING: CPU:(?: \d{1,6}(?: PID:(?: \d{1,10})?)?)?$", r"(?:\d|PID:|at )"),
-        (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at$", r"\S+:\d"),
-        (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at \S{1,300}:\d{1,6}$", r"[\w.]{1,256}\+0x"),
-        # … stuck for 22s! | [kworker/6:2:42513]                  … blocked for more than | 120 seconds.
-        (r".*soft lockup -(?: CPU#\d+(?: stuck(?: for(?: \d{1,9}s!)?)?)?)?$", r"(?:CPU#|stuck|for|\d+s!|\[)"),
-        (r"INFO: task .* blocked(?: for(?: more(?: than(?: \d{1,9})?)?)?)?$", r"(?:for|more|than|\d{1,9}|seconds)"),
-        # general protection fault, probably for non-canonical address | 0xdead000003e0: 0000 [#1]
-        (r"(?:Oops: )?general protection .*(?: for|canonical|address)$", r"(?:non-|address|0x)"),
-        # BUG: unable to handle kernel NULL pointer dereference | at 0000000000000008
-        (r".*at virtual$", r"(?:kernel |user )?address"),
-        (
-            r".*(?:NULL|pointer|paging|page|fault|fault for|dereference,?|request)$",
-            r"(?:pointer|deref|request|fault|for|at|addr)",
-        ),
-        # Hardware name: Red Hat KVM, BIOS | 1.12.0-5.scrmod+el8.2.0 04/01/2014
-        (r"Hardware name:(?!.*\d\d/\d\d/\d{4}$)", r".{0,80}\d\d/\d\d/\d{4}$"),
-        # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
-        (r"(?:CPU: |Pid: ).*(?:CPU|PID|UID|[Cc]omm|Kdump):$", r"\S"),
-        (
-            r"(?:CPU: \d+ |Pid: \d+|Not tainted|Tainted: )(?!.*(?: \d\S{3,100}| syzkaller) #\d?)",
-            r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-+ |[A-Z]{1,12}(?: |$)|"
-            r"loaded |Not tainted|tainted |Tainted:|PID:|Comm:|Kdump:|#\d)",
-        ),
-    )
+_JOINS = (
+    # a frame or the instruction pointer | its module
+    (r".*(?:/0x[0-9a-f]{1,8}|Workqueue: .{1,80})$", r"\[(?![0-9a-f]{8,16}\])[\w-]{1,64}\](?:$| )"),
+    # RIP: 0010:[<ffffffffc06124a8>] | f+0x1/0x2       … in | f+0x1/0x2       [<ffffffffc06124a8>] ? | f+0x1/0x2
+    (r".*(?:>\]|\?| in| at|[RE]IP:|^IP:| [0-9a-f]{4}:)$", r"(?:\[<[0-9a-f]{8,16}>\] +)?(?:\? )?[\w.]{1,256}\+0x"),
+    # "RAX: 0000000000000000 RBX:", "dereference, address:", "GS:ffff88013fd00000(0000)" | a number, the next name
+    (r".*(?:\bat|address:?|\b[RECDFGS][0-9A-Z]{1,3}:|knlGS:|ORIG_RAX:)$", r"(?:[0-9a-f]{8,16}|\(null\))(?=[ (]|$)"),
+    # WARNING: CPU: 0 PID: 785 at | kernel/locking/qspinlock_paravirt.h:500 | f+0xc0/0xd0
+    (r"WARNING: CPU:(?: \d{1,6}(?: PID:(?: \d{1,10})?)?)?$", r"(?:\d|PID:|at )"),
+    (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at$", r"\S+:\d"),
+    (r"WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at \S{1,300}:\d{1,6}$", r"[\w.]{1,256}\+0x"),
+    # … stuck for 22s! | [kworker/6:2:42513]                  … blocked for more than | 120 seconds.
+    (r".*soft lockup -(?: CPU#\d+(?: stuck(?: for(?: \d{1,9}s!)?)?)?)?$", r"(?:CPU#|stuck|for|\d+s!|\[)"),
+    (r"INFO: task .* blocked(?: for(?: more(?: than(?: \d{1,9})?)?)?)?$", r"(?:for|more|than|\d{1,9}|seconds)"),
+    # general protection fault, probably for non-canonical address | 0xdead000003e0: 0000 [#1]
+    (r"(?:Oops: )?general protection .*(?: for|canonical|address)$", r"(?:non-|address|0x)"),
+    # BUG: unable to handle kernel NULL pointer dereference | at 0000000000000008
+    (r".*at virtual$", r"(?:kernel |user )?address"),
+    (
+        r".*(?:NULL|pointer|paging|page|fault|fault for|dereference,?|request)$",
+        r"(?:pointer|deref|request|fault|for|at|addr)",
+    ),
+    # Hardware name: Red Hat KVM, BIOS | 1.12.0-5.scrmod+el8.2.0 04/01/2014
+    (r"Hardware name:(?!.*\d\d/\d\d/\d{4}$)", r".{0,80}\d\d/\d\d/\d{4}$"),
+    # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
+    (r"(?:CPU: |Pid: ).*(?:CPU|PID|UID|[Cc]omm|Kdump):$", r"\S"),
+    (
+        r"(?:CPU: \d+ |Pid: \d+|Not tainted|Tainted: )(?!.*(?: \d\S{3,100}| syzkaller) #\d?)",
+        r"(?:\d[\w.+~-]{3,100} #\d|[A-Z][A-Z -]{0,30}-{3,}|-+ |[A-Z]{1,12}(?: |$)|"
+        r"loaded |Not tainted|tainted |Tainted:|PID:|Comm:|Kdump:|#\d)",
+    ),
 )
 # RAX: 0000000000000000 RBX: ffff88acda150000 | RCX: 0000000000000001
 _REGISTERS = re.compile(r"(?:R[0-9A-Z]{2}|[CD]R\d|[CDF]S): .*[0-9a-f)]$")
@@ -86,6 +84,12 @@ def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
         yield current
 
 
+@lru_cache(maxsize=None)
+def _joins() -> Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...]:
+    """What _JOINS says, compiled when there is a log that somebody has cut: it takes 3 ms."""
+    return tuple((re.compile(ends), re.compile(goes_on)) for ends, goes_on in _JOINS)
+
+
 def _continues(line: LogLine, piece: str) -> bool:
     """Whether ``piece``, a line without a prefix, is the rest of ``line``."""
     text = line.text.strip()
@@ -95,7 +99,7 @@ def _continues(line: LogLine, piece: str) -> bool:
         return code.words(text[5:]) is not None and code.words(piece) is not None
     if text.startswith("Modules linked in:"):
         return _full(line, piece) and not _MONTH.match(piece) and all(_MODULE.match(name) for name in piece.split())
-    if any(ends.match(text) and goes_on.match(piece) for ends, goes_on in _JOINS):
+    if any(ends.match(text) and goes_on.match(piece) for ends, goes_on in _joins()):
         return True
     if line.prefixed and _REGISTERS.match(text) and _REGISTER.match(piece):
         return True

@@ -57,7 +57,8 @@ class Lines:
             if one not in self._asked[True] and one not in self._asked[functions]:
                 self._asked[functions].add(one)
                 new.setdefault((one.section, functions), []).append(one.address)
-        for (section, functions), few in new.items():
+        # the vmlinux first: it takes longest
+        for (section, functions), few in sorted(new.items(), key=lambda item: item[0][0].module is not None):
             found = opened[section.module]
             self._jobs.append(self._pool.submit(self._look_up, section, found, sorted(few), functions))
 
