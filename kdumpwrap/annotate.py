@@ -7,19 +7,22 @@ the number of reports.
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
+from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
-from kdumpwrap.log import owners, reader, reference
-from kdumpwrap.log.owners import Where
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.kernel import Instruction, ResolvedFrame
 from kdumpwrap.model.log import Frame, Log, Report, subject
-from kdumpwrap.model.scope import Variables
 from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.many import Dumps, Traces
 from kdumpwrap.symbolize.symbolizer import Symbolizer
+
+if TYPE_CHECKING:
+    from kdumpwrap.log.owners import Name, References, Where
+    from kdumpwrap.model.kernel import Instruction, ResolvedFrame
+    from kdumpwrap.model.scope import Variables
+
+# The parser is imported where it is used: while it loads, nm is at work.
 
 BATCH = 8 << 20  # bytes of a log that are worked on at a time
 _MOST = 50_000  # reports in them
@@ -100,6 +103,12 @@ class Annotator:
 
     def lines(self, data: bytes) -> Iterator[Line]:
         """The lines of one batch, in order."""
+        if not self._kernels and b"+0x" in data:
+            release = self._release or finder.release_in(data, data)
+            if release is not None:
+                self._symbolizer(release).start()
+        from kdumpwrap.log import owners
+
         rows = data.split(b"\n")
         found = owners.references(rows)
         told = self._told(rows, found) if found else _Told({}, {}, {})
@@ -110,7 +119,9 @@ class Annotator:
                 marks = tuple(told.marks.get(index, ()))
                 yield Line(raw, marks, told.variables.get(index), told.instructions.get(index, ()))
 
-    def _told(self, rows: List[bytes], found: owners.References) -> "_Told":
+    def _told(self, rows: List[bytes], found: "References") -> "_Told":
+        from kdumpwrap.log import owners, reader
+
         log = reader.parse([b"\n".join(rows)], _MOST)
         releases = owners.Releases(rows, log, self._release)
         self._release = releases.last
@@ -125,7 +136,7 @@ class Annotator:
         index = subject(len(log.reports), log.fatal) if self._variables else None
         about = log.reports[index] if index is not None else None
         told = _Told({}, {}, {})
-        known: Dict[Where, ResolvedFrame] = {}
+        known: "Dict[Where, ResolvedFrame]" = {}
         for release, cases in work.items():
             symbolizer = self._symbolizer(release)
             frames = dict.fromkeys(frame for case in cases for frame in owners.frames(case.report))
@@ -138,7 +149,7 @@ class Annotator:
                 told.variables.update({stopped.pointed: variables} if variables is not None else {})
         for index, several in found.items():
             for position, one in enumerate(several):
-                frame = known.get(Where(index, position))
+                frame = known.get(owners.Where(index, position))
                 self.named += 1
                 if frame is not None and (frame.locations or any(frame.candidate_locations)):
                     self.known += 1
@@ -147,8 +158,10 @@ class Annotator:
 
     def _resolved(
         self, cases: "Sequence[_Case]", symbolizer: Symbolizer, told: "_Told"
-    ) -> Iterator[Tuple[Where, ResolvedFrame]]:
+    ) -> "Iterator[Tuple[Where, ResolvedFrame]]":
         """The frames of ``cases``, all of one kernel, with their lines; ``told`` gets the instructions."""
+        from kdumpwrap.symbolize.many import Dumps, Traces
+
         failures = Failures()
         traces, dumps = Traces(symbolizer, failures), Dumps(symbolizer, failures)
         placed = [traces.of(case.report) for case in cases]
@@ -167,8 +180,8 @@ class Annotator:
 
     def _ask_variables(
         self, report: Report, release: Optional[str], log: Log, symbolizer: Symbolizer
-    ) -> Optional[Variables]:
-        """The variables of ``report``, as gdb tells them."""
+    ) -> "Optional[Variables]":
+        """What gdb says of the variables of ``report``."""
         from kdumpwrap import analyze
 
         alone = Log((report,), 0, release, report.arch or log.arch, report.kernel_offset)
@@ -190,22 +203,24 @@ class _Told(NamedTuple):
     """The additions to a batch of lines, each by the index of its line."""
 
     marks: Dict[int, List[Mark]]
-    variables: Dict[int, Variables]
-    instructions: Dict[int, Tuple[Instruction, ...]]
+    variables: "Dict[int, Variables]"
+    instructions: "Dict[int, Tuple[Instruction, ...]]"
 
 
 class _Case(NamedTuple):
     """A report, or a stack that belongs to none."""
 
     report: Report
-    named: Tuple[Tuple[int, Where], ...]  # the index of a frame, its instruction pointer first, and what names it
+    named: "Tuple[Tuple[int, Where], ...]"  # the index of a frame, its instruction pointer first, and what names it
     dumped: Optional[int] = None  # index of the last line of its code dump
     pointed: Optional[int] = None  # and of the first one that names its instruction pointer
 
 
-def _of_report(report: Report, where: Sequence[Where], found: owners.References, rows: List[bytes]) -> _Case:
+def _of_report(report: Report, where: "Sequence[Where]", found: "References", rows: List[bytes]) -> _Case:
     """``where`` name frames of ``report``."""
-    first: Dict[owners.Name, int] = {}
+    from kdumpwrap.log import owners, reference
+
+    first: "Dict[Name, int]" = {}
     for index, frame in enumerate(owners.frames(report)):
         first.setdefault(owners.name(frame), index)
     named = tuple((first[owners.name(found[one.row][one.position].frame)], one) for one in where)

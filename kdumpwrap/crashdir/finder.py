@@ -178,14 +178,21 @@ def release(crash: Crash) -> Optional[str]:
     """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
     try:
         if crash.dmesg is not None:
-            match = _LINUX_VERSION.search(crashfile.head(crash.dmesg, _HEAD))
-            match = match or _CPU_LINE.search(crashfile.tail(crash.dmesg, _ENDS))
-        elif crash.vmcore is not None:
-            match = _OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS))
-        else:
-            return None
+            head = release_in(crashfile.head(crash.dmesg, _HEAD), b"")
+            return head or release_in(b"", crashfile.tail(crash.dmesg, _ENDS))
+        if crash.vmcore is not None:
+            return _known(_OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS)))
     except KdumpwrapError:
-        return None
+        pass
+    return None
+
+
+def release_in(head: bytes, tail: bytes) -> Optional[str]:
+    """The kernel's release by the first bytes of a log, else by its last ones."""
+    return _known(_LINUX_VERSION.search(head[:_HEAD]) or _CPU_LINE.search(tail[-_ENDS:]))
+
+
+def _known(match: "Optional[re.Match[bytes]]") -> Optional[str]:
     return known(match[1].decode("ascii", "replace")) if match else None
 
 
