@@ -170,6 +170,7 @@ class Annotator:
             for case, frames in zip(cases, placed)
             if case.dumped is not None
         }
+        symbolizer.begin(traces.addresses())
         located = symbolizer.locate(traces.addresses(), dumps.addresses())
         told.instructions.update((row, dumps.rows(key, located)) for row, key in asked.items())
         traces.locate(located)
