@@ -1,5 +1,6 @@
 """--redact: planted secrets are gone from every output, all else stays."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from kdumpwrap.cli import options
 from kdumpwrap.culprit.signature import signature
 from kdumpwrap.example import worked
-from kdumpwrap.log import reader
+from kdumpwrap.log import private, reader
 from kdumpwrap.model.log import subject
 from kdumpwrap.render import redact
 from kdumpwrap.render.redact import Redactor
@@ -42,12 +43,91 @@ SECRETS = [
     ("600508b1001cdeadbeef0123456789ab", "sd 0:0:0:0: naa.600508b1001cdeadbeef0123456789ab"),
     ("3600508b1001cdeadbeef0123456789ab", "dm-0: mpath 3600508b1001cdeadbeef0123456789ab"),
     ("550e8400-e29b-41d4-a716-446655440000", "Command line: root=UUID=550e8400-e29b-41d4-a716-446655440000 ro"),
+    # hosts in other places
+    ("osaka-4", "<13>1 2023-12-20T10:51:06.123Z osaka-4 app - - - hello"),
+    ("lima-mon", "[    5.000000] lima-mon kernel: eth0: link up"),
+    ("kigali", "root@kigali:~# dmesg"),
+    ("tokio3", "systemd[1]: Hostname set to <tokio3>."),
+    ("oslo-web", "systemd[1]: Set hostname to <oslo-web>."),
+    ("riga-sql", "Kernel command line: ip=10.1.2.3::10.1.2.1:255.255.255.0:riga-sql:eth0:none"),
+    ("minsk9", "Kernel command line: rd_LVM_LV=vg_minsk9/lv_root systemd.hostname=minsk9"),
+    ("turin8", "    NODENAME: turin8"),
+    ("vaduz", "sshd[7]: pam_unix(sshd:auth): authentication failure; rhost=vaduz  user=klaus"),
+    ("192-168-7-9", "started on ip-192-168-7-9"),
+    ("sofia-nas", "nfs: server sofia-nas not responding, still trying"),
+    ("quito-nas", "NFS: mount quito-nas:/export/home failed"),
+    ("delhi-nas", "CIFS: Attempting to mount \\\\delhi-nas\\share"),
+    ("cairo-nas", "CIFS: Attempting to mount \\x5c\\x5ccairo-nas\\x5cshare"),
+    ("accra7", "/var/crash/accra7-2023-12-20-10:51:06/vmcore"),
+    # users
+    ("klaus", "sshd[7]: pam_unix(sshd:auth): authentication failure; rhost=vaduz  user=klaus"),
+    ("gertrud", "sshd[7]: Invalid user gertrud from 10.77.1.9 port 22"),
+    ("hannelore", "sshd[7]: Disconnected from authenticating user hannelore 10.77.1.9 port 22"),
+    ("siegfried", "systemd[1]: Started Session 3 of User siegfried."),
+    ("brunhilde", "sudo: brunhilde : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh"),
+    ("waltraud", "su: (to root) waltraud on pts/0"),
+    ("kriemhild", "crond[7]: (kriemhild) CMD (/usr/bin/job)"),
+    ("ortrud", "/home/AD.ACME/ortrud/src"),
+    ("ortlinde", "found ~ortlinde/.bashrc"),
+    ("wotan", "mail of wotan+kdump@acme.co.uk"),
+    ("fricka", "proxy http://fricka:rheingold@10.0.0.9:3128"),
+    ("rheingold", "proxy http://fricka:rheingold@10.0.0.9:3128"),
+    # the same kinds, written otherwise
+    ("52-54-00-d1-e2-f4", "Kernel command line: BOOTIF=01-52-54-00-d1-e2-f4"),
+    ("5254.00d1.e2f5", "bond0: partner 5254.00d1.e2f5"),
+    ("525400d1e2f6", "eth1: hwaddr 525400d1e2f6"),
+    ("00:02:c9:03:00:12:34:57", "ib0: 80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:12:34:57"),
+    ("0002:c903:0012:3458", "mlx5_core 0000:05:00.0: node_guid: 0002:c903:0012:3458"),
+    ("64:ff9b::", "route to 64:ff9b::192.0.2.33 lost"),
+    ("2001:db8:1:2::", "addr 2001:db8:1:2::/64"),
+    ("fe80::1c2d", "addr fe80::1c2d%eth0"),
+    ("192.168.70.90", "peer ::ffff:192.168.70.90"),
+    ("1234abcd-02", "Command line: root=PARTUUID=1234abcd-02"),
+    ("0f1e2d3c4b5a69780f1e2d3c4b5a6978", "systemd[1]: Initializing machine ID from random generator: "
+     "0f1e2d3c4b5a69780f1e2d3c4b5a6978"),
+    ("fedcba9876543210fedcba9876543210", '{"_BOOT_ID" : "fedcba9876543210fedcba9876543210"}'),
+    ("5000c500a1b2c3d4", "disk wwn-0x5000c500a1b2c3d4"),
+    ("35000c500a1b2c3d5", "multipathd: 35000c500a1b2c3d5: load table"),
+    ("0025385b71b00123", "disk nvme-eui.0025385b71b00123"),
+    ("WD-WCC131234567", "/dev/disk/by-id/ata-WDC_WD4000FYYZ-01UL1B0_WD-WCC131234567-part1"),
+    ("db7-target", "Kernel command line: netroot=iscsi:@10.9.8.7::3260::iqn.2001-05.com.acme:0-8a09-db7-target"),
+    ("array7", 'nvme nvme0: new ctrl: NQN "nqn.2014-08.com.acme:nvme:array7", addr 10.0.0.9:4420'),
 ]  # fmt: skip
+_ERRORS = (1 << 64) - 4096  # numbers that are an -ERRNO
 PLANTED = "\n".join(dict.fromkeys(line for _, line in SECRETS)) + "\n"
 
 
 def left(text: str) -> List[str]:
     return [secret for secret, _ in SECRETS if secret.lower() in text.lower()]
+
+
+def test_each_secret_is_planted() -> None:
+    assert not [secret for secret, line in SECRETS if secret not in line]
+    assert len(left(PLANTED)) == len(SECRETS)
+
+
+@pytest.mark.parametrize(("secret", "line"), SECRETS, ids=[secret for secret, _ in SECRETS])
+def test_each_line_alone_keeps_its_secret(secret: str, line: str) -> None:
+    redactor = Redactor()
+    for text in (line, f"[ 1823.250000] {line}", json.dumps({"text": f"one\n{line}\ntwo"})):
+        found = redactor.text(text)
+        assert secret.lower() not in found.lower() and redactor.text(found) == found
+    page = f"<!doctype html><p>{html.escape(line)}</p>"
+    assert secret.lower() not in Redactor().text(page).lower()
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_no_pointer_and_no_task_is_left(name: str) -> None:
+    data = recorded.data(name).decode("utf-8", "surrogateescape")
+    before = reader.parse([recorded.data(name)])
+    redactor = Redactor(["pointers", "names"])
+    found = redactor.text(data)
+    assert not [one for one in re.findall(r"(?<![\w.])(?:0x)?ffff[0-9a-f]{12}(?!\w)", found) if int(one, 16) < _ERRORS]
+    comms = {report.comm for report in before.reports if report.comm}
+    own = {comm for comm in comms if private.THREADS.fullmatch(comm)}
+    assert not [comm for comm in comms - own if len(comm) > 1 and re.search(rf"(?i:comm): {re.escape(comm)} ", found)]
+    assert all(data.count(f" {comm} ") == found.count(f" {comm} ") for comm in own), "the kernel's own threads stay"
+    assert redactor.text(found) == found
 
 
 @pytest.mark.parametrize("name", recorded.NAMES)
@@ -85,6 +165,13 @@ def test_no_secret_is_left_in_any_log_and_the_rest_is_told_as_before(name: str) 
         "RIP: 0010:f+0x1/0x2 RAX: ffffffff818a7103 Comm: kworker/0:1",
         "PM: Registered nosave memory: [mem 0x0009f000-0x0009ffff]",
         "8021q: adding VLAN 0 to HW filter on device eth0",
+        "VERIFY3(36028797018963968 == 0) failed",
+        "random: crng init done, the kernel: 2019.0831.1200",
+        "OF: /soc/serial@fe215040 of /cpus/cpu@0",
+        "inet 255.255.255.0 netmask",
+        "cgroup: oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0",
+        "Call Trace: f+0x1/0x2 at /usr/src/linux/mm/slub.c:12",
+        "hostname not set; host name lookup failed",
     ],
 )
 def test_what_stays(text: str) -> None:

@@ -3,10 +3,12 @@
 Names of tasks, modules and symbols, lines and signatures stay. No list of patterns is complete: see ``Redactor.said``.
 """
 
+import html
 import ipaddress
 import re
-from typing import Callable, Collection, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
+from kdumpwrap.log import private
 from kdumpwrap.model.finding import Analysis
 
 ALSO = ("pointers", "names")  # what is replaced on request only
@@ -18,107 +20,36 @@ _TITLES = {
     "user": "users",
     "serial": "serials",
     "wwn": "WWNs",
+    "target": "iSCSI and NVMe names",
     "uuid": "UUIDs",
     "ptr": "pointers",
     "task": "tasks",
 }
-_STAND_IN = re.compile(rf"(?:{'|'.join(_TITLES)})-\d+")
+_STAND_IN = re.compile(rf"(?<![a-z])(?:{'|'.join(_TITLES)})-\d+(?![\w-])")
 _NO_ONE = frozenset(
     "root nobody daemon bin sys kernel null true false localhost none localdomain localhost.localdomain linux".split()
 )
 # directories at the top of the kernel's tree and other words that a name may be and that mean something else
 _WORDS = frozenset(
     "arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net rust samples scripts security "
-    "sound tools usr virt asm uapi module modules cpu task irq bug warning code call trace host user ip mac".split()
+    "sound tools usr virt asm uapi module modules cpu task irq bug warning code call trace host user ip mac "
+    "www mail smtp imap proxy ldap dns ntp vpn nfs ftp git server client gateway router local default domain unknown "
+    "not set the to".split()
 )
 
-# where a word begins: behind JSON's "\n" and a terminal's colours too
-_B = r"(?:(?<!\w)|(?<=\\[nrt])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm)|(?<=\x1b\[\d;\d\dm))"
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_DATE = (
-    rf"(?:{_MONTH}\s{{1,2}}\d{{1,2}}\s\d\d:\d\d:\d\d(?:\.\d{{1,9}})?|"
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
-)
-_NAME = r"[A-Za-z0-9][\w.-]{0,62}"
-_HEX = r"[0-9A-Fa-f]"
-
-# each has a group "secret"
-_UUID = re.compile(
-    rf"{_B}(?P<secret>{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})(?!\w)|"
-    rf"(?<=UUID=)(?P<short>[0-9A-Fa-f]{{4,8}}-[0-9A-Fa-f]{{2,4}})(?!\w)|"
-    rf"machine[_-]id[=: ]{{1,2}}(?P<machine>{_HEX}{{32}})(?!\w)"
-)
-# naa.600508b1001c1234  wwn-0x5000c500a1b2c3d4  WWPN: 21:00:00:24:ff:12:34:56  3600508b1001c123456789abcdef01234
-_WWN = re.compile(
-    rf"{_B}(?:(?:naa|eui|t10)\.|wwn-0x|(?:scsi|mpath|dm-uuid-mpath)-(?=3))(?P<secret>{_HEX}{{16,33}})(?!\w)|"
-    rf"{_B}(?:[Ww][Ww][PpNn]?[Nn](?:ame)?|node_name|port_name)\W{{1,4}}(?:0x)?(?P<named>{_HEX}{{16}}|{_HEX}{{32}})(?!\w)|"
-    rf"{_B}(?P<colons>{_HEX}{{2}}(?::{_HEX}{{2}}){{7}})(?![\w:])|"
-    rf"{_B}(?P<lun>3[0-9a-f]{{32}}|36[0-9a-f]{{15}})(?!\w)"
-)
-_MAC = re.compile(
-    rf"{_B}(?<!:)(?P<secret>{_HEX}{{2}}(?P<mark>[:-]){_HEX}{{2}}(?:(?P=mark){_HEX}{{2}}){{4}})(?![\w:]|-{_HEX}{{2}}\b)"
-)
-# MAC=00:1a:2b:3c:4d:5e:66:77:88:99:aa:bb:08:00: of both ends, and the type, as netfilter logs a packet
-_MACS = re.compile(
-    rf"(?<=MAC=)(?P<one>{_HEX}{{2}}(?::{_HEX}{{2}}){{5}}):(?P<other>{_HEX}{{2}}(?::{_HEX}{{2}}){{5}})(?=:)"
-)
-_IPV6 = re.compile(
-    rf"(?:(?<![\w:.])|(?<=\\[nrt]))(?P<secret>(?:{_HEX}{{0,4}}:){{2,7}}(?:{_HEX}{{1,4}}|(?<=::)))(?![\w:])"
-)
-_IPV4 = re.compile(
-    r"(?:(?<![\w.+-])|(?<=\\[nrt])|(?<=::ffff:))(?<!ersion )(?P<secret>(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}"
-    r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d))(?!\w|\.\d|-\d+\.)"
-)
-_SERIAL = re.compile(
-    rf"{_B}(?i:serial(?:[ _]?(?:number|num|no\.?))?|s/n|sn|asset(?:[ _]?tag)?|service[ _]?tag|chassis[ _]serial)"
-    r"(?:\s{0,2}[:=#]\s{0,2}|\s)(?P<secret>(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[A-Za-z]|\d{7})[A-Za-z0-9][\w-]{3,40})(?!\w)"
-)
-_HARDWARE = re.compile(r"Hardware name: (?P<model>[^\n\\\"<]{1,200})")
-_SERIAL_IN_NAME = re.compile(
-    r"(?<![\w./-])(?<!BIOS )(?P<secret>(?=[A-Z0-9-]{0,30}[A-Z])(?=(?:[A-Z-]{0,30}\d){2})[A-Z0-9][A-Z0-9-]{6,30})"
-    r"(?![\w./-])"
-)
-_USERS = (
-    re.compile(rf"/(?:home|Users)/(?P<user>{_NAME})"),
-    re.compile(rf"{_B}(?:USER|LOGNAME|SUDO_USER|user|acct|username)=\"?(?P<user>{_NAME})"),
-    re.compile(
-        rf"(?:opened|closed) for user (?P<user>{_NAME})|session \S{{1,12}} of user (?P<second>{_NAME}?)(?=\.?(?:\s|$))"
-    ),
-    re.compile(rf"(?:Accepted \w{{1,20}}|Failed password) for (?:invalid user )?(?P<user>{_NAME}) from"),
-    re.compile(rf"{_B}sudo(?:\[\d{{1,9}}\])?: {{1,4}}(?P<user>{_NAME}) :"),
-    re.compile(rf"{_B}(?P<user>[A-Za-z0-9][\w.+-]{{0,62}})@(?=[A-Za-z0-9][\w-]{{0,62}}(?:\.[\w-]|[)]))"),
-)
-_HOSTS = (
-    re.compile(rf"{_B}{_DATE}[ \t]{{1,8}}(?P<host>{_NAME})[ ]{{1,2}}[\w./@()-]{{1,64}}(?:\[\d{{1,9}}\])?:"),
-    re.compile(rf"[\w+-]@(?P<host>{_NAME}?)(?=\)|[\s>&\"',;]|\.?$)", re.M),
-    re.compile(rf"{_B}(?P<host>{_NAME}) login: "),
-    re.compile(rf"(?i:hostname|nodename|\"host\")\W{{1,4}}(?:to <|set to )?(?P<host>{_NAME})"),
-    re.compile(rf"/(?P<host>{_NAME}?)-\d{{4}}-\d\d-\d\d-\d\d:\d\d"),
-    re.compile(
-        r"(?:(?<![\w./-])|(?<=//))(?P<host>(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,6}"
-        r"(?:com|net|org|local|lan|internal|intranet|corp|home|localdomain|edu|gov|cn|de|uk|fr|jp|io|example|test))(?![\w-]|\.\w)"
-    ),
-)
-_PUBLIC = re.compile(
-    r"(?:^|\.)(?:kernel|redhat|centos|fedoraproject|debian|ubuntu|canonical|suse|opensuse|intel|gnu|github|infradead)"
-    r"\.(?:com|org)$"
-)
-_POINTER = re.compile(
-    rf"{_B}(?P<secret>(?:0x)?[0-9a-f]{{16}})(?!\w)|\[<(?P<short>[c-f][0-9a-f]{{7}})>\]|"
-    r"(?i:(?:kernel|kaslr)[ _]offset\"?:? {0,2}\"?)(?P<slide>0x[0-9a-f]{1,16})(?!\w)"
-)
-_TASKS = (
-    re.compile(r"Comm: (?P<task>[^\s\"<][^\"<\n]{0,30}?) (?:Not tainted|Tainted|Kdump:|\d)"),
-    re.compile(r"\"comm\": \"(?P<task>[^\"]{1,30})\""),
-    re.compile(r"task (?P<task>[^\s:]{1,30}):\d{1,9} blocked"),
-)
-_KEY = re.compile(r"\"(\w{1,40})\": ")
+_KEY = re.compile(r"\"(?P<key>\w{1,40})\": |/0x[0-9a-f]{1,16} \[(?P<module>[\w-]{1,64})")
+_BLOCK = re.compile(r"</?(?:div|p|li|tr|td|th|pre|i|h\d|br|title|summary)\b[^<>]{0,200}>")
 _MARKUP = re.compile(
     r"<(style|script)\b[^>]*>.*?</\1>|</?[a-z][a-z0-9]*|(?<=[ \"])[a-z-]+=(?=\")|"
     r"(?:class|id|for|href)=\"[^\"]*\"|&\w+;",
     re.S,
 )
-_LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.255\.255\.255$|::1?$")
+_PUBLIC = re.compile(
+    r"(?:^|\.)(?:kernel|redhat|centos|fedoraproject|debian|ubuntu|canonical|suse|opensuse|intel|gnu|github|infradead)"
+    r"\.(?:com|org)$"
+)
+_HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, no acme.co.uk
+_LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # and masks of networks
 
 
 class Redactor:
@@ -160,18 +91,21 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """``text`` with stand-ins; given again, it stays as it is."""
-        self._learn_names(text)
-        text = self._each(_UUID, "uuid", text)
-        text = _MACS.sub(self._macs, text)
-        text = self._each(_WWN, "wwn", text)
-        text = self._each(_MAC, "mac", text)
-        text = self._each(_IPV4, "ip", text, _is_address)
-        text = self._each(_IPV6, "ip", text, _is_address)
-        text = self._each(_SERIAL, "serial", text)
-        text = _HARDWARE.sub(lambda found: self._each(_SERIAL_IN_NAME, "serial", found[0]), text)
+        for reading in _readings(text):
+            self._learn_names(reading)
+        text = self._each(private.QUALIFIED, "target", text)
+        text = self._each(private.UUID, "uuid", text)
+        text = private.MACS.sub(self._macs, text)
+        text = self._each(private.WWN, "wwn", text)
+        text = self._each(private.MAC, "mac", text)
+        text = self._each(private.IPV4_IN_IPV6, "ip", text, _is_address)
+        text = self._each(private.IPV4, "ip", text, _is_address)
+        text = self._each(private.IPV6, "ip", text, _is_address)
+        text = self._each(private.SERIAL, "serial", text)
+        text = private.HARDWARE.sub(lambda found: self._each(private.SERIAL_IN_NAME, "serial", found[0]), text)
         text = self._named(text)
         if "pointers" in self._also:
-            text = self._each(_POINTER, "ptr", text, _is_pointer)
+            text = self._each(private.POINTER, "ptr", text, _is_pointer)
         return text
 
     def said(self) -> str:
@@ -182,24 +116,26 @@ class Redactor:
     # ------------------------------------------------------------ names
 
     def _learn_names(self, text: str) -> None:
-        for kind, patterns in (("host", _HOSTS), ("user", _USERS)):
+        for kind, patterns in (("host", private.HOSTS), ("user", private.USERS)):
             for pattern in patterns:
                 for match in pattern.finditer(text):
                     self._learn(kind, _secret(match)[0])
         if "names" in self._also:
-            for pattern in _TASKS:
-                self.tasks(match["task"] for match in pattern.finditer(text))
+            for pattern in private.TASKS:
+                self.tasks(_secret(match)[0] for match in pattern.finditer(text))
 
     def _learn(self, kind: str, name: str) -> None:
         name = name.rstrip(".-")
         folded = name.lower()
-        if len(name) < 2 or name.isdigit() or _STAND_IN.fullmatch(folded) or _is_ip(name):
+        if len(name) < 2 or name.isdigit() or _STAND_IN.search(folded) or _is_ip(name):
+            return
+        if kind == "task" and private.THREADS.fullmatch(name):
             return
         if kind != "task" and (
             folded in self._keep or folded in _NO_ONE or (kind == "host" and _PUBLIC.search(folded))
         ):
             return
-        if kind == "host" and "." in folded and len(folded.partition(".")[0]) > 2:
+        if kind == "host" and _HOST_OF_DOMAIN.match(folded):
             self._learn(kind, folded.partition(".")[0])
         if folded not in self._names:
             whole = folded.partition(".")[0]
@@ -212,7 +148,7 @@ class Redactor:
     def _named(self, text: str) -> str:
         """Names replaced wherever they stand; those that are a word of the kernel or of markup where a name must be."""
         kept = _vocabulary(text)
-        for kind, patterns in (("host", _HOSTS), ("user", _USERS)):
+        for kind, patterns in (("host", private.HOSTS), ("user", private.USERS)):
             for pattern in patterns:
                 text = self._each(pattern, kind, text, lambda name: name.lower() in self._keep | kept)
         lower = text.lower()
@@ -220,7 +156,7 @@ class Redactor:
         if not names:
             return text
         longest = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        pattern = re.compile(rf"{_B}(?P<secret>(?i:{longest}))(?!\w|\+0x)")
+        pattern = re.compile(rf"(?:{private.WORD}|(?<=vg_))(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_)")
 
         def other(match: "re.Match[str]") -> str:
             made = self._names[match[0].lower()]
@@ -236,12 +172,11 @@ class Redactor:
     ) -> str:
         def other(match: "re.Match[str]") -> str:
             secret, start, stop = _secret(match)
-            if _STAND_IN.fullmatch(secret) or (fits is not None and not fits(secret)):
+            if _STAND_IN.search(secret.lower()) or (fits is not None and not fits(secret)):
                 return match[0]
             self._count(kind)
-            secret = secret[2:] if kind == "ptr" and secret.startswith("0x") else secret
             begin = match.start()
-            return match[0][: start - begin] + self._stand_in(kind, secret.lower()) + match[0][stop - begin :]
+            return match[0][: start - begin] + self._stand_in(kind, _plain(kind, secret)) + match[0][stop - begin :]
 
         return pattern.sub(other, text)
 
@@ -253,7 +188,7 @@ class Redactor:
 
     def _macs(self, match: "re.Match[str]") -> str:
         self.counts["mac"] = self.counts.get("mac", 0) + 2
-        return ":".join(self._stand_in("mac", value.lower()) for value in match.groups())
+        return ":".join(self._stand_in("mac", _plain("mac", value)) for value in match.groups())
 
     def _count(self, kind: str) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -265,10 +200,34 @@ def _secret(match: "re.Match[str]") -> Tuple[str, int, int]:
     return match[name], match.start(name), match.end(name)
 
 
+def _plain(kind: str, secret: str) -> str:
+    """What is the same for all spellings of one address or number."""
+    if kind == "ip":
+        return str(ipaddress.ip_address(secret))
+    if kind in ("mac", "wwn", "uuid", "ptr"):
+        digits = re.sub(r"[:.-]", "", secret.lower())
+        return digits[2:] if digits.startswith("0x") else digits
+    return secret.lower()
+
+
+def _readings(text: str) -> Iterator[str]:
+    """``text`` as it is, and without the escapes of HTML or JSON, which stand between a name and what tells it."""
+    if _is_page(text):
+        yield html.unescape(re.sub(r"<[^<>]{0,200}>", "", _BLOCK.sub("\n", text)))
+        return
+    yield text
+    if '\\"' in text:
+        yield text.replace("\\\\", "\\").replace('\\"', '"').replace("\\n", "\n")
+
+
+def _is_page(text: str) -> bool:
+    return text[:16].lower().startswith("<!doctype html")
+
+
 def _vocabulary(text: str) -> Set[str]:
-    """The words of ``text`` that a program reads: JSON's keys; HTML's tags, attributes, styles and scripts."""
-    if not text[:16].lower().startswith("<!doctype html"):
-        return {match[1].lower() for match in _KEY.finditer(text)}
+    """The words of ``text`` that a program reads: JSON's keys, modules; HTML's tags, attributes, styles and scripts."""
+    if not _is_page(text):
+        return {_secret(match)[0].lower() for match in _KEY.finditer(text)}
     return {word.lower() for match in _MARKUP.finditer(text) for word in re.findall(r"\w[\w.-]*", match[0])}
 
 
