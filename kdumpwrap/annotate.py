@@ -14,15 +14,15 @@ from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.log import Frame, Log, Report, subject
-from kdumpwrap.symbolize.failures import Failures
-from kdumpwrap.symbolize.symbolizer import Symbolizer
+from kdumpwrap.symbolize import opening
 
 if TYPE_CHECKING:
     from kdumpwrap.log.owners import Name, References, Where
     from kdumpwrap.model.kernel import Instruction, ResolvedFrame
     from kdumpwrap.model.scope import Variables
+    from kdumpwrap.symbolize.symbolizer import Symbolizer
 
-# The parser is imported where it is used: while it loads, nm is at work.
+# What follows the start of nm is imported where it is used: while it loads, nm is at work.
 
 BATCH = 8 << 20  # bytes of a log that are worked on at a time
 _MOST = 50_000  # reports in them
@@ -79,7 +79,7 @@ class Annotator:
         self._crash = crash
         self._search = search
         self._release = release
-        self._kernels: Dict[Optional[str], Symbolizer] = {}
+        self._kernels: "Dict[Optional[str], Symbolizer]" = {}
         self._frames: Dict[Optional[str], Dict[Frame, None]] = {}  # of each kernel, all that were met
         self._problems: List[Problem] = []
         self.named = 0  # references that were met
@@ -106,7 +106,7 @@ class Annotator:
         if not self._kernels and b"+0x" in data:
             release = self._release or finder.release_in(data, data)
             if release is not None:
-                self._symbolizer(release).start()
+                self._symbolizer(release)
         from kdumpwrap.log import owners
 
         rows = data.split(b"\n")
@@ -157,9 +157,10 @@ class Annotator:
         return told
 
     def _resolved(
-        self, cases: "Sequence[_Case]", symbolizer: Symbolizer, told: "_Told"
+        self, cases: "Sequence[_Case]", symbolizer: "Symbolizer", told: "_Told"
     ) -> "Iterator[Tuple[Where, ResolvedFrame]]":
         """The frames of ``cases``, all of one kernel, with their lines; ``told`` gets the instructions."""
+        from kdumpwrap.symbolize.failures import Failures
         from kdumpwrap.symbolize.many import Dumps, Traces
 
         failures = Failures()
@@ -180,7 +181,7 @@ class Annotator:
         self._problems += failures.of({one.module for frames in placed for one in frames if one.module is not None})
 
     def _ask_variables(
-        self, report: Report, release: Optional[str], log: Log, symbolizer: Symbolizer
+        self, report: Report, release: Optional[str], log: Log, symbolizer: "Symbolizer"
     ) -> "Optional[Variables]":
         """What gdb says of the variables of ``report``."""
         from kdumpwrap import analyze
@@ -192,11 +193,14 @@ class Annotator:
         self._problems += [problem for problem in analysis.problems if problem not in own]
         return finding.variables
 
-    def _symbolizer(self, release: Optional[str]) -> Symbolizer:
+    def _symbolizer(self, release: Optional[str]) -> "Symbolizer":
         if release not in self._kernels:
             path = self._crash.dmesg or self._crash.vmcore
             beside = None if path is None or path == "-" else Path(path).parent
-            self._kernels[release] = Symbolizer(release, self._search, beside)
+            begun = opening.begin(release, self._search, beside)
+            from kdumpwrap.symbolize.symbolizer import Symbolizer
+
+            self._kernels[release] = Symbolizer(release, self._search, beside, opening=begun)
         return self._kernels[release]
 
 
