@@ -183,7 +183,7 @@ class Annotator:
     def _ask_variables(
         self, report: Report, release: Optional[str], log: Log, symbolizer: "Symbolizer"
     ) -> "Optional[Variables]":
-        """What gdb says of the variables of ``report``."""
+        """The variables of ``report``, as gdb tells them."""
         from kdumpwrap import analyze
 
         alone = Log((report,), 0, release, report.arch or log.arch, report.kernel_offset)

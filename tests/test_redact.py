@@ -272,3 +272,28 @@ def test_no_output_holds_a_secret(arguments: List[str], planted: Path, run_cli: 
         before, after = json.loads(plain.stdout), json.loads(done.stdout)
         assert before["signature"] == after["signature"]
         assert before["reports"][0]["trace"] == after["reports"][0]["trace"]
+
+
+@pytest.mark.parametrize("arguments", [["dmesg"], ["dmesg", "--json"], ["dmesg", "--raw"]], ids=" ".join)
+def test_what_needs_no_debuginfo_holds_no_secret(arguments: List[str], planted: Path, run_cli: RunCli) -> None:
+    done = run_cli(*arguments, "--redact", str(planted))
+    assert done.status == 0 and "iptunnel_xmit" in done.stdout
+    assert not left(done.stdout + done.stderr) and "it cannot be complete" in done.stderr
+
+
+def test_no_output_of_a_batch_holds_a_secret(planted: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    saved = tmp_path / "crashes/kowloon17-2023-12-20-10:51:06"
+    saved.mkdir(parents=True)
+    planted.rename(saved / "vmcore-dmesg.txt")
+    arguments = ("batch", str(saved.parent), "--root", str(worked.root()))
+    rows = run_cli(*arguments, "--json").stdout
+    assert "kowloon17" in rows
+    site = tmp_path / "site"
+    outputs = [run_cli(*arguments, "--redact", *more) for more in ((), ("--raw",), ("--json",), ("--html", str(site)))]
+    outputs += [run_cli("merge", "-", "--redact", *more, stdin=rows) for more in ((), ("--raw",), ("--json",))]
+    for done in outputs:
+        assert "iptunnel_xmit" in done.stdout and re.search(r"host-\d", done.stdout), done.stdout
+        assert not left(done.stdout + done.stderr) and "it cannot be complete" in done.stderr
+    pages = [page.read_text() for page in site.glob("*.html")]
+    assert len(pages) == 2 and not [page for page in pages if left(page)]
+    assert all(re.search(r"host-\d", page) for page in pages)

@@ -32,6 +32,7 @@ def dmesg(
     crashes: Optional[List[str]] = CRASHES,
     raw: bool = options.RAW,
     json: bool = options.JSON,
+    redact: Optional[str] = options.REDACT,
     root: Path = options.ROOT,
 ) -> Result:
     """The reports in a crash's log; no debuginfo needed."""
@@ -39,7 +40,9 @@ def dmesg(
 
     options.one_format(raw, json)
     search = options.search(root, None, None, None)
-    return _each(crashes, lambda crash: story.dmesg(crash, search), raw=raw, json=json, all_reports=True)
+    redactor = options.redactor(redact)
+    job = partial(story.dmesg, search=search)
+    return _each(crashes, job, raw=raw, json=json, all_reports=True, redactor=redactor)
 
 
 def analyze(

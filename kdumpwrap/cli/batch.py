@@ -46,6 +46,7 @@ def batch(
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
     source_dir: Optional[List[Path]] = options.SOURCE_DIR,
     variables: Optional[bool] = options.VARIABLES,
+    redact: Optional[str] = options.REDACT,
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
@@ -60,6 +61,8 @@ def batch(
     if new and not save:
         raise UsageError("--new means: of which --save keeps no answer", shell.hint("kdumpwrap batch --save --new"))
     output.show_commands(verbose)
+    redactor = options.redactor(redact)
+    scrub = str if redactor is None else redactor.text
     search = options.search(root, vmlinux, module_dir, source_dir)
     selection = many.Selection(_time(since) if since else None, tuple(host or ()), tuple(release or ()))
     tops = (where,) if where else finder.default_paths(root)
@@ -71,7 +74,7 @@ def batch(
         if html:
             from kdumpwrap.cli import pages
 
-            site = pages.Site(html, shown, search)
+            site = pages.Site(html, shown, search, scrub)
         for path, why in found.unreadable:
             from kdumpwrap.model.crash import Problem
 
@@ -100,7 +103,9 @@ def batch(
                     signals.check()  # or what tools that were cut short have said is taken for an answer
                     with signals.uninterrupted():  # or a crash is counted as done and never printed
                         one = tally.add(done)
-                        output.out(_line(done, one, raw=raw, json=json))
+                        if redactor is not None and done.analysis is not None:
+                            redactor.crash(done.analysis)
+                        output.out(scrub(_line(done, one, raw=raw, json=json)))
                         if site and one and done.analysis:
                             site.add(done.analysis)
                         if new and done.wanted and done.analysis:
@@ -113,7 +118,7 @@ def batch(
         if not (raw or json):
             from kdumpwrap.render import batch as renderer
 
-            output.out(renderer.text(tally.groups.sorted(), output.style()))
+            output.out(scrub(renderer.text(tally.groups.sorted(), output.style())))
         _note(printed, tops, tally)
         written = site is None or _written(site, tuple(tally.problems()), recording.commands)
         result = Result(
@@ -123,10 +128,10 @@ def batch(
             news=bool(tally.told),
         )
         if interrupted:
-            results.show(result)
+            results.show(results.redacted(result, redactor))
             output.error(f"interrupted: {len(crashes) - tally.seen} of {len(crashes)} crashes are left")
             raise interrupted
-        return result
+        return results.redacted(result, redactor, last=True)
 
 
 def _note(printed: "List[Crash]", tops: Sequence[Path], tally: "Tally") -> None:
@@ -157,6 +162,7 @@ def merge(
     ),
     raw: bool = options.RAW,
     json: bool = options.JSON,
+    redact: Optional[str] = options.REDACT,
 ) -> Result:
     """The bugs of many hosts, from what ``batch --json`` said on each of them."""
     from kdumpwrap.batch import merge
@@ -164,19 +170,22 @@ def merge(
     from kdumpwrap.render import batch as renderer
 
     options.one_format(raw, json)
+    redactor = options.redactor(redact)
     groups, rows, bad = Groups(), 0, 0
     for item in merge.rows(files):
         if isinstance(item, merge.Bad):
-            output.error(item.message)
+            output.error(item.message if redactor is None else redactor.text(item.message))
             bad += 1
         else:
+            if redactor is not None and item.host:
+                redactor.hosts([item.host])
             groups.add(item)
             rows += 1
     bugs = groups.sorted()
     if not rows and not bad:
         raise NoCrash("no crash in what was given", shell.hint("kdumpwrap batch --json >FILE"))
     rendered = renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style())
-    return Result(rendered, answered=bool(rows), complete=not bad)
+    return results.redacted(Result(rendered, answered=bool(rows), complete=not bad), redactor, last=True)
 
 
 def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:

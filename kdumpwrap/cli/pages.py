@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.cli.commands import concerning, pasteable
@@ -35,9 +35,19 @@ def crash(
 class Site:
     """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
 
-    def __init__(self, directory: str, place: str = "", search: Optional[Search] = None) -> None:
-        """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words."""
+    def __init__(
+        self,
+        directory: str,
+        place: str = "",
+        search: Optional[Search] = None,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words.
+
+        ``scrub`` gets each page before it is written.
+        """
         self._directory = Path(directory)
+        self._scrub = scrub
         self._search = search
         self._private = False  # whether not everybody may read all that the index is made of
         self._place = place
@@ -69,14 +79,15 @@ class Site:
         for sign, analysis in self._examples.items():
             cases = sorted(self._cases[sign], key=lambda case: (case.time or "", case.path))
             name = f"{sign.id}.html"
+            page = html.page(analysis, log(analysis), pasteable(concerning(analysis, commands)), cases)
             write(
                 str(self._directory / name),
-                html.page(analysis, log(analysis), pasteable(concerning(analysis, commands)), cases),
+                self._scrub(page),
                 private=self._private or is_private(analysis, None, self._search),
             )
             bugs.append(html.bug(analysis, name, cases))
         page = html.index(bugs, (*problems, *self._problems), self._place)
-        write(str(self._directory / "index.html"), page, private=self._private)
+        write(str(self._directory / "index.html"), self._scrub(page), private=self._private)
 
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:

@@ -40,7 +40,7 @@ _WORDS = frozenset(
 _KEY = re.compile(r"\"(?P<key>\w{1,40})\": |/0x[0-9a-f]{1,16} \[(?P<module>[\w-]{1,64})")
 _BLOCK = re.compile(r"</?(?:div|p|li|tr|td|th|pre|i|h\d|br|title|summary)\b[^<>]{0,200}>")
 _MARKUP = re.compile(
-    r"<(style|script)\b[^>]*>.*?</\1>|</?[a-z][a-z0-9]*|(?<=[ \"])[a-z-]+=(?=\")|"
+    r"<(style|script)\b(?![^>]*application/json)[^>]*>.*?</\1>|</?[a-z][a-z0-9]*|(?<=[ \"])[a-z-]+=(?=\")|"
     r"(?:class|id|for|href)=\"[^\"]*\"|&\w+;",
     re.S,
 )
@@ -67,8 +67,12 @@ class Redactor:
         self._known: Dict[Tuple[str, str], str] = {}
         self._names: Dict[str, str] = {}  # of hosts, users and tasks: replaced wherever they stand
         self.counts: Dict[str, int] = {}  # how often something of each kind was replaced
-        for host in hosts:
-            self._learn("host", host)
+        self.hosts(hosts)
+
+    def hosts(self, names: Iterable[str]) -> None:
+        """More names of hosts."""
+        for name in names:
+            self._learn("host", name)
 
     def tasks(self, names: Iterable[str]) -> None:
         """More names of tasks."""
@@ -86,7 +90,7 @@ class Redactor:
         comms = {report.comm for report in reports if report.comm}
         self._keep.update(word.lower() for word in words | (set() if "names" in self._also else comms) if word)
         if analysis.crash.host is not None:
-            self._learn("host", analysis.crash.host)
+            self.hosts([analysis.crash.host])
         self.tasks(sorted(comms))
 
     def text(self, text: str) -> str:
