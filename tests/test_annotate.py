@@ -217,20 +217,62 @@ def test_the_worked_example(root: Path, run_cli: RunCli) -> None:
     assert done.status in (0, 3)
 
 
-def test_the_arguments_of_the_script(root: Path, run_cli: RunCli) -> None:
+@pytest.mark.parametrize("piped", [True, False], ids=["pipe", "file"])
+def test_the_arguments_of_the_script(root: Path, run_cli: RunCli, piped: bool) -> None:
+    """As a CI job has them, in the script's place: the log on standard input, its lines as those of the crash."""
     vmlinux = next(root.glob("usr/lib/debug/lib/modules/*/vmlinux"))
-    found = run_cli("annotate", "--root", str(root), "--no-variables").stdout
-    again = run_cli(
-        "annotate", "--vmlinux", str(vmlinux), "--base-path", "/nowhere", "--module-dir", str(root), str(log_of(root)),
-        "--no-variables", "--root", "/nonexistent",
-    )  # fmt: skip
-    assert again.stdout.count("iptunnel_xmit+0x17d/0x1c0 (") == found.count("iptunnel_xmit+0x17d/0x1c0 (")
+    command = [sys.executable, "-m", "kdumpwrap", "annotate", "--vmlinux", str(vmlinux), "--module-dir", str(root)]
+    command += ["--no-variables", "--root", "/nonexistent"]
+    plain = run_cli("annotate", "--root", str(root), "--no-variables", "--strip-prefix", "/build").stdout
+    with log_of(root).open("rb") as log:
+        if piped:
+            done = subprocess.run([*command, "--base-path", "/build"], input=log.read(), stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=environment(), check=False)  # fmt: skip
+        else:
+            done = subprocess.run([*command, "--strip-prefix", "/build"], stdin=log, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=environment(), check=False)  # fmt: skip
+    assert done.stdout.decode() == plain and "iptunnel_xmit+0x17d/0x1c0 (" in plain
+    assert done.returncode == 3 and b"XxxWan" in done.stderr, "the maker's module is not here"
+
+
+def test_paths_are_shortened_as_the_script_does_it(root: Path, run_cli: RunCli) -> None:
+    top = "/usr/src/debug/kernel-alt-4.19.113/linux-4.19.113-88.8bs.el7.x86_64"
+    arguments = ("annotate", "--root", str(root), "--no-variables")
+    found = []
+    for prefix in ("/usr/src/debug/kernel", top, f"{top}/net/"):
+        text = run_cli(*arguments, "--strip-prefix", prefix).stdout
+        found += re.findall(r"iptunnel_xmit\+0x17d/0x1c0 \(([^()]+)\)", text)[:1]
+    file = "net/ipv4/ip_tunnel_core.c:87"
+    assert found == [f"{top}/{file}", file, file[len("net/") :]]
 
 
 def test_only_the_report(root: Path, run_cli: RunCli) -> None:
     whole = run_cli("annotate", "--root", str(root), "--no-variables").stdout
     part = run_cli("annotate", "--root", str(root), "--no-variables", "--only-report").stdout
     assert part in whole and 0 < part.count("\n") < whole.count("\n")
+
+
+def test_only_the_report_of_a_long_log_takes_no_more_memory(tmp_path: Path) -> None:
+    peaks: List[int] = []
+    for megabytes in (1, 120):
+        log = tmp_path / "log"
+        with log.open("wb") as file:
+            for _ in range(megabytes):
+                file.write(b"[    1.000000] nothing to tell of the network and its cards\n" * 17476)
+            file.write(b"[    2.000000] kernel BUG at mm/slub.c:1!\n[    2.000000] RIP: 0010:f+0x1/0x2\n")
+        code = (
+            "import resource, subprocess, sys\n"
+            "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.stdout.count(b'f+0x1/0x2'))\n"
+        )
+        argv = [sys.executable, "-m", "kdumpwrap", "annotate", str(log), "--only-report", "--root", str(tmp_path)]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, env=environment(), check=True
+        )
+        peak, found = map(int, done.stdout.split())
+        assert found == 1
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 30_000, "KiB"
 
 
 def test_a_log_without_a_report_passes_through(run_cli: RunCli) -> None:

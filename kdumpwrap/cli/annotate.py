@@ -1,6 +1,9 @@
 """``kdumpwrap annotate`` on the command line."""
 
 import contextlib
+import itertools
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
@@ -20,7 +23,7 @@ _REST = 0.5  # seconds without input after which the reports of a stream are tak
 
 def annotate(
     crash: Optional[str] = typer.Argument(
-        None, metavar="[CRASH]", help="A crash directory, a log, a vmcore or -; else the newest crash."
+        None, metavar="[CRASH]", help="A crash directory, a log, a vmcore or -; else <LOG, else the newest crash."
     ),
     only_report: bool = typer.Option(False, "--only-report", help="The lines of the fatal report alone."),
     strip_prefix: Optional[str] = typer.Option(
@@ -30,7 +33,7 @@ def annotate(
         help="Take DIR/ off the start of paths; else all up to the top of the kernel's tree.",
     ),
     base_path: Optional[str] = typer.Option(
-        None, "--base-path", metavar="DIR", help="What decode_stacktrace.sh calls --strip-prefix."
+        None, "--base-path", metavar="DIR", help="What decode_stacktrace.sh calls --strip-prefix; reads standard input."
     ),
     vmlinux: Optional[Path] = options.VMLINUX,
     module_dir: Optional[List[Path]] = options.MODULE_DIR,
@@ -48,7 +51,7 @@ def annotate(
     output.show_commands(verbose)
     redactor = options.redactor(redact)
     search = options.search(root, vmlinux, module_dir, None, debuginfod)
-    found = finder.find(crash, search.root)
+    found = finder.find("-" if crash is None and (base_path is not None or _redirected()) else crash, search.root)
     strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
     terminal = sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
@@ -90,18 +93,33 @@ def _log(
 
 
 def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash") -> Iterator[bytes]:
-    """The lines of the report that an analysis of the log is about."""
+    """The lines of the report that an analysis of the log is about, which are read again from a copy of the log."""
+    import tempfile
+
     from kdumpwrap.errors import KdumpwrapError
     from kdumpwrap.log import reader
     from kdumpwrap.model.log import subject
 
-    data = b"".join(piece for piece in pieces if piece)
-    log = reader.parse([data])
-    index = subject(len(log.reports), log.fatal)
-    if index is None:
-        what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
-        raise KdumpwrapError(f"{what}: no report of a crash in this log")
-    report = log.reports[index]
-    rows = data.split(b"\n")
-    last = report.line if report.last_line is None else report.last_line
-    yield b"".join(row + b"\n" for row in rows[report.line - 1 : last])
+    with tempfile.TemporaryFile(prefix="kdumpwrap-") as copy:
+
+        def copied() -> Iterator[bytes]:
+            for piece in filter(None, pieces):
+                copy.write(piece)
+                yield piece
+
+        log = reader.parse(copied())
+        index = subject(len(log.reports), log.fatal)
+        if index is None:
+            what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
+            raise KdumpwrapError(f"{what}: no report of a crash in this log")
+        report = log.reports[index]
+        copy.seek(0)
+        yield from itertools.islice(copy, report.line - 1, report.last_line or report.line)
+
+
+def _redirected() -> bool:
+    """Whether standard input is a file: ``annotate <log``, as decode_stacktrace.sh is called."""
+    try:
+        return stat.S_ISREG(os.fstat(0).st_mode)
+    except OSError:
+        return False
