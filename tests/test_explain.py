@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.arch import operand
-from kdumpwrap.explain import poison, reasons, repeats
+from kdumpwrap.explain import access, poison, reasons, repeats
 from kdumpwrap.log import reader
 from kdumpwrap.model.finding import Run
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
@@ -579,3 +579,46 @@ def explained(lab: Lab, run_cli: RunCli, case: str) -> List[str]:
     done = json.loads(run_cli("analyze", "--json", *where, lab.crashes[case]).stdout)
     sentences: List[str] = done["reports"][done["fatal"]]["explanation"]
     return sentences
+
+
+# ---------------------------------------------------------------- s390x: EXECUTE; arithmetic on NULL
+
+
+@pytest.mark.parametrize(
+    ("text", "registers"),
+    [
+        ("exrl %r3,1008 <f+0x28>", {"r1": 0x3FF80001000, "r2": 0xDEAD000, "r3": 0x1F}),
+        ("ex %r3,0(%r5)", {"r1": 0x3FF80001000, "r2": 0xDEAD000, "r3": 0x1F, "r5": 0x3FF8000A1D0}),
+    ],
+)
+def test_execute_is_the_instruction_that_it_runs(text: str, registers: Dict[str, int]) -> None:
+    """memcpy() of a length that is not known when it is compiled: the operands are those of mvc."""
+    ip = replace(IP, runtime=0x3FF8000A1C8)
+    shown = report(text, "br %r14", "mvc 0(1,%r1),0(%r2)", arch="s390x", fault=0, registers=registers, ip=ip)
+    done = access.operation(shown.disassembly[0], shown)
+    assert (done.mnemonic, [(one.text, one.access, one.size) for one in done.memory][:1]) == (
+        "mvc",
+        [("0(1,%r1)", "write", 32)],
+    )
+    assert [one.base for one in done.memory] == ["r1", "r2"]
+    alone = access.operation(shown.disassembly[0], replace(shown, disassembly=shown.disassembly[:2]))
+    assert alone.memory == ()  # what it runs is not shown: nothing is known of its operands
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (-0xE0, "NULL - 0xe0, what container_of() makes of a NULL pointer, or ERR_PTR(-224), which is no error code"),
+        (-16, "ERR_PTR(-16), -EBUSY: an error that was taken for a pointer, or NULL - 0x10, what container_of() makes"),
+        (-2, "ERR_PTR(-2), -ENOENT: an error that was taken for a pointer; "),
+    ],
+)
+def test_a_pointer_below_null_has_two_readings(value: int, words: str) -> None:
+    text = told("mov 0x18(%rbx),%rax", registers={"rbx": value % (1 << 64)}, fault_address=(value + 0x18) % (1 << 64))
+    assert words in text
+
+
+def test_a_stack_overflow_of_s390x_is_one_report() -> None:
+    (found,) = recorded.parse("s390x-stack-overflow").reports
+    assert (found.kind, found.panic) == ("stack-overflow", "Corrupt kernel stack, can't continue.")
+    assert "acme_deep calls itself" in "\n".join(reasons.explain(Resolution.of(found)))

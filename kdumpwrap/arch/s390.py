@@ -1,7 +1,7 @@
 """s390x, as objdump prints it: ``lg %r2,16(%r2)``, ``mvc 0(8,%r1),0(%r2)``."""
 
 import re
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
 
@@ -11,7 +11,7 @@ _REGISTER = re.compile(r"%(r\d+)")
 _WRITES = re.compile(r"^(?:st(?!ap|idp|sm|pq|si)|mv(?:i|iy|c|hi|ghi|hhi|cl|st)\b|std?y?$)")
 _BOTH = re.compile(r"^(?:oi|ni|xi|oiy|niy|xiy|asi|agsi|alsi|algsi|oc|nc|xc|ap|cs|csy|csg|cds|cdsg|la[anox]\w*|ts)$")
 # opcodes whose last operand is a number or a place that is not read
-_ADDRESS_ONLY = re.compile(r"^(?:la$|lay$|larl|sll|srl|sra|sla|sllg|srlg|srag|slag|rll|rllg|brc?l?|bras|pfd)")
+_ADDRESS_ONLY = re.compile(r"^(?:exr?l?$|la$|lay$|larl|sll|srl|sra|sla|sllg|srlg|srag|slag|rll|rllg|brc?l?|bras|pfd)")
 _BRANCH = re.compile(r"^(?:j[a-z]+|jg[a-z]+|brct\w*|c\w*rj\w*|c\w*ij\w*)$")
 _SIZES = (
     (re.compile(r"^(?:oi|ni|xi|oiy|niy|xiy|mvi|mviy|cli|cliy|tm|tmy|ic|icy|stc|stcy|lb|lgb|llc|llgc|ts)$"), 1),
@@ -19,6 +19,22 @@ _SIZES = (
     (re.compile(r"^(?:mvghi|agsi|algsi|cghsi|clghsi|\w*g|lpswe|laag|lang|laog|laxg)$"), 8),
     (re.compile(r""), 4),
 )
+
+EXECUTES = ("ex", "exrl")  # they run another instruction, whose length byte a register may change
+
+
+def is_storage(mnemonic: str) -> bool:
+    """Whether the instruction works on two places in memory, with a length in its second byte."""
+    return mnemonic in ("mvc", "clc", "xc", "oc", "nc", "tr", "trt", "mvz", "mvn", "ed", "edmk")
+
+
+def address(text: str, registers: Mapping[str, int]) -> Optional[int]:
+    """Where ``16(%r2)`` or ``0(%r1,%r2)`` lies; None when a register is not known."""
+    match = _MEMORY.match(text)
+    names = [name[1:] for name in (match["first"], match["base"]) if name and name != "%r0"] if match else []
+    if match is None or any(name not in registers for name in names):
+        return None
+    return sum((registers[name] for name in names), number(match["displacement"]) or 0)
 
 
 def parse(text: str) -> Operation:
@@ -73,7 +89,7 @@ def _kind(mnemonic: str, operands: Sequence[str]) -> Tuple[OperationKind, Option
         return ("return", None) if operands == ("%r14",) else ("jump", target)
     if _BRANCH.match(mnemonic) and mnemonic != "jnop":
         return "branch", target
-    return ("trap", None) if mnemonic in ("mc", ".long") else ("other", None)
+    return ("trap", None) if mnemonic in ("mc", ".long") else ("other", target if mnemonic == "exrl" else None)
 
 
 def _access(mnemonic: str, at: int) -> Accessed:

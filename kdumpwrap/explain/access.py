@@ -2,7 +2,7 @@
 
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap.arch import operand, x86
+from kdumpwrap.arch import operand, s390, x86
 from kdumpwrap.arch.operand import Memory, Operation
 from kdumpwrap.model.kernel import Instruction, Resolution
 from kdumpwrap.model.log import Report
@@ -60,8 +60,30 @@ def faulting(resolution: Resolution) -> Optional[Instruction]:
 
 
 def operation(row: Instruction, resolution: Resolution) -> Operation:
-    """``row`` taken apart."""
-    return operand.parse(row.text, resolution.report.arch)
+    """``row`` taken apart; of s390x's ``ex`` and ``exrl`` the instruction that they run."""
+    done = operand.parse(row.text, resolution.report.arch)
+    return _executed(row, done, resolution) if done.mnemonic in s390.EXECUTES else done
+
+
+def _executed(row: Instruction, done: Operation, resolution: Resolution) -> Operation:
+    """``mvc 0(1,%r1),0(%r2)`` for ``exrl %r3,3a2f66 <f+0x26>``, its length from %r3; else ``done``.
+
+    The length byte of the instruction that is run is or-ed with the register's (z/Architecture, EXECUTE).
+    """
+    values = dict(resolution.report.registers)
+    target = done.target
+    if target is None and done.operands[1:]:  # ex: an address of the kernel that ran
+        place = s390.address(done.operands[1], values)
+        runtime = resolution.ip.runtime if resolution.ip is not None else None
+        target = None if place is None or runtime is None else place - runtime + row.address
+    shown = {one.address: one for one in (*resolution.disassembly, *resolution.function)}
+    found = shown.get(target) if target is not None else None
+    if found is None:
+        return done
+    run = operand.parse(found.text, resolution.report.arch)
+    more = values.get(done.operands[0].lstrip("%"), 0) & 0xFF if done.operands[0] != "%r0" else 0
+    memory = (one if one.size is None else one._replace(size=(one.size - 1 | more) + 1) for one in run.memory)
+    return run._replace(memory=tuple(memory) if s390.is_storage(run.mnemonic) else run.memory)
 
 
 def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:

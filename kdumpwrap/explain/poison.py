@@ -100,6 +100,8 @@ _ERRORS = {
     524: "ENOTSUPP",
 }
 
+_CODES = ((1, 133), (512, 531))  # include/uapi/asm-generic/errno.h, include/linux/errno.h of 6.1
+
 
 class Meaning(NamedTuple):
     """The meaning of a value."""
@@ -134,7 +136,14 @@ def _error(value: int, _: str) -> Optional[Meaning]:
     if not 0 < number < PAGE:
         return None
     name = f"-{_ERRORS[number]}" if number in _ERRORS else "an error code"
-    return Meaning("error", f"ERR_PTR(-{number}), {name}: an error that was taken for a pointer", value, 0)
+    code = f"ERR_PTR(-{number}), {name}: an error that was taken for a pointer"
+    known = any(first <= number <= last for first, last in _CODES)
+    if number % 8 and known:
+        return Meaning("error", code, value, 0)
+    # a member that lies 0xe0 bytes into its structure; members that are pointers or locks lie at multiples of 8
+    outer = f"NULL - {number:#x}, what container_of() makes of a NULL pointer"
+    both = f"{code}, or {outer}" if known else f"{outer}, or ERR_PTR(-{number}), which is no error code of Linux"
+    return Meaning("error", both, value, 0)
 
 
 def _pointer(value: int, arch: str) -> Optional[Meaning]:

@@ -29,6 +29,12 @@ _OUT_OF_MEMORY = {
     "compulsory": "Memory was used up, and vm.panic_on_oom is 2: the kernel then panics, it kills no process.",
 }
 _LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
+# csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
+# csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
+_WAITED = re.compile(
+    r"CSD lock \(#\d+\) (?:on|IPI from) CPU#(?P<by>\d{1,6})(?:, waiting [\d.]{1,30} \w{1,4} for| to) "
+    r"CPU#(?P<cpu>\d{1,6})(?: (?P<function>[A-Za-z_][\w.]{0,200}))?"
+)
 _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
 
 
@@ -178,6 +184,11 @@ def divide(resolution: Resolution) -> Iterator[str]:
 
 def stuck(resolution: Resolution) -> Iterator[str]:
     """Sentences on a CPU that hangs: where it was sampled."""
+    waited = _WAITED.search(resolution.report.headline)
+    if waited:
+        asked = f" to run {waited['function']}" if waited["function"] else ""
+        by, silent = int(waited["by"]), int(waited["cpu"])
+        yield f"CPU {by} waited for CPU {silent}{asked}, which does not answer (the headline)."
     row = faulting(resolution)
     if row is None or resolution.ip is None:
         if resolution.ip is not None and resolution.ip.symbol is not None:

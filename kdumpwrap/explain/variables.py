@@ -9,12 +9,13 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap.explain.access import Registers, accesses, faulting, guilty, operation
 from kdumpwrap.explain.poison import meaning
+from kdumpwrap.log.kinds import SAMPLED
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.scope import Chain, Expression, Reading, Scope, Variable, Variables
 
 _ALTERNATIVES = 3  # readings that are named
-_SAMPLED = ("soft-lockup", "hard-lockup", "rcu-stall", "warning")  # nothing failed: this is where it was
+_SAMPLED = (*SAMPLED, "warning")  # nothing failed: this is where it was
 _DOING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 

@@ -295,7 +295,7 @@ class Draft:
             if task:
                 self._task(task)
                 return "task"
-        if self.kind == "rcu-stall" and not self.frames:
+        if self.kind in ("rcu-stall", "csd-stall") and not self.frames:
             if _GRACE_PERIOD.match(text):
                 self.section = OTHER
                 return "title"

@@ -24,7 +24,7 @@ _PANICS = (
     _Panic(re.compile(r"RCU Stall"), {"rcu-stall"}, "rcu-stall"),
     _Panic(re.compile(r"hard lockup", re.I), {"hard-lockup"}, "hard-lockup"),
     _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), {"machine-check"}, "machine-check"),
-    _Panic(re.compile(r"kernel stack overflow", re.I), {"stack-overflow"}, "stack-overflow"),
+    _Panic(re.compile(r"kernel stack overflow|Corrupt kernel stack", re.I), {"stack-overflow"}, "stack-overflow"),
     _Panic(re.compile(r"SError|bad mode", re.I), {"oops"}, "oops"),
     _Panic(re.compile(r"Machine halted"), {"double-fault", "stack-overflow"}, "double-fault"),
     _Panic(re.compile(r"scheduling while atomic"), {"atomic-sleep"}, "panic"),

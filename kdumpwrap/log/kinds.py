@@ -54,6 +54,13 @@ rcu-stall report INFO:
   ~ INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls? on(?: CPU \{ (?P<cpu>\d+)\})?
   = INFO: rcu_sched self-detected stall on CPU { 2}  (t=60000 jiffies g=188123 c=188122 q=9121)
 
+csd-stall report CSD lock
+  ~ csd: \w+ non-responsive CSD lock \(#(?P<csd>\d+)\) on CPU#\d+, waiting [\d.]+ \w+ for CPU#(?P<cpu>\d+)
+  = csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
+csd-stall report CSD lock
+  ~ csd: Re-sending CSD lock \(#(?P<csd>\d+)\) IPI from CPU#\d+ to CPU#(?P<cpu>\d+)
+  = csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
+
 kasan report BUG
   ~ BUG: KASAN: .{1,60}?(?: in {AT}(?: at addr {ADDR})?|$)
   = BUG: KASAN: slab-use-after-free in f+0x1/0x2 [mod]
@@ -283,6 +290,7 @@ KINDS: Dict[ReportKind, Kind] = {
     "hard-lockup": Kind("Hard lockup", sampled=True, nested_ip=True, talkative=True),
     "hung-task": Kind("Hung task", waits=True, no_ip=True),
     "rcu-stall": Kind("RCU stall", sampled=True, nested_ip=True, talkative=True),
+    "csd-stall": Kind("CPU that does not answer (CSD lock)", sampled=True, nested_ip=True),
     "panic": Kind("Panic", no_ip=True, talkative=True),
     "warning": Kind("Warning", trap=True, warns=True, nested_ip=True),
     "atomic-sleep": Kind("Sleep in atomic context", checker=True, warns=True),

@@ -200,7 +200,11 @@ class _Reader:
             draft = next((d for d in reversed(self.drafts[-4:]) if _one_event(d, line, found)), draft)
             if draft is not None:
                 self._open[line.caller] = draft
-        if draft is not None and _one_event(draft, line, found):
+        if found.kind == "csd-stall":  # told every five seconds as long as it lasts
+            draft = next((d for d in reversed(self.drafts[-8:]) if self._same_wait(d, found)), draft)
+            if draft is not None:
+                self._open[line.caller] = draft
+        if draft is not None and (self._same_wait(draft, found) or _one_event(draft, line, found)):
             if draft.role in ("weak", "logged") and found.role == "report":
                 self._drop(draft)
                 said = draft.headline if draft.role == "weak" else None
@@ -215,6 +219,11 @@ class _Reader:
         behind = found.kind == "warning" and bool(OLD_WARNING.search(found.text))
         made.message = said or self._preamble.reason(line, found.kind, behind)
         self._add(line, made)
+
+    def _same_wait(self, draft: Draft, found: Headline) -> bool:
+        """Whether ``found`` is said of the same wait for another CPU as ``draft``."""
+        same = draft.boot == self._boot and draft.facts.get("csd") == found.facts.get("csd")
+        return draft.kind == found.kind == "csd-stall" and same
 
     def _panic(self, line: LogLine, found: Headline) -> None:
         text = found.facts.get("panic", "")

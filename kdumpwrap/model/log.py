@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "hard-lockup",
         "hung-task",
         "rcu-stall",
+        "csd-stall",
         "panic",
         "warning",
         "atomic-sleep",
