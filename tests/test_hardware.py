@@ -19,6 +19,7 @@ def test_a_machine_check_is_the_hardwares_and_no_function_is_its_cause() -> None
         "The hardware reported it (machine check): the internal timer ran out: an instruction did not end in time, "
         "not corrected, the processor's context is corrupt (MCi_STATUS be00000000800400).",
         "It was found by CPU 9, socket 1, bank 5, address 0xffffffff813a7b1c.",
+        "The same was found by CPU 21.",
         "intel_idle ran at that time and is not the cause.",
     )
 
@@ -61,3 +62,35 @@ def test_an_nmi_of_the_board_says_where_the_machines_own_log_is(text: str) -> No
 
 def test_other_panics_say_nothing_of_an_nmi() -> None:
     assert "NMI" not in why("Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)")
+
+
+def test_each_bank_is_told_the_worst_first() -> None:
+    """mce_panic() prints what was corrected first; the EDAC driver decodes what was printed before."""
+    (report,) = recorded.parse("amd-mce-panic").reports
+    assert [(one.cpu, one.bank, one.socket, one.amd) for one in report.machine_checks] == [
+        (3, 17, 0, True),
+        (3, 5, 0, True),
+        (19, 5, None, False),
+    ]
+    assert reasons.explain(Resolution.of(report), None) == (
+        "The hardware reported it (machine check): an error of a cache, not corrected, the processor's context is "
+        "corrupt (MCi_STATUS bea0000000000108).",
+        "It was found by CPU 3, socket 0, bank 5, address 0x1ffff9a6b1c0c.",
+        "The EDAC driver calls it 'Execution Unit: Watchdog timeout error'.",
+        "The same was found by CPU 19.",
+        "Besides, CPU 3, socket 0, bank 17: an error of a cache, corrected, earlier errors were overwritten "
+        "(MCi_STATUS dc2040000000011b).",
+        "native_safe_halt ran at that time and is not the cause.",
+    )
+
+
+def test_a_deferred_error_and_older_processors() -> None:
+    text = why(
+        "[Hardware Error]: Deferred error, no action required.",
+        "[Hardware Error]: CPU:0 (10:4:2) MC4_STATUS[-|-|MiscV|AddrV|-|CECC|Deferred]: 0x9c00500000080a13",
+        "[Hardware Error]: Error Addr: 0x00000001c01e4800",
+        "[Hardware Error]: MC4 Error (node 1): DRAM ECC error detected on the NB.",
+    )
+    assert "deferred (MCi_STATUS 9c00500000080a13)" in text
+    assert "It was found by CPU 0, bank 4, address 0x1c01e4800." in text
+    assert "calls it 'MC4 Error (node 1): DRAM ECC error detected on the NB'." in text

@@ -15,7 +15,7 @@ from conftest import RunCli, environment
 from kdumpwrap import __version__
 from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.finding import Run
-from kdumpwrap.model.log import HeldLock, OutOfMemory, WorkItem
+from kdumpwrap.model.log import HeldLock, MachineCheck, OutOfMemory, WorkItem
 from kdumpwrap.render.keys import CAPTURE
 from kdumpwrap.tools import debuginfod, run
 
@@ -136,7 +136,7 @@ def test_every_key_of_json_is_told(run_cli: RunCli) -> None:
     assert set(keys(printed)) <= told
     # the example repeats no frame, is no hang, and its vmcore is not missing
     others = {"rax", "panic", "0x", "rss", "text"}
-    for one in (Run, HeldLock, WorkItem, OutOfMemory):
+    for one in (Run, HeldLock, WorkItem, OutOfMemory, MachineCheck):
         others |= set(one._fields)
     assert told - set(keys(printed)) <= others | {key.name for key in CAPTURE}
 

@@ -1,7 +1,7 @@
 """Hardware errors: the architectural part of a machine check, and the NMI of a board's watchdog."""
 
 import re
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import MachineCheck
@@ -23,6 +23,7 @@ _KINDS = (  # mask, value, what
     (0xEFFC, 0x000C, "an error of a cache"),
     (0xEC00, 0x0400, "an internal error of the processor"),
 )
+_MOST = 4  # CPUs, or banks, that are named
 _BUS_TIMEOUT = 0x0100  # of a bus error's code
 _NMI = re.compile(
     r"NMI IOCK error|NMI: (?:Not continuing|IOCK|PCI system error)|An NMI occurred|hpwdt|\(SERR\)|unrecovered NMI", re.I
@@ -31,25 +32,56 @@ _NMI = re.compile(
 
 def machine_check(resolution: Resolution) -> Iterator[str]:
     """That it was the hardware, what of it, and that the code which ran is not to blame."""
-    found = resolution.report.machine_check
-    if found is None or found.status is None:
+    found = sorted(resolution.report.machine_checks, key=_severity, reverse=True)
+    if not found:
         yield "The hardware reported an error (machine check): it is no bug of the code that ran at that time."
     else:
-        yield f"The hardware reported it (machine check): {_described(found)}."
-        where = [f"CPU {found.cpu}"] if found.cpu is not None else []
-        where += [f"socket {found.socket}"] if found.socket is not None else []
-        where += [f"bank {found.bank}"] if found.bank is not None else []
-        where += [f"address {found.address:#x}"] if found.address is not None and found.status >> 58 & 1 else []
+        worst = found[0]
+        yield f"The hardware reported it (machine check): {_described(worst)}."
+        where = [_where(worst)]
+        where += [f"address {worst.address:#x}"] if worst.address is not None and _has(worst, 58) else []
         yield f"It was found by {', '.join(where)}."
+        if worst.said is not None:
+            yield f"The EDAC driver calls it {worst.said!r}."
+        yield from _others(worst, found[1:])
     if resolution.ip is not None and resolution.ip.symbol:
         yield f"{resolution.ip.symbol} ran at that time and is not the cause."
 
 
+def _severity(found: MachineCheck) -> Tuple[bool, bool]:
+    """mce_panic() prints the corrected ones first, and the worst last."""
+    return _has(found, 57), _has(found, 61)
+
+
+def _has(found: MachineCheck, bit: int) -> bool:
+    return bool((found.status or 0) >> bit & 1)
+
+
+def _where(found: MachineCheck) -> str:
+    where = [f"CPU {found.cpu}"] if found.cpu is not None else []
+    where += [f"socket {found.socket}"] if found.socket is not None else []
+    return ", ".join(where + ([f"bank {found.bank}"] if found.bank is not None else []))
+
+
+def _others(worst: MachineCheck, others: Sequence[MachineCheck]) -> Iterator[str]:
+    same = [one for one in others if (one.bank, one.status) == (worst.bank, worst.status)]
+    if same:
+        cpus = ", ".join(str(one.cpu) for one in same[:_MOST])
+        more = f" and {len(same) - _MOST} more" if len(same) > _MOST else ""
+        yield f"The same was found by CPU{'s' if len(same) > 1 else ''} {cpus}{more}."
+    rest = [one for one in others if one not in same]
+    for one in rest[:_MOST]:
+        yield f"Besides, {_where(one)}: {_described(one)}."
+    if len(rest) > _MOST:
+        yield f"{len(rest) - _MOST} more banks reported something."
+
+
 def _described(found: MachineCheck) -> str:
     status = found.status or 0
-    words = [kind(status & 0xFFFF), "not corrected" if status >> 61 & 1 else "corrected"]
-    words += ["the processor's context is corrupt"] if status >> 57 & 1 else []
-    words += ["earlier errors were overwritten"] if status >> 62 & 1 else []
+    corrected = "deferred" if found.amd and _has(found, 44) else "corrected"
+    words = [kind(status & 0xFFFF), "not corrected" if _has(found, 61) else corrected]
+    words += ["the processor's context is corrupt"] if _has(found, 57) else []
+    words += ["earlier errors were overwritten"] if _has(found, 62) else []
     return f"{', '.join(words)} (MCi_STATUS {status:016x})"
 
 

@@ -39,14 +39,10 @@ _ROWS: Tuple["re.Pattern[str]", ...] = (
     # Process java (pid: 14045, threadinfo ffff8802…, task ffff88…)          Process top (pid: 1035, stack limit = 0x…)
     re.compile(r"Process (?P<comm>.{1,64}) \(pid: (?P<pid>\d+), (?:threadinfo|stack limit|ti)"),
     re.compile(r"CPU (?P<cpu>\d{1,5})$"),  # el6
-    # mce: [Hardware Error]: TSC 4d5c7e1f0a2b3 ADDR 1c01e4800 MISC 7fff
-    re.compile(r"(?:mce: )?\[Hardware Error\]: TSC [0-9a-f]{1,16} ADDR (?P<mce_addr>[0-9a-f]{1,16})\b"),
-    # mce: [Hardware Error]: PROCESSOR 0:306f2 TIME 1702000000 SOCKET 1 APIC 12 microcode 3a
-    re.compile(r"(?:mce: )?\[Hardware Error\]: PROCESSOR .{1,40} SOCKET (?P<socket>[0-9a-f]{1,4}) "),
 )
 _WORDS = re.compile(
     r" of size | at addr |by task |#PF|ESR|FAR: |ailing address| (?:at|of|to) 0x|/\d+ (?:is|\[|just|still)|comm \"|"
-    r"pid: |for process|^CPU \d|Hardware Error"
+    r"pid: |for process|^CPU \d"
 )
 
 

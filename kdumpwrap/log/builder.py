@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Set, Tuple
 
-from kdumpwrap.log import body, code, header, locks, pointer, registers, trace, works
+from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, trace, works
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine, OutOfMemory
@@ -75,6 +75,7 @@ class Draft:
         self.locks = locks.Locks()
         self.works = works.Works()
         self.memory: Optional[OutOfMemory] = None
+        self.checks = checks.Checks()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
@@ -88,6 +89,7 @@ class Draft:
         self._before = ""  # what the last line was
         self._width = 0  # and its length
         self.learn(headline.facts)
+        self.checks.read(headline.text)
 
     @property
     def words(self) -> bool:
@@ -112,6 +114,7 @@ class Draft:
         elif headline.role == "weak" and self.message is None:  # behind ZFS's VERIFY: "PANIC at dnode.c:9:f()"
             self.message = headline.text
         self.learn(headline.facts)
+        self.checks.read(headline.text)
         self._seen(line)
 
     def take_panic(self, line: LogLine, text: str) -> None:
@@ -171,8 +174,8 @@ class Draft:
             if found and self._words is not None and len(self._words) < _MAX_WORDS:
                 self._words.extend(found)
                 return "code"
-        if self.locks.read(text) or self.works.read(text):
-            return "held"
+        if self.locks.read(text) or self.works.read(text) or (self.kind == "machine-check" and self.checks.read(text)):
+            return "listed"
         what = self._stack(text) if self.section in (TRACE, BREAKING) else ""
         what = (
             what or self._owner(text) or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from kdumpwrap.host.release import machine
 from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
-from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, MachineCheck, Panicker, Report, ReportKind
+from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, Panicker, Report, ReportKind
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
@@ -80,26 +80,13 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
         kernel_offset=draft.kernel_offset,
         last_line=draft.last_line,
         message=draft.message,
-        machine_check=_machine_check(draft),
+        machine_checks=tuple(draft.checks.found),
         named=draft.locks.named,
         locks=tuple(draft.locks.held),
         works=tuple(draft.works.running),
         blocker=_blocker(draft),
         memory=draft.memory,
         count=len({draft.pid, *draft.pids}),
-    )
-
-
-def _machine_check(draft: Draft) -> Optional[MachineCheck]:
-    if draft.kind != "machine-check":
-        return None
-    bank, socket = draft.facts.get("bank"), draft.facts.get("socket")
-    return MachineCheck(
-        draft.cpu,
-        None if bank is None else int(bank),
-        _number(draft.facts.get("status")),
-        _number(draft.facts.get("mce_addr")),
-        None if socket is None else int(socket, 16),
     )
 
 

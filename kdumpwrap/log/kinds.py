@@ -219,7 +219,7 @@ oops report ?Unhandled fault: | ?Alignment trap
   = Unhandled fault: synchronous external abort (0x96000210) at 0xffff00000e240840
 
 machine-check report Hardware Error]: | ?Machine Check
-  ~ (?:\[Hardware Error\]: )?CPU (?P<cpu>\d+): Machine Check[^:]{0,10}: \w+ Bank (?P<bank>\d+): (?P<status>[0-9a-f]{16})
+  ~ (?:\[Hardware Error\]: )?CPU (?P<cpu>\d+): Machine Check[^:]{0,10}: \w+ Bank \d+: [0-9a-f]{16}
   = mce: [Hardware Error]: CPU 3: Machine Check Exception: 5 Bank 5: be00000000800400
 machine-check report Hardware Error]:
   ~ (?:\[Hardware Error\]: )?(?:CPU (?P<cpu>\d+): )?Machine Check Exception:

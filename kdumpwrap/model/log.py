@@ -163,13 +163,15 @@ class OutOfMemory(NamedTuple):
 
 
 class MachineCheck(NamedTuple):
-    """The first "Machine Check Exception" line, and the lines behind it."""
+    """What one bank of a processor reported."""
 
     cpu: Optional[int]
     bank: Optional[int]
     status: Optional[int]  # MCi_STATUS
-    address: Optional[int]  # MCi_ADDR
-    socket: Optional[int]
+    address: Optional[int] = None  # MCi_ADDR
+    socket: Optional[int] = None
+    amd: bool = False  # an AMD or Hygon processor
+    said: Optional[str] = None  # by the EDAC driver: "Execution Unit: Watchdog timeout error"
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Report:
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: not all have a list of modules
     panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
-    machine_check: Optional[MachineCheck] = None  # of the kind of that name
+    machine_checks: Tuple[MachineCheck, ...] = ()  # of the kind of that name, in the order printed
     named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
     works: Tuple[WorkItem, ...] = ()  # that workers run, as it lists them

@@ -196,6 +196,11 @@ REPORT = (
     _key("works", "report.works", _keys("workqueue cpus pid symbol module seconds")),
     _key("blocker", "report.blocker", _keys("what pid comm")),
     _key("memory", "report.memory", (_key("tasks", of=_keys("pid comm rss")), *_keys(_MEMORY))),
+    _key(
+        "machine_checks",
+        "report.machine_checks",
+        (*_keys("cpu bank"), _key("status", of=address), _key("address", of=address), *_keys("socket amd said")),
+    ),
 )
 ANALYSIS = (
     _SCHEMA,
