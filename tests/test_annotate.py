@@ -22,7 +22,8 @@ from kdumpwrap.example import worked
 from kdumpwrap.log import owners, reader, reference
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash
-from kdumpwrap.model.kernel import Location, ResolvedFrame
+from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame
+from kdumpwrap.model.scope import Variable, Variables
 from kdumpwrap.render import annotate as renderer
 
 # what annotate adds, told by its looks alone
@@ -59,8 +60,18 @@ def test_a_log_without_debuginfo_passes_through(name: str, tmp_path: Path) -> No
     assert not [piece for piece in found if piece.added and not _LINE.search(piece.data.rstrip(b"\n"))]
 
 
-def made_up(data: bytes) -> Iterator[Line]:
-    """Each line of ``data`` with a place and an inlined function for each reference in it."""
+SHOWN = (
+    Instruction(0xFFFFFFFF818A7103, b"\x48\x01\x50\x18", "add %rdx,0x18(%rax)", file="b/c.c", line=12, fault=True),
+    Instruction(0xFFFFFFFF818A7107, b"\x90", "nop"),
+)
+VALUES = Variables((Variable("f", True, "s", "struct s *", "0x10", True, True),), 3)
+
+
+def made_up(data: bytes, *, values: bool = False) -> Iterator[Line]:
+    """Each line of ``data`` with a place and an inlined function for each reference in it, instructions for each Code:.
+
+    With ``values`` there are variables at each reference, too.
+    """
     rows = data.split(b"\n")
     for index, row in enumerate(rows):
         raw = row + b"\n" if index < len(rows) - 1 else row
@@ -74,7 +85,7 @@ def made_up(data: bytes) -> Iterator[Line]:
             )
             for one in reference.references(row)
         )
-        yield Line(raw, marks)
+        yield Line(raw, marks, VALUES if values and marks else None, SHOWN if b"Code: " in row else ())
 
 
 @pytest.mark.parametrize("name", recorded.NAMES)
@@ -85,8 +96,13 @@ def test_what_is_added_can_be_taken_off_again(name: str) -> None:
     assert plain(found) == data
     references = owners.references(data.split(b"\n"))
     assert text.count(b" (b/c.c:12)") == sum(map(len, references.values()))
+    assert text.count(b"add %rdx,0x18(%rax)") == data.count(b"add %rdx,0x18(%rax)") + data.count(b"Code: ")
     if b":12)" not in data and b"[inline]" not in data:
         assert taken_off(text) == data
+    found = [piece for line in made_up(data, values=True) for piece in renderer.pieces(line)]
+    assert plain(found) == data
+    added = b"".join(piece.data for piece in found if piece.added)
+    assert added.count(b"s = 0x10 (struct s *)") == sum(1 for several in references.values() if several)
 
 
 @settings(deadline=None, max_examples=200)
@@ -113,7 +129,7 @@ def test_what_is_added_can_be_taken_off_again(name: str) -> None:
 )
 def test_any_bytes_pass_through(rows: List[bytes], end: bytes, size: int) -> None:
     data = end.join(rows)
-    assert plain([piece for line in made_up(data) for piece in renderer.pieces(line)]) == data
+    assert plain([piece for line in made_up(data, values=True) for piece in renderer.pieces(line)]) == data
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert b"".join(story.batches(pieces)) == data
     assert b"".join(story.batches([one for piece in pieces for one in (piece, None)])) == data

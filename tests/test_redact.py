@@ -4,7 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import pytest
 import recorded
@@ -191,6 +191,8 @@ def test_a_host_with_a_word_of_ours_for_a_name_breaks_nothing() -> None:
     assert json.loads(Redactor().text(text)) == {"path": "Jun 14 20:03:13 host-1 kernel: x\nip-1"}
     page = "<!doctype html><script>let x</script><p>Jun 14 20:03:13 script kernel: net/ipv4/a.c"
     assert Redactor().text(page) == page.replace(" script kernel", " host-1 kernel")
+    text = "Jun 14 20:03:13 tunnel kernel: tunnel+0x1/0x2 (net/tunnel.c:12) of tunnel"
+    assert Redactor().text(text) == "Jun 14 20:03:13 host-1 kernel: tunnel+0x1/0x2 (net/tunnel.c:12) of host-1"
     text = "Jun 14 20:03:13 net kernel: at net/ipv4/ip_output.c:12"
     assert Redactor().text(text) == text.replace("13 net", "13 host-1")
 
@@ -217,6 +219,7 @@ def test_the_option_needs_no_value() -> None:
 
 
 _OCTET = st.integers(0, 255)
+_OWN = st.from_regex(r"[a-z][a-z0-9]{3,9}-[a-z]{2,6}[0-9]{1,2}", fullmatch=True)
 
 
 @settings(deadline=None, max_examples=150)
@@ -225,17 +228,23 @@ _OCTET = st.integers(0, 255)
     st.tuples(st.integers(1, 126), _OCTET, _OCTET, _OCTET),
     st.lists(_OCTET, min_size=6, max_size=6),
     st.uuids(),
+    st.tuples(_OWN, _OWN),
     st.integers(0, 5),
 )
-def test_planted_among_anything(rows: List[str], ip: List[int], mac: List[int], uuid: object, at: int) -> None:
+def test_planted_among_anything(
+    rows: List[str], ip: List[int], mac: List[int], uuid: object, names: Tuple[str, str], at: int
+) -> None:
     address = ".".join(map(str, ip))
     ethernet = ":".join(f"{octet:02x}" for octet in mac)
-    row = f"kernel: from {address} by {ethernet}, disk {uuid} there"
-    rows[at:at] = [row]
+    host, user = names
+    rows[at:at] = [
+        f"Jun 14 20:03:13 {host} kernel: from {address} by {ethernet}, disk {uuid} there",
+        f"sshd[7]: Accepted publickey for {user} from {address} port 22 on {host}",
+    ]
     text = "\n".join(rows)
     redactor = Redactor()
     found = redactor.text(text)
-    assert not [secret for secret in (address, ethernet, str(uuid)) if re.search(rf" {secret}[ ,]", found)]
+    assert not [secret for secret in (address, ethernet, str(uuid), *names) if re.search(rf" {secret}[ ,]", found)]
     assert redactor.text(found) == found == Redactor().text(text)
 
 

@@ -160,7 +160,7 @@ class Redactor:
         if not names:
             return text
         longest = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        pattern = re.compile(rf"(?:{private.WORD}|(?<=vg_))(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_)")
+        pattern = re.compile(rf"(?:{private.WORD}|(?<=vg_))(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
 
         def other(match: "re.Match[str]") -> str:
             made = self._names[match[0].lower()]
