@@ -602,6 +602,7 @@ def test_the_commands_make_again_what_was_removed(run_cli: RunCli, tmp_path: Pat
 
 
 @pytest.mark.lab
+@each_kernel
 def test_the_commands_of_real_crashes_run_in_a_shell(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
     """With the vendor's module compressed, so that it has to be unpacked, and crash asked."""
     modules = tmp_path / "vendor's modules"
@@ -609,7 +610,8 @@ def test_the_commands_of_real_crashes_run_in_a_shell(lab: Lab, run_cli: RunCli, 
     with (modules / "xxxwan.ko.xz").open("wb") as packed:
         subprocess.run(["xz", "-1c", lab.module_dir / "xxxwan.debug.ko"], stdout=packed, check=True)
     file = tmp_path / "page.html"
-    for case, options in (("null_deref", ("--with-crash",)), ("divide", ()), ("softlockup", ())):
+    asked = ("--with-crash",) if lab.release.startswith("6.1.") else ()  # crash 8.0.2 does not start on a newer one
+    for case, options in (("null_deref", asked), ("divide", ()), ("softlockup", ())):
         crash = tmp_path / f"crash of {case}"  # a name that crash would not take for one
         crash.symlink_to(lab.crashes[case])
         done = run_cli("analyze", crash, "--root", lab.root, "--module-dir", modules, *options, "--html", file)

@@ -193,6 +193,7 @@ def test_the_log_in_a_vmcore_says_what_the_dmesg_says(lab: Lab, tmp_path: Path, 
 
 
 @pytest.mark.lab
+@each_kernel
 def test_crash_takes_what_makedumpfile_refuses(lab: Lab, tmp_path: Path, run_cli: RunCli, tool_dir: ToolDir) -> None:
     whole = (lab.crashes["null_deref"] / "vmcore").read_bytes()
     vmcore = tmp_path / "vmcore"

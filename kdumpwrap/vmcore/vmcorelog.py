@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile, excerpt, finder
@@ -15,7 +15,7 @@ from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.log import Log, subject
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile, unpack
-from kdumpwrap.tools.argv import options
+from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.run import note
 
 _END = b"\xff" * 16  # END_FLAG_FLAT_HEADER of makedumpfile.h, as offset and as size
@@ -136,22 +136,33 @@ def _ask_for_room(file: str, directory: Path, copies: int = 1) -> None:
 
 def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
     """The log that crash --minimal prints, as a file. Raises KdumpwrapError when it did not print all of it."""
-    from kdumpwrap.tools.crash import CrashDied, CrashSession
+    from kdumpwrap.tools.crash import CrashDied
 
     try:
-        with CrashSession(
-            os.environ.get("CRASH") or "crash", options("--minimal"), (vmlinux, dump), directory, directory
-        ) as session:
-            session.start(_MINUTES)
-            reply = session.ask("log", _MINUTES)
-            end = session.quit()
+        text = _asked(dump, vmlinux, directory, options("--minimal"))
     except CrashDied as died:
-        # of a dump without the pages of the log it says nothing at all
-        if died.endless:
-            raise KdumpwrapError("it has no end") from None
-        raise KdumpwrapError(died.text.strip().partition("\n")[0] or "it is not in what was saved") from None
+        # it says nothing of a dump without the pages of the log, nor of a kernel that it does not know to be moved
+        try:
+            text = "" if died.text.strip() else _asked(dump, vmlinux, directory, options("--minimal --kaslr=auto"))
+        except CrashDied:
+            text = ""
+        if not text:
+            said = "it has no end" if died.endless else died.text.strip().partition("\n")[0]
+            raise KdumpwrapError(said or "it is not in what was saved") from None
+    log = directory / "log"
+    log.write_text(text, "utf-8", "replace")
+    return log
+
+
+def _asked(dump: Path, vmlinux: Path, directory: Path, how: Sequence[Word]) -> str:
+    """What crash, started with the options ``how``, says to ``log``. Raises CrashDied, or KdumpwrapError for a part."""
+    from kdumpwrap.tools.crash import CrashSession
+
+    tool = os.environ.get("CRASH") or "crash"
+    with CrashSession(tool, how, (vmlinux, dump), directory, directory) as session:
+        session.start(_MINUTES)
+        reply = session.ask("log", _MINUTES)
+        end = session.quit()
     if reply.expired or end.status != 0:
         raise KdumpwrapError("it did not come to an end")
-    log = directory / "log"
-    log.write_text(reply.output, "utf-8", "replace")
-    return log
+    return reply.output
