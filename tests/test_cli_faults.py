@@ -211,7 +211,8 @@ def test_no_regular_file_in_the_place_of_the_log(kind: str, direct: bool, tmp_pa
 
         here = Path.cwd()
         os.chdir(crash)  # the name of a socket is short
-        socket.socket(socket.AF_UNIX).bind(log.name)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(log.name)
         os.chdir(here)
     else:
         os.mkfifo(crash / "pipe" if kind.startswith("link") else log)

@@ -178,8 +178,8 @@ class Kernel:
         listing = directory / "vmlinux.dis"
         with listing.open("wb") as file:
             subprocess.run(["objdump", "-d", str(vmlinux)], stdout=file, check=True)
-        self._file = listing.open("rb")
-        self.text = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        with listing.open("rb") as file:
+            self.text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     @cached_property
     def _index(self) -> Tuple[List[int], List[int]]:

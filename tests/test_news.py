@@ -64,7 +64,8 @@ def test_a_new_crash_alone_is_whole_without_the_old_ones_problems(host: Host, ne
 def test_an_answer_that_is_no_longer_true_is_found_anew_and_no_news(host: Host, new: New) -> None:
     new(host)
     before = (host.crashes[0] / JSON).stat().st_ino
-    (host.crashes[0] / "vmcore-dmesg.txt").open("a").write("\n")
+    with (host.crashes[0] / "vmcore-dmesg.txt").open("a") as log:
+        log.write("\n")
     assert (new(host, "--json").status, new(host).stdout) == (4, "")
     assert (host.crashes[0] / JSON).stat().st_ino != before
 

@@ -105,6 +105,11 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
 
 
+def lengthen(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("\n")
+
+
 def rewrite(path: Path, change: Callable[[Dict[str, Any]], object]) -> None:
     value = json.loads(path.read_text())
     change(value)
@@ -113,7 +118,7 @@ def rewrite(path: Path, change: Callable[[Dict[str, Any]], object]) -> None:
 
 # what makes a saved answer untrue
 CHANGES: Dict[str, Callable[[Path, Path], object]] = {
-    "the log changed": lambda root, crash: (crash / "vmcore-dmesg.txt").open("a").write("\n"),
+    "the log changed": lambda root, crash: lengthen(crash / "vmcore-dmesg.txt"),
     "the log was touched": lambda root, crash: touch(crash / "vmcore-dmesg.txt"),
     "a vmcore came": lambda root, crash: (crash / "vmcore").write_bytes(b"KDUMP   "),
     "the vmlinux changed": lambda root, crash: touch(next(root.glob("usr/lib/debug/lib/modules/*/vmlinux"))),

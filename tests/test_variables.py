@@ -206,7 +206,7 @@ def test_a_gdb_that_does_not_answer(
     log = worked.root() / "var/crash"
     crash = next(log.iterdir()) / "vmcore-dmesg.txt"
     copy = tmp_path / "vmcore-dmesg.txt"  # without the vendor's frames: nothing else is missing
-    copy.write_text("".join(line for line in crash.open() if "XxxWan" not in line))
+    copy.write_text("".join(line for line in crash.read_text().splitlines(keepends=True) if "XxxWan" not in line))
     env = {**tool_dir.first, "KDUMPWRAP_VARIABLES": None, "KDUMPWRAP_TIMEOUT": "1" if "sleep" in body else None}
     done = run_cli("analyze", "--root", worked.root(), copy, env=env)
     assert "Variables" in done.stdout and words in done.stdout
