@@ -10,29 +10,27 @@ from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model import log as model
 
 
-@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
-def test_a_row_matches_its_example(shape: kinds.Shape) -> None:
-    found = headline.parse(shape.example)
+@pytest.mark.parametrize("row", kinds.FIRST_LINES, ids=lambda row: row.example[:50])
+def test_a_row_matches_its_example(row: kinds.FirstLine) -> None:
+    found = headline.parse(row.example)
     assert found is not None
-    assert (found.kind, found.role, found.text) == (shape.kind, shape.role, shape.example)
+    assert (found.kind, found.role, found.text) == (row.kind, row.role, row.example)
 
 
-@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
-def test_a_row_names_a_word_of_its_line(shape: kinds.Shape) -> None:
-    assert "[#" in shape.example or any(word.lstrip("?") in shape.example for word in shape.triggers)
+@pytest.mark.parametrize("row", kinds.FIRST_LINES, ids=lambda row: row.example[:50])
+def test_a_row_names_a_word_of_its_line(row: kinds.FirstLine) -> None:
+    assert "[#" in row.example or any(word.lstrip("?") in row.example for word in row.triggers)
 
 
-@pytest.mark.parametrize("shape", kinds.SHAPES, ids=lambda shape: shape.example[:50])
-def test_a_report_is_found_far_down_a_log(shape: kinds.Shape) -> None:
+@pytest.mark.parametrize("row", kinds.FIRST_LINES, ids=lambda row: row.example[:50])
+def test_a_report_is_found_far_down_a_log(row: kinds.FirstLine) -> None:
     before = b"".join(b"[    1.%06d] usb 1-1: new high-speed USB device\n" % i for i in range(3000))
-    log = reader.parse([before + b"[    2.000000] " + shape.example.encode() + b"\n"])
-    assert [(report.kind, report.headline, report.line) for report in log.reports] == [
-        (shape.kind, shape.example, 3001)
-    ]
+    log = reader.parse([before + b"[    2.000000] " + row.example.encode() + b"\n"])
+    assert [(report.kind, report.headline, report.line) for report in log.reports] == [(row.kind, row.example, 3001)]
 
 
 def test_every_kind_has_a_row() -> None:
-    assert {shape.kind for shape in kinds.SHAPES} == set(KINDS)
+    assert {row.kind for row in kinds.FIRST_LINES} == set(KINDS)
 
 
 def test_every_kind_is_a_word_of_the_vocabulary() -> None:

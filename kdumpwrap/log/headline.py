@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
-from kdumpwrap.log.kinds import ANY_TRIGGER, SHAPES, Role
+from kdumpwrap.log.kinds import ANY_TRIGGER, FIRST_LINES, Role
 from kdumpwrap.model.log import ReportKind
 
 
@@ -23,9 +23,9 @@ def parse(text: str) -> Optional[Headline]:
     if not ANY_TRIGGER.search(text):  # spares most lines the table
         return None
     text = text.strip()
-    for shape in SHAPES:
-        match = re.match(shape.pattern, text) if shape.literal in text else None
+    for row in FIRST_LINES:
+        match = re.match(row.pattern, text) if row.literal in text else None
         if match:
             facts = {name: value for name, value in match.groupdict().items() if value is not None}
-            return Headline(shape.kind, shape.role, text, facts)
+            return Headline(row.kind, row.role, text, facts)
     return None

@@ -325,7 +325,7 @@ def title_of(kind: ReportKind) -> str:
     return KINDS[kind if kind in KINDS else "oops"].title
 
 
-class Shape(NamedTuple):
+class FirstLine(NamedTuple):
     """One row of the table."""
 
     kind: ReportKind
@@ -336,13 +336,13 @@ class Shape(NamedTuple):
     example: str
 
 
-def _rows() -> Iterator[Shape]:
+def _rows() -> Iterator[FirstLine]:
     lines = [line for line in _TABLE.splitlines() if line]
     for title, pattern, example in zip(lines[::3], lines[1::3], lines[2::3]):
         kind, role, *triggers = title.split(" ", 2)
         words = tuple(" ".join(triggers).split(" | ")) if triggers else ()
         source = _SPEAKER + pattern[4:].replace("{ADDR}", _ADDR).replace("{AT}", _AT)
-        yield Shape(cast(ReportKind, kind), cast(Role, role), words, _literal(pattern[4:]), source, example[4:])
+        yield FirstLine(cast(ReportKind, kind), cast(Role, role), words, _literal(pattern[4:]), source, example[4:])
 
 
 def _literal(pattern: str) -> str:
@@ -353,8 +353,8 @@ def _literal(pattern: str) -> str:
     return max(_PLAIN.findall(pattern), key=len, default="")
 
 
-SHAPES = tuple(_rows())
-_TRIGGERS = tuple(dict.fromkeys(word for shape in SHAPES for word in shape.triggers))
+FIRST_LINES = tuple(_rows())
+_TRIGGERS = tuple(dict.fromkeys(word for row in FIRST_LINES for word in row.triggers))
 TRIGGERS = tuple(word.encode() for word in _TRIGGERS if not word.startswith("?"))
 SHORT_TRIGGERS = tuple(word[1:].encode() for word in _TRIGGERS if word.startswith("?"))  # see above
 ANY_TRIGGER = re.compile("|".join(re.escape(word.lstrip("?")) for word in (*_TRIGGERS, "[#")))
