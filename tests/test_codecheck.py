@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdumpwrap.codecheck import check as codecheck
-from kdumpwrap.model.kernel import Instruction, Relocation
+from kdumpwrap.model.kernel import CodeCheck, Instruction, Relocation
 from kdumpwrap.model.log import Code
 from kdumpwrap.parse import objdump, patches
 from kdumpwrap.parse.alternatives import Site
@@ -21,6 +21,10 @@ from kdumpwrap.parse.patches import Patches
 from kdumpwrap.tools import binutils
 
 BASE = 0xFFFFFFFF81898C00
+
+
+def checked(*given: Any, **more: Any) -> CodeCheck:
+    return codecheck.compare(*given, **more).check
 
 
 def rows(*texts: str, start: int = BASE) -> Tuple[Instruction, ...]:
@@ -233,13 +237,13 @@ def test_what_the_module_loader_fills_in_is_passed_over() -> None:
     row = Instruction(BASE, bytes.fromhex("48c7c700000000"), "mov $0x0,%rdi")
     row = row._replace(relocations=(Relocation(BASE + 3, "R_X86_64_32S", ".rodata.str1.1+0x3c"),))
     for log, check in (("<48> c7 c7 3e b1 5a c0", "match"), ("<48> c7 c6 3e b1 5a c0", "mismatch")):
-        assert codecheck.check(code(log), BASE, [row]).result == check
+        assert checked(code(log), BASE, [row]).result == check
 
 
 def test_a_modules_call_to_fentry_is_known_by_its_relocation() -> None:
     row = Instruction(BASE, bytes.fromhex("e800000000"), f"call {BASE + 5:x} <f+0x5>")
     row = row._replace(relocations=(Relocation(BASE + 1, "R_X86_64_PLT32", "__fentry__-0x4"),))
-    assert codecheck.check(code("<0f> 1f 44 00 00"), BASE, [row]).result == "patched"
+    assert checked(code("<0f> 1f 44 00 00"), BASE, [row]).result == "patched"
 
 
 @pytest.mark.parametrize(
@@ -269,12 +273,12 @@ def test_a_word_of_a_module_may_differ_where_it_is_relocated() -> None:
     row = Instruction(BASE, bytes.fromhex("00000094"), f"bl {BASE:x} <f>")
     row = row._replace(relocations=(Relocation(BASE, "R_AARCH64_CALL26", "_printk"),))
     for word, check in (("(97ff0123)", "match"), ("(b7ff0123)", "mismatch")):
-        assert codecheck.check(code(word, 4), BASE, [row], arch="aarch64").result == check
+        assert checked(code(word, 4), BASE, [row], arch="aarch64").result == check
 
 
 def test_a_window_that_the_instructions_cover_in_part() -> None:
     found = code("00 11 22 48 63 <db> 90 90")
-    done = codecheck.check(found, BASE + 2, rows("48 63 db|movslq %ebx,%rbx"))
+    done = checked(found, BASE + 2, rows("48 63 db|movslq %ebx,%rbx"))
     assert done.result == "match"
     assert "3 of 8 bytes compared" in (done.detail or "")
     assert codecheck.span(found, BASE + 2) == (BASE - 3, BASE + 5)
@@ -286,7 +290,7 @@ def test_a_window_that_the_instructions_cover_in_part() -> None:
     ids=["no bytes", "no instructions", "no trap"],
 )
 def test_what_cannot_be_compared_is_unchecked(found: Code, window: Tuple[Instruction, ...]) -> None:
-    assert codecheck.check(found, BASE, window).result == "unchecked"
+    assert checked(found, BASE, window).result == "unchecked"
 
 
 @given(
@@ -301,7 +305,7 @@ def test_no_bytes_raise(data: bytes, trap: int, texts: List[Tuple[bytes, str]], 
     for octets, text in texts:
         window.append(Instruction(start, octets, text))
         start += len(octets)
-    done = codecheck.check(Code(data, trap), BASE + max(trap, 0), window, arch=arch)
+    done = checked(Code(data, trap), BASE + max(trap, 0), window, arch=arch)
     assert done.result in ("match", "patched", "mismatch", "unchecked")
 
 

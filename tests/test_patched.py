@@ -160,9 +160,9 @@ def test_one_witness_is_enough(build: Build) -> None:
     assert (listed.comment, kernel.patches.paravirt[listed.address]) == ("ffffffff82025b48 <nameless+0x8>", 7)
     code = Code(bytes.fromhex(NATIVE[0].replace(" ", "")), 0)
     unnamed = [named._replace(comment=None)]
-    assert codecheck.check(code, named.address, unnamed, patches=lambda: kernel.patches).result == "mismatch"
-    assert codecheck.check(code, named.address, [named]).result == "patched"
-    assert codecheck.check(code, listed.address, [listed]).result == "mismatch"
+    assert codecheck.compare(code, named.address, unnamed, patches=lambda: kernel.patches).check.result == "mismatch"
+    assert codecheck.compare(code, named.address, [named]).check.result == "patched"
+    assert codecheck.compare(code, listed.address, [listed]).check.result == "mismatch"
 
 
 @pytest.mark.parametrize(("section", "wanted"), [(".text", {1: 7}), (".text.unlikely", {2: 7}), (".init.text", {})])
@@ -173,8 +173,8 @@ def test_the_calls_that_a_module_lists(tmp_path: Path, section: str, wanted: Dic
     if wanted:
         rows = binutils.instructions(TOOLS, tmp_path / "module.ko", 0, 16, section)
         code = Code(bytes.fromhex(NATIVE[0].replace(" ", "")), 0)
-        assert codecheck.check(code, min(wanted), rows, patches=lambda: found).result == "patched"
-        assert codecheck.check(code, min(wanted), rows).result == "mismatch"
+        assert codecheck.compare(code, min(wanted), rows, patches=lambda: found).check.result == "patched"
+        assert codecheck.compare(code, min(wanted), rows).check.result == "mismatch"
 
 
 # ---------------------------------------------------------------- calls

@@ -42,20 +42,6 @@ def span(code: Code, ip_address: int) -> Tuple[int, int]:
     return start, start + len(code.data)
 
 
-def check(
-    code: Code,
-    ip_address: int,
-    window: Sequence[Instruction],
-    *,
-    arch: Optional[str] = "x86_64",
-    entries: Collection[int] = (),
-    slide: Optional[int] = None,
-    patches: Optional[Callable[[], Patches]] = None,
-) -> CodeCheck:
-    """The result of ``compare`` for ``code``."""
-    return compare(code, ip_address, window, arch=arch, entries=entries, slide=slide, patches=patches).check
-
-
 def compare(
     code: Code,
     ip_address: int,

@@ -130,7 +130,7 @@ class _Evidence:
         fitting = []
         for symbol, place, stretch in zip(symbols, search, ranges):
             rows = self._rows[stretch]
-            checked = check.check(code, place, rows, arch=self._arch, entries=(symbol.address,))
+            checked = check.compare(code, place, rows, arch=self._arch, entries=(symbol.address,)).check
             starts = any(row.address == place for row in rows)
             if checked.result in ("match", "patched") and starts:
                 fitting.append(symbol)
