@@ -158,15 +158,16 @@ def analyses(
 
     What crashes of one bug have in common is asked once for all of them. See ``analyze``.
     """
-    from kdumpwrap import steps
     from kdumpwrap.culprit.callchain import origins
     from kdumpwrap.culprit.key import key
-    from kdumpwrap.symbolize import evidence, placed  # noqa: F401 (used by the steps; they load while nm works)
 
     keys = [key(log) for _, log in crashes]
     distinct = {one: log for one, (_, log) in zip(keys, crashes)}
-    frames = (frame for log in distinct.values() for frame in steps.frames_of(log))
-    symbolizer.load(frames, crashes[0][1].arch, {k: v for log in distinct.values() for k, v in origins(log).items()})
+    frames = (frame for log in distinct.values() for frame in _frames(log))
+    strangers = {name: flagged for log in distinct.values() for name, flagged in origins(log).items()}
+    symbolizer.load(frames, crashes[0][1].arch, strangers, meanwhile=_load_steps)
+    from kdumpwrap import steps
+
     cases = [steps.place(log, symbolizer) for log in distinct.values()]
     addresses = {address for case in cases for address in steps.addresses_of(case, symbolizer)}
     symbolizer.begin(addresses)  # of all tools eu-addr2line takes longest
@@ -188,6 +189,18 @@ def analyses(
         if early is not None:
             early(analysis)
         yield analysis if scopes is None else steps.with_variables(analysis, scopes, number)
+
+
+def _load_steps() -> None:
+    from kdumpwrap import steps  # noqa: F401
+    from kdumpwrap.symbolize import evidence, placed  # noqa: F401
+
+
+def _frames(log: "Log") -> "Iterator[Frame]":
+    for report in log.reports:
+        if report.ip is not None:
+            yield report.ip
+        yield from report.trace
 
 
 def _beside(crash: Crash) -> Optional[Path]:

@@ -8,7 +8,7 @@ from kdumpwrap.host import packages
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding, Statement
 from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
-from kdumpwrap.model.log import Frame, Log, subject
+from kdumpwrap.model.log import Log, subject
 from kdumpwrap.model.verdict import Signature, Verdict
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
@@ -227,14 +227,6 @@ def addresses_of(case: Case, symbolizer: Symbolizer) -> Iterator[CodeAddress]:
         yield from candidates(frame)
         if frame.address is not None and symbolizer.fits(frame):
             yield CodeAddress.of(frame)
-
-
-def frames_of(log: Log) -> Iterator[Frame]:
-    """Each frame of each report of ``log``."""
-    for report in log.reports:
-        if report.ip is not None:
-            yield report.ip
-        yield from report.trace
 
 
 def _slide(resolutions: Sequence[Resolution]) -> Optional[int]:

@@ -7,7 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 import pytest
 from conftest import Result, RunCli, ToolDir
@@ -47,13 +47,17 @@ class HalfLoaded(Symbolizer):
     falls = True
 
     def load(
-        self, frames: Iterable[Frame], arch: Optional[str] = None, strangers: Mapping[str, bool] = MappingProxyType({})
+        self,
+        frames: Iterable[Frame],
+        arch: Optional[str] = None,
+        strangers: Mapping[str, bool] = MappingProxyType({}),
+        meanwhile: Optional[Callable[[], object]] = None,
     ) -> None:
         if HalfLoaded.falls:
             HalfLoaded.falls = False
             self._names = {frame.symbol for frame in frames if frame.symbol}
             raise OSError(116, "Stale file handle")
-        super().load(frames, arch, strangers)
+        super().load(frames, arch, strangers, meanwhile)
 
 
 def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree: Path) -> None:

@@ -110,12 +110,16 @@ class Symbolizer:
             )
 
     def load(
-        self, frames: Iterable[Frame], arch: Optional[str] = None, strangers: Mapping[str, bool] = MappingProxyType({})
+        self,
+        frames: Iterable[Frame],
+        arch: Optional[str] = None,
+        strangers: Mapping[str, bool] = MappingProxyType({}),
+        meanwhile: Optional[Callable[[], object]] = None,
     ) -> None:
         """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
 
         ``strangers`` says of the modules in the log's list whether they are flagged as out of tree. May be called
-        again for more frames; what is known already is not asked for once more.
+        again for more frames; what is known already is not asked for once more. ``meanwhile`` is called while nm works.
         """
         self._strangers.update(strangers)
         names: Set[str] = set()
@@ -137,6 +141,8 @@ class Symbolizer:
             (name, self._pool.submit(self._load_module, name, found[name], arch, build_id, refused.get(name, ())))
             for name, build_id in sorted(modules.items())
         ]
+        if meanwhile is not None:
+            meanwhile()
         known = self.objects.get(None)
         if known is not None and names:
             known.functions.update(nm.parse(known.nm, names))
