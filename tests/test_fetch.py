@@ -554,7 +554,7 @@ def test_the_repository_that_has_it_is_named(release: str, os_release: str, comm
 
 
 def test_what_rpm_says_of_a_signature() -> None:
-    from kdumpwrap.parse.repositories import distrust
+    from kdumpwrap.parse.repositories import Distrust, distrust
 
     good = (  # rpm 4.18, then 4.11 of el7
         "a.rpm:\n    Header V4 RSA/SHA256 Signature, key ID 5ee4ba63: OK\n    Payload SHA256 digest: OK\n",
@@ -562,8 +562,10 @@ def test_what_rpm_says_of_a_signature() -> None:
         "    V3 RSA/SHA256 Signature, key ID f4a80eb5: OK\n    MD5 digest: OK (4b…)\n",
     )
     assert [distrust(text) for text in good] == [None, None]
-    assert distrust("a.rpm:\n    Header SHA256 digest: OK\n    MD5 digest: OK\n") == "nobody has signed it"
-    assert distrust("") == "nobody has signed it"
+    assert distrust("a.rpm:\n    Header SHA256 digest: OK\n    MD5 digest: OK\n") == Distrust(
+        "nobody has signed it", signed=False
+    )
+    assert distrust("") == Distrust("nobody has signed it", signed=False)
     for text in good:
         for line in text.splitlines()[1:]:
             for bad in ("BAD", "NOKEY", "NOTTRUSTED"):

@@ -64,7 +64,15 @@ def files(text: str) -> Tuple[Packed, ...]:
     return tuple(Packed(match["name"], int(match["size"])) for match in matches if match)
 
 
-def distrust(text: str) -> Optional[str]:
+class Distrust(NamedTuple):
+    """Why a package is not to be trusted."""
+
+    why: str
+    signed: bool = True
+    known: bool = True  # the key is here
+
+
+def distrust(text: str) -> Optional[Distrust]:
     """Why a package that rpm has checked is not to be trusted; None when a known key has signed it and all is well."""
     signed = False
     faults: List[str] = []
@@ -76,5 +84,5 @@ def distrust(text: str) -> Optional[str]:
             faults.append(f"{match['what'].strip()}: {match['said']}")
         signed = signed or bool(match["signed"])
     if faults:
-        return faults[0]
-    return None if signed else "nobody has signed it"
+        return Distrust(faults[0], known="NOKEY" not in faults[0])
+    return None if signed else Distrust("nobody has signed it", signed=False)

@@ -63,15 +63,16 @@ class Dnf(Loader):
     def check(self, package: Path, offer: Offer) -> None:
         """See Loader: rpm -Kv. What nobody has signed passes there, and not here."""
         checked = run("rpm", (*options("--checksig -v"), package), ok=_ANY, timeout=UNPACKING)
-        why = repositories.distrust(checked.text)
-        if why is None:
+        found = repositories.distrust(checked.text)
+        if found is None:
             return
+        why = found.why
         if not checked.text.strip().count("\n") and checked.stderr:
             why = checked.stderr.strip().splitlines()[0].replace(f"{package}: ", "")
         hint = shell.hint("rpm -Kv {}", package.name)
-        if "NOKEY" in why:
+        if not found.known:
             hint = shell.hint("rpm --import KEY, with the key that {} names as gpgkey", offer.repository)
-        elif why == "nobody has signed it":
+        elif not found.signed:
             hint = shell.hint("ask whoever runs {}", offer.repository)
         raise KdumpwrapError(f"{package.name} of {offer.repository} is not taken: {why}", hint)
 
