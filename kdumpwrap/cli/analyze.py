@@ -189,7 +189,7 @@ def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:
-    """Print what is known before gdb has answered: nobody at a terminal waits for it."""
+    """Print what is known before gdb has answered: a person at a terminal does not wait for it."""
     from kdumpwrap.render import text
 
     if redactor is not None:

@@ -59,7 +59,7 @@ def batch(
 
     options.one_format(raw, json)
     if new and not save:
-        raise UsageError("--new means: of which --save keeps no answer", shell.hint("kdumpwrap batch --save --new"))
+        raise UsageError("--new needs --save: it is about saved answers", shell.hint("kdumpwrap batch --save --new"))
     output.show_commands(verbose)
     redactor = options.redactor(redact)
     scrub = str if redactor is None else redactor.text

@@ -72,7 +72,7 @@ def blame(resolution: Resolution) -> Optional[Blame]:
     named = _named(resolution)
     if named and resolution.report.kind == "panic" and _STACK_PROTECTOR in resolution.report.headline:
         return Blame(named, "its stack was overwritten")
-    if resolution.report.kind == "machine-check":  # the hardware's word: what ran at the time is innocent
+    if resolution.report.kind == "machine-check":  # the hardware's word: the function that ran did not cause it
         return None
     if resolution.report.kind in SAMPLED:
         return _sampled(resolution)
@@ -131,7 +131,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
     """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
 
     Proof is a flag in the module list, of this report or another one of the same boot, or what the kernel said when the
-    module was loaded (`callchain.strangers`). Without any nobody is accused.
+    module was loaded (`callchain.strangers`). Without one there is no suspect.
     """
     strangers = callchain.strangers(resolution.report)
     for frame in callchain.certain(resolution):
@@ -148,7 +148,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
 def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[helpers.Group]:
     """The group of machinery to which ``frame`` belongs, or None.
 
-    A function of an out-of-tree module is nobody's machinery, whatever its name, but for ported libraries. Where the
+    A function of an out-of-tree module is no helper, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
     """
     group = helpers.group(callchain.true_name(frame), _waits(resolution), resolution.report.kind == "memory-leak")
@@ -273,7 +273,7 @@ def _waiting(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[
                 return Blame(frame, found, at_ip=True) if found else None
             return Blame(frame, f"it busy-waits: the CPU was in {what}") if what else None
         if spin.waits(name) is None and what is None:
-            return None  # other machinery, by chance
+            return None  # another helper, by chance
     return None
 
 

@@ -170,7 +170,7 @@ def set_directive(facts: Facts, file: str, directive: str, value: str) -> Steps:
 
 
 def proposal(facts: Facts) -> Optional[str]:
-    """What to reserve: this release's default, or its smallest size where that reserves nothing; None: no telling."""
+    """The reservation to propose: the release's default, or its smallest size where that reserves nothing."""
     value = defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
     if value is None:
         return None

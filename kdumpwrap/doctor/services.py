@@ -123,7 +123,7 @@ def _enabled(facts: Facts, unit: str) -> Tuple[Optional[str], str]:
 
 
 def _active(facts: Facts, unit: str) -> Optional[str]:
-    """``active``, ``failed``, ``inactive``; None when nobody can tell."""
+    """``active``, ``failed``, ``inactive``; None when it is not known."""
     if facts.host.live:
         answer = _systemctl("is-active", unit)
         return answer if answer in ("active", "failed", "inactive", "activating") else None

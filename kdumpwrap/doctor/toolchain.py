@@ -121,7 +121,7 @@ def _version(text: str) -> Optional[str]:
 
 
 def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> Optional[Tuple[str, fixes.Steps]]:
-    """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or who knows."""
+    """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or may."""
     need = None if own(facts, release) else needs.lacking(name, version, release)
     if need is None:
         return None

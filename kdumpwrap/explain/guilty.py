@@ -20,9 +20,7 @@ def registers(resolution: Resolution) -> Tuple[str, ...]:
     names: List[str] = []
     if done.divisor is not None and done.divisor.startswith("%"):
         names = [done.divisor[1:]]
-    elif (
-        access.faulting(resolution) is None
-    ):  # the instruction is the call that went astray, its stack access is innocent
+    elif access.faulting(resolution) is None:  # the call itself failed, not its access to the stack
         names = [name for one in found if not one.memory.implied for name, _ in one.terms] or [*done.uses]
     else:
         failed, _ = access.guilty(resolution.report, found)

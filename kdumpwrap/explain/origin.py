@@ -11,7 +11,7 @@ from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model.kernel import Instruction, Resolution
 
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
-_HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while nobody traces
+_HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while tracing is off
 _STEPS = 6
 REACH = 64  # instructions: what is set further up says little
 # "0x18(%rbx)": no index, not counted from the instruction itself

@@ -79,7 +79,7 @@ def size(directory: Path) -> int:
 
 
 def free(top: Path) -> Optional[int]:
-    """Bytes that are free where ``top`` is, or will be; None when nobody can tell."""
+    """Bytes that are free where ``top`` is, or will be; None when it is not known."""
     for directory in (top, *top.parents):
         with contextlib.suppress(OSError):
             return shutil.disk_usage(directory).free

@@ -65,7 +65,7 @@ def lacking(tool: str, version: Optional[str], release: Optional[str]) -> Option
 
 
 def told(words: str) -> Optional[Need]:
-    """What a crash(8) that stumbled lacks, whatever the kernel's number: distributions take changes over.
+    """The need of a crash(8) that failed, whatever the kernel's number: distributions backport changes.
 
     ``words``: "invalid structure member offset: module_core_size".
     """

@@ -54,7 +54,7 @@ class Finding:
     guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
     statements: Tuple[Statement, ...] = ()
-    variables: Optional[Variables] = None  # None: nobody was asked
+    variables: Optional[Variables] = None  # None: gdb was not asked
 
     @property
     def reasons(self) -> Tuple[str, ...]:

@@ -82,5 +82,5 @@ class Variables(NamedTuple):
     unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
     expression: Optional[Expression] = None
     sentence: Optional[str] = None  # the failed access in C
-    missing: Optional[str] = None  # why nobody could be asked
+    missing: Optional[str] = None  # why gdb could not be asked
     callee: Optional[str] = None  # the function of assembly in which it crashed: the variables are its caller's

@@ -122,7 +122,7 @@ def _shown(finding: Any) -> Json:
 
 
 def _variables(finding: Any) -> Any:
-    """None also where there was nobody to ask."""
+    """None also where gdb was not asked."""
     variables = finding.variables
     return None if variables is None or variables.missing is not None else variables.rows
 

@@ -63,7 +63,7 @@ class Lines:
             self._jobs.append(self._pool.submit(self._look_up, section, found, sorted(few), functions))
 
     def answers(self) -> Dict[CodeAddress, _Chain]:
-        """The locations of every address that was asked for, innermost function first; none for what nobody knows."""
+        """The locations of every address that was asked for, innermost function first; none where it is not known."""
         while self._jobs:
             self._jobs.pop().result()
         return self._known

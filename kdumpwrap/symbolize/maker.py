@@ -16,7 +16,7 @@ _DEBUGINFO = "usr/lib/debug/"
 
 
 class Maker(NamedTuple):
-    """Where a module came from, in words to put behind its name ("" when nobody can tell), and what to type."""
+    """Where a module came from, in words to put behind its name ("" when it is not known), and what to type."""
 
     origin: str
     hint: Hint

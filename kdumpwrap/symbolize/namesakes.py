@@ -201,7 +201,7 @@ class _Evidence:
         return possible
 
     def _score(self, link: _Link, callee: Symbol, caller: Symbol) -> int:
-        """2: ``caller`` calls ``callee`` there; 0: it cannot have; 1: nobody knows."""
+        """2: ``caller`` calls ``callee`` there; 0: it cannot have; 1: it is not known."""
         call = self._call(link.caller, caller)
         if call is None or call.target is None:
             return 1

@@ -47,7 +47,7 @@ class CodeAddress(NamedTuple):
         return cls(Section.of(frame), lookup(frame))
 
 
-Located = Dict[CodeAddress, Tuple[Location, ...]]  # innermost function first, () for what nobody knows
+Located = Dict[CodeAddress, Tuple[Location, ...]]  # innermost function first, () where it is not known
 
 
 @dataclass(frozen=True)

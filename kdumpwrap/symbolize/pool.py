@@ -1,4 +1,4 @@
-"""Threads that wait for tools; where the system gives no thread, whoever asks does the job himself."""
+"""Threads that wait for tools; where the system gives no thread, the caller does the job."""
 
 import sys
 import threading

@@ -181,7 +181,7 @@ def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruct
 
 
 def _base(symbol_base: Optional[int], frame: Frame) -> int:
-    """Where the frame's function starts: 0 when nobody knows."""
+    """Where the frame's function starts: 0 when it is not known."""
     if symbol_base is not None:
         return symbol_base
     if frame.runtime is not None:

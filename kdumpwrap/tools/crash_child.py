@@ -10,7 +10,7 @@ from kdumpwrap.tools import run
 
 
 def prepare() -> None:
-    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel takes crash and nobody else."""
+    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel kills crash first."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)

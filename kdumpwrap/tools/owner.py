@@ -16,7 +16,7 @@ _RPM = ("var/lib/rpm", "usr/lib/sysimage/rpm")  # the latter since Fedora 36 and
 def owner(file: Path, root: Path) -> Optional[str]:
     """The package that ``file`` (below ``root``) belongs to: ``kmod-xxxwan-1.4.2-1.el8.x86_64``, ``xxxwan-dkms``.
 
-    None when it belongs to none, or nobody can tell. Raises ToolStopped.
+    None when it belongs to none, or that is not known. Raises ToolStopped.
     """
     inside = Path("/", os.path.relpath(file, root))
     elsewhere = root.resolve() != Path("/")

@@ -29,7 +29,7 @@ def trace(finding: Finding) -> str:
 
 
 def backtrace(task: Backtrace, finding: Finding) -> str:
-    """Frames as crash(8) found them: an exception's instruction pointer stands in the midst of its band."""
+    """Frames as crash(8) found them: an exception's instruction pointer stands among the frames of its band."""
     return _banded(view.backtrace(task), finding, lambda row: row.frame.context or "")
 
 
