@@ -1,7 +1,7 @@
 """The kernel parameters of the next boot, from the boot loader's menu and its settings."""
 
 from dataclasses import dataclass
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
@@ -12,12 +12,19 @@ from kdumpwrap.host.tree import Denied, Host
 
 DEFAULTS = "/etc/default/grub"
 
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    BootKind = Literal["bls", "grub.cfg", "zipl.conf", ""]
+else:
+    BootKind = str  # Python 3.6 has no Literal
+
 
 @dataclass(frozen=True)
 class Boot:
-    """The boot loader's configuration. ``kind``: "bls", "grub.cfg", "zipl.conf", "" when there is none."""
+    """The boot loader's configuration."""
 
-    kind: str = ""
+    kind: BootKind = ""  # "" when there is none
     source: str = ""  # the file or directory that the entries are from
     entries: Tuple[grub.Entry, ...] = ()
     next: Optional[grub.Entry] = None  # the one that boots by itself

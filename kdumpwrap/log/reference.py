@@ -1,11 +1,18 @@
 """The symbols that a line of a log names, whether the line belongs to a report or not."""
 
 from dataclasses import replace
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.log import code, pointer, trace
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.model.log import Code, Frame
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    ReferenceKind = Literal["pointer", "frame", "mention"]
+else:
+    ReferenceKind = str  # Python 3.6 has no Literal
 
 _SIGNS = (b"+0x", b"+0X")
 _DUMPS = ("Code: ", "Instruction dump:", "Krnl Code:")
@@ -18,7 +25,7 @@ class Reference(NamedTuple):
 
     end: int  # bytes of the line up to the end of the size
     frame: Frame  # ``exact`` as far as the line alone tells
-    kind: str  # "pointer" ("RIP:"), "frame" of a call trace, or "mention" in any other line
+    kind: ReferenceKind  # "pointer": "RIP:"; "frame" of a call trace; "mention" in any other line
 
 
 def references(raw: bytes, before: bytes = b"") -> Tuple[Reference, ...]:
