@@ -79,9 +79,14 @@ def creation(crash: Crash) -> Optional[Creation]:
         text = crashfile.head(crash.creation, 4096) if crash.creation is not None else b""
     except KdumpwrapError:
         return None
+    return status(text.decode("utf-8", "replace"))
+
+
+def status(text: str) -> Optional[Creation]:
+    """What vmcore-creation.status says."""
     from kdumpwrap.parse import kdump
 
-    return kdump.creation(text.decode("utf-8", "replace"))
+    return kdump.creation(text)
 
 
 def nothing_saved(crash: Crash) -> NoCrash:

@@ -53,6 +53,12 @@ TEXTS: List[Tuple[str, Optional[str], Optional[int], Optional[str]]] = [
     ("ppc64le-fadump.console", "failed", 5, None),
     ("debian-nfs.console", "network", 4, "dumps:/export"),
     ("debian-failed.console", "space", 5, None),
+    ("lab-memory.console", "memory", 65, None),
+    ("lab-nospace.console", "space", 70, "/disk/var/crash/127.0.0.1-2024-03-01-10:00:14/vmcore-incomplete"),
+    ("lab-nodevice.console", "device", 64, "/dev/vda"),
+    ("lab-killed.console", "killed", 60, None),
+    ("lab-cut.console", "cut", 61, None),
+    ("lab-crashed.console", "crash", 84, None),
 ]
 
 
@@ -72,7 +78,18 @@ def test_the_cause_and_the_line_that_it_rests_on(
 
 
 def test_every_text_is_read_by_a_test() -> None:
-    assert {text[0] for text in TEXTS} == {file.name for file in DATA.iterdir()}
+    assert {text[0] for text in TEXTS} | {"lab-absent.console"} == {file.name for file in DATA.iterdir()}
+
+
+def test_of_real_consoles_the_first_kernels_crash_is_the_subject(run_cli: RunCli) -> None:
+    """Whatever became of its capture kernel; where none was loaded nothing is said of one."""
+    logs = sorted(DATA.glob("lab-*.console"))
+    for log, line in zip(logs, run_cli("dmesg", "--json", *logs).stdout.splitlines()):
+        value = json.loads(line)
+        fatal = value["reports"][value["fatal"]]
+        assert (fatal["kind"], fatal["ip"]["symbol"]) == ("null-pointer", "wan_next_seq"), log
+        assert (value["capture"] is None) == (log.name == "lab-absent.console")
+        assert ("There is no whole vmcore: " in fatal["explanation"][-1]) == (log.name != "lab-absent.console")
 
 
 def test_what_was_missing_in_numbers() -> None:

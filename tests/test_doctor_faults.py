@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Dict
 
 import doctor_faults_analysis
+import doctor_faults_dump
 import doctor_faults_memory
 import doctor_faults_service
 import doctor_hosts
@@ -14,7 +15,8 @@ from kdumpwrap.doctor.examination import examine
 from kdumpwrap.model.host import Diagnosis
 from kdumpwrap.render import doctor as renderer
 
-FAULTS = (*doctor_faults_memory.FAULTS, *doctor_faults_service.FAULTS, *doctor_faults_analysis.FAULTS)
+TABLES = (doctor_faults_memory, doctor_faults_service, doctor_faults_analysis, doctor_faults_dump)
+FAULTS = tuple(fault for table in TABLES for fault in table.FAULTS)
 CASES = [pytest.param(fault, host, id=f"{fault.id}-{host}") for fault in FAULTS for host in fault.hosts]
 
 

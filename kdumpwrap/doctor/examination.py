@@ -17,6 +17,7 @@ from kdumpwrap.doctor import (
     facts,
     firmware,
     fixes,
+    lastdump,
     reservation,
     saving,
     services,
@@ -67,10 +68,14 @@ def examine(root: Path = Path("/")) -> Diagnosis:
         )
     known = facts.read(host)
     checks: List[Check] = []
+    crashes = analysis.find(known)
+    if not known.container:
+        checks += _told("last_dump", "capture", _about(lastdump.check, crashes), known)
     for name, check in _CAPTURE:
         if not known.container or name in ("crashkernel", "service"):
             checks += _told(name, "capture", check, known)
-    crashes = analysis.find(known)
+    if not known.container:
+        checks += _told("tested", "capture", _about(lastdump.tested, crashes), known)
     for name, check_crashes in analysis.CHECKS:
         checks += _told(name, "analysis", _about(check_crashes, crashes), known)
     explained = explain(tuple(checks))

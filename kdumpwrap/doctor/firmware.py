@@ -6,6 +6,7 @@ from typing import Iterator
 from kdumpwrap import shell
 from kdumpwrap.doctor import causes, fixes
 from kdumpwrap.doctor.facts import Facts
+from kdumpwrap.host import release as releases
 from kdumpwrap.model.host import Check, Step
 
 _SYSCONFIG = "/etc/sysconfig/kdump"
@@ -37,6 +38,10 @@ def lockdown(facts: Facts) -> Iterator[Check]:
         )
         seen = f"{mode}: kexec needs -s, and KEXEC_ARGS in {_SYSCONFIG} lacks it"
         yield Check("lockdown", "fail", seen, (step, *fixes.load(facts)), evidence=(path, _SYSCONFIG))
+    elif loaded == 0 and _built_by_hand(facts):
+        seen = f"{mode}: only a signed kernel can be loaded, and {facts.release} is of no distribution"
+        steps = fixes.by_hand(f"Sign {facts.release} (mokutil --import, sbsign), or boot the distribution's kernel")
+        yield Check("lockdown", "fail", seen, steps, evidence=(path,))
     else:
         yield Check("lockdown", "ok", f"{mode}: only a signed kernel can be loaded", evidence=(path,))
 
@@ -84,3 +89,9 @@ def _lacks_file_load(facts: Facts) -> bool:
     # KEXEC_ARGS="-s"
     arguments = re.search(r'^KEXEC_ARGS="([^"\n]*)', facts.host.text(_SYSCONFIG) or "", re.M)
     return arguments is not None and not {"-s", "-a"} & set(arguments[1].split())
+
+
+def _built_by_hand(facts: Facts) -> bool:
+    """Whether the running kernel is one that nobody signs."""
+    kernel = releases.parse(facts.release)
+    return kernel is not None and kernel.vendor in ("", "elrepo")

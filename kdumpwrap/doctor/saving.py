@@ -2,9 +2,9 @@
 
 import os
 import re
-from typing import Iterator, Optional
+from typing import Iterator, NamedTuple, Optional
 
-from kdumpwrap.doctor import causes, crashkernel, directives, dumpconfig, fixes
+from kdumpwrap.doctor import causes, crashkernel, directives, dumpconfig, fixes, inventory
 from kdumpwrap.doctor.crashkernel import K, human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import ToolFailed, ToolMissing
@@ -96,34 +96,64 @@ def space(facts: Facts) -> Iterator[Check]:
     yield Check("space", "fail" if room < fault else "warn", what, steps, evidence=(directory,))
 
 
+class Estimate(NamedTuple):
+    """What ``kdumpctl estimate`` says, in bytes."""
+
+    reserved: int
+    recommended: int
+    value: str  # of crashkernel=, as it says it
+
+
 def estimate(facts: Facts) -> Iterator[Check]:
     """``estimate``: what ``kdumpctl estimate`` (el8.5 and later) recommends against what is reserved."""
-    if not facts.host.live or not facts.distribution.family.kdumpctl or facts.distribution.generation < 8:
+    try:
+        told = recommended(facts)
+    except ToolFailed as error:
+        yield Check("estimate", "unknown", error.message)
         return
+    if told is None:
+        if _estimates(facts) and inventory.program(facts.host, "kdumpctl") and os.geteuid() != 0:
+            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again(facts))
+        return  # an older kdumpctl, which does not know the word
+    seen = f"{human(told.reserved)} reserved, {human(told.recommended)} recommended by kdumpctl estimate"
+    if told.reserved >= told.recommended:
+        yield Check("estimate", "ok", seen)
+    else:
+        steps = fixes.configure(facts, (told.value,))
+        yield Check("estimate", "warn", seen, steps, after=causes.AFTER["estimate"])
+
+
+def recommended(facts: Facts) -> Optional[Estimate]:
+    """What ``kdumpctl estimate`` says; None where it does not. Raises ToolFailed."""
+    if not _estimates(facts):
+        return None
     from kdumpwrap.tools.argv import options
     from kdumpwrap.tools.run import run
 
     try:
         text = run("kdumpctl", options("estimate"), timeout=_SECONDS, ok=(0, 1)).text
     except ToolMissing:
-        return
-    except ToolFailed as error:
-        yield Check("estimate", "unknown", error.message)
-        return
+        return None
     # "Reserved crashkernel:    256M", "Recommended crashkernel: 655M"
     sizes = dict(re.findall(r"^(Reserved|Recommended) crashkernel:\s+(\d+[KMG]?)\s*$", text, re.M))
     reserved = crashkernel.size_of(sizes.get("Reserved", ""))
-    recommended = crashkernel.size_of(sizes.get("Recommended", ""))
-    if reserved is None or recommended is None:
-        if os.geteuid() != 0:
-            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again(facts))
-        return  # an older kdumpctl, which does not know the word
-    seen = f"{human(reserved)} reserved, {human(recommended)} recommended by kdumpctl estimate"
-    if reserved >= recommended:
-        yield Check("estimate", "ok", seen)
-    else:
-        steps = fixes.configure(facts, (sizes["Recommended"],))
-        yield Check("estimate", "warn", seen, steps, after=causes.AFTER["estimate"])
+    wanted = crashkernel.size_of(sizes.get("Recommended", ""))
+    if reserved is None or wanted is None:
+        return None
+    return Estimate(reserved, wanted, sizes["Recommended"])
+
+
+def _estimates(facts: Facts) -> bool:
+    return facts.host.live and facts.distribution.family.kdumpctl and facts.distribution.generation >= 8
+
+
+def room(facts: Facts) -> Optional[int]:
+    """Bytes free where dumps go; None where that is not known."""
+    found = dumpconfig.read(facts)
+    if found.missing or found.target.kind in ("raw", *kdumpconf.REMOTE):
+        return None
+    mountpoint = kdumpconf.mounted(facts.host, found.target)
+    return None if mountpoint is None else _free(facts, f"{mountpoint.rstrip('/')}{found.path}")
 
 
 def _free(facts: Facts, directory: str) -> Optional[int]:

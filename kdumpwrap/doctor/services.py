@@ -87,13 +87,33 @@ def initramfs(facts: Facts) -> Iterator[Check]:
         built = host.modified(path) or 0
         sources = [*facts.distribution.family.built_from, *_kernels(release)]
         newer = [source for source in sources if (host.modified(source) or 0) > built]
-        if newer:
+        drivers = _newer_drivers(facts, release, built) if not newer else ()
+        if drivers:
+            seen = f"{drivers[0]}, which is loaded, is newer than {path}: that has another one, or none"
+            yield Check(name, "warn", seen, fixes.rebuild(facts), evidence=(path, drivers[0]))
+        elif newer:
             seen = f"{newer[0]} is newer than {path}"
             yield Check(
                 name, "fail", seen, fixes.rebuild(facts), after=causes.AFTER["initramfs old"], evidence=(path, newer[0])
             )
         else:
             yield Check(name, "ok", path, evidence=(path,))
+
+
+def _newer_drivers(facts: Facts, release: str, built: int) -> Tuple[str, ...]:
+    """Loaded modules that did not come with the kernel and were installed after the initramfs was built."""
+    # "megaraid_sas 172032 3 - Live 0xffffffffc0a12000 (OE)"
+    loaded = set(re.findall(r"^(\w+) ", facts.host.text("/proc/modules") or "", re.M))
+    found = []
+    for directory in ("extra", "updates", "weak-updates", "updates/dkms"):
+        top = f"/lib/modules/{release}/{directory}"
+        names = [f"{top}/{name}" for name in facts.host.names(top)]
+        inner = [f"{one}/{name}" for one in names if facts.host.is_dir(one) for name in facts.host.names(one)]
+        for path in (*names, *inner):
+            module = re.fullmatch(r"(.+)\.ko(?:\.(?:xz|gz|zst))?", path.rpartition("/")[2])
+            if module and module[1].replace("-", "_") in loaded and (facts.host.modified(path) or 0) > built:
+                found.append(path)
+    return tuple(found)
 
 
 def _enabled(facts: Facts, unit: str) -> Tuple[Optional[str], str]:

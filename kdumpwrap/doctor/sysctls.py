@@ -37,6 +37,8 @@ def check(facts: Facts) -> Iterator[Check]:
     for name, trouble in _TROUBLE.items():
         yield from _policy(facts, name, trouble)
     yield from _sysrq(facts)
+    yield from _post_notifiers(facts)
+    yield from _panic_print(facts)
 
 
 def configured(host: Host, name: str) -> Setting:
@@ -102,6 +104,8 @@ def _policy(facts: Facts, name: str, trouble: str) -> Iterator[Check]:
         yield Check(name, "warn", seen, (step,), evidence=(path, setting.file or ""))
     else:
         what = "is dumped" if value else "is logged, not dumped"
+        if name == "unknown_nmi_panic" and not value and _loaded(facts.host, "hpwdt"):
+            what = "is dumped all the same: hpwdt, which is loaded, panics on it"
         yield Check(name, "ok", f"{value}: {trouble} {what}", evidence=(path,))
 
 
@@ -112,3 +116,36 @@ def _sysrq(facts: Facts) -> Iterator[Check]:
     keyboard = value == 1 or bool(value & _SYSRQ_DUMP)
     what = "Alt-SysRq-c crashes on purpose" if keyboard else "Alt-SysRq-c is off; echo c >/proc/sysrq-trigger is not"
     yield Check("sysrq", "ok", f"{value}: {what}", evidence=("/proc/sys/kernel/sysrq",))
+
+
+def _loaded(host: Host, module: str) -> bool:
+    """Whether the module is loaded, by /proc/modules or an sosreport's lsmod."""
+    text = host.text("/proc/modules") or host.text("/sos_commands/kernel/lsmod") or ""
+    return re.search(rf"^{module} ", text, re.M) is not None
+
+
+def _post_notifiers(facts: Facts) -> Iterator[Check]:
+    """``crash_kexec_post_notifiers``: whether others run between the crash and kdump (kernel/panic.c).
+
+    Hyper-V's code sets it by itself; only what the command line asks for can be taken back.
+    """
+    name, path = "crash_kexec_post_notifiers", "/sys/module/kernel/parameters/crash_kexec_post_notifiers"
+    asked = re.search(rf"(?:^|\s){name}(?:=(?:1|[yY]|on))?(?:\s|$)", facts.cmdline or "") is not None
+    if asked:
+        command = shell.hint("grubby --update-kernel=ALL --remove-args={}", name)
+        step = Step(f"Take {name} off the command line", command if facts.distribution.family.kdumpctl else shell.NONE)
+        seen = "all that waits for a panic runs before kdump, in the kernel that crashed: it may hang there"
+        yield Check(name, "warn", seen, (step,), evidence=("/proc/cmdline",))
+    elif facts.running and facts.host.word(path) == "Y":
+        yield Check(name, "ok", "set by the kernel itself: what waits for a panic runs before kdump", evidence=(path,))
+
+
+def _panic_print(facts: Facts) -> Iterator[Check]:
+    """``panic_print``: a kernel that starts kdump at once prints nothing of it before."""
+    name = "panic_print"
+    value = running(facts.host, name)
+    if not value:
+        return
+    early = facts.host.word("/sys/module/kernel/parameters/crash_kexec_post_notifiers") == "Y"
+    what = "printed before the dump" if early else "not printed where kdump starts: the vmcore has it all"
+    yield Check(name, "ok", f"{value:#x}: {what}", evidence=(f"/proc/sys/kernel/{name}",))

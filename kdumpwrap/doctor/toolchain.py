@@ -124,7 +124,12 @@ def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> O
     """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or may."""
     need = None if own(facts, release) else needs.lacking(name, version, release)
     if need is None:
-        return None
+        most = needs.beyond(version, release) if name == "makedumpfile" and not own(facts, release) else None
+        if most is None:
+            return None
+        series = ".".join(map(str, most))
+        steps = fixes.by_hand(f"Install a newer makedumpfile: this one stops at {series}")
+        return f"it supports kernels up to {series}: dumps of {release} may be incomplete", steps
     if need is needs.DWARF5:
         return f"cannot read the DWARF 5 of {release} (every line is ??:0)", _newer_binutils(facts)
     steps = fixes.by_hand(f"Install {name} {need.version} or later: {release} needs it for {need.why}")

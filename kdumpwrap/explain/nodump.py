@@ -59,7 +59,7 @@ def needed(capture: Capture, written: Optional[int]) -> Optional[int]:
 def _amounts(capture: Capture, written: Optional[int]) -> str:
     """What was missing, in numbers."""
     if capture.cause == "memory":
-        had = f"it had {capture.memory // _M} MiB" if capture.memory else ""
+        had = f"it had {-(-capture.memory // _M)} MiB" if capture.memory else ""
         process = f"{capture.subject} took {capture.used // _M} MiB" if capture.used and capture.subject else ""
         return ", ".join(filter(None, (had, process)))
     if capture.cause in ("space", "cut", "killed"):

@@ -38,6 +38,11 @@ NEEDS = (
     Need("makedumpfile", (5, 10), "1.6.9", "its log's ring buffer"),
 )
 
+# The newest kernel that a makedumpfile counts as supported; of others it says "The kernel version is not supported. The
+# makedumpfile operation may be incomplete." By the comparison in get_kernel_version() of Debian's binaries. Between two
+# of these versions the later one's is the most that it can be.
+MAKEDUMPFILE_READS = (("1.6.8", (5, 9)), ("1.7.2", (6, 0)), ("1.7.6", (6, 11)), ("1.7.8", (6, 17)))
+
 # 8.0.0: "Add support for reading dumpfiles compressed by Zstandard (zstd)"
 ZSTD_DUMP = Need("crash", (0, 0), "8.0.0", "a zstd dump")
 
@@ -62,6 +67,15 @@ def lacking(tool: str, version: Optional[str], release: Optional[str]) -> Option
     """The need of the kernel ``release`` that this ``version`` of ``tool`` does not meet; None where it may."""
     need = needed(tool, release)
     return need if need is not None and version is not None and older(version, need.version) else None
+
+
+def beyond(version: Optional[str], release: Optional[str]) -> Optional[Tuple[int, int]]:
+    """The newest kernel that makedumpfile ``version`` may count as supported, if ``release`` is newer; else None."""
+    kernel, number = releases.parse(release), re.match(r"\d{1,4}(?:\.\d{1,4}){1,3}", version or "")
+    if number is None or kernel is None:
+        return None
+    most = next((series for known, series in MAKEDUMPFILE_READS if not older(known, number[0])), None)
+    return most if most is not None and kernel.version[:2] > most else None
 
 
 def told(words: str) -> Optional[Need]:

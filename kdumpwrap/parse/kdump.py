@@ -29,7 +29,7 @@ _FAILED = re.compile(
 _SIGNAL = re.compile(r"\bsaving vmcore failed, exitcode:(?:129|13[0-9]|14[0-3])\b")
 # /usr/bin/kdump.sh: line 61:   612 Killed                  $CORE_COLLECTOR /proc/vmcore "$_dump_fs_path/…"
 _KILLED = re.compile(
-    r"(?:^|: line \d+: +\d+ )(?P<signal>Killed|Terminated|Segmentation fault|Aborted)(?: +\(core dumped\))?(?:$| {3,})"
+    r"(?:^|: line \d+: +\d+ )(?:Killed|Terminated|Segmentation fault|Aborted)(?: +\(core dumped\))?(?:$| {3,})"
 )
 
 # Timed out waiting for device dev-disk-by\x2duuid-0b1c.device - /dev/disk/by-uuid/0b1c.           systemd
