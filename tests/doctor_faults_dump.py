@@ -47,7 +47,7 @@ def unsigned(tree: Tree, name: str) -> None:
             tree.write(path, tree.text(path).replace(RELEASES[name], "6.15.2-custom"))
 
 
-def test_failed(tree: Tree, name: str) -> None:
+def failed_test(tree: Tree, name: str) -> None:
     tree.write("var/lib/kdump/vmcore-creation.status", "fail 1732612345\n")
 
 
@@ -122,7 +122,7 @@ FAULTS = (
     Fault(
         "test-failed",
         ("el10", "fedora"),
-        test_failed,
+        failed_test,
         "tested",
         TEST.strip(),
         "the last kdumpctl test failed",
