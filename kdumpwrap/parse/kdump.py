@@ -16,6 +16,9 @@ _LONGEST = 4096  # bytes of a line that are read
 _HEAD = 40  # lines behind "Linux version" in which the command line stands
 _SHOWN = 240  # characters of it that are kept
 
+# "Dec 20 10:51:12 db1 " of the journal: the host's name is told elsewhere, or hidden
+_LOGGER = re.compile(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,255} ")
+
 # kdump[641]: saving vmcore complete      kdump: saving vmcore complete      kdump-tools: saved vmcore in /var/crash/…
 _SAVED = re.compile(r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in |The dumpfile is saved to ")
 _BEGUN = re.compile(r"\bsaving vmcore(?:$| to )|running makedumpfile |Copying data +: \[")
@@ -160,7 +163,7 @@ class _Reader:
     def read(self, line: str, number: Optional[int]) -> None:
         if not line.strip():
             return
-        said = self._last = Said(line.strip()[:_SHOWN], number)
+        said = self._last = Said(_LOGGER.sub("", line.strip(), count=1)[:_SHOWN], number)
         for rank, rule in enumerate(_RULES):
             if rank not in self._first:
                 match = rule.form.search(line)

@@ -91,6 +91,9 @@ class Redactor:
         self._keep.update(word.lower() for word in words | (set() if "names" in self._also else comms) if word)
         if analysis.crash.host is not None:
             self.hosts([analysis.crash.host])
+        capture = analysis.capture
+        if capture is not None and capture.cause == "network" and capture.subject is not None:
+            self.hosts([capture.subject.partition(":")[0]])
         self.tasks(sorted(comms))
 
     def text(self, text: str) -> str:
