@@ -60,6 +60,7 @@ def test_a_log_without_debuginfo_passes_through(name: str, tmp_path: Path) -> No
     assert not [piece for piece in found if piece.added and not _LINE.search(piece.data.rstrip(b"\n"))]
 
 
+ALIKE = {"amd-mce-panic"}  # has "(17:1:2)" of its own where annotate would put a place
 SHOWN = (
     Instruction(0xFFFFFFFF818A7103, b"\x48\x01\x50\x18", "add %rdx,0x18(%rax)", file="b/c.c", line=12, fault=True),
     Instruction(0xFFFFFFFF818A7107, b"\x90", "nop"),
@@ -97,7 +98,7 @@ def test_what_is_added_can_be_taken_off_again(name: str) -> None:
     references = owners.references(data.split(b"\n"))
     assert text.count(b" (b/c.c:12)") == sum(map(len, references.values()))
     assert text.count(b"add %rdx,0x18(%rax)") == data.count(b"add %rdx,0x18(%rax)") + data.count(b"Code: ")
-    if b":12)" not in data and b"[inline]" not in data:
+    if name not in ALIKE:
         assert taken_off(text) == data
     found = [piece for line in made_up(data, values=True) for piece in renderer.pieces(line)]
     assert plain(found) == data

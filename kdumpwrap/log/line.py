@@ -67,10 +67,21 @@ def parse(number: int, raw: bytes) -> List[LogLine]:
     None at all for what another program than the kernel said. Never raises.
     """
     raw = raw[:MAX_LINE]
-    plain = _PLAIN.match(raw)
-    if plain and not plain[2].startswith(b"<") and not _ONE_MORE.search(plain[2]):
+    plain = _plain(raw)
+    if plain is not None:
         return [LogLine(number, float(plain[1]), None, plain[2].decode("ascii"), True, len(raw))]
     return _careful(number, raw)
+
+
+def behind_stamp(raw: bytes) -> Optional[bytes]:
+    """The text of a line that has a time before it and nothing else to be undone; None: ``parse`` tells more."""
+    plain = _plain(raw[:MAX_LINE])
+    return plain[2] if plain is not None else None
+
+
+def _plain(raw: bytes) -> "Optional[re.Match[bytes]]":
+    plain = _PLAIN.match(raw)
+    return plain if plain and not plain[2].startswith(b"<") and not _ONE_MORE.search(plain[2]) else None
 
 
 def _careful(number: int, raw: bytes) -> List[LogLine]:

@@ -1,7 +1,8 @@
 """The symbols that a line of a log names, whether the line belongs to a report or not."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.log import code, pointer, trace
 from kdumpwrap.log import line as dmesg
@@ -37,22 +38,33 @@ def references(raw: bytes, before: bytes = b"") -> Tuple[Reference, ...]:
     if not any(sign in raw for sign in _SIGNS):
         return ()
     raw = raw[: dmesg.MAX_LINE]
-    read = [*_read(raw)]
+    breaking = _BREAKING in before
+    text = dmesg.behind_stamp(raw)
+    if text is None:
+        return _found(raw, tuple(line.text for line in dmesg.parse(0, raw)), breaking)
+    stamp = len(raw) - len(text)
+    return tuple(one._replace(end=one.end + stamp) for one in _found(text, (text.decode("ascii"),), breaking))
+
+
+@lru_cache(maxsize=1024)  # reports that come again differ in their times
+def _found(raw: bytes, texts: Tuple[str, ...], breaking: bool) -> Tuple[Reference, ...]:
+    """The references in ``raw``, whose log lines are ``texts``."""
+    read = [*_read(texts)]
     found: List[Reference] = []
     for end, frame in trace.symbols(raw.decode("latin-1")):  # a character is a byte
         known = next((one for one in read if trace.same(one.frame, frame)), None)
         if known is not None:
-            exact = known.frame.exact or trace.is_function(known.frame) or _BREAKING in before
+            exact = known.frame.exact or trace.is_function(known.frame) or breaking
             found.append(Reference(end, replace(known.frame, module=frame.module, exact=exact), known.kind))
         else:
             found.append(Reference(end, replace(frame, exact=frame.offset == 0), "mention"))
     return tuple(found)
 
 
-def _read(raw: bytes) -> Iterator[Reference]:
-    """The frame of each log line in ``raw`` that is one of a trace or names a pointer."""
-    for line in dmesg.parse(0, raw):
-        text = line.text.strip()
+def _read(texts: Sequence[str]) -> Iterator[Reference]:
+    """The frame of each of the log lines ``texts`` that is one of a trace or names a pointer."""
+    for line in texts:
+        text = line.strip()
         pointed = pointer.parse(text)
         if pointed is not None:
             if pointed.frame is not None:
@@ -67,6 +79,9 @@ def _read(raw: bytes) -> Iterator[Reference]:
 def prefix(raw: bytes) -> bytes:
     """The prefix of the line ``raw``: its time, its level, its logger's name, blanks."""
     whole = raw.rstrip(b"\r\n")
+    plain = dmesg.behind_stamp(whole)
+    if plain:
+        return whole[: len(whole) - len(plain.lstrip(b" \t"))]
     read = dmesg.parse(0, whole)
     text = read[-1].text.encode("utf-8", "replace") if read else b""
     if not text or not whole.endswith(text):

@@ -30,7 +30,8 @@ def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
 
     ``strip``: what to take off the start of each path; None: all up to the top of the kernel's tree.
     """
-    begin = prefix(line.raw) if line.marks or line.variables or line.instructions else b""
+    inlined = any(len(mark.frame.locations) > 1 for mark in line.marks)
+    begin = prefix(line.raw) if inlined or line.variables or line.instructions else b""
     body = line.raw.rstrip(b"\r\n")
     end = line.raw[len(body) :]
 
