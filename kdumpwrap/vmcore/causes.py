@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
@@ -14,10 +14,11 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools import crash_program
-from kdumpwrap.tools.crash import LARGEST
+from kdumpwrap.tools.crash import LARGEST, CrashDied, End
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.memory import FULL, MINIMAL
+from kdumpwrap.vmcore.rungs import PLAIN, Rung, reached
 
 _BLOCK = 1 << 20
 _OWN_FAULTS = tuple(str(int(number)) for number in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV))
@@ -174,3 +175,78 @@ def _first(words: str) -> str:
 
 def _megabytes(count: float) -> str:
     return f"{count / 1e6:.0f} MB"
+
+
+# ---------------------------------------------------------------- unexpected ends
+
+
+def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
+    """Before the first prompt. SILENT is either half a dump or a memory that ran out."""
+    if died.expired or died.endless:
+        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
+    if died.end.signal is not None:
+        return at_end(died.end, died.text, tight=tight)
+    return crash_failure.starting(died.text, vmlinux)
+
+
+def answering(died: CrashDied, *, tight: bool) -> Failure:
+    """In the middle of an answer."""
+    if died.expired or died.endless:
+        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
+    if died.end.status == 0:
+        return Failure(crash_failure.ENDED)
+    return at_end(died.end, died.text, tight=tight)
+
+
+def at_end(end: End, text: str, *, tight: bool) -> Failure:
+    """After its first prompt; ``tight`` says whether memory may well have run out, which crash often does not say."""
+    found = crash_failure.answering(text)
+    if found is not None and found.kind == crash_failure.MEMORY:
+        return found
+    if end.signal is not None:
+        return Failure(crash_failure.KILLED, str(end.signal))
+    if tight:
+        return Failure(crash_failure.MEMORY)
+    return Failure(crash_failure.OTHER, f"it ended with status {end.status}")
+
+
+# ---------------------------------------------------------------- over several runs
+
+_DAMAGED = (crash_failure.INCOMPLETE, crash_failure.TRUNCATED)
+
+
+class Trouble:
+    """Gathered over several runs; each cause is told once."""
+
+    def __init__(self, subject: Subject, limits: Tuple[Limit, ...], timeout: float) -> None:
+        """``limits`` are those of tools.memory.available(), ``timeout`` is that of crash in seconds."""
+        self.failures: List[Failure] = []
+        self.refused: Dict[str, str] = {}  # modules whose debug information crash did not take, with its words
+        self._subject = subject
+        self._size = subject.vmlinux.stat().st_size
+        self._limits = limits
+        self._timeout = timeout
+        self.tight = memory.tight(self._size, limits) is not None  # memory may well run out, which crash often hides
+        self.hopeless = memory.lacking(self._size, limits) is not None  # crash can start with --minimal alone
+
+    @property
+    def damage(self) -> Optional[Failure]:
+        """What is wrong with the dump itself, by what crash said about it; None: nothing is known to be."""
+        return next((failure for failure in self.failures if failure.kind in _DAMAGED), None)
+
+    @property
+    def last(self) -> Failure:
+        return self.failures[-1] if self.failures else Failure(crash_failure.OTHER)
+
+    def problem(self, failure: Failure) -> Problem:
+        """``failure`` in a line for people."""
+        return problem(failure, self._subject, self._size, self._limits, self._timeout)
+
+    def problems(self, rung: Rung = PLAIN) -> Tuple[Problem, ...]:
+        """The causes, what it means that crash ran on ``rung``, and the modules that crash did not take."""
+        found = [self.problem(failure) for failure in self.failures]
+        if rung is not PLAIN:
+            found.append(Problem(reached(rung)))
+        for name, words in self.refused.items():
+            found.append(Problem(f"crash did not take the debug information of {name}: {words}"))
+        return tuple(dict.fromkeys(found))

@@ -13,7 +13,7 @@ from kdumpwrap.tools.crash_input import check
 from kdumpwrap.vmcore import files
 from kdumpwrap.vmcore.ladder import TIMEOUT, HandOver, Ladder, Outcome
 from kdumpwrap.vmcore.rungs import rung as rung_called
-from kdumpwrap.vmcore.workplace import workplace
+from kdumpwrap.vmcore.start import workplace
 
 
 def run(

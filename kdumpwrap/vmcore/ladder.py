@@ -13,15 +13,12 @@ from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.crash import CrashDied, CrashSession, End
-from kdumpwrap.vmcore import deaths
+from kdumpwrap.vmcore import causes
 from kdumpwrap.vmcore.answers import Answers, incomplete
-from kdumpwrap.vmcore.causes import WORDS
+from kdumpwrap.vmcore.causes import WORDS, Trouble
 from kdumpwrap.vmcore.files import ModuleFiles, Subject
-from kdumpwrap.vmcore.lacking import lacks
-from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, rung
-from kdumpwrap.vmcore.starting import NotStarted, Starter
-from kdumpwrap.vmcore.trouble import Trouble
-from kdumpwrap.vmcore.workplace import Workplace
+from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, lacks, rung
+from kdumpwrap.vmcore.start import NotStarted, Starter, Workplace
 
 TIMEOUT = 600.0  # seconds for a start and for each command; a start takes 7 s, on a slow disk and a big dump minutes
 _QUITTING = ("quit", "q", "exit")  # crash's commands for its own end
@@ -97,7 +94,7 @@ class Ladder:
                 self._trouble.failures.append(never.failure)
                 current = None if self._forced else below(current, never.failure)
                 continue
-            broken = [] if end.status == 0 else [deaths.of(end, "", tight=self._trouble.tight)]
+            broken = [] if end.status == 0 else [causes.at_end(end, "", tight=self._trouble.tight)]
             return HandOver(end, current, tuple(map(self._trouble.problem, broken)))
         return HandOver(None, lowest, self._trouble.problems())
 
@@ -152,7 +149,7 @@ class Ladder:
                     said[index] = Answer(command, died.text, True, died.seconds, current.name)
                     answers.keep(said)
                     return _Done(None)
-                failure = deaths.answering(died, tight=self._trouble.tight)
+                failure = causes.answering(died, tight=self._trouble.tight)
                 said[index] = Answer(command, died.text, False, died.seconds, current.name)
                 answers.keep(said, WORDS[failure.kind])
                 return _Done(failure, index)
@@ -171,7 +168,7 @@ class Ladder:
             )
         end = session.quit()
         if end.status != 0:
-            failure = deaths.of(end, "", tight=self._trouble.tight)
+            failure = causes.at_end(end, "", tight=self._trouble.tight)
             answers.keep(said, WORDS[failure.kind])
             return _Done(failure)
         answers.keep(said)

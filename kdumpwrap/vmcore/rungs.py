@@ -1,5 +1,6 @@
 """The ways to start crash(8), the most first, and which to try after a failure."""
 
+import re
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
@@ -60,3 +61,38 @@ def below(current: Rung, failure: Failure) -> Optional[Rung]:
 def reached(one: Rung) -> str:
     """What ``one`` means for whoever reads its answers."""
     return f"crash ran as {one.name} ({' '.join(one.options)}), {one.means}" if one.options else "crash ran whole"
+
+
+# ---------------------------------------------------------------- what a lower rung leaves out
+
+# Measured with crash 8.0.2, the same commands on each rung. Without modules ``bt`` leaves their frames out, one by one
+# and without a word, ``dev`` shows addresses for names, ``mod`` and ``kmem ADDRESS`` say less.
+
+# their answers are the same without the symbols of modules and without slab caches; any other may hold one
+_SAME = frozenset(
+    "log sys ps runq mount swap files net vm ipcs mach sig irq fuse struct union whatis p list tree search vtop pte "
+    "ptov btop ptob ascii eval set help alias extend".split()
+)
+_SAME_OF_KMEM = frozenset("-i -v -n -z -V -p -f".split())
+# those that take an address or a name, and say so when they know nothing of it; with these options they list all
+_LOOK_UP = {"sym": ("-l", "-m", "-M", "-q"), "dis": (), "rd": ("-s", "-S")}
+# symbol not found: wan_next_seq
+# sym: invalid address: ffffffffc0629512
+# WARNING: ffffffffc0629512: no associated kernel symbol found
+# rd: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
+_UNKNOWN = re.compile(r"symbol not found: |invalid address: |: no associated kernel symbol found|: seek error: ")
+
+
+def lacks(rung: Rung, command: str, output: str) -> Optional[str]:
+    """What may be missing in the ``output`` of ``command`` on ``rung``, in half a sentence; None: nothing."""
+    words = command.split()
+    if rung is PLAIN or not words or words[0].startswith("!"):
+        return None
+    name, options = words[0], words[1:]
+    if name in _LOOK_UP:
+        whole = not any(option in options for option in _LOOK_UP[name]) and not _UNKNOWN.search(output)
+    elif rung is LEAST:
+        whole = True  # of the others, --minimal refuses what it cannot answer
+    else:
+        whole = name in _SAME or (name == "kmem" and options[:1] != [] and options[0] in _SAME_OF_KMEM)
+    return None if whole else f"crash knows nothing of modules{'' if rung is LEAST else ' and slabs'} as {rung.name}"

@@ -18,7 +18,7 @@ from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import differences, files
 from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
 from kdumpwrap.vmcore.rungs import rung as rung_called
-from kdumpwrap.vmcore.workplace import workplace
+from kdumpwrap.vmcore.start import workplace
 
 # -s: symbol+offset, -l: lines, -x: hexadecimal
 _PANIC, _ALL, _SYSTEM, _MEMORY, _TASKS = "bt -s -l -x", "bt -a -s -l -x", "sys", "kmem -i", "ps -m"

@@ -1,7 +1,10 @@
-"""crash(8) brought to its prompt on one rung: with the right vmlinux, with the modules' lines, or with the cause."""
+"""The start of crash(8) on one rung, in a private directory: its prompt, or the cause of the failure."""
 
+import shutil
+import tempfile
 from contextlib import contextmanager
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.parse import crash_failure
@@ -10,11 +13,38 @@ from kdumpwrap.tools.argv import Argument, Word
 from kdumpwrap.tools.argv import options as words
 from kdumpwrap.tools.crash import CrashDied, CrashSession
 from kdumpwrap.tools.crash_input import plain_path
-from kdumpwrap.vmcore import causes, deaths
+from kdumpwrap.vmcore import causes
+from kdumpwrap.vmcore.causes import Trouble
 from kdumpwrap.vmcore.files import ModuleFile, ModuleFiles, Subject
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, Rung
-from kdumpwrap.vmcore.trouble import Trouble
-from kdumpwrap.vmcore.workplace import Workplace
+
+
+class Workplace(NamedTuple):
+    """``own`` is for our files, ``current`` is crash's current directory.
+
+    The gdb in crash reads ./.gdbinit, whatever crash is told about its own .crashrc: where others write, root must not
+    start it. What a user's command leaves there (``log > log.txt``) is kept.
+    """
+
+    own: Path
+    current: Path
+
+    def left(self) -> Tuple[Path, ...]:
+        """The files that crash's commands wrote."""
+        return tuple(sorted(self.current.iterdir()))
+
+
+@contextmanager
+def workplace() -> Iterator[Workplace]:
+    """A new one, removed at the end unless something was left in it."""
+    base = Path(tempfile.mkdtemp(prefix="kdumpwrap-crash-"))
+    place = Workplace(base / "own", base / "current")
+    try:
+        place.own.mkdir()
+        place.current.mkdir()
+        yield place
+    finally:
+        shutil.rmtree(place.own if place.current.is_dir() and place.left() else base, ignore_errors=True)
 
 
 class NotStarted(Exception):
@@ -165,7 +195,7 @@ class Starter:
         self._slide = words("--kaslr=auto")
 
     def _why(self, rung: Rung, died: CrashDied) -> Failure:
-        failure = deaths.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
+        failure = causes.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
         if failure.kind != crash_failure.SILENT:
             return failure
         if self._trouble.damage is not None:
