@@ -1,7 +1,7 @@
 """A time in words: ISO 8601, as crashes have theirs."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Optional
 
 _ISO = re.compile(
@@ -25,5 +25,13 @@ def local(seconds: float) -> Optional[str]:
     """``seconds`` since 1970 as ISO 8601 local time."""
     try:
         return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):
+        return None
+
+
+def utc(seconds: float) -> Optional[str]:
+    """``seconds`` since 1970 as ISO 8601, ``2024-01-25T12:21:33Z``."""
+    try:
+        return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OSError, OverflowError, ValueError):
         return None

@@ -8,12 +8,15 @@ from typing import Callable, Dict, List
 
 import pytest
 import recorded
+import test_blamed_logs
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_wrapping import PLAIN, STAMP, mailed
 
+from kdumpwrap.culprit import blame
 from kdumpwrap.log import reader
-from kdumpwrap.model.log import Log
+from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.log import Log, subject
 
 SUBJECTS = [name for name in PLAIN if recorded.parse(name).reports]
 SPECIAL = re.compile(rb"([\\`*_\[\]<>#])")
@@ -86,3 +89,18 @@ def test_cut_anywhere_no_more_than_there_was(name: str, disguise: str, share: fl
     for report in log.reports:
         found = {frame.symbol for frame in (report.ip, *report.trace) if frame is not None and frame.symbol}
         assert found <= known | {None} or log.problems, (name, disguise)
+
+
+def judged(log: Log) -> List[object]:
+    """Of the report that a log is about: the function to blame, and what is listed beside its stack."""
+    report = log.reports[subject(len(log.reports), log.fatal) or 0]
+    found = blame.culprit(Resolution.of(report))
+    listed = [len(report.locks), len(report.works), len(report.machine_checks), report.count]
+    return [len(log.reports), report.kind, found and found.symbol, *listed]
+
+
+@settings(deadline=None, max_examples=250)
+@given(st.sampled_from(test_blamed_logs.NAMES), st.sampled_from((*EXACT, "wrapped at 72", "wrapped at 80")))
+def test_the_same_function_is_blamed(name: str, disguise: str) -> None:
+    data = (test_blamed_logs.BLAMED / f"{name}.log").read_bytes().partition(b"\n\n")[2]
+    assert judged(reader.parse([DISGUISES[disguise](data)])) == judged(reader.parse([data]))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Optional, Sequence
 
-from kdumpwrap.explain import certainty, guilty, nodump, reasons, repeats, traps
+from kdumpwrap.explain import certainty, guilty, nodump, plain, reasons, repeats, traps
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.finding import Finding, Statement
 from kdumpwrap.model.kernel import Resolution
@@ -19,11 +19,12 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
     return Finding(
         resolution,
         *verdict,
-        explanation=explanation,
+        explanation=explanation or (plain.meaning(resolution.report),),
         deliberate=traps.asked_for(resolution) is not None,
         place=place,
         guilty=guilty.registers(resolution),
         repeats=repeats.folded(resolution.trace),
+        reporting=repeats.reporting(resolution),
         statements=(*sure, *of_kernel),
     )
 

@@ -2,6 +2,7 @@
 
 from typing import List, Optional, Sequence, Tuple
 
+from kdumpwrap.culprit import callchain
 from kdumpwrap.model.finding import Run
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Frame
@@ -35,6 +36,23 @@ def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
         runs.append(Run(first, certain[at + times * period - 1][0] + 1, second - first, times))
         at += times * period
     return tuple(runs)
+
+
+def reporting(resolution: Resolution) -> int:
+    """How many frames the trace begins with that only made the report of a WARN: ``? report_bug``, ``__warn``.
+
+    What stands among them and is in doubt counts too; fewer than three are none.
+    """
+    if resolution.report.kind != "warning" or resolution.ip is None:
+        return 0
+    number = told = 0
+    for at, frame in enumerate(resolution.trace):
+        reports = bool(frame.symbol) and callchain.reports(frame)
+        if frame.certain and not reports:
+            break
+        if reports:
+            told, number = told + 1, at + 1
+    return number if told >= _LEAST else 0
 
 
 def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:

@@ -75,6 +75,7 @@ class Draft:
         self.locks = locks.Locks()
         self.works = works.Works()
         self.memory: Optional[OutOfMemory] = None
+        self.user_ip: Optional[int] = None
         self.checks = checks.Checks()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
@@ -260,6 +261,7 @@ class Draft:
                 self.lr = found.frame
         elif found.frame is None:
             self._elsewhere = True
+            self.user_ip = found.user if self.user_ip is None else self.user_ip
         else:
             nested = self.section == TRACE and bool(self.frames) and not found.repeats and not self.ended
             if self.kind in NO_IP or (nested and (self.ip is not None or self.kind not in NESTED_IP)):

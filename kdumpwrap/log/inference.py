@@ -45,8 +45,11 @@ _ENTRIES: Tuple[Tuple[str, str], ...] = (
 )
 
 
-def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
-    """The finished report. What the log does not say is None; ``strangers`` are out of tree by its other lines."""
+def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optional[float] = None) -> Report:
+    """The finished report. What the log does not say is None.
+
+    By its other lines ``strangers`` are out of tree, and ``booted`` is when the boot began, in seconds since 1970.
+    """
     arch = _arch(draft)
     ip = _ip(draft, arch)
     frames = _frames(draft, ip, arch)
@@ -86,6 +89,8 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = ()) -> Report:
         works=tuple(draft.works.running),
         blocker=_blocker(draft),
         memory=draft.memory,
+        wall=None if booted is None or draft.time is None else booted + draft.time,
+        user_ip=draft.user_ip,
         count=len({draft.pid, *draft.pids}),
     )
 

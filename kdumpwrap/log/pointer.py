@@ -39,6 +39,7 @@ class Pointer(NamedTuple):
     frame: Optional[Frame]
     register: str = "ip"  # or "lr"
     arch: Optional[str] = None  # where the line's form tells it
+    user: Optional[int] = None  # of user space: ``frame`` is None
     repeats: bool = False  # a trailer that says once more what the head said
 
 
@@ -49,7 +50,9 @@ def parse(text: str) -> Optional[Pointer]:
     if match:
         arch = "x86_64" if match["name"] == "RIP" else "i386"
         if int(match["segment"], 16) & 3 == 3:  # the privilege level of user space
-            return Pointer(None, arch=arch)
+            bare = _RUNTIME.search(match["place"])
+            user = bare and (bare["runtime"] or bare["bare"])
+            return Pointer(None, arch=arch, user=trace.address(user) if user else None)
         return _pointer(match["place"], arch=arch)
     match = _X86_BARE.match(text)
     if match:
@@ -65,7 +68,7 @@ def parse(text: str) -> Optional[Pointer]:
     match = _S390.match(text)
     if match:
         if match["name"] == "User" or int(match["mask"], 16) & _USER_PSW:
-            return Pointer(None, arch="s390x")
+            return Pointer(None, arch="s390x", user=int(match["runtime"], 16))
         return Pointer(_exact(match["place"] or "", int(match["runtime"], 16)), arch="s390x")
     match = _MCE.match(text)
     if match:

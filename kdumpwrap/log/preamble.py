@@ -3,6 +3,7 @@
 import re
 from typing import Dict, Optional
 
+from kdumpwrap.log import unwrap
 from kdumpwrap.model.log import LogLine
 
 _CUT = "cut here ]-"  # "------------[ cut here ]------------", whose start a mail program may have left behind
@@ -39,7 +40,9 @@ class Preamble:
             if rest:  # joined with the next line by a program that wraps
                 self._last[line.caller] = line._replace(text=rest)
         elif line.text.strip():
-            self._last[line.caller] = line
+            last = self._last.get(line.caller)
+            cut = last is not None and unwrap.is_cut(last, line)
+            self._last[line.caller] = last._replace(text=f"{last.text} {line.text}") if last and cut else line
 
     def reason(self, headline: LogLine, kind: str, behind: bool = False) -> Optional[str]:
         """The reason for the report of this ``kind`` that ``headline`` begins; what was remembered is forgotten.

@@ -11,6 +11,7 @@ from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
 _WORDS = (
     *TRIGGERS,
     b"Linux version ",
+    b"setting system clock to ",
     b"oom-killer",  # the table in front of a panic for want of memory
     b"elfcorehdr=",  # on the command line of a capture kernel
     b" taint",  # loading out-of-tree module taints kernel

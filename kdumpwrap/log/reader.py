@@ -5,6 +5,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set
 from kdumpwrap.log import (
     banner,
     capture,
+    clock,
     fatal,
     fold,
     header,
@@ -58,7 +59,7 @@ def _wanted(raw: bytes) -> Wanted:
     lines = dmesg.parse(0, raw)
     if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
         return Wanted.BEGINS
-    return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
+    return Wanted.ALONE if any(strangers.parse(line.text) or clock.parse(line.text) for line in lines) else Wanted.NO
 
 
 def _is_task(text: str) -> bool:
@@ -112,6 +113,7 @@ class _Reader:
         self._caller: Optional[str] = None
         self._preamble = Preamble()
         self._memory = oom.Table()
+        self._booted: Dict[int, float] = {}  # of each boot: when it began, in seconds since 1970
         self._pieces = Pieces()
         self._leftovers = Leftovers()
         self._strangers: Dict[int, Dict[str, LoadedModule]] = {}  # of each boot, by name
@@ -135,6 +137,10 @@ class _Reader:
         if not self.drafts:
             self._leftovers.read(line)
         self._memory.read(line.text)
+        set_to = clock.parse(line.text)
+        if set_to is not None and line.time is not None:
+            self._booted.setdefault(self._boot, set_to - line.time)
+            self._booted.pop(self._boot - _MAX_BOOTS, None)
         loaded = strangers.parse(line.text)
         if loaded is not None:
             self._remember(loaded)
@@ -260,7 +266,9 @@ class _Reader:
         kept = fold.fold(real or kept[:1])
         chosen = fatal.choose(kept, self._boot, end, self._captures)
         found = strangers.of_boots(self._strangers, self.drafts)
-        reports = tuple(inference.report(draft, found.get(draft.boot, ())) for draft in kept)
+        reports = tuple(
+            inference.report(draft, found.get(draft.boot, ()), self._booted.get(draft.boot)) for draft in kept
+        )
         first = reports if chosen is None else (reports[chosen], *reports)
         release = next((r.release for r in first if r.release), None)
         arch = next((r.arch for r in first if r.arch), None)

@@ -50,6 +50,9 @@ _JOINS = (
     ),
     # Hardware name: Red Hat KVM, BIOS | 1.12.0-5.scrmod+el8.2.0 04/01/2014
     (r"Hardware name:(?!.*\d\d/\d\d/\d{4}$)", r".{0,80}\d\d/\d\d/\d{4}$"),
+    # #0: ffff88810a4c1e18 | (&acme->lock){+.+.}-{3:3}, at: | acme_ioctl+0x3d/0x120 [acme]
+    (r"#\d{1,3}: (?:[0-9a-f]{8,16})?$", r"\("),
+    (r"#\d{1,3}: .*\}(?:-\{\d:\d\})?,(?: at:)?$", r"(?:at:|\[<[0-9a-f]{8,16}>\]|[\w.]{1,256}\+0x)"),
     # CPU: 6 PID: 1 Comm: systemd Kdump: loaded Tainted: G        W | -------  ---  5.14.0-452.el9.x86_64+rt #1
     (r"(?:CPU: |Pid: ).*(?:CPU|PID|UID|[Cc]omm|Kdump):$", r"\S"),
     (
@@ -107,6 +110,11 @@ def _continues(line: LogLine, piece: str) -> bool:
         return False
     found = headline.parse(text)
     return found is not None and found.kind in TALKATIVE and not found.facts.keys() & {"addr", "at", "pid"}
+
+
+def is_cut(line: LogLine, piece: LogLine) -> bool:
+    """Whether ``piece``, of whatever it speaks, is the rest of ``line``, which a mail program found too long."""
+    return line.prefixed and not piece.prefixed and len(line.text) < _LONGEST and _full(line, piece.text)
 
 
 def _full(line: LogLine, piece: str) -> bool:

@@ -53,6 +53,7 @@ class Finding:
     place: Optional[Location] = None  # of the instruction pointer's inline chain the line that tells most
     guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
+    reporting: int = 0  # frames at the start of the trace that only made the report, where they are many
     statements: Tuple[Statement, ...] = ()
     variables: Optional[Variables] = None  # None: gdb was not asked
 

@@ -211,6 +211,8 @@ class Report:
     works: Tuple[WorkItem, ...] = ()  # that workers run, as it lists them
     blocker: Optional[Blocker] = None  # of a hung task
     memory: Optional[OutOfMemory] = None  # of a panic for want of it
+    wall: Optional[float] = None  # seconds since 1970, by the clock chip at boot
+    user_ip: Optional[int] = None  # where the program was that called the kernel
     count: int = 1  # tasks that hang with this very stack
 
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from kdumpwrap.model.bugs import ordered
-from kdumpwrap.moment import local
+from kdumpwrap.moment import local, utc
 from kdumpwrap.octets import spaced
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
@@ -108,6 +108,11 @@ def _known(value: str) -> Optional[str]:
     return value or None
 
 
+def _utc(seconds: float) -> Optional[str]:
+
+    return utc(seconds)
+
+
 _SCHEMA = _key("schema", lambda _: SCHEMA)
 
 # ---------------------------------------------------------------- a crash: analyze, dmesg, batch, resolve, disasm
@@ -201,6 +206,9 @@ REPORT = (
         "report.machine_checks",
         (*_keys("cpu bank"), _key("status", of=address), _key("address", of=address), *_keys("socket amd said")),
     ),
+    _key("wall_clock", "report.wall", _utc),
+    _key("user_ip", "report.user_ip", address),
+    _key("reporting"),
 )
 ANALYSIS = (
     _SCHEMA,

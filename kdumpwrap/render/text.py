@@ -30,11 +30,13 @@ def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = Fals
     """One crash for people: the fatal report (or the last one), or every report in the log."""
     chosen = analysis.subject
     lines: List[str] = []
+    alike = view.alike(analysis) if all_reports else {}
+    folded = {index for same in alike.values() for index in same}
     for index, finding in enumerate(analysis.findings):
-        if all_reports or index == chosen:
+        if index == chosen or (all_reports and index not in folded):
             if lines:
                 lines.append("")
-            lines += _report(analysis, index, finding, style)
+            lines += _report(analysis, index, finding, style, alike.get(index, ()))
     if chosen is None:
         lines += _about(analysis, Finding(Resolution(Report("oops", "", 0))))
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -136,11 +138,13 @@ def scope(variables: Variables) -> Iterator[str]:
 # ---------------------------------------------------------------- one report
 
 
-def _report(analysis: Analysis, index: int, finding: Finding, style: Style) -> List[str]:
+def _report(analysis: Analysis, index: int, finding: Finding, style: Style, alike: Sequence[int] = ()) -> List[str]:
     resolution = finding.resolution
     said = [view.headline(finding), view.beside(finding).get("panic")]
     lines = [f"{style.alarm}{clean(text)}{style.reset}" for text in said if text]
     lines.append("")
+    place_in_log = view.position(analysis, index, alike)
+    lines += [_fact("report", place_in_log)] if place_in_log is not None else []
     lines += _facts(analysis, index, finding, style)
     if finding.explanation:
         lines += ["", f"{style.bold}Why{style.reset}"]
@@ -207,10 +211,17 @@ def _about(analysis: Analysis, finding: Finding) -> Iterator[str]:
     known = view.facts(analysis, finding)
     words = [clean(report.comm)] if report.comm is not None else []
     words += [f"pid {report.pid}"] if report.pid is not None else []
-    words += [f"cpu {report.cpu}"] if report.cpu is not None else []
-    words += [f"{report.time:.0f} s after boot"] if report.time is not None else []
+    cpu = [f"cpu {report.cpu}"] if report.cpu is not None else []
     if words:
-        yield _fact("task", ", ".join(words))
+        yield _fact("task", ", ".join(words + cpu))
+    elif cpu:
+        yield _fact("cpu", str(report.cpu))
+    when = [f"{view.uptime(report.time)} after boot"] if report.time is not None else []
+    when += [known["When"]] if "When" in known else []
+    if when:
+        yield _fact("when", ", ".join(when))
+    if report.user_ip is not None and finding.resolution.ip is None:
+        yield _fact("user", f"the program was at {report.user_ip:#x}: that is its own code, not the kernel's")
     if report.workqueue:
         yield _fact("workqueue", clean(report.workqueue))
     if view.release(analysis, finding):
@@ -255,7 +266,7 @@ def frames(rows: Sequence[view.Row], style: Style, *, faded: bool = True) -> Ite
             shown.append(_Row(None, "", clean(f"<{row.frame.context}>" if row.frame.context else f"</{context}>")))
             context = row.frame.context
         shown += _frame(row, style, faded=faded)
-        shown += [_Row(None, "", row.note)] if row.note else []
+        shown += [_Row(None, "", clean(row.note))] if row.note else []
     width = min(56, max((len(row.text) for row in shown), default=0))
     for frame, label, text, at in shown:
         if frame is None:

@@ -3,6 +3,7 @@
 Nothing here is escaped: a log's words leave through the one escape function of each renderer.
 """
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -11,10 +12,14 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.model.location import short, telling, where
+from kdumpwrap.model.log import Report
 from kdumpwrap.model.scope import Variables
 
 if TYPE_CHECKING:
     from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
+
+_NUMBER = re.compile(r"\d+")
+_SHOWN = 8  # reports that are named
 
 # ---------------------------------------------------------------- sentences
 
@@ -74,7 +79,8 @@ def facts(analysis: Analysis, finding: Finding) -> Dict[str, str]:
         "Dump": crash.vmcore,
         "Host": crash.host,
         "Time": crash.time and crash.time.replace("T", " "),
-        "Uptime": None if report.time is None else f"{report.time:.6f} s",
+        "Uptime": None if report.time is None else f"{report.time:.6f} s ({uptime(report.time)})",
+        "When": wall(report),
         "Kernel": f"{release(analysis, finding) or ''} {kernel.arch or ''}".strip(),
         "vmlinux": kernel.vmlinux,
         "Build id": kernel.build_id,
@@ -88,6 +94,60 @@ def facts(analysis: Analysis, finding: Finding) -> Dict[str, str]:
         "Signature": analysis.signature and f"{analysis.signature.id} · {analysis.signature.text}",
     }
     return {name: text for name, text in found.items() if text}
+
+
+def uptime(seconds: float) -> str:
+    """``96 s``, ``12 min``, ``5 h 12 min``, ``195 days 3 h``."""
+    minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86400
+    if days:
+        return f"{days} day{'s' if days > 1 else ''} {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 10 else f"{seconds:.0f} s"
+
+
+def wall(report: Report) -> Optional[str]:
+    """``2024-01-25 12:21:33 UTC``, when it happened by the clock chip; None where the log does not tell."""
+    if report.wall is None:
+        return None
+    from kdumpwrap.moment import utc
+
+    at = utc(report.wall)
+    return at and at.replace("T", " ").replace("Z", " UTC")
+
+
+def alike(analysis: Analysis) -> Dict[int, List[int]]:
+    """Of the reports of a log those that say the same as an earlier one, under the index of that one.
+
+    The report that the analysis is about is not among them.
+    """
+    first: Dict[Tuple[object, ...], int] = {}
+    found: Dict[int, List[int]] = {}
+    for index, finding in enumerate(analysis.findings):
+        report = finding.report
+        said = _NUMBER.sub("#", report.headline)
+        key = (report.kind, said, tuple((frame.symbol, frame.offset) for frame in finding.resolution.frames))
+        if index == analysis.subject:
+            continue
+        known = first.setdefault(key, index)
+        if known != index:
+            found.setdefault(known, []).append(index)
+    return found
+
+
+def position(analysis: Analysis, index: int, same: Sequence[int] = ()) -> Optional[str]:
+    """``2 of 3, line 812: it brought the kernel down``; None for the only report of a log."""
+    if len(analysis.findings) < 2:
+        return None
+    text = f"{index + 1} of {len(analysis.findings)}, line {analysis.findings[index].report.line}"
+    if index == analysis.fatal:
+        text += ": it brought the kernel down"
+    if same:
+        lines = ", ".join(str(analysis.findings[one].report.line) for one in same[:_SHOWN])
+        text += (
+            f"; {len(same)} more like it, line{'s' if len(same) > 1 else ''} {lines}{', …' if same[_SHOWN:] else ''}"
+        )
+    return text
 
 
 def release(analysis: Analysis, finding: Finding) -> Optional[str]:
@@ -169,7 +229,10 @@ def trace(finding: Finding) -> List[Row]:
     frames = finding.resolution.trace
     rows = [Row("ip", finding.resolution.ip)] if finding.resolution.ip is not None else []
     again = {run.first + run.period: run for run in finding.repeats}
-    number = 0
+    number = finding.reporting
+    if number:
+        last = next((one.symbol for one in reversed(frames[:number]) if one.symbol), "")
+        rows[-1] = rows[-1]._replace(note=f"… {number} frames that only made this report, up to {last}")
     while number < len(frames):
         run = again.get(number)
         if run is None:

@@ -76,7 +76,7 @@ def _frame(row: view.Row, finding: Finding) -> str:
     kind += " pointer" if row.label == "ip" else ""
     label = "IP" if row.label == "ip" else row.label
     doubt = "" if frame.certain else '<span class="mark" title="may be left over on the stack">?</span> '
-    note = f'<p class="note again">{row.note}</p>' if row.note else ""
+    note = f'<p class="note again">{esc(row.note)}</p>' if row.note else ""
     inlined = f' <span class="tag fold">{len(chain) - 1} inlined</span>' if len(chain) > 1 else ""
     said = f' <span class="faint said">crash: <code>{path(row.said)}</code></span>' if row.said else ""
     head = (

@@ -1,0 +1,19 @@
+"""When a boot began by the wall's clock, as the kernel says it when it sets its own from the clock chip."""
+
+import re
+from typing import Optional
+
+# rtc_cmos 00:05: setting system clock to 2024-01-25 12:21:17 UTC (1706185277)       drivers/rtc/class.c, hctosys.c
+# rtc_cmos 00:05: setting system clock to 2024-01-25T12:21:17 UTC (1706185277)       4.20 and later
+WORD = "setting system clock to "
+_SET = re.compile(
+    r"(?:\S+ \S+: )?setting system clock to \d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC \((?P<epoch>\d{1,10})\)"
+)
+_EARLIEST, _LATEST = 946684800, 4102444800  # 2000, 2100: a chip without battery says 1970
+
+
+def parse(text: str) -> Optional[int]:
+    """Seconds since 1970 in such a line; None in another one, or when the chip knew no better."""
+    match = _SET.match(text) if WORD in text else None
+    epoch = int(match["epoch"]) if match else 0
+    return epoch if _EARLIEST <= epoch < _LATEST else None
