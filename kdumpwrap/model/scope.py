@@ -64,6 +64,12 @@ class Scope(NamedTuple):
     unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
     readings: Tuple[Reading, ...] = ()
 
+    def joined(self, other: "Scope") -> "Scope":
+        """With the variables of ``other``, another instruction of the same function, that this one has no value of."""
+        names = {(one.function, one.name) for one in self.variables}
+        more = tuple(one for one in other.variables if (one.function, one.name) not in names)
+        return self._replace(variables=self.variables + more, unknown=max(self.unknown - len(more), 0))
+
 
 class Expression(NamedTuple):
     """The memory that the failed instruction touched, in C."""

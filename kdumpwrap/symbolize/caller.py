@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Dict, Optional, Set, Tuple
 
+from kdumpwrap.arch import table
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.explain import chain, entered
 from kdumpwrap.explain.access import Registers
@@ -12,17 +13,20 @@ from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 from kdumpwrap.model.scope import Question
 from kdumpwrap.parse import nm
 from kdumpwrap.parse.patches import Patches
-from kdumpwrap.symbolize.objects import Section
+from kdumpwrap.symbolize.objects import Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 _KERNEL = Section(None, None)
 _FUNCTIONS = 6  # that jumps lead to from the one that was called
 
 
-def question(resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolizer) -> Optional[Question]:
+def questions(
+    resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolizer
+) -> Optional[Tuple[Question, Question]]:
     """What to ask about ``frame``, which called a function of the vmlinux that may be assembly; None if not proven so.
 
-    Of the registers only those are in the question of which it is certain what they held at the call.
+    First of the call, where only those registers are known of which it is certain what they held there. Then of what
+    is behind the call: of a variable that was passed and is still needed DWARF names there a register that calls keep.
     """
     ip = resolution.ip
     if ip is None or ip.module is not None or ip.address is None or resolution.check.result == "mismatch":
@@ -40,7 +44,11 @@ def question(resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolize
             known = {name: value for name, value in exact.items() if value is not None}
             if call is not None and known:
                 led = chain.of_call(resolution, state, known, call, rows)
-                return Question(frame.section, call.address, tuple(sorted(known.items())), led)
+                kept = {name: value for name, value in known.items() if name in table.of(entered.ARCH).kept}
+                return (
+                    Question(frame.section, call.address, tuple(sorted(known.items())), led),
+                    Question(frame.section, lookup(frame), tuple(sorted(kept.items()))),
+                )
     return None
 
 

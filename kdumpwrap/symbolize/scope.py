@@ -27,6 +27,12 @@ class Asked(NamedTuple):
     module: Optional[str]
     question: Question
     callee: Optional[str] = None  # the function of assembly in which it crashed: the question is of its caller
+    returned: Optional[Question] = None  # of its caller as it is behind the call
+
+    @property
+    def questions(self) -> Tuple[Question, ...]:
+        """Both."""
+        return (self.question,) if self.returned is None else (self.question, self.returned)
 
 
 class Scopes:
@@ -39,13 +45,13 @@ class Scopes:
         """Start gdb for each object that is asked about."""
         self._asked = asked
         self._symbolizer = symbolizer
-        self._place: Dict[Asked, int] = {}  # of each among its object's questions
+        self._place: Dict[Tuple[Optional[str], Question], int] = {}  # of each among its object's questions
         questions: Dict[Optional[str], List[Question]] = {}
-        for one in (one for of_crash in asked for one in of_crash):
-            group = questions.setdefault(one.module, [])
-            if one not in self._place:
-                self._place[one] = len(group)
-                group.append(one.question)
+        for module, question in ((one.module, question) for of in asked for one in of for question in one.questions):
+            group = questions.setdefault(module, [])
+            if (module, question) not in self._place:
+                self._place[module, question] = len(group)
+                group.append(question)
         self._jobs: Dict[Optional[str], Job[Tuple[Optional[Scope], ...]]] = {
             module: symbolizer.submit(partial(_ask, symbolizer, module, group)) for module, group in questions.items()
         }
@@ -55,15 +61,17 @@ class Scopes:
         found: Optional[Variables] = None
         for one in self._asked[number]:
             try:
-                scope = self._jobs[one.module].result()[self._place[one]]
+                answers = self._jobs[one.module].result()
             except gdb.NotAsked as error:
                 return Variables(missing=error.message), ()
             except KdumpwrapError as error:
                 return Variables(missing=error.message), (Problem(error.message, error.hint),)
+            scope, *behind = (answers[self._place[one.module, question]] for question in one.questions)
             frame = _called_from(resolution) if one.callee is not None else _frame(resolution)
             if scope is None:
                 found = found or Variables(missing="gdb does not know this function")
                 continue
+            scope = scope.joined(behind[0]) if behind and behind[0] is not None else scope
             sources = _sources(frame, self._symbolizer)
             found = variables.said(resolution, one.question.chains, scope, sources, one.callee)
             if scope.variables or scope.unknown:
@@ -83,8 +91,8 @@ def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ..
     asked = [Asked(frame.module, own)]
     above = _called_from(resolution)
     if frame is resolution.ip and above is not None:
-        known = caller.question(resolution, above, symbolizer)
-        asked += [Asked(above.module, known, frame.symbol)] if known is not None else []
+        known = caller.questions(resolution, above, symbolizer)
+        asked += [Asked(above.module, known[0], frame.symbol, known[1])] if known is not None else []
     return tuple(one for one in asked if _has_lines(one.module, symbolizer))
 
 
