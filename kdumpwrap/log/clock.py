@@ -5,7 +5,8 @@ from typing import Optional
 
 # rtc_cmos 00:05: setting system clock to 2024-01-25 12:21:17 UTC (1706185277)       drivers/rtc/class.c, hctosys.c
 # rtc_cmos 00:05: setting system clock to 2024-01-25T12:21:17 UTC (1706185277)       4.20 and later
-WORD = "setting system clock to "
+WORD = b"setting system clock to "
+_WORD = WORD.decode()
 _SET = re.compile(
     r"(?:\S+ \S+: )?setting system clock to \d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC \((?P<epoch>\d{1,10})\)"
 )
@@ -14,6 +15,6 @@ _EARLIEST, _LATEST = 946684800, 4102444800  # 2000, 2100: a chip without battery
 
 def parse(text: str) -> Optional[int]:
     """Seconds since 1970 in such a line; None in another one, or when the chip knew no better."""
-    match = _SET.match(text) if WORD in text else None
+    match = _SET.match(text) if _WORD in text else None
     epoch = int(match["epoch"]) if match else 0
     return epoch if _EARLIEST <= epoch < _LATEST else None

@@ -54,10 +54,10 @@ rcu-stall report INFO:
   ~ INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls? on(?: CPU \{ (?P<cpu>\d+)\})?
   = INFO: rcu_sched self-detected stall on CPU { 2}  (t=60000 jiffies g=188123 c=188122 q=9121)
 
-csd-stall report CSD lock
+csd-stall report -responsive CSD lock
   ~ csd: \w+ non-responsive CSD lock \(#(?P<csd>\d+)\) on CPU#\d+, waiting [\d.]+ \w+ for CPU#(?P<cpu>\d+)
   = csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
-csd-stall report CSD lock
+csd-stall report Re-sending CSD lock
   ~ csd: Re-sending CSD lock \(#(?P<csd>\d+)\) IPI from CPU#\d+ to CPU#(?P<cpu>\d+)
   = csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
 

@@ -4,6 +4,7 @@ import re
 from enum import Enum
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
+from kdumpwrap.log import clock
 from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
 
 # One of these stands in or near the first line of every report, and in lines that say something of them all. Long words
@@ -11,8 +12,8 @@ from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
 _WORDS = (
     *TRIGGERS,
     b"Linux version ",
-    b"setting system clock to ",
-    b"oom-killer",  # the table in front of a panic for want of memory
+    clock.WORD,
+    b" invoked oom-killer",  # the table in front of a panic for want of memory
     b"elfcorehdr=",  # on the command line of a capture kernel
     b" taint",  # loading out-of-tree module taints kernel
 )

@@ -46,20 +46,30 @@ def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
     reader = _Reader(most)
     undone = markup.Undone(blocks)
     tail = _Tail(undone)
-    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _wanted), undone)):
+    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _Wishes()), undone)):
         reader.read(line)
     return reader.finish(tail.end(), undone.web)
 
 
-def _wanted(raw: bytes) -> Wanted:
-    if b"Linux version " in raw:
-        return Wanted.BEGINS
-    if b"elfcorehdr=" in raw:
-        return Wanted.ALONE
-    lines = dmesg.parse(0, raw)
-    if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
-        return Wanted.BEGINS
-    return Wanted.ALONE if any(strangers.parse(line.text) or clock.parse(line.text) for line in lines) else Wanted.NO
+class _Wishes:
+    """What a line of a long log that holds a trigger is worth; of a boot's clock once."""
+
+    def __init__(self) -> None:
+        self._clock = False  # of this boot it is known
+
+    def __call__(self, raw: bytes) -> Wanted:
+        if b"Linux version " in raw:
+            self._clock = False
+            return Wanted.BEGINS
+        if clock.WORD in raw:
+            known, self._clock = self._clock, True
+            return Wanted.NO if known else Wanted.ALONE
+        if b"elfcorehdr=" in raw:
+            return Wanted.ALONE
+        lines = dmesg.parse(0, raw)
+        if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
+            return Wanted.BEGINS
+        return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
 
 
 def _is_task(text: str) -> bool:
