@@ -107,13 +107,13 @@ def grubby(arguments: List[str]) -> Optional[int]:
     options = dict(argument.lstrip("-").split("=", 1) for argument in arguments)
     if options.get("update-kernel") != "ALL":
         return 1
-    add_parameters(options["args"])
+    add_parameters(options.get("args", ""), options.get("remove-args", ""))
     return None
 
 
-def add_parameters(new: str) -> None:
+def add_parameters(new: str, gone: str = "") -> None:
     """A parameter that is there already gets the new value, as grubby does it."""
-    keys = {word.partition("=")[0] for word in new.split()}
+    keys = {word.partition("=")[0] for word in f"{new} {gone}".split()}
 
     def changed(old: str) -> str:
         return " ".join([word for word in old.split() if word.partition("=")[0] not in keys] + new.split())

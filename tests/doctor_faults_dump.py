@@ -142,7 +142,7 @@ FAULTS = (
         ("el9",),
         post_notifiers,
         "crash_kexec_post_notifiers",
-        "grubby --update-kernel=ALL --remove-args=crash_kexec_post_notifiers",
+        "grubby --update-kernel=ALL --remove-args=crash_kexec_post_notifiers && reboot",
         "runs before kdump",
         "warn",
     ),

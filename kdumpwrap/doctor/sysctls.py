@@ -133,9 +133,16 @@ def _post_notifiers(facts: Facts) -> Iterator[Check]:
     asked = re.search(rf"(?:^|\s){name}(?:=(?:1|[yY]|on))?(?:\s|$)", facts.cmdline or "") is not None
     if asked:
         command = shell.hint("grubby --update-kernel=ALL --remove-args={}", name)
-        step = Step(f"Take {name} off the command line", command if facts.distribution.family.kdumpctl else shell.NONE)
+        steps = (
+            Step(
+                f"Take {name} off the command line",
+                command if facts.distribution.family.kdumpctl else shell.NONE,
+                "boot",
+            ),
+            Step("Reboot", shell.hint("reboot"), "reboot", shell.hint("grep -qvw {} /proc/cmdline", name)),
+        )
         seen = "all that waits for a panic runs before kdump, in the kernel that crashed: it may hang there"
-        yield Check(name, "warn", seen, (step,), evidence=("/proc/cmdline",))
+        yield Check(name, "warn", seen, steps, evidence=("/proc/cmdline",))
     elif facts.running and facts.host.word(path) == "Y":
         yield Check(name, "ok", "set by the kernel itself: what waits for a panic runs before kdump", evidence=(path,))
 
