@@ -97,6 +97,7 @@ def test_each_group_has_a_name_and_a_reason(table: Tuple[Any, ...]) -> None:
     free_huge_page __kernfs_remove dma_pool free_netdev pcpu_balance_workfn rht_deferred_worker task_dump_owner
     printer_write panic_on_this_driver warn_user_draw read_lock_stat timer_settime wait_consider_task __put_task_struct
     iput dput mntput fput path_openat __netif_receive_skb_core sysrq_handle_crash hrtimer_nanosleep debugfs_create_file
+        eeh_dev_check_failure
     """.split(),
 )
 def test_what_only_looks_like_machinery_is_not_passed_over(name: str) -> None:

@@ -51,7 +51,7 @@ CHECKERS: Tuple[Group, ...] = (
         btrfs_(panic|handle_fs_error|abort_transaction) xfs_(error_report|corruption_error|do_force_shutdown) asswarn
         gfs2_(assert|consist|lm_withdraw|withdraw).* ocfs2_(error|abort) fat_fs_error hfsplus_error ntfs_(error|warning)
         jfs_error udf_err nilfs_error f2fs_stop_checkpoint skb_(over_|under_)?panic stack_chk_fail sysfs_warn_dup
-        drm_err (.*_)?(ass(ert(ion)?)?|check)_?fail(ed|ure)?(_.*)? (handle_)?cfi_(check_)?fail.*
+        drm_err (.*_)?(ass(ert(ion)?)?_?fail(ed|ure)?|check_?fail(ed)?)(_.*)? (handle_)?cfi_(check_)?fail.*
         (cfi_)?slowpath_(diag|shadow) report_cfi_.*
         """,
     ),
