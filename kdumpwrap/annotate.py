@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What follows the start of nm is imported where it is used: while it loads, nm is at work.
 
-BATCH = 8 << 20  # bytes of a log that are worked on at a time
+BATCH = 4 << 20  # bytes of a log that are worked on at a time: 25 times as much memory, where it is all traces
 _MOST = 50_000  # reports in them
 _PATIENCE = 2.0  # seconds that a line of a stream waits for the end of its report
 _END = b"---[ end "
