@@ -52,7 +52,6 @@ _LIMIT = re.compile(r"memory: usage (?P<usage>\d{1,18})kB, limit (?P<limit>\d{1,
 _TITLES = re.compile(r"\[ *pid *\] +(?P<titles>uid +tgid .{1,200} name)$")
 _TASK = re.compile(r"\[ *(?P<pid>\d{1,10})\] (?P<values>(?: *-?\d{1,18}(?= )){4,16}) (?P<comm>.{1,64})$")
 _SIZES = (4, 8, 16, 64)  # KiB in a page
-_MOST_TASKS = 1 << 16
 _SHOWN = 5
 
 
@@ -68,7 +67,8 @@ class Table:
         self._pages: Dict[str, int] = {}
         self._kib: Dict[str, int] = {}
         self._titles: List[str] = []
-        self._tasks: List[MemoryTask] = []
+        self._tasks: List[MemoryTask] = []  # the largest among them
+        self._listed = 0
         self._group: Optional[str] = None
         self._node = 0
 
@@ -110,11 +110,14 @@ class Table:
         if titles:
             self._titles = titles["titles"].split()[:-1]
         found = _TASK.match(text) if self._titles else None
-        if found is None or len(self._tasks) >= _MOST_TASKS:
+        if found is None:
             return
         values = dict(zip(self._titles, found["values"].split()))
         if "rss" in values:
+            self._listed += 1
             self._tasks.append(MemoryTask(int(found["pid"]), found["comm"].strip(), int(values["rss"])))
+            if len(self._tasks) > 16 * _SHOWN:
+                self._tasks = self._largest()
 
     def take(self) -> Optional[OutOfMemory]:
         """What the table said, in KiB; None when there was none."""
@@ -123,10 +126,9 @@ class Table:
         self.open = False
         unit = self._unit()
         pages = {name: count * unit for name, count in self._pages.items()}
-        largest = sorted(self._tasks, key=lambda task: -task.rss)[:_SHOWN]
         return OutOfMemory(
-            tasks=tuple(task._replace(rss=task.rss * unit) for task in largest),
-            listed=len(self._tasks),
+            tasks=tuple(task._replace(rss=task.rss * unit) for task in self._largest()),
+            listed=self._listed,
             ram=pages.get("ram"),
             free=pages.get("free"),
             anonymous=_sum(pages, "active_anon", "inactive_anon"),
@@ -139,6 +141,9 @@ class Table:
             cgroup=self._group,
             limit=self._kib.get("limit"),
         )
+
+    def _largest(self) -> List[MemoryTask]:
+        return sorted(self._tasks, key=lambda task: -task.rss)[:_SHOWN]
 
     def _unit(self) -> int:
         """KiB in a page: the nodes' sizes are printed in KiB, the sums in pages."""
