@@ -58,6 +58,9 @@ SECRETS = [
     ("quito-nas", "NFS: mount quito-nas:/export/home failed"),
     ("delhi-nas", "CIFS: Attempting to mount \\\\delhi-nas\\share"),
     ("cairo-nas", "CIFS: Attempting to mount \\x5c\\x5ccairo-nas\\x5cshare"),
+    ("lome-nas", "Kernel command line: root=nfs:lome-nas:/srv/root,v3"),
+    ("dakar-ks", "Kernel command line: inst.ks=http://dakar-ks/ks.cfg"),
+    ("isolde", "CPU: 1 PID: 7 Comm: sshd: isolde [priv] Not tainted 6.1.0 #1"),
     ("accra7", "/var/crash/accra7-2023-12-20-10:51:06/vmcore"),
     # users
     ("klaus", "sshd[7]: pam_unix(sshd:auth): authentication failure; rhost=vaduz  user=klaus"),

@@ -87,6 +87,7 @@ USERS = (
     re.compile(
         rf"{WORD}sudo(?:\[\d{{1,9}}\])?: {{1,4}}(?P<user>{_NAME}) :|{WORD}su: \(to \w{{1,32}}\) (?P<su>{_NAME}) on "
     ),
+    re.compile(rf"{WORD}sshd: (?P<user>{_NAME})(?:@(?:pts|notty)| \[[a-z]{{1,8}})"),  # sshd's own name for a session
     re.compile(rf"(?i:crond?)\[\d{{1,9}}\]: \((?P<user>{_NAME})\) "),
     # http://name:password@host, mail addresses, "(builder@host)" of a banner, "name@host:~$", "[name@host ~]#"
     re.compile(rf"://(?P<user>{_NAME}):[^\s/@\"]{{1,64}}@"),
@@ -114,7 +115,10 @@ HOSTS = (
     re.compile(rf"/(?P<host>{_NAME}?)-\d{{4}}-\d\d-\d\d-\d\d:\d\d"),
     # "nfs: server db7 not responding", "lockd: server db7 OK", "CIFS: VFS: Server db7 has not responded"
     re.compile(rf"(?i:nfs\w{{0,4}}|lockd|rpc\w{{0,4}}|mountd|vfs): (?i:server) (?P<host>{_NAME})"),
-    re.compile(rf"(?i:nfs|mount|lustre|gluster|autofs)[^\n]{{0,60}}?(?<![\w./:-])(?P<host>{_NAME}):/(?=\w)"),
+    re.compile(
+        rf"(?i:nfs|mount|lustre|gluster|autofs)[^\n]{{0,60}}?(?:(?<![\w./:-])|(?<=nfs:)|(?<=nfs4:))(?P<host>{_NAME}):/(?=\w)"
+    ),
+    re.compile(r"://(?:[^\s/@\"]{1,64}@)?(?P<host>[A-Za-z0-9][\w-]{1,62})(?=[:/\s])"),  # inst.ks=http://db7/ks.cfg
     re.compile(rf"(?<![\w\\])(?:\\{{2,8}}|(?:\\{{1,4}}x5c){{2}})(?!x5c)(?P<host>{_NAME}?)(?:(?=\\+\w)|(?= has not ))"),
     re.compile(
         r"(?:(?<![\w./-])|(?<=//))(?P<host>(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,6}"
