@@ -101,6 +101,7 @@ def test_instructions_that_are_none_or_lie_elsewhere(run_cli: RunCli, tmp_path: 
     (report,) = json.loads(done.stdout)["reports"]
     marked = [(row["address"], row["bytes"]) for row in report["disassembly"] if row["fault"]]
     assert marked == [(report["ip"]["address"], "48 83 40 10 01")], "the log's own bytes, where they lie"
+    assert report["code"]["decoded"] is True
     assert report["source"]["fault_line"] == 462
     shown = run_cli("analyze", "--example", env=between(tmp_path, "objdump", body)).stdout
     assert "\nInstructions (of the log's Code: line)\n" in shown

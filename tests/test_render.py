@@ -149,7 +149,7 @@ def test_json_has_every_key_of_the_contract() -> None:
         "line": 87,
         "column": None,
     }
-    assert list(found["reports"][0]["code"]) == ["bytes", "trap", "check", "detail"]
+    assert list(found["reports"][0]["code"]) == ["bytes", "trap", "check", "detail", "decoded"]
     assert list(found["reports"][0]["disassembly"][0]) == ["address", "bytes", "text", "file", "line", "fault"]
     assert list(found["reports"][0]["source"]) == [
         "file",

@@ -163,6 +163,7 @@ CODE = (
     _key("trap", "report.code.trap"),
     _key("check", "resolution.check.result"),
     _key("detail", "resolution.check.detail"),
+    _key("decoded", "resolution.from_log"),
 )
 _MEMORY = "listed ram free anonymous shmem slab unreclaimable hugepages swap swap_free cgroup limit"
 _NAMED = (_key("symbol"), _key("offset", of=address), _key("module"))
