@@ -9,6 +9,7 @@ import pytest
 import recorded
 
 from kdumpwrap.analyze import dmesg
+from kdumpwrap.culprit.key import key
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.explain import conclusion, plain, reasons
 from kdumpwrap.log import clock, reader
@@ -78,6 +79,14 @@ def test_when_it_was_by_the_clock_chip(tmp_path: Path) -> None:
     assert clock.parse(said[15:].strip().replace("1706185277", "12")) is None  # a chip without a battery
     later = "rtc_cmos 00:05: setting system clock to 2024-01-25T12:21:17 UTC (1706185277)"
     assert clock.parse(later) == 1706185277
+
+
+def test_another_time_is_the_same_bug() -> None:
+    """So that `batch` asks once for a thousand crashes of one bug."""
+    said = "[    2.096729] rtc_cmos 00:05: setting system clock to 2024-01-25 12:21:17 UTC (1706185277)\n"
+    one, other = (reader.parse([text.encode()]) for text in (said + PANIC, PANIC.replace("7f3ce1a3e9d7", "7f5de")))
+    assert one.reports[0].wall != other.reports[0].wall and one.reports[0].user_ip != other.reports[0].user_ip
+    assert key(one) == key(other)
 
 
 def test_equal_reports_are_folded_and_the_fatal_one_is_marked(tmp_path: Path) -> None:
