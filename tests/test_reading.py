@@ -7,6 +7,7 @@ from pathlib import Path
 import handmade
 import pytest
 import recorded
+from test_blamed_logs import read
 
 from kdumpwrap.analyze import dmesg
 from kdumpwrap.culprit.key import key
@@ -20,6 +21,7 @@ from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Verdict
 from kdumpwrap.render import json as as_json
 from kdumpwrap.render import text, view
+from kdumpwrap.render.redact import Redactor
 
 
 def shown(lines: str, where: Path) -> str:
@@ -137,3 +139,14 @@ def test_a_pointer_that_is_text_is_shown_as_text() -> None:
     log = reader.parse([headline + b"RIP: 0010:f+0x12/0x80\nCall Trace:\n g+0x1/0x2\n"])
     told = reasons.explain(Resolution.of(log.reports[0]))
     assert any("'./bin/ll'" in sentence for sentence in told), told
+
+
+def test_the_names_of_all_tasks_are_redacted_on_request() -> None:
+    for name in ("oom-panic-many-tasks", "hung-locks-held", "hung-mutex-owner"):
+        _, log = read(name)
+        findings = tuple(conclusion.finding(Resolution.of(report), Verdict(None, None)) for report in log.reports)
+        analysis = Analysis(handmade.ANALYSIS.crash, handmade.ANALYSIS.kernel, findings)
+        redactor = Redactor(["names"])
+        redactor.crash(analysis)
+        why = redactor.text("\n".join(sentence for one in findings for sentence in one.explanation))
+        assert "task-" in why and not re.search(r"\b(?:acmed|java|mysqld|kworker)\b", why)

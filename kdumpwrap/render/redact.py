@@ -10,6 +10,7 @@ from typing import Callable, Collection, Dict, Iterable, Iterator, List, Optiona
 
 from kdumpwrap.log import private
 from kdumpwrap.model.finding import Analysis
+from kdumpwrap.model.log import Report
 
 ALSO = ("pointers", "names")  # what is replaced on request only
 
@@ -52,6 +53,15 @@ _HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]
 _LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # and masks of networks
 
 
+def _tasks(report: Report) -> Iterator[Optional[str]]:
+    """The names of all tasks of which ``report`` tells."""
+    yield report.comm
+    yield from (lock.comm for lock in report.locks)
+    yield from (task.comm for task in (report.memory.tasks if report.memory is not None else ()))
+    if report.blocker is not None:
+        yield report.blocker.comm
+
+
 class Redactor:
     """Replaces, and remembers by what; the same value gets the same stand-in in every text."""
 
@@ -87,7 +97,7 @@ class Redactor:
         words |= {place.function for frame in frames for place in frame.locations}
         words |= {module.name for report in reports for module in report.modules}
         words |= {analysis.kernel.release, analysis.kernel.arch}
-        comms = {report.comm for report in reports if report.comm}
+        comms = {comm for report in reports for comm in _tasks(report) if comm}
         self._keep.update(word.lower() for word in words | (set() if "names" in self._also else comms) if word)
         if analysis.crash.host is not None:
             self.hosts([analysis.crash.host])
