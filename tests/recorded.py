@@ -10,6 +10,10 @@ from kdumpwrap.model.log import Frame, Log, Report
 
 LOGS = Path(__file__).resolve().parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
+EVERY = [
+    *NAMES,
+    *sorted(f"../{path.parent.name}/{path.stem}" for path in LOGS.parent.glob("[bc]*/*.log")),
+]  # for `data`
 _HEX = ("fault_address", "runtime", "offset", "size", "error_code", "kernel_offset")
 # what the parser of logs fills; the rest of a Report and its frames comes later, from the tools
 _LOG = "reports fatal release arch kernel_offset"

@@ -52,7 +52,7 @@ def plain(pieces: List[renderer.Piece]) -> bytes:
     return b"".join(piece.data for piece in pieces if not piece.added)
 
 
-@pytest.mark.parametrize("name", recorded.NAMES)
+@pytest.mark.parametrize("name", recorded.EVERY)
 def test_a_log_without_debuginfo_passes_through(name: str, tmp_path: Path) -> None:
     data = recorded.data(name)
     found = annotated(data, Search(tmp_path))
@@ -89,7 +89,7 @@ def made_up(data: bytes, *, values: bool = False) -> Iterator[Line]:
         yield Line(raw, marks, VALUES if values and marks else None, SHOWN if b"Code: " in row else ())
 
 
-@pytest.mark.parametrize("name", recorded.NAMES)
+@pytest.mark.parametrize("name", recorded.EVERY)
 def test_what_is_added_can_be_taken_off_again(name: str) -> None:
     data = recorded.data(name)
     found = [piece for line in made_up(data) for piece in renderer.pieces(line)]
