@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -284,6 +285,18 @@ def test_the_cache_is_bounded_in_size_and_age(tmp_path: Path) -> None:
         os.utime(directory / name, (stamp, stamp))
     gdb.cache(tmp_path)
     assert sorted(file.name for file in directory.iterdir()) == ["middle", "new"]
+
+
+def test_an_index_is_kept_from_the_second_time_on(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    """To write one takes longer than to go without."""
+    root = Path(shutil.copytree(str(worked.root()), str(tmp_path / "root")))  # a vmlinux that nobody has asked about
+    (crash,) = (root / "var/crash").iterdir()
+    tool_dir.fake("gdb", f'echo "$*" >>{tmp_path}/asked')
+    env = {**tool_dir.first, "KDUMPWRAP_VARIABLES": None, "XDG_CACHE_HOME": str(tmp_path)}
+    for _ in range(3):
+        run_cli("analyze", "--root", root, crash, env=env)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert ["index-cache" in words for words in asked] == [False, True, True]
 
 
 # ---------------------------------------------------------------- what gdb prints

@@ -1,6 +1,7 @@
 """gdb asked which variables live where a crash happened: one process for each vmlinux or module, whatever the number
 of crashes. It gets the registers as core files without memory, so no vmcore is opened."""
 
+import hashlib
 import json
 import os
 import pkgutil
@@ -133,7 +134,7 @@ def _program(arch: str) -> str:
 def _settings(file: File) -> List[Argument]:
     settings = [option("set debuginfod enabled off"), option("set auto-load off")]
     cache = None if file.relocatable else _cache()
-    if cache is not None:
+    if cache is not None and _asked_before(file.path, cache):
         # "index-cache enabled" since 12, "index-cache on" from 8.3 to then; each says only on stderr what it lacks
         settings += [option("set index-cache directory {}", cache), option("set index-cache enabled on")]
     return [word for setting in settings for word in (option("-iex"), setting)]
@@ -191,6 +192,24 @@ def _cache() -> Optional[Path]:
         return cache(Path("/var/cache" if os.geteuid() == 0 else own))
     except (OSError, RuntimeError):  # no home, no room, no right to write there
         return None
+
+
+def _asked_before(path: Path, directory: Path) -> bool:
+    """Whether the vmlinux was asked about before, as a mark in ``directory`` tells, which is left for the next time.
+
+    To write an index takes longer than to go without one (3 s, not 2): it pays for those who come back.
+    """
+    try:
+        found = path.stat()
+        words = f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"
+        mark = directory / f"asked-{hashlib.sha256(words.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+        if mark.exists():
+            mark.touch()
+            return True
+        mark.touch(mode=0o600)
+    except OSError:
+        pass
+    return False
 
 
 def cache(top: Path) -> Optional[Path]:
