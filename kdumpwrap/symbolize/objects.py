@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, WrongVmlinux
 from kdumpwrap.host import needs, packages
@@ -172,8 +172,11 @@ def blind(found: Object) -> Optional[Problem]:
     version = binutils.version(tool) or ""
     if not needs.older(version, least):
         return None
-    message = f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {least} can"
-    return Problem(message, packages.newer_binutils())
+    message = (
+        f"{tool} {version} cannot read the DWARF 5 of {found.lines}, so no lines; binutils {least} can, and elfutils"
+    )
+    elfutils = packages.install("elfutils") if found.tools.eu_addr2line is None else shell.NONE
+    return Problem(message, shell.either([elfutils, packages.newer_binutils()]))
 
 
 def lookup(frame: ResolvedFrame) -> int:
