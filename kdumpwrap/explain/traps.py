@@ -13,6 +13,7 @@ from kdumpwrap.explain.memory import table
 from kdumpwrap.explain.pointer import described
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.log import oom
+from kdumpwrap.log import panic as panics
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.location import short, telling
 from kdumpwrap.model.verdict import Culprit
@@ -243,24 +244,26 @@ def panic(resolution: Resolution) -> Iterator[str]:
         yield f"The reason stands in the machine's own logs: {resolution.report.message} (the panic's text)."
     elif resolution.report.message:
         yield _said(resolution.report.message)
-    if "stack-protector" in text or "stack is corrupted in" in text:
+    cause = panics.cause(text)
+    if cause == "canary":
         yield (
             "The stack canary of the function that the headline names was overwritten when it returned: "
             "one of its local arrays was written past its end."
         )
-    elif "corrupted stack end" in text:
+    elif cause == "stack end":
         yield "The mark at the end of the stack was overwritten: the task used more stack than it has."
-    elif "Attempted to kill init" in text:
-        found = re.search(r"exitcode=0x([0-9a-f]{1,8})", text)
-        code = int(found[1], 16) if found else 0
-        how = f", killed by signal {code & 0x7F}" if code & 0x7F else f" with exit status {code >> 8}" if found else ""
+    elif cause == "init":
+        code = panics.status(text)
+        how = ""
+        if code is not None:
+            how = f", killed by signal {code & 0x7F}" if code & 0x7F else f" with exit status {code >> 8}"
         yield f"Process 1 ended{how}: without it the kernel cannot go on."
     elif hardware.own_log(text) is not None:
         yield str(hardware.own_log(text))
     elif oom.policy(text) is not None:
         yield _OUT_OF_MEMORY[str(oom.policy(text))]
         yield from table(resolution.report)
-    elif "VFS: Unable to mount root" in text:
+    elif cause == "root":
         yield "The root file system could not be mounted: its driver or device is missing."
 
 

@@ -9,6 +9,11 @@ from kdumpwrap.arch.table import ARCHES
 _MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is not None}
 
 
+# readelf: Error: Not an ELF file - it has the wrong magic bytes at the start
+# readelf: Error: x: Failed to read file's magic number                            of fewer than four bytes
+_REFUSAL = re.compile(r"ELF file|wrong magic|magic number")
+
+
 class Span(NamedTuple):
     """The addresses of a section."""
 
@@ -31,6 +36,11 @@ class Elf(NamedTuple):
     dwarf5: bool = False  # its debug information has sections that came with DWARF 5
     shared: int = 0  # entries of .symtab that are not local: nm prints every one
     spans: Tuple[Span, ...] = ()  # of sections with code
+
+
+def is_refusal(message: str) -> bool:
+    """Whether readelf says that a file is no ELF file at all."""
+    return _REFUSAL.search(message) is not None
 
 
 def is_whole(text: str) -> bool:

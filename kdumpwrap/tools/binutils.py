@@ -95,9 +95,7 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
     except ToolMissing:
         raise
     except ToolFailed as error:
-        # readelf leaves with 1 for "Not an ELF file - it has the wrong magic bytes at the start", and, when the file
-        # has fewer than four bytes, for "Failed to read file's magic number"
-        if "ELF file" in error.message or "wrong magic" in error.message or "magic number" in error.message:
+        if readelf.is_refusal(error.message):
             return None
         raise
     if not readelf.is_whole(output.text):
