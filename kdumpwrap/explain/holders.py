@@ -68,26 +68,20 @@ def _locks(report: Report) -> Iterator[str]:
         return
     wanted = own[-1]
     others = [lock for lock in report.locks if lock.pid != report.pid and _same(lock, wanted)]
-    holding = [lock for lock in others if _last(report.locks, lock.pid) != lock] or others
+    last = {lock.pid: lock for lock in report.locks}  # what each waits for, if it does: noted before it is taken
+    holding = [lock for lock in others if last[lock.pid] != lock] or others
     if holding:
         one = holding[0]
         yield (
             f"It waits for the lock {wanted.name}, which {one.comm}, pid {one.pid}, took in {_named(one.frame)} "
             "(the list of locks)."
         )
-        wants = _last(report.locks, one.pid)
-        if any(wants is not None and _same(wants, lock) for lock in own[:-1]):
-            name = wants.name if wants else ""
-            yield f"{one.comm} in turn waits for {name}, which this task holds: a deadlock (the list of locks)."
+        wants = last[one.pid]
+        if any(_same(wants, lock) for lock in own[:-1]):
+            yield f"{one.comm} in turn waits for {wants.name}, which this task holds: a deadlock (the list of locks)."
     elif report.count == 1:
         held = [f"{lock.name} (taken in {_named(lock.frame)})" for lock in own[:_MOST]]
         yield f"It holds, or waits for, {', '.join(held)} (the list of locks)."
-
-
-def _last(locks: Sequence[HeldLock], pid: int) -> Optional[HeldLock]:
-    """What the task waits for, if it does: lockdep notes a lock before it is taken."""
-    own: List[HeldLock] = [lock for lock in locks if lock.pid == pid]
-    return own[-1] if own else None
 
 
 def _same(one: HeldLock, other: HeldLock) -> bool:

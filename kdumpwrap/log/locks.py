@@ -75,7 +75,8 @@ class Locks:
 
     def take(self, other: "Locks") -> None:
         """Add the locks of ``other``."""
-        self.held += [lock for lock in other.held if lock not in self.held][: _MOST - len(self.held)]
+        known = set(self.held)
+        self.held += [lock for lock in other.held if lock not in known][: _MOST - len(self.held)]
         self.everybody = self.everybody or other.everybody
 
     def _lock(self, text: str) -> bool:
