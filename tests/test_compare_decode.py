@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List
 
 import pytest
-from conftest import Lab
+from conftest import Lab, RunCli
 
 pytestmark = pytest.mark.lab
 
@@ -55,3 +55,29 @@ def test_each_difference_from_the_script_is_right(lab: Lab, tmp_path: Path) -> N
     assert "the script alone 0, not shown to be right 0" in done.stdout
     causes = set(re.findall(r"^(calls|sections|namesakes): ", done.stdout, re.M))
     assert causes == {"calls", "sections", "namesakes"}, done.stdout
+
+
+def test_annotate_says_the_marked_lines(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
+    """The faults and calls that the module's source marks, each crash's own, in front of what called them."""
+    rows: List[str] = []
+    for case, path in lab.crashes.items():
+        text = (path / "vmcore-dmesg.txt").read_text("utf-8", "replace")
+        rows += [
+            f"=== {case}",
+            *(line for line in text.splitlines() if line.endswith("[xxxwan]") and " ? " not in line),
+        ]
+    log = tmp_path / "log"
+    log.write_text("\n".join(rows) + "\n")
+    found = run_cli(
+        "annotate", str(log), "--no-variables", "--vmlinux", str(lab.vmlinux), "--module-dir", str(lab.module_dir)
+    )
+    seen = 0
+    parts = re.split(r"^=== (\w+)\n", found.stdout, flags=re.M)
+    for case, text in zip(parts[1::2], parts[2::2]):
+        said = {int(line) for line in re.findall(r"xxxwan\.c:(\d+)\)", text)}
+        for mark, line in lab.marks.items():
+            kind, _, of = mark.partition(":")
+            if of == case and kind != "FAULT2":
+                assert said & {line, lab.marks.get(f"{kind}2:{case}" if kind == "FAULT" else mark)}, (case, mark, text)
+                seen += 1
+    assert seen > 15
