@@ -11,7 +11,6 @@ from kdumpwrap import shell
 from kdumpwrap.crashdir import contents, crashfile, crashname
 from kdumpwrap.crashdir.packed import Packed
 from kdumpwrap.errors import KdumpwrapError, NoCrash
-from kdumpwrap.host import kdumpconf
 from kdumpwrap.host.files import reason
 from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
@@ -135,6 +134,8 @@ def scan_host(root: Path = Path("/")) -> Found:
         try:
             below = scan(top)
         except NoCrash as error:
+            from kdumpwrap.host import kdumpconf
+
             raise NoCrash(error.message, kdumpconf.elsewhere(Host(root)) or error.hint) from None
         except KdumpwrapError as error:
             if len(tops) == 1:
@@ -152,6 +153,8 @@ def newest(root: Path = Path("/")) -> Crash:
     saved = [entry.crash for entry in scan_host(root).entries if _saved(entry)]
     if not saved:
         where = ", ".join(map(str, default_paths(root)))
+        from kdumpwrap.host import kdumpconf
+
         raise NoCrash(f"{where}: no crash here", kdumpconf.elsewhere(Host(root)) or shell.hint("kdumpwrap doctor"))
     return saved[-1]
 
@@ -161,6 +164,8 @@ def default_paths(root: Path = Path("/")) -> Tuple[Path, ...]:
 
     Links are followed inside ``root`` alone.
     """
+    from kdumpwrap.host import kdumpconf
+
     host = Host(root)
     return tuple(_here(host, path) for path in kdumpconf.directories(host))
 

@@ -12,10 +12,12 @@ import shutil
 import stat
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 from kdumpwrap.host import release as releases
-from kdumpwrap.model.fetched import Build
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.fetched import Build
 
 NAME = "kdumpwrap"
 UNKNOWN = "no-build-id"  # of a vmlinux that has none
@@ -50,16 +52,16 @@ def used(path: Path) -> None:
         os.utime(path, ns=(int(time.time() * 1e9), path.stat().st_mtime_ns))
 
 
-def entries(top: Path) -> Tuple[Build, ...]:
+def entries(top: Path) -> "Tuple[Build, ...]":
     """All that is kept in ``top``, what was not used for the longest time first."""
-    found: List[Build] = []
+    found: "List[Build]" = []
     for release in _names(top):
         if releases.valid(release) and release[0].isdigit():
             found += [_build(release, path) for _, path in _below(top / release)]
     return tuple(sorted(found, key=lambda build: (build.used, build.path)))
 
 
-def remove(build: Build) -> None:
+def remove(build: "Build") -> None:
     """Take ``build`` away: out of sight first, so that nobody finds half of it. Raises OSError."""
     hidden = build.path.parent.parent / f".part-{os.getpid()}-{build.build_id}"
     build.path.rename(hidden)
@@ -92,7 +94,9 @@ def writable(top: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _build(release: str, path: Path) -> Build:
+def _build(release: str, path: Path) -> "Build":
+    from kdumpwrap.model.fetched import Build
+
     with contextlib.suppress(OSError):
         status = (path / VMLINUX).stat()
         return Build(release, path.name, size(path), max(status.st_atime, status.st_mtime), path)
