@@ -48,7 +48,8 @@ def test_each_difference_from_the_script_is_right(lab: Lab, tmp_path: Path) -> N
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "xxxwan.ko").symlink_to(lab.module_dir / "xxxwan.debug.ko")
-    argv = [sys.executable, str(SCRIPT), str(lab.vmlinux), str(modules), str(log)]
+    script = lab.path / "source/scripts/decode_stacktrace.sh"
+    argv = [sys.executable, str(SCRIPT), str(script), str(lab.vmlinux), str(modules), str(log)]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(chosen)} different places; the script decodes {len(chosen)}: " in done.stdout
