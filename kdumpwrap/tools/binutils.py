@@ -198,6 +198,11 @@ def locations(
     return {address: found.chains.get(address, ()) for address in addresses if address not in found.missing}
 
 
+def _contradicts(row: "Instruction") -> bool:
+    """Whether objdump says of several bytes that they are a single one."""
+    return row.text.startswith(".byte") and "," not in row.text and len(row.data) > 1
+
+
 def instructions(
     tools: Toolset, elf_file: Path, start: int, stop: int, section: Optional[str] = None, spans: Sequence[Span] = ()
 ) -> "Tuple[Instruction, ...]":
@@ -218,7 +223,8 @@ def instructions(
             [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
         )
     rows = tuple(row for row in objdump.parse(output.text) if start <= row.address < stop)
-    if all(row.text.startswith(".") for row in rows):  # ".byte 0x0": taken for data
+    # ".byte 0x0": taken for data; of more than one byte it says something else than they do
+    if all(row.text.startswith(".") for row in rows) or any(map(_contradicts, rows)):
         rows = ()
     lies = (one.stop for one in spans if section in (None, one.name) and one.start <= start < one.stop)
     end = min(stop, next(lies, start))
