@@ -1,5 +1,6 @@
 """What the tests share: running kdumpwrap as a user does, fake tools, and the real crashes of the lab."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -122,7 +123,8 @@ class ToolDir:
     def fake(self, name: str, body: str) -> Path:
         """A program ``name``: ``body`` is a shell script, or any script that starts with ``#!``."""
         file = self.path / name
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
         file.write_text(body if body.startswith("#!") else f"#!/bin/sh\n{body}\n")
         file.chmod(0o755)
         return file

@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][\w-]{0,63}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-f]{1,16}")
 _TEXT = 256  # characters of a host's name, of a time
 _MODULES = 1024
+_DIGITS = 32
 
 
 class Packed(NamedTuple):
@@ -43,7 +44,7 @@ def parse(data: bytes) -> Packed:
     import json
 
     try:
-        value = json.loads(data.decode("utf-8", "surrogatepass"))
+        value = json.loads(data.decode("utf-8", "surrogatepass"), parse_int=_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("log"), str):
@@ -60,6 +61,13 @@ def parse(data: bytes) -> Packed:
         int(offset, 16) if offset else None,
         {name: build_id for name, build_id in named if build_id is not None and _NAME.fullmatch(name)},
     )
+
+
+def _number(digits: str) -> int:
+    """A number of the pack; int() takes the square of their count for very many digits, before Python 3.9 at least."""
+    if len(digits) > _DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(digits)
 
 
 def text(log: bytes) -> str:
