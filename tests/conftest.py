@@ -176,7 +176,7 @@ class Lab:
         source = self.path / "source" / file
         if not source.exists():
             without_lab(f"{source} is not there (scripts/crashlab fetches it)")
-        defined = re.compile(rf"^\w.*\b{function}\(")
+        defined = re.compile(rf"^\w.*\b{function}\(|^SYM_\w+\({function}\)")  # of C; of assembly
         inside = False
         for number, line in enumerate(source.read_text().splitlines(), 1):
             inside = inside or (defined.match(line) is not None and not line.endswith(";"))

@@ -551,6 +551,7 @@ EXPECTED = {
     "softlockup": ("sampled at", "loop", "xxxwan.c:{FAULT:softlockup}"),
     "warn_then_oops": ("writes 4 bytes at 0xfee1deb5", "rax holds 0xfee1deb5", "the address in CR2"),
     "distmod": ("rdi holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "first argument of the function"),
+    "memcpy": ("writes 8 bytes at 0xc0ffee", "the address in CR2", "an address of user space"),
 }
 
 

@@ -134,9 +134,19 @@ CASES = {
         "ip_tunnel_lookup",
         "wan_match_tunnel",
     ),
+    "memcpy": Case(
+        "page-fault",
+        "BUG: unable to handle page fault for address: 00000000c0ffee04",
+        "__memcpy",
+        None,
+        (("__memcpy", "arch/x86/lib/memcpy_64.S", "rep movsq"),),
+        ("CALL:memcpy", "CALL2:memcpy", ANY),
+        "wan_rename",
+        "wan_rename",
+    ),
 }
 
-# What 6.12 names otherwise: die() says "Oops:" first, list_del() calls a function that is not inlined in any other.
+# What 6.12 has otherwise: die() says "Oops:" first, list_del() calls a function that is not inlined in any other.
 CASES_NEWER = {
     **CASES,
     "divide": CASES["divide"]._replace(headline="Oops: divide error: 0000 [#1]"),
@@ -144,6 +154,11 @@ CASES_NEWER = {
     "list_del": CASES["list_del"]._replace(
         symbol="__list_del_entry_valid_or_report",
         chain=(("__list_del_entry_valid_or_report", "lib/list_debug.c", CORRUPTION),),
+    ),
+    "memcpy": CASES["memcpy"]._replace(  # the copy goes backwards: the last 8 of 33 bytes come first
+        headline="BUG: unable to handle page fault for address: 00000000c0ffee1d",
+        symbol="memcpy_orig",
+        chain=(("memcpy_orig", "arch/x86/lib/memcpy_64.S", "movq %r8,\t\t-1*8(%rdi)"),),
     ),
 }
 

@@ -23,6 +23,7 @@ FAILED = {
     "divide": ("wan_per_usec", "usecs", "usecs", "(u32) is 0; the instruction divides by it"),
     "warn_then_oops": ("wan_set_level", "c->level", "c", "(struct wan_codec *) is 0xfee1dead"),
     "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "(struct ip_tunnel_net *) is POISON_FREE"),
+    "memcpy": ("wan_rename", "l->text[", "l", "(struct wan_label *) is 0xc0ffee00. wan_rename called "),
 }
 # case: variables that must stand there, where nothing failed on a pointer, and those values that the source tells
 STANDS: Dict[str, Dict[Tuple[str, str], Optional[str]]] = {

@@ -61,6 +61,11 @@ struct wan_link {
 	bool ready;
 };
 
+struct wan_label {
+	u32 length;
+	char text[60];
+};
+
 struct wan_window {
 	u32 usecs;
 	u32 packets;
@@ -311,6 +316,28 @@ static noinline int wan_match_tunnel(void)
 	return 0;
 }
 
+/* ---------------------------------------------------------------- memcpy: a name for a label that is none */
+
+static noinline void wan_rename(struct wan_label *l, const char *name, u32 length)
+{
+	memcpy(l->text, name, length); /* CALL:memcpy */
+	WRITE_ONCE(l->length, length);
+}
+
+static noinline int wan_rename_all(void)
+{
+	/* The mistake: what stands here is a number of the device, no address. */
+	struct wan_label *l = (struct wan_label *)0x00000000c0ffee00;
+	const char *name = "the label of every link and codec";
+	u32 length = strlen(name);
+
+	OPTIMIZER_HIDE_VAR(l);
+	OPTIMIZER_HIDE_VAR(name);
+	OPTIMIZER_HIDE_VAR(length);
+	wan_rename(l, name, length); /* CALL2:memcpy */
+	return length;
+}
+
 /* ---------------------------------------------------------------- /proc/xxxwan */
 
 static const struct wan_mistake {
@@ -324,6 +351,7 @@ static const struct wan_mistake {
 	{ "softlockup", wan_start_polling },
 	{ "warn_then_oops", wan_raise_mtu },
 	{ "distmod", wan_match_tunnel },
+	{ "memcpy", wan_rename_all },
 };
 
 static ssize_t wan_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
