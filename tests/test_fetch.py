@@ -240,12 +240,14 @@ def test_wrong_usage(run_cli: RunCli, words: List[str], tmp_path: Path) -> None:
     assert run_cli("fetch", "--root", tmp_path, *words).status == 2
 
 
-def test_the_readmes_examples_run(centos: Host) -> None:
+def test_the_readmes_examples_run(centos: Host, tmp_path: Path) -> None:
     text = (Path(__file__).parent.parent / "README.md").read_text()
     examples = re.findall(r"^\$ (kdumpwrap [^#\n]*\bfetch\b[^#\n]*)", text, re.M)
-    assert len(examples) > 2
+    assert len(examples) > 3
+    assert centos.run_cli("pack", centos.crash, "-o", tmp_path / "crash.json").status == 0
+    env = {**centos.env, "KDUMPWRAP_ROOT": str(centos.root)}
     for example in examples:
-        done = centos.run_cli(*example.split()[1:], env={**centos.env, "KDUMPWRAP_ROOT": str(centos.root)})
+        done = centos.run_cli(*example.split()[1:], env=env, cwd=tmp_path)
         assert (done.status, "Traceback" in done.stderr) == (0, False), example
     assert len(centos.kept) == 3
 
