@@ -1,0 +1,204 @@
+"""Ctrl-C, SIGTERM and SIGHUP, wherever in the program they arrive: it ends, and says nothing of its insides."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+# Python throws a generator away, and cannot raise what its last lines raise
+IN_A_DESTRUCTOR = """
+import signal, sys, time
+from kdumpwrap.cli import signals
+
+def cleaning_up():
+    try:
+        yield
+    finally:
+        signal.raise_signal(int(sys.argv[1]))
+
+signals.listen()
+try:
+    found = cleaning_up()
+    next(found)
+    del found
+    time.sleep(20)
+except KeyboardInterrupt:
+    signals.leave(0)
+"""
+WHILE_LOADING = """
+import signal, sys, types
+from kdumpwrap.cli import signals
+
+signals.listen()
+sys.modules["kdumpwrap.tools.run"] = types.ModuleType("what stands there while it is being loaded")
+try:
+    signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    signals.leave(0)
+"""
+BUG_IN_A_DESTRUCTOR = """
+from kdumpwrap.cli import signals
+
+class Thing:
+    def __del__(self):
+        raise ValueError("a bug")
+
+signals.listen()
+Thing()
+"""
+AT_WORK = """
+import sys
+from kdumpwrap.batch import workers
+from kdumpwrap.cli import signals
+
+def pieces():
+    try:
+        yield "x" * 100
+    finally:
+        sum(range(1000))
+
+signals.listen()
+try:
+    print("ready", flush=True)
+    for found in workers.each(lambda number: next(pieces()), range(10**6), 2):
+        pass
+except KeyboardInterrupt:
+    signals.leave(0)
+"""
+AT_TOOLS = """
+import sys
+from kdumpwrap.batch import workers
+from kdumpwrap.cli import signals
+from kdumpwrap.errors import ToolFailed
+from kdumpwrap.tools.argv import options
+from kdumpwrap.tools.run import run
+
+def tried(number):
+    for attempt in range(3):  # as another program does what the first one could not
+        try:
+            return run("sleep", options("1000"))
+        except ToolFailed:
+            pass
+
+signals.listen()
+try:
+    print("ready", flush=True)
+    for found in workers.each(tried, range(1000), 2):
+        pass
+except KeyboardInterrupt:
+    signals.leave(0)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_arrives_in_a_destructor_is_heard(number: signal.Signals) -> None:
+    argv = [sys.executable, "-c", IN_A_DESTRUCTOR, str(int(number))]
+    start = time.monotonic()
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (128 + number, "")
+    assert time.monotonic() - start < 15
+
+
+def test_ctrl_c_before_anything_was_done(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    argv = [sys.executable, "-m", "kdumpwrap", "list"]
+    path = f"{tmp_path}:{Path(__file__).parent.parent.parent}"
+    done = subprocess.run(
+        argv,
+        env=environment({"PYTHONPATH": path}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_signal_while_we_are_being_loaded() -> None:
+    argv = [sys.executable, "-c", WHILE_LOADING]
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (143, "")
+
+
+def test_a_bug_in_a_destructor_keeps_its_traceback() -> None:
+    argv = [sys.executable, "-c", BUG_IN_A_DESTRUCTOR]
+    done = subprocess.run(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ValueError: a bug" in done.stderr
+
+
+def test_processes_end_quietly_at_any_moment() -> None:
+    for milliseconds in range(0, 60, 3):
+        argv = [sys.executable, "-c", AT_WORK]
+        with subprocess.Popen(
+            argv,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(milliseconds / 1000)
+            os.killpg(process.pid, signal.SIGTERM)  # as systemd does: the processes that do the work get it too
+            _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (143, "")
+
+
+def test_processes_start_no_tool_once_they_are_to_end() -> None:
+    argv = [sys.executable, "-c", AT_TOOLS]
+    with subprocess.Popen(
+        argv,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1)
+        start = time.monotonic()
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (143, "")
+    assert time.monotonic() - start < 15
+    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+
+
+def session(stat: Path) -> int:
+    """The session that a process belongs to, by its /proc/PID/stat: "4242 (comm) S parent group session …"."""
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[3])
+    except OSError:  # it has ended
+        return 0

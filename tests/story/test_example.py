@@ -1,0 +1,106 @@
+"""The worked example, as the package carries it, and the commands that take it apart."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import List
+
+import pytest
+from conftest import RunCli
+
+from kdumpwrap.example import worked
+
+RELEASE = "4.19.113-88.8bs.el7.x86_64"
+HERE = ("--root", str(worked.root()), "--release", RELEASE)
+
+
+def facts(rows: str, key: str) -> List[List[str]]:
+    return [row.split("\t")[1:] for row in rows.splitlines() if row.split("\t")[0] == key]
+
+
+def test_the_example_is_analysed(run_cli: RunCli) -> None:
+    done = run_cli("analyze", "--example", "--raw")
+    assert done.status == 3  # the vendor's module has no debuginfo here
+    assert "no debuginfo for the module XxxWan" in done.stderr
+    (ip,) = facts(done.stdout, "ip")
+    assert ip[:5] == ["iptunnel_xmit", "0x17d", "0x1c0", "", "0xffffffff81898d7d"]
+    assert ip[5].endswith("/include/net/ip_tunnels.h") and ip[6] == "462"
+    assert [row[2] for row in facts(done.stdout, "insn") if row[-1] == "1"] == ["addq $0x1,0x10(%rax)"]
+    assert [row[0] for row in facts(done.stdout, "source") if row[-1] == "1"] == ["462"]
+    assert facts(done.stdout, "frame")[0][:7] == ["0", "IRQ", "1", "send4", "0xf2", "0x1b0", "XxxWan"]
+    assert facts(done.stdout, "culprit")[0][0] == "iptunnel_xmit"
+    assert facts(done.stdout, "suspect")[0][:2] == ["XxxWan", "send4"]
+
+
+def test_the_example_s_text(run_cli: RunCli) -> None:
+    done = run_cli("analyze", "--example")
+    assert "0xffffffff81898d7d = 0xffffffff81898c00 + 0x17d" in done.stdout
+    assert "iptunnel_xmit+0x17d/0x1c0 → include/net/ip_tunnels.h:462" in done.stdout
+    assert "send4+0xf2/0x1b0 [XxxWan]" in done.stdout
+
+
+def test_the_example_s_code_bytes_are_those_of_its_vmlinux_moved_by_kaslr(run_cli: RunCli) -> None:
+    report = json.loads(run_cli("analyze", "--example", "--json").stdout)["reports"][0]
+    assert report["code"]["check"] == "patched"
+    assert "0x38000000" in report["code"]["detail"]
+
+
+def test_resolve(run_cli: RunCli) -> None:
+    done = run_cli("resolve", *HERE, "--raw", "iptunnel_xmit+0x17d/0x1c0")
+    assert done.status == 0
+    rows = [row.split("\t") for row in done.stdout.splitlines()]
+    assert [(row[1], row[2], row[3].rpartition("/")[2], row[4], row[5]) for row in rows] == [
+        ("0xffffffff81898d7d", "iptunnel_xmit_stats", "ip_tunnels.h", "462", "1"),
+        ("0xffffffff81898d7d", "iptunnel_xmit", "ip_tunnel_core.c", "87", "0"),
+    ]
+
+
+def test_resolve_says_what_it_does_not_know(run_cli: RunCli) -> None:
+    done = run_cli("resolve", *HERE, "--raw", "iptunnel_xmit+0x17d", "nosuch+0x1")
+    assert done.status == 3 and "no function nosuch" in done.stderr
+    done = run_cli("resolve", *HERE, "nosuch+0x1")
+    assert done.status == 1
+
+
+@pytest.mark.parametrize("expression", ["", "+0x1", "f+", "f+0xzz", "f[", "0xffffffff81000000", "a b", "f+1/2/3"])
+def test_what_is_no_expression_is_wrong_usage(run_cli: RunCli, expression: str) -> None:
+    done = run_cli("resolve", *HERE, "--", expression)
+    assert done.status == 2 and "Traceback" not in done.stderr
+
+
+def test_disasm_marks_one_instruction(run_cli: RunCli) -> None:
+    window = run_cli("disasm", *HERE, "--raw", "iptunnel_xmit+0x17d")
+    whole = run_cli("disasm", *HERE, "--raw", "--all", "iptunnel_xmit+0x17d")
+    for done in (window, whole):
+        assert done.status == 0
+        assert [row[0] for row in facts(done.stdout, "insn") if row[-1] == "1"] == ["0xffffffff81898d7d"]
+    assert len(facts(window.stdout, "insn")) < len(facts(whole.stdout, "insn"))
+    assert facts(whole.stdout, "insn")[0][0] == "0xffffffff81898c00"
+    assert set(map(tuple, facts(window.stdout, "insn"))) <= set(map(tuple, facts(whole.stdout, "insn")))
+
+
+def test_raw_and_json_exclude_each_other(run_cli: RunCli) -> None:
+    done = run_cli("analyze", "--example", "--raw", "--json")
+    assert done.status == 2 and done.stdout == ""
+
+
+def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
+    import subprocess
+
+    if shutil.which("as") is None or shutil.which("ld") is None:
+        pytest.skip("no assembler here: binutils")
+    script = Path(__file__).parent.parent.parent / "scripts/example/build"
+    made = []
+    for name in ("one", "two"):
+        subprocess.run([str(script), str(tmp_path / name)], check=True)
+        made.append((tmp_path / name).read_bytes())
+    assert made[0] == made[1]
+    dump = ["objdump", "-d", "-l", "--section=.text", "--no-show-raw-insn"]
+    carried = worked.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
+    listings = [
+        subprocess.run(
+            [*dump, str(path)], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+        ).stdout.splitlines()[4:]
+        for path in (tmp_path / "one", carried)
+    ]
+    assert listings[0] == listings[1], "run scripts/example/build"

@@ -1,0 +1,597 @@
+"""kdumpwrap fetch: with real dnf, rpm, apt and debuginfod from repositories made here, and with all that goes wrong."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+import packages_made as made
+import pytest
+from conftest import Result, RunCli, environment
+from packages_made import DEBIAN, EL, FILE, Kernel, Key
+
+from kdumpwrap.host import fetched
+
+Env = Mapping[str, Optional[str]]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Path]:
+    """A directory with a short name: gpg's agent listens on a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="kw-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def signer(shared: Path) -> Key:
+    return made.key(shared / "key", "vendor")
+
+
+@pytest.fixture(scope="session")
+def el(shared: Path) -> Kernel:
+    return made.el(shared / "el")
+
+
+@pytest.fixture(scope="session")
+def rpms(shared: Path, el: Kernel, signer: Key) -> Path:
+    packages = made.rpms(el, shared / "rpms", signer)
+    made.run("createrepo_c", "-q", packages)
+    return packages
+
+
+@pytest.fixture(scope="session")
+def debian(shared: Path) -> Kernel:
+    return made.debian(shared / "debian")
+
+
+@pytest.fixture(scope="session")
+def debs(shared: Path, debian: Kernel, signer: Key) -> Path:
+    packages = made.debs(debian, shared / "debs")
+    made.index(packages, signer)
+    return packages
+
+
+class Host(NamedTuple):
+    """A host with a crash: everything that fetch writes lies below ``root``."""
+
+    run_cli: RunCli
+    root: Path
+    crash: Path
+    env: Env
+    kernel: Kernel
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "var/cache/kdumpwrap"
+
+    @property
+    def kept(self) -> List[str]:
+        """What lies in the cache, but for its lock."""
+        found = (
+            path.relative_to(self.cache) for path in self.cache.rglob("*") if not path.is_dir() or path.is_symlink()
+        )
+        return sorted(str(path) for path in found if str(path) != ".lock")
+
+    def fetch(self, *args: object, env: Optional[Env] = None, prefix: Tuple[str, ...] = ()) -> Result:
+        words = [str(arg) for arg in (args or (self.crash,))]
+        return self.run_cli("fetch", "--root", self.root, *words, env={**self.env, **(env or {})}, prefix=prefix)
+
+
+def host(run_cli: RunCli, tmp_path: Path, kernel: Kernel, env: Env) -> Host:
+    root = tmp_path / "host"
+    crash = root / "var/crash/127.0.0.1-2024-01-31-10:00:00"
+    crash.mkdir(parents=True)
+    (crash / "vmcore-dmesg.txt").write_text(kernel.log)
+    cache = {"XDG_CACHE_HOME": str(root / "var/cache")}  # of a user that is not root
+    return Host(run_cli, root, crash, {**env, **cache}, kernel)
+
+
+@pytest.fixture
+def centos(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> Host:
+    return host(run_cli, tmp_path, el, made.dnf(tmp_path / "dnf", rpms, [signer]))
+
+
+@pytest.fixture
+def bookworm(run_cli: RunCli, tmp_path: Path, debian: Kernel, debs: Path, signer: Key) -> Host:
+    return host(run_cli, tmp_path, debian, made.apt(tmp_path, debs, signer))
+
+
+def slow(found: Host, tmp_path: Path, name: str) -> Tuple[Env, Path]:
+    """``name`` that stops while it downloads, half of a package written, until the file ``go`` is there."""
+    tools, go = tmp_path / "slow", tmp_path / "go"
+    tools.mkdir()
+    path = found.env.get("PATH") or os.environ["PATH"]
+    real = shutil.which(name, path=path)
+    (tools / name).write_text(
+        f"""#!/bin/sh
+case "$*" in
+*destdir=*) dir=${{*#*--destdir=}}; dir=${{dir%% *}}; head -c 1000 /dev/zero >"$dir/half.rpm"; echo x >>{tmp_path}/loads
+	while [ ! -e {go} ]; do sleep 0.05; done; rm -f "$dir/half.rpm" ;;
+esac
+exec {real} "$@"
+"""
+    )
+    (tools / name).chmod(0o755)
+    return {**found.env, "PATH": f"{tools}{os.pathsep}{path}"}, go
+
+
+def started(found: Host, env: Env) -> "subprocess.Popen[str]":
+    argv = [sys.executable, "-m", "kdumpwrap", "fetch", "--root", str(found.root), str(found.crash)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(argv, env=environment(env), universal_newlines=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+def loading(tmp_path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "loads").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# ---------------------------------------------------------------- it works
+
+
+def test_from_centos_packages_the_crash_gets_what_its_trace_names(centos: Host) -> None:
+    done = centos.fetch()
+    assert (done.status, done.stderr) == (0, "")
+    top = f"{EL}/{centos.kernel.build_id}"
+    assert centos.kept == [f"{top}/modules/kernel/net/dm-fail.ko.debug", f"{top}/source/{FILE}", f"{top}/vmlinux"]
+    assert str(centos.cache / top / "vmlinux") in done.stdout
+    for path in centos.cache.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o600 if path.name == ".lock" else 0o644)
+    answer = centos.run_cli("analyze", "--root", centos.root, "--json", env=centos.env)
+    assert answer.status == 0, answer.stderr
+    report = json.loads(answer.stdout)["reports"][0]
+    assert report["ip"]["locations"][0]["file"].endswith(FILE)
+    assert "int dev_fail(int *value)" in report["source"]["lines"]
+    assert report["trace"][0]["locations"][0]["function"] == "dev_fail"
+    batch = centos.run_cli("batch", "--root", centos.root, "--raw", env=centos.env)
+    assert (batch.status, f"{FILE}:" in batch.stdout) == (0, True)
+    again = centos.fetch()
+    assert (again.status, again.stdout) == (0, "")
+    assert "all is here already" in again.stderr
+
+
+def test_from_debian_packages_too(bookworm: Host) -> None:
+    done = bookworm.fetch("--raw", bookworm.crash)
+    assert (done.status, done.stderr) == (0, "")
+    top = f"{DEBIAN}/{bookworm.kernel.build_id}"
+    assert bookworm.kept == [f"{top}/modules/kernel/net/dm-fail.ko", f"{top}/source/{FILE}", f"{top}/vmlinux"]
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows[:3] == [
+        ["release", DEBIAN],
+        ["build_id", bookworm.kernel.build_id],
+        ["directory", str(bookworm.cache / top)],
+    ]
+    assert [row[:3] for row in rows[3:]] == [
+        ["file", kind, str(bookworm.cache / top / name)]
+        for kind, name in (
+            ("vmlinux", "vmlinux"),
+            ("module", "modules/kernel/net/dm-fail.ko"),
+            ("source", f"source/{FILE}"),
+        )
+    ]
+
+
+def test_a_release_brings_its_vmlinux_and_all_its_modules_when_asked(centos: Host) -> None:
+    assert centos.fetch(EL).status == 0
+    assert centos.kept == [f"{EL}/{centos.kernel.build_id}/vmlinux"]
+    assert centos.fetch(EL, "--all").status == 0
+    names = [name.rpartition("/")[2] for name in centos.kept]
+    assert names == ["dm-fail.ko.debug", "other.ko.debug", "vmlinux"]
+
+
+def test_analyze_fetches_when_asked_and_says_how_when_not(centos: Host) -> None:
+    without = centos.run_cli("analyze", "--root", centos.root, env=centos.env)
+    assert without.status == 3
+    assert without.stderr.splitlines()[-1] == f"hint: kdumpwrap fetch {centos.crash}"
+    assert not centos.cache.exists()
+    fetching = centos.run_cli("analyze", "--fetch", "--root", centos.root, env=centos.env)
+    assert (fetching.status, fetching.stderr) == (0, "")
+    assert FILE in fetching.stdout
+
+
+def test_a_dry_run_shows_commands_and_sizes_and_does_nothing(centos: Host) -> None:
+    done = centos.fetch("--dry-run", "--json", centos.crash)
+    assert done.status == 0, done.stderr
+    steps = json.loads(done.stdout)["commands"]
+    loads = [step for step in steps if step["bytes"]]
+    assert [step["command"].rpartition(" ")[2] for step in loads] == [
+        f"kernel-debuginfo-{EL}",
+        "kernel-debuginfo-common-x86_64-5.14.0-503.el9",
+    ]
+    assert loads[0]["bytes"] > 1 << 20
+    assert [step["command"].split()[0] for step in steps] == ["dnf", "rpm", "rpm2cpio"] * 2
+    assert not centos.cache.exists()
+
+
+def test_what_is_kept_is_listed_and_the_longest_unused_is_pruned_first(centos: Host, tmp_path: Path) -> None:
+    def build(release: str, build_id: str, used: float) -> Path:
+        directory = centos.cache / release / build_id
+        directory.mkdir(parents=True)
+        (directory / "vmlinux").write_bytes(b"x" * 100_000)
+        os.utime(directory / "vmlinux", (used, used))
+        return directory
+
+    old = build("5.14.0-1.el9.x86_64", "aa" * 20, 1e9)
+    new = build("5.14.0-2.el9.x86_64", "bb" * 20, 1.5e9)
+    (centos.cache / "lab/root").mkdir(parents=True)  # somebody else's
+    (centos.cache / "6.1.0-99-amd64").symlink_to(tmp_path)
+    listed = centos.fetch("--list", "--raw")
+    assert [row.split("\t")[4] for row in listed.stdout.splitlines()] == [str(old), str(new)]
+    assert centos.fetch("--prune", "--max-size", "150K", "--raw").stdout.split("\t")[4].strip() == str(old)
+    assert new.is_dir() and not old.parent.exists()
+    assert centos.fetch("--prune", "--max-size", "0").status == 0
+    assert sorted(path.name for path in centos.cache.iterdir()) == ["6.1.0-99-amd64", "lab"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--list", "--prune"], ["--list", "x"], ["--prune", "--max-size", "much"], ["--raw", "--json"]]
+)
+def test_wrong_usage(run_cli: RunCli, words: List[str], tmp_path: Path) -> None:
+    assert run_cli("fetch", "--root", tmp_path, *words).status == 2
+
+
+def test_the_readmes_examples_run(centos: Host, tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    examples = re.findall(r"^\$ (kdumpwrap [^#\n]*\bfetch\b[^#\n]*)", text, re.M)
+    assert len(examples) > 3
+    assert centos.run_cli("pack", centos.crash, "-o", tmp_path / "crash.json").status == 0
+    env = {**centos.env, "KDUMPWRAP_ROOT": str(centos.root)}
+    for example in examples:
+        done = centos.run_cli(*example.split()[1:], env=env, cwd=tmp_path)
+        assert (done.status, "Traceback" in done.stderr) == (0, False), example
+    assert len(centos.kept) == 3
+
+
+# ---------------------------------------------------------------- and what goes wrong: one line, nothing half
+
+
+def refused(done: Result, *words: str) -> None:
+    lines = [line for line in done.stderr.splitlines() if line.startswith("kdumpwrap: ")]
+    assert (done.status, len(lines)) == (1, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_package_of_an_unknown_signer(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path) -> None:
+    found = host(run_cli, tmp_path, el, made.dnf(tmp_path / "dnf", rpms, []))
+    refused(found.fetch(), "is not taken", "NOKEY", "hint: rpm --import")
+    assert found.kept == []
+
+
+def test_a_package_that_nobody_signed(run_cli: RunCli, tmp_path: Path, el: Kernel, signer: Key) -> None:
+    packages = made.rpms(el, tmp_path / "unsigned", None)
+    made.run("createrepo_c", "-q", packages)
+    found = host(run_cli, tmp_path, el, made.dnf(tmp_path / "dnf", packages, [signer]))
+    refused(found.fetch(), "nobody has signed it")
+    assert found.kept == []
+
+
+@pytest.mark.parametrize("what", ["changed", "truncated"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_package_that_is_not_as_it_was(
+    run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key, what: str, when: str
+) -> None:
+    """``before``: its repository was made of the bad package; ``after``: it has the checksum of the good one."""
+    packages = tmp_path / "bad"
+    shutil.copytree(str(rpms), str(packages))
+    victim = next(packages.glob("kernel-debuginfo-5*.rpm"))
+    data = bytearray(victim.read_bytes())
+    if what == "changed":
+        data[-5000] ^= 1
+    victim.write_bytes(data[:-5000] if what == "truncated" else data)
+    if when == "before":
+        made.run("createrepo_c", "-q", packages)
+    found = host(run_cli, tmp_path, el, made.dnf(tmp_path / "dnf", packages, [signer]))
+    refused(found.fetch())
+    assert found.kept == []
+
+
+def test_no_network(run_cli: RunCli, tmp_path: Path, el: Kernel, signer: Key) -> None:
+    found = host(run_cli, tmp_path, el, made.dnf(tmp_path / "dnf", "http://127.0.0.1:1/", [signer]))
+    refused(found.fetch(), "dnf failed")
+    assert found.kept == []
+
+
+def test_a_repository_without_it(centos: Host) -> None:
+    release = "5.14.0-70.22.1.el9_0.x86_64"
+    done = centos.fetch(release)
+    refused(done, f"kernel-debuginfo-{release} is in no enabled repository", "the vault")
+    assert f"hint: dnf config-manager --set-enabled baseos-debuginfo && kdumpwrap fetch {release}" in done.stderr
+    assert centos.kept == []
+
+
+def test_apt_without_it(bookworm: Host) -> None:
+    refused(
+        bookworm.fetch("6.1.0-1-amd64"), "linux-image-6.1.0-1-amd64-dbg is in no enabled repository", "apt-get update"
+    )
+
+
+def test_apt_takes_no_list_that_is_not_signed(
+    run_cli: RunCli, tmp_path: Path, debian: Kernel, debs: Path, signer: Key
+) -> None:
+    packages = tmp_path / "unsigned"
+    shutil.copytree(str(debs), str(packages))
+    made.index(packages, None)
+    found = host(run_cli, tmp_path, debian, made.apt(tmp_path, packages, signer))
+    refused(found.fetch(), "apt-get failed")
+    assert found.kept == []
+
+
+def test_apt_takes_no_package_that_was_changed(
+    run_cli: RunCli, tmp_path: Path, debian: Kernel, debs: Path, signer: Key
+) -> None:
+    packages = tmp_path / "changed"
+    shutil.copytree(str(debs), str(packages))
+    found = host(run_cli, tmp_path, debian, made.apt(tmp_path, packages, signer))
+    victim = next(packages.glob("linux-image*.deb"))
+    victim.write_bytes(victim.read_bytes()[:-1000])
+    refused(found.fetch())
+    assert found.kept == []
+
+
+@pytest.mark.parametrize("which", ["centos", "bookworm"])
+def test_a_full_disk(which: str, request: pytest.FixtureRequest) -> None:
+    """No file may have more than 600 kB, as on a disk that is full then: of the vmlinux half would be there."""
+    made.need("prlimit")
+    found: Host = request.getfixturevalue(which)
+    done = found.fetch(prefix=("prlimit", f"--fsize={600 << 10}"))
+    refused(done)
+    assert found.kept == []
+
+
+def test_a_disk_that_is_too_small_is_said_before(tmp_path: Path) -> None:
+    from kdumpwrap.errors import KdumpwrapError
+    from kdumpwrap.fetch import stage
+
+    with pytest.raises(KdumpwrapError, match=r"MiB are needed, \d+ MiB are free"):
+        stage.room(tmp_path, 1 << 50)
+
+
+def test_killed_in_the_middle_nothing_is_left_for_the_next(centos: Host, tmp_path: Path) -> None:
+    env, go = slow(centos, tmp_path, "dnf")
+    with started(centos, env) as process:
+        loading(tmp_path)
+        process.kill()
+        process.communicate()
+    assert not list(centos.cache.glob("5*"))
+    assert list(centos.cache.glob(".part-*"))
+    go.touch()
+    assert centos.fetch().status == 0
+    assert not list(centos.cache.glob(".part-*"))
+    assert len(centos.kept) == 3
+
+
+def test_ctrl_c_leaves_nothing(centos: Host, tmp_path: Path) -> None:
+    env, go = slow(centos, tmp_path, "dnf")
+    with started(centos, env) as process:
+        loading(tmp_path)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    go.touch()
+    assert (process.returncode, "Traceback" in stderr) == (130, False)
+    assert centos.kept == []
+    assert not list(centos.cache.glob(".part-*"))
+
+
+def test_two_at_once_load_it_once(centos: Host, tmp_path: Path) -> None:
+    env, go = slow(centos, tmp_path, "dnf")
+    with started(centos, env) as first:
+        loading(tmp_path)
+        with started(centos, env) as second:
+            time.sleep(1)
+            go.touch()
+            said = [process.communicate(timeout=120)[1] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
+    assert "all is here already" in said[1]
+    assert (tmp_path / "loads").read_text().count("x") == 2  # the two packages
+    assert len(centos.kept) == 3
+
+
+@pytest.mark.parametrize("where", [".", EL, f"{EL}/BUILD", f"{EL}/BUILD/source", ".lock"])
+def test_a_link_in_the_way(centos: Host, tmp_path: Path, where: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = centos.cache / where.replace("BUILD", centos.kernel.build_id)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(elsewhere / "lock" if where == ".lock" else elsewhere)
+    refused(centos.fetch(), "a link is in the way", str(link))
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_names_that_lead_out_of_a_debian_package(run_cli: RunCli, tmp_path: Path, debian: Kernel, signer: Key) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    top = f"./usr/lib/debug/lib/modules/{DEBIAN}/kernel"
+    entries = []
+    for name in (
+        f"../../../../../../../..{victim}/dm-fail.ko",
+        f"{top}/../../../../../../../../../../../..{victim}/dm-fail.ko",
+    ):
+        entries.append(tarfile.TarInfo(name))
+    link = tarfile.TarInfo(f"{top}/out")
+    link.type, link.linkname = tarfile.SYMTYPE, str(victim)
+    entries += [link, tarfile.TarInfo(f"{top}/out/dm-fail.ko")]
+    packages = made.debs(debian, tmp_path / "evil", entries)
+    made.index(packages, signer)
+    found = host(run_cli, tmp_path, debian, made.apt(tmp_path, packages, signer))
+    done = found.fetch()
+    assert list(victim.iterdir()) == []
+    assert done.status in (0, 1, 3) and "Traceback" not in done.stderr
+    kept = found.cache / DEBIAN / debian.build_id
+    for path in kept.rglob("*.ko") if kept.exists() else ():
+        assert path.read_bytes() != b"evil" and not path.is_symlink()
+
+
+def test_names_that_lead_out_of_an_rpm(centos: Host, tmp_path: Path) -> None:
+    """rpmbuild makes no such package: the list and the archive of one are those of stand-ins."""
+    victim, tree, tools = tmp_path / "victim", tmp_path / "evil", tmp_path / "tools"
+    for directory in (victim, tree, tools):
+        directory.mkdir()
+    top = f"usr/lib/debug/lib/modules/{EL}"
+    (tree / top).mkdir(parents=True)
+    (tree / top / "vmlinux").symlink_to(victim / "vmlinux")
+    archive = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet"],
+        input=f"./{top}/vmlinux\n".encode(),
+        stdout=subprocess.PIPE,
+        cwd=str(tree),
+        check=True,
+    ).stdout
+    (tree / "cpio").write_bytes(archive)
+    real = shutil.which("rpm")
+    listing = (
+        f"-rw-r--r--|4|/{top}/vmlinux\\n-rw-r--r--|4|/{top}/kernel/../../../../../../../..{victim}/dm-fail.ko.debug\\n"
+    )
+    (tools / "rpm").write_text(f"#!/bin/sh\ncase $1 in -qp) printf '%b' '{listing}' ;; *) exec {real} \"$@\" ;; esac\n")
+    (tools / "rpm2cpio").write_text(f"#!/bin/sh\nexec cat {tree}/cpio\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    refused(centos.fetch(env={"PATH": f"{tools}{os.pathsep}{centos.env['PATH']}"}), "did not come out whole")
+    assert (list(victim.iterdir()), centos.kept) == ([], [])
+
+
+def test_names_of_sources_are_no_options_of_tar() -> None:
+    from kdumpwrap.tools import packaged
+
+    assert packaged.tails("net/x\n--checkpoint-action=exec=sh\n/a.c") == []
+    assert packaged.tails("/a/../../net/core/dev.c") == ["net/core/dev.c", "core/dev.c"]
+
+
+# ---------------------------------------------------------------- other means
+
+
+def test_debuginfod_comes_first(tmp_path: Path, el: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_debuginfod import serving
+
+    from kdumpwrap.debuginfo import Search
+    from kdumpwrap.fetch import story
+    from kdumpwrap.fetch.order import Order
+
+    made.need("debuginfod", "debuginfod-find")
+    served = tmp_path / "served"
+    served.mkdir()
+    shutil.copy(str(el.tree / f"usr/lib/debug/lib/modules/{EL}/vmlinux"), str(served / "vmlinux"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "var/cache"))
+    with serving(served, 1) as url:
+        monkeypatch.setenv("DEBUGINFOD_URLS", url)
+        found = story.fetch(Order(EL, build_id=el.build_id), Search(tmp_path))
+    assert [file.path for file in found.files] == [tmp_path / f"var/cache/kdumpwrap/{EL}/{el.build_id}/vmlinux"]
+    assert found.files[0].path.read_bytes() == (served / "vmlinux").read_bytes()
+
+
+def test_yumdownloader_of_el7(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> None:
+    """A fake, with the options of yum-utils 1.1.31: there is none for Debian."""
+    env = made.dnf(tmp_path / "dnf", rpms, [signer])
+    tools = tmp_path / "alone"
+    tools.mkdir()
+    row = "kernel-debuginfo%s|5.14.0-503.el9|x86_64|base-debuginfo|1100000"
+    common, plain = row % "-common-x86_64", row % ""
+    (tools / "repoquery").write_text(
+        f"#!/bin/sh\ncase \"$*\" in *common*) echo '{common}' ;; *) echo '{plain}' ;; esac\n"
+    )
+    (tools / "yumdownloader").write_text(
+        f"""#!/bin/sh
+for word; do case $word in --destdir=*) to=${{word#*=}} ;; esac; done
+cp {rpms}/"${{word%.x86_64}}"*.rpm "$to/"
+"""
+    )
+    for name in ("repoquery", "yumdownloader"):
+        (tools / name).chmod(0o755)
+    for name in ("rpm", "rpm2cpio", "cpio", "sh", "cp", "nm", "objdump", "readelf", "addr2line", "cat"):
+        made.need(name)
+        (tools / name).symlink_to(shutil.which(name) or "")
+    found = host(run_cli, tmp_path, el, {**env, "PATH": str(tools)})
+    done = found.fetch()
+    assert done.status == 0, done.stderr
+    assert len(found.kept) == 3
+
+
+def test_without_any_means(centos: Host, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    env = {"PATH": str(tmp_path / "empty")}
+    refused(centos.fetch(env=env), "neither dnf nor yumdownloader is here")
+    refused(centos.fetch("6.1.0-47-amd64", env=env), "no apt-get is here")
+    refused(centos.fetch("5.14.21-150400.24.100-default", env=env), "SUSE's kernels come by debuginfod alone")
+    refused(centos.fetch("6.18.0-rc3+", env=env), "its vmlinux is where it was built")
+
+
+@pytest.mark.parametrize(
+    ("release", "os_release", "command"),
+    [
+        ("3.10.0-1160.el7.x86_64", "centos 7", "yum-config-manager --enable base-debuginfo"),
+        ("4.18.0-553.el8.x86_64", "centos 8", "dnf config-manager --set-enabled debuginfo"),
+        ("5.14.0-503.el9.x86_64", "centos 9", "dnf config-manager --set-enabled baseos-debuginfo"),
+        ("5.14.0-503.el9.x86_64", "almalinux 9.4", "dnf config-manager --set-enabled baseos-debuginfo"),
+        ("5.14.0-503.el9.x86_64", "rocky 9.4", "dnf config-manager --set-enabled baseos-debug"),
+        (
+            "5.14.0-503.el9.aarch64",
+            "rhel 9.4",
+            "subscription-manager repos --enable=rhel-9-for-aarch64-baseos-debug-rpms",
+        ),
+        ("6.9.1-1.el9.elrepo.x86_64", "rocky 9.4", "dnf config-manager --set-enabled elrepo-kernel"),
+        ("6.1.0-47-amd64", "debian 12", "apt-get update"),
+        ("5.15.0-91-generic", "ubuntu 22.04", "ddebs.ubuntu.com"),
+    ],
+)
+def test_the_repository_that_has_it_is_named(release: str, os_release: str, command: str) -> None:
+    from kdumpwrap.host import distribution, repositories
+
+    name, version = os_release.split()
+    on = distribution.identify(f"ID={name}\nVERSION_ID={version}\n")
+    assert command in repositories.enable(release, on)
+
+
+# ---------------------------------------------------------------- what the tools say
+
+
+def test_what_rpm_says_of_a_signature() -> None:
+    from kdumpwrap.parse.repositories import Distrust, distrust
+
+    good = (  # rpm 4.18, then 4.11 of el7
+        "a.rpm:\n    Header V4 RSA/SHA256 Signature, key ID 5ee4ba63: OK\n    Payload SHA256 digest: OK\n",
+        "a.rpm:\n    Header V3 RSA/SHA256 Signature, key ID f4a80eb5: OK\n    Header SHA1 digest: OK (9a…)\n"
+        "    V3 RSA/SHA256 Signature, key ID f4a80eb5: OK\n    MD5 digest: OK (4b…)\n",
+    )
+    assert [distrust(text) for text in good] == [None, None]
+    assert distrust("a.rpm:\n    Header SHA256 digest: OK\n    MD5 digest: OK\n") == Distrust(
+        "nobody has signed it", signed=False
+    )
+    assert distrust("") == Distrust("nobody has signed it", signed=False)
+    for text in good:
+        for line in text.splitlines()[1:]:
+            for bad in ("BAD", "NOKEY", "NOTTRUSTED"):
+                assert distrust(text.replace(line, line.replace(": OK", f": {bad}"), 1)) is not None
+
+
+def test_what_package_managers_say_of_packages() -> None:
+    from kdumpwrap.model.fetched import Offer
+    from kdumpwrap.parse import repositories
+
+    row = "kernel-debuginfo|5.14.0-503.el9|x86_64"
+    text = f"\n{row}|baseos-debuginfo|7253\n\n{row}|other|1\n"
+    file = "kernel-debuginfo-5.14.0-503.el9.x86_64.rpm"
+    assert repositories.repoquery(text) == (
+        Offer("kernel-debuginfo", "5.14.0-503.el9", "baseos-debuginfo", 7253, file),
+    )
+    text = "'http://deb.debian.org/debian/pool/a/a_1%3a2.0-1_all.deb' a_1%3a2.0-1_all.deb 42 SHA256:00\n"
+    assert repositories.uris(text) == (Offer("a", "1:2.0-1", "http://deb.debian.org", 42, "a_1%3a2.0-1_all.deb"),)
+
+
+def test_a_build_id_is_no_path(tmp_path: Path) -> None:
+    outside = tmp_path / "var/cache/kdumpwrap" / EL
+    for name in ("..", "x" * 40, "no-build-id", "ab" * 20):
+        (outside / name).mkdir(parents=True, exist_ok=True)
+    names: Dict[str, Path] = {path.name: path for path in fetched.builds(EL, tmp_path)} if os.geteuid() == 0 else {}
+    assert set(names) in ({"no-build-id", "ab" * 20}, set())
+    assert list(fetched.builds("../../etc", tmp_path)) == []
