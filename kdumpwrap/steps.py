@@ -10,6 +10,7 @@ from kdumpwrap.model.finding import Analysis, Finding, Statement
 from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Log, subject
 from kdumpwrap.model.verdict import Signature, Verdict
+from kdumpwrap.shell import hint
 from kdumpwrap.symbolize.excerpt import source
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import CodeAddress, Located
@@ -99,6 +100,14 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
     found, problems = scopes.of(number, analysis.findings[index].resolution)
     findings = list(analysis.findings)
     findings[index] = replace(findings[index], variables=found)
+    if found is not None and found.otherwise is not None:
+        from kdumpwrap.explain import certainty
+
+        what = f"objdump and gdb disagree on the instruction: gdb reads {found.otherwise}"
+        problems += (Problem(what, hint("OBJDUMP=PROGRAM names another objdump, GDB=PROGRAM another gdb"), True),)
+        findings[index] = replace(
+            findings[index], statements=certainty.disputed(findings[index].statements, found.otherwise)
+        )
     return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
 
 

@@ -63,6 +63,7 @@ class Scope(NamedTuple):
     variables: Tuple[Variable, ...] = ()
     unknown: int = 0  # variables that are optimised out, or on the stack, which no log prints
     readings: Tuple[Reading, ...] = ()
+    instruction: str = ""  # at the address that was asked about, as gdb disassembles it
 
     def joined(self, other: "Scope") -> "Scope":
         """With the variables of ``other``, another instruction of the same function, that this one has no value of."""
@@ -90,3 +91,4 @@ class Variables(NamedTuple):
     sentence: Optional[str] = None  # the failed access in C
     missing: Optional[str] = None  # why gdb could not be asked
     callee: Optional[str] = None  # the function of assembly in which it crashed: the variables are its caller's
+    otherwise: Optional[str] = None  # the instruction as gdb reads it, where that is another one than objdump's

@@ -14,7 +14,8 @@ def parse(text: str) -> Dict[int, Scope]:
     """The scope of each question that was answered, by its number; what is no answer is passed over. Sample line::
 
     kdumpwrap: {"id": 0, "unknown": 2, "ways": [], "variables": [{"function": "wan_next_seq", "inlined": false,
-     "name": "s", "type": "struct wan_session *", "value": "0x0", "argument": true, "register": "rdi", "added": 0}]}
+     "name": "s", "type": "struct wan_session *", "value": "0x0", "argument": true, "register": "rdi", "added": 0}],
+     "instruction": "mov    0x10(%rdi),%rax"}
     """
     found: Dict[int, Scope] = {}
     for line in text.splitlines():
@@ -46,7 +47,7 @@ def _scope(answer: Dict[str, Any]) -> Scope:
         for row in answer["ways"][:_MOST]
         if 0 <= int(row["variable"]) < len(variables) and row["steps"]
     )
-    return Scope(variables, int(answer["unknown"]), readings)
+    return Scope(variables, int(answer["unknown"]), readings, " ".join(_text(answer.get("instruction", "")).split()))
 
 
 def _member(step: Dict[str, Any]) -> Member:

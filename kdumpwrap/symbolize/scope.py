@@ -59,6 +59,7 @@ class Scopes:
     def of(self, number: int, resolution: Resolution) -> Tuple[Optional[Variables], Tuple[Problem, ...]]:
         """What the variables of crash ``number`` say, and what went wrong when gdb was asked."""
         found: Optional[Variables] = None
+        ours, theirs = _at_ip(resolution), None
         for one in self._asked[number]:
             try:
                 answers = self._jobs[one.module].result()
@@ -68,6 +69,8 @@ class Scopes:
                 return Variables(missing=error.message), (Problem(error.message, error.hint),)
             scope, *behind = (answers[self._place[one.module, question]] for question in one.questions)
             frame = _called_from(resolution) if one.callee is not None else _frame(resolution)
+            if scope is not None and one.callee is None and ours is not None:
+                theirs = otherwise(ours, scope.instruction)
             if scope is None:
                 found = found or Variables(missing="gdb does not know this function")
                 continue
@@ -76,7 +79,7 @@ class Scopes:
             found = variables.said(resolution, one.question.chains, scope, sources, one.callee)
             if scope.variables or scope.unknown:
                 break
-        return found, ()
+        return (found and found._replace(otherwise=theirs)), ()
 
 
 def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ...]:
@@ -94,6 +97,23 @@ def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ..
         known = caller.questions(resolution, above, symbolizer)
         asked += [Asked(above.module, known[0], frame.symbol, known[1])] if known is not None else []
     return tuple(one for one in asked if _has_lines(one.module, symbolizer))
+
+
+def otherwise(ours: str, theirs: str) -> Optional[str]:
+    """The instruction ``theirs``, as gdb reads it, where it is another one than objdump's ``ours``, else None.
+
+    Operands are not compared: each names symbols in its own way, and the address of the fault is their test. A suffix
+    of the size is a habit of the version: "retq" and "ret", "movl" and "mov".
+    """
+    shorter, longer = sorted((ours.split(" ", maxsplit=1)[0], theirs.split(" ", maxsplit=1)[0]), key=len)
+    return None if not theirs or (longer.startswith(shorter) and len(longer) - len(shorter) < 2) else theirs
+
+
+def _at_ip(resolution: Resolution) -> Optional[str]:
+    """The instruction at the instruction pointer as objdump reads it, None when another frame is shown."""
+    if resolution.ip is None or resolution.shown != resolution.ip:
+        return None
+    return next((row.text for row in resolution.disassembly if row.fault), None)
 
 
 def _has_lines(module: Optional[str], symbolizer: Symbolizer) -> bool:

@@ -211,6 +211,15 @@ def follow(text, kind, hops):
     return ways
 
 
+def instruction():
+    """What gdb reads at the instruction pointer, "" when it cannot."""
+    try:
+        frame = gdb.newest_frame()
+        return frame.architecture().disassemble(frame.pc())[0]["asm"]
+    except (gdb.error, gdb.MemoryError, RuntimeError, AttributeError, IndexError):
+        return ""
+
+
 def agrees(bits, size, place, registers):
     """Whether a value is that of its register in the crash too, and not by the marks alone: (rbp ? rbp : 1)."""
     held = registers.get(place[0])
@@ -275,7 +284,13 @@ def answer(question, sections):
                         ],
                     }
                 )
-    return {"id": question["id"], "variables": rows, "unknown": unknown, "ways": ways[:64]}
+    return {
+        "id": question["id"],
+        "variables": rows,
+        "unknown": unknown,
+        "ways": ways[:64],
+        "instruction": instruction()[:TEXT],
+    }
 
 
 def written(sections):

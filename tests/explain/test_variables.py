@@ -17,6 +17,7 @@ from kdumpwrap.model.kernel import CodeCheck, Instruction, Resolution, ResolvedF
 from kdumpwrap.model.log import Report, ReportKind
 from kdumpwrap.model.scope import Chain, Hop, Member, Question, Reading, Scope, Variable
 from kdumpwrap.parse import gdb as answers
+from kdumpwrap.symbolize.scope import otherwise
 from kdumpwrap.tools import gdb
 
 VMLINUX = next(worked.root().rglob("vmlinux"))
@@ -215,6 +216,32 @@ def test_a_gdb_that_does_not_answer(
     assert done.status == status, done.stderr
     if status:
         assert done.stderr.count(words) == 1
+
+
+def test_gdb_is_a_second_witness_of_the_instruction(run_cli: RunCli, tool_dir: ToolDir) -> None:
+    """The bytes are those of the log either way, so nothing but another disassembler can tell a wrong text."""
+    program = f'{shutil.which("objdump")} "$@" | sed "s/addq /subq /"'
+    env = {"OBJDUMP": str(tool_dir.fake("objdump", program)), "KDUMPWRAP_VARIABLES": None}
+    report = json.loads(run_cli("analyze", "--example", "--json", env=env).stdout)
+    assert "gdb reads addq $0x1,0x10(%rax)" in " ".join(one["message"] for one in report["problems"])
+    levels = {one["about"]: one["level"] for one in report["reports"][0]["statements"]}
+    assert levels["reasons"] == "doubtful" and levels["place"] == "certain"
+    whole = json.loads(run_cli("analyze", "--example", "--json", env={"KDUMPWRAP_VARIABLES": None}).stdout)
+    assert "gdb reads" not in " ".join(one["message"] for one in whole["problems"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ("addq $0x1,0x10(%rax)", "addq   $0x1,0x10(%rax)", True),
+        ("ret", "retq", True),
+        ("movl $0x0,0x0(%rip)", "mov    $0x0,0x0(%rip)        # 0xffffffff81000000", True),
+        ("subq $0x1,0x10(%rax)", "addq   $0x1,0x10(%rax)", False),
+        ("ud2", "", True),  # gdb could not tell
+    ],
+)
+def test_what_is_another_instruction(ours: str, theirs: str, same: bool) -> None:
+    assert (otherwise(ours, " ".join(theirs.split())) is None) == same
 
 
 def test_without_gdb_the_answer_says_so_and_is_whole(run_cli: RunCli, tool_dir: ToolDir) -> None:
