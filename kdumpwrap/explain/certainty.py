@@ -2,8 +2,9 @@
 
 from typing import Iterator, Optional, Sequence, Tuple
 
+from kdumpwrap.culprit import callchain
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Level, Statement
+from kdumpwrap.model.finding import Level, Part, Statement
 from kdumpwrap.model.kernel import Kernel, Location, Resolution
 from kdumpwrap.model.location import where
 from kdumpwrap.model.verdict import Verdict
@@ -15,11 +16,30 @@ OPEN: Level = "open"
 
 
 def statements(
-    resolution: Resolution, verdict: Verdict, place: Optional[Location], *, explained: bool
+    resolution: Resolution, verdict: Verdict, part: Part, place: Optional[Location], *, explained: bool
 ) -> Tuple[Statement, ...]:
-    """The statements about a report. ``place`` is where it stopped, ``explained`` whether reasons are given."""
+    """The statements about a report. ``place`` is where it stopped, ``explained`` whether reasons are given.
+
+    ``part`` is the suspect's (`part`).
+    """
     reasons = _reasons(resolution) if explained else ()
-    return (*_place(resolution, place), *reasons, *_blame(verdict), *_trace(resolution))
+    return (*_place(resolution, place), *reasons, *_blame(verdict, part), *_trace(resolution))
+
+
+def part(resolution: Resolution, verdict: Verdict, place: Optional[Location]) -> Part:
+    """The suspect's part: the place that is told first is in it, or in a function that it called."""
+    ip, culprit, suspect = resolution.ip, verdict.culprit, verdict.suspect
+    if suspect is None:
+        return "on the way"
+    if place is None and culprit is not None:
+        return "in it" if culprit.module == suspect.module else "on the way"
+    path = callchain.certain(resolution)[:2]
+    if ip is None or path[:1] != (ip,):
+        return "on the way"
+    if ip.module == suspect.module:
+        return "in it"
+    called = len(path) > 1 and path[1].module == suspect.module and not callchain.left(*path)
+    return "called it" if called else "on the way"
 
 
 def of_kernel(kernel: Kernel, problems: Sequence[Problem]) -> Iterator[Statement]:
@@ -79,14 +99,16 @@ def _reasons(resolution: Resolution) -> Iterator[Statement]:
         yield Statement("reasons", what, CERTAIN, because)
 
 
-def _blame(verdict: Verdict) -> Iterator[Statement]:
+def _blame(verdict: Verdict, part: Part) -> Iterator[Statement]:
     culprit, suspect = verdict.culprit, verdict.suspect
     if culprit is not None:
         yield Statement("culprit", f"{culprit.symbol} is where to look first", LIKELY, culprit.why)
     if suspect is not None:
         because = "the first out-of-tree module on the certain part of the way"
-        if culprit is not None and culprit.module == suspect.module:
+        if part == "in it":
             because += "; the place is in it, the mistake may be its caller's"
+        elif part == "called it":
+            because += "; it called the function in which it stopped"
         else:
             because += "; being on the way is no proof"
         yield Statement("suspect", f"{suspect.module} has a part in it", LIKELY, because)

@@ -15,12 +15,14 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
     """The Finding of ``resolution``; ``of_kernel`` are the statements about the kernel (`certainty.of_kernel`)."""
     explanation = reasons.explain(resolution, verdict.culprit)
     place = telling(resolution.ip.locations) if resolution.ip is not None else None
-    sure = certainty.statements(resolution, verdict, place, explained=bool(explanation))
+    part = certainty.part(resolution, verdict, place)
+    sure = certainty.statements(resolution, verdict, part, place, explained=bool(explanation))
     return Finding(
         resolution,
         *verdict,
         explanation=explanation or (plain.meaning(resolution.report),),
         deliberate=traps.asked_for(resolution) is not None,
+        part=part,
         place=place,
         guilty=guilty.registers(resolution),
         repeats=repeats.folded(resolution.trace),

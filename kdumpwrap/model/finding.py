@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
     Level = Literal["certain", "likely", "doubtful", "open"]
+    Part = Literal["in it", "called it", "on the way"]
     About = Literal["place", "reasons", "culprit", "suspect", "trace", "kernel"]
 else:
-    Level = About = str  # Python 3.6 has no Literal
+    Level = Part = About = str  # Python 3.6 has no Literal
 
 
 class Run(NamedTuple):
@@ -50,6 +51,7 @@ class Finding:
     stopped_there: bool = False  # the culprit is the function in which it stopped
     explanation: Tuple[str, ...] = ()
     deliberate: bool = False  # somebody asked for the crash: it is no bug
+    part: Part = "on the way"  # of the suspect in what happened: it happened in it, or in what it called
     place: Optional[Location] = None  # of the instruction pointer's inline chain the line that tells most
     guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
@@ -67,12 +69,6 @@ class Finding:
     def report(self) -> Report:
         """The log's report."""
         return self.resolution.report
-
-    @property
-    def in_suspect(self) -> bool:
-        """Whether the place to look first is in the suspect itself."""
-        culprit, suspect = self.culprit, self.suspect
-        return culprit is not None and suspect is not None and culprit.module == suspect.module
 
 
 @dataclass(frozen=True)

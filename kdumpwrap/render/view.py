@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.finding import Analysis, Finding
+from kdumpwrap.model.finding import Analysis, Finding, Part
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.model.location import short, telling, where
 from kdumpwrap.model.log import Report
@@ -41,6 +41,12 @@ def title(finding: Finding) -> str:
     return f"{kind} in {finding.culprit.symbol}" if finding.culprit else kind
 
 
+_PARTS: Dict[Part, str] = {
+    "in it": "This is in",
+    "called it": "It was called from",
+}
+
+
 def sentence(analysis: Analysis, finding: Finding) -> str:
     """One or two sentences on what happened."""
     words = [title_of(finding.report.kind)]
@@ -63,8 +69,7 @@ def sentence(analysis: Analysis, finding: Finding) -> str:
         return f"{text}. No report in this log brought the kernel down; this is the last one."
     if finding.suspect is None:
         return f"{text}."
-    where_it_is = "This is in" if finding.in_suspect else "On the way to it is"
-    return f"{text}. {where_it_is} the out-of-tree module {finding.suspect.module}."
+    return f"{text}. {_PARTS.get(finding.part, 'On the way to it is')} the out-of-tree module {finding.suspect.module}."
 
 
 # ---------------------------------------------------------------- facts

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import replace
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
+import handmade
 import pytest
 from conftest import Lab, RunCli, each_kernel
 from handmade import ANALYSIS, COMMANDS, FACTS, FINDING, TRACE, with_report
@@ -16,7 +17,8 @@ from kdumpwrap import shell
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Instruction, ResolvedFrame
-from kdumpwrap.render import markdown
+from kdumpwrap.model.verdict import Culprit, Suspect
+from kdumpwrap.render import markdown, view
 
 
 def shown(text: str) -> Page:
@@ -112,6 +114,27 @@ def test_it_does_without_what_is_not_known(changes: Dict[str, Any]) -> None:
     text = markdown.render(with_report(**changes))
     assert text.startswith("## ")
     assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("module", "caller", "words"),
+    [
+        ("xxxwan", None, "This is in the out-of-tree module xxxwan."),
+        (None, "xxxwan", "It was called from the out-of-tree module xxxwan."),
+        (None, None, "On the way to it is the out-of-tree module xxxwan."),
+    ],
+)
+def test_the_part_of_the_suspect_is_told_of_the_place_that_is_named(
+    module: Optional[str], caller: Optional[str], words: str
+) -> None:
+    """memcpy() that a module called is not in the module, though the module is where to look first."""
+    copy = handmade.frame("__memcpy", 0x10, 0x40, ("__memcpy", "arch/x86/lib/memcpy_64.S", 39), module=module)
+    above = handmade.frame("helper", 0x20, 0x40, module=caller), handmade.frame("send4", 0x7D, 0xC0, module="xxxwan")
+    culprit = Culprit("send4", "xxxwan", None, None, "first frame")
+    suspect = Suspect("xxxwan", "OE", "send4", None, None)
+    shown = view.sentence(ANALYSIS, handmade.change(FINDING, ip=copy, trace=above, culprit=culprit, suspect=suspect))
+    assert "memcpy_64.S:39 in __memcpy()" in shown
+    assert shown.endswith(words)
 
 
 def test_a_log_without_a_report() -> None:
