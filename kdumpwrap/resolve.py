@@ -2,15 +2,17 @@
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
+from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Listing
-from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
@@ -64,7 +66,12 @@ def resolve(
         ]
         lines = symbolizer.locate(CodeAddress.of(frame) for _, frame in placed if frame.address is not None)
         problems = list(symbolizer.problems(frames))
-        problems += [_unknown(symbolizer, frame) for _, frame in placed if _is_unknown(symbolizer, frame)]
+        problems += [
+            _unplaced(symbolizer, text, frame)
+            for text, frame in placed
+            if frame.address is None and frame.module in symbolizer.objects
+        ]
+        problems = _of_running(problems, symbolizer, release, search)
         found = ((text, frame, lines.get(CodeAddress.of(frame), ())) for text, frame in placed)
         return tuple((text, replace(frame, locations=chain)) for text, frame, chain in found), tuple(problems)
 
@@ -74,7 +81,7 @@ def disassemble(
 ) -> Tuple[Listing, Tuple[Problem, ...]]:
     """The instructions of the function, the one at ``expression`` marked; a window of them, or the ``whole`` function.
 
-    Raises KdumpwrapError when there is no such function, or several.
+    Raises KdumpwrapError when there is no such function, or several, or when ``expression`` lies outside of it.
     """
     frame = parse(expression, caller=caller)
     with _symbolizer(release, search) as symbolizer:
@@ -90,17 +97,20 @@ def disassemble(
             )
         function = symbolizer.function(placed)
         if function is None:
-            problems = symbolizer.problems([frame]) or (_unknown(symbolizer, frame),)
-            raise KdumpwrapError(problems[0].message, problems[0].hint)
+            problems = symbolizer.problems([frame]) or (_unplaced(symbolizer, expression, placed),)
+            first = _of_running(problems, symbolizer, release, search)[0]
+            raise KdumpwrapError(first.message, first.hint)
+        if _outside(function, placed):
+            raise KdumpwrapError(_unplaced(symbolizer, expression, placed).message)
         section = Section.of(placed)
         job = symbolizer.disassemble(section, *symbolizer.extent(function))
         rows = marked(symbolizer.failures.keep(placed.module, job.result) or (), lookup(placed))
         shown = rows if whole else excerpt(rows)
+        if rows and not shown:  # its end is not known, and there is no instruction
+            raise KdumpwrapError(_unplaced(symbolizer, expression, placed).message)
         lines = symbolizer.locate([CodeAddress.of(placed)], [CodeAddress(section, row.address) for row in shown])
         placed = replace(placed, locations=lines.get(CodeAddress.of(placed), ()))
         problems = symbolizer.problems([frame])
-        if rows and not shown:
-            problems = (*problems, Problem(f"{expression} lies outside of {function.name}"))
         listing = Listing(placed, lined(shown, section, lines), source(placed.locations, symbolizer.release, search))
         return listing, problems
 
@@ -111,15 +121,41 @@ def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
     return Symbolizer(release, search)
 
 
+def _of_running(
+    problems: Sequence[Problem], symbolizer: Symbolizer, release: Optional[str], search: Search
+) -> List[Problem]:
+    """``problems``; where the running kernel was asked and has no vmlinux, the first says how to ask another one."""
+    if not problems or release is not None or search.vmlinux is not None or symbolizer.vmlinux is not None:
+        return [*problems]
+    crashed = None
+    with suppress(KdumpwrapError):
+        crashed = finder.release(finder.newest(search.root))
+    if crashed == symbolizer.release:
+        return [*problems]
+    hint = shell.hint("this asks the running kernel; for the one that crashed: --release {}", crashed or "REL")
+    return [problems[0]._replace(hint=hint), *problems[1:]]
+
+
 def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[ResolvedFrame]:
-    symbols = symbolizer.symbols(frame)
-    return [symbolizer.place(frame, [symbol]) for symbol in symbols] or [ResolvedFrame.of(frame)]
+    """``frame`` in each function of its name that it lies in; unplaced where there is none."""
+    placed = [(symbol, symbolizer.place(frame, [symbol])) for symbol in symbolizer.symbols(frame)]
+    return [one for symbol, one in placed if not _outside(symbol, one)] or [ResolvedFrame.of(frame)]
 
 
-def _is_unknown(symbolizer: Symbolizer, frame: Frame) -> bool:
-    return frame.module in symbolizer.objects and not symbolizer.symbols(frame)
+def _outside(function: Symbol, placed: ResolvedFrame) -> bool:
+    """Whether ``placed`` lies behind the end of ``function``.
+
+    The return address of a last call does not, nor a pointer to the function behind its padding (``__pfx_f+0x10``).
+    """
+    if function.size is None:
+        return False
+    behind = lookup(placed) - function.address - function.size
+    return behind > 0 or (behind == 0 and not function.name.startswith("__pfx_"))
 
 
-def _unknown(symbolizer: Symbolizer, frame: Frame) -> Problem:
+def _unplaced(symbolizer: Symbolizer, expression: str, frame: Frame) -> Problem:
+    """Why ``frame`` has no address."""
+    if symbolizer.symbols(frame):
+        return Problem(f"{expression} lies outside of {frame.symbol}")
     where = f"the module {frame.module}" if frame.module else str(symbolizer.vmlinux)
     return Problem(f"no function {frame.symbol} in {where}")

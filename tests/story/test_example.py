@@ -62,6 +62,42 @@ def test_resolve_says_what_it_does_not_know(run_cli: RunCli) -> None:
     assert done.status == 1
 
 
+OUTSIDE = "iptunnel_xmit+0x999 lies outside of iptunnel_xmit"
+
+
+def test_what_lies_outside_of_its_function_has_no_line(run_cli: RunCli) -> None:
+    for expression in ("iptunnel_xmit+0x999", "iptunnel_xmit+0x999/0x1c0", "iptunnel_xmit+0x1c0"):
+        for command in ("resolve", "disasm"):
+            done = run_cli(command, *HERE, expression)
+            assert done.status == 1 and f"{expression} lies outside of iptunnel_xmit" in done.stderr
+            assert ".c" not in done.stdout and "0xffff" not in done.stdout
+    assert run_cli("disasm", *HERE, "iptunnel_xmit+0x999", "--all").status == 1
+    done = run_cli("resolve", *HERE, "--raw", "iptunnel_xmit+0x999", "iptunnel_xmit+0x17d")
+    assert done.status == 3 and OUTSIDE in done.stderr
+    assert {row.split("\t")[0] for row in done.stdout.splitlines() if row.split("\t")[1]} == {"iptunnel_xmit+0x17d"}
+
+
+def test_a_return_address_at_the_end_belongs_to_its_function(run_cli: RunCli) -> None:
+    done = run_cli("resolve", *HERE, "--caller", "--raw", "iptunnel_xmit+0x1c0/0x1c0")
+    assert done.status == 0 and done.stdout.split("\t")[2] == "iptunnel_xmit"
+    assert run_cli("disasm", *HERE, "--caller", "--raw", "iptunnel_xmit+0x1c0").status == 0
+    done = run_cli("resolve", *HERE, "--caller", "iptunnel_xmit+0x1c1")
+    assert done.status == 1 and "lies outside" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["resolve", "disasm"])
+def test_without_a_release_the_hint_names_that_of_the_newest_crash(
+    command: str, run_cli: RunCli, tmp_path: Path
+) -> None:
+    hint = "this asks the running kernel; for the one that crashed: --release"
+    done = run_cli(command, *HERE[:2], "iptunnel_xmit+0x17d")
+    assert done.status == 1 and f"{hint} {RELEASE}\n" in done.stderr
+    done = run_cli(command, "--root", str(tmp_path), "iptunnel_xmit+0x17d")
+    assert done.status == 1 and f"{hint} REL\n" in done.stderr
+    done = run_cli(command, "--root", str(tmp_path), "--release", RELEASE, "iptunnel_xmit+0x17d")
+    assert done.status == 1 and hint not in done.stderr
+
+
 @pytest.mark.parametrize("expression", ["", "+0x1", "f+", "f+0xzz", "f[", "0xffffffff81000000", "a b", "f+1/2/3"])
 def test_what_is_no_expression_is_wrong_usage(run_cli: RunCli, expression: str) -> None:
     done = run_cli("resolve", *HERE, "--", expression)
