@@ -113,6 +113,19 @@ def test_an_example_runs(command: str, place: Dict[str, str]) -> None:
     assert done.stdout or "> " in command
 
 
+def test_the_first_excerpt_leaves_no_line_out_in_silence() -> None:
+    for text in (README, CHINESE):
+        excerpt = text.partition("$ kdumpwrap analyze --example\n")[2]
+        keys = [line.split()[0] for line in excerpt.partition("…")[0].splitlines()[2:]]
+        assert keys == ["where", "address", "culprit", "suspect"]
+
+
+def test_the_culprit_without_a_line_reads_well_too(place: Dict[str, str]) -> None:
+    (program,) = re.findall(r"^\$ kdumpwrap analyze --raw \| (awk .*)$", README, re.M)
+    rows = r"printf 'culprit\twan_rename\tXxxWan\t\t\nculprit\tf\t\tnet/f.c\t12\n'"
+    assert shell(f"{rows} | {program}", place).stdout.splitlines() == ["wan_rename (no debuginfo)", "f net/f.c:12"]
+
+
 @pytest.mark.parametrize("command", [one for one in examples() if " crash " in one])
 def test_an_example_of_crash_is_understood(command: str, place: Dict[str, str]) -> None:
     """The worked example has no vmcore; test_crash_lab.py opens real ones."""
