@@ -1,8 +1,10 @@
 """Where every way to start us begins: the program ``kdumpwrap``, the zipapp and ``python -m kdumpwrap``."""
 
 import atexit
+import contextlib
 import os
 import signal
+import sys
 from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
@@ -16,8 +18,11 @@ def main() -> NoReturn:
     try:
         app.main()
     except SystemExit as end:
-        # all is written; what the interpreter would do now is to free memory, for 5 ms
+        # what the interpreter would do now is to free memory, for 5 ms, and to write what a stream still holds
         atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         os._exit(int(end.code or 0))
 
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.debuginfo import Search
@@ -12,6 +12,7 @@ from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.symbolize import opening
 
 if TYPE_CHECKING:
+    from kdumpwrap.crashdir.packed import Packed
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.log import Frame, Log
     from kdumpwrap.symbolize.symbolizer import Symbolizer
@@ -94,11 +95,8 @@ def read(crash: Crash, search: Search) -> "Log":
     return replace(log, capture=console.capture())
 
 
-def _with_packed(log: "Log", path: str) -> "Log":
-    """``log`` of a pack with what that tells besides: release, build ids, KASLR offset."""
-    pack = crashfile.pack(path)
-    if pack is None:
-        return log
+def _with_packed(log: "Log", pack: "Packed") -> "Log":
+    """``log`` of ``pack`` with what that tells besides: release, build ids, KASLR offset."""
 
     def known(frame: "Frame") -> "Frame":
         build_id = pack.modules.get(frame.module or "") if frame.module_build_id is None else None
@@ -124,9 +122,10 @@ def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Itera
         from kdumpwrap.vmcore import vmcorelog
 
         return vmcorelog.read(crash.vmcore or crash.path, search)
-    log = reader.parse(watch(crashfile.blocks(crash.dmesg)))
-    if crash.packed:
-        log = _with_packed(log, crash.dmesg)
+    packs: "List[Packed]" = []
+    log = reader.parse(watch(crashfile.blocks(crash.dmesg, unpacked=packs.append)))
+    for pack in packs:
+        log = _with_packed(log, pack)
     cut = crashfile.cut(crash.dmesg)
     if cut:
         log = replace(log, problems=(*log.problems, Problem(cut)))

@@ -74,7 +74,8 @@ def _locked(top: Path) -> int:
         os.close(directory)
     try:
         status = os.fstat(lock)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()):
+        # a second name of a file that others may open would let them hold our lock
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_nlink > 1:
             raise PermissionError(0, "not a file of ours")
         fcntl.flock(lock, fcntl.LOCK_EX)
     except BaseException:

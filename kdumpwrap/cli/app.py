@@ -94,7 +94,7 @@ def _run() -> int:
         return int(error.exit_code)
     except typer.Abort:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
+    except (output.ReaderGone, BrokenPipeError):
         return result.GONE
     except OSError as failure:
         if failure.filename is not None or failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from kdumpwrap.render.text import Style
 
 
+class ReaderGone(Exception):
+    """Nobody reads standard output any more. No OSError: click takes those for its own and ends with status 1."""
+
+
 def prepare() -> None:
     """Make both streams take any text, however we were started; standard input is empty when it is closed ("<&-")."""
     if sys.stdin is None:
@@ -34,7 +38,7 @@ def prepare() -> None:
 def out(rendered: str) -> None:
     """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done.
 
-    Raises BrokenPipeError when that reader has gone, KdumpwrapError when there is no room for more.
+    Raises ReaderGone when that reader has gone, KdumpwrapError when there is no room for more.
     """
     with _written():
         sys.stdout.write(rendered)
@@ -54,7 +58,7 @@ def _written() -> Iterator[None]:
         yield
     except BrokenPipeError:
         give_up()
-        raise
+        raise ReaderGone() from None
     except OSError as failure:
         give_up()
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None

@@ -23,6 +23,7 @@ def pack(
     """One small file with the log and what is known of its kernel, for analyze on another machine."""
     from kdumpwrap import pack as story
     from kdumpwrap.cli import pages
+    from kdumpwrap.render.text import clean
 
     output.show_commands(verbose)
     text, found, problems = story.pack(crash, options.search(root, None, module_dir, None))
@@ -30,7 +31,7 @@ def pack(
         return Result(text, problems)
     name = to if to is not None else f"{_name(found.path)}.kdumpwrap.json"
     pages.write(name, text, private=True)
-    return Result(f"{name}\n", problems)
+    return Result(f"{clean(name)}\n", problems)
 
 
 def _name(path: str) -> str:

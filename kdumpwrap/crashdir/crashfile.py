@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import packed
@@ -19,18 +19,21 @@ DUMPS = (FLATTENED, *PLAIN_DUMPS)
 LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffer has 32 MB at most
 
 
-def blocks(path: str, *, whole: bool = False) -> Iterator[bytes]:
+def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], object] = lambda _: None) -> Iterator[bytes]:
     """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files.
 
-    Of a file with more than 2 LARGEST bytes its two ends, see ``cut``, unless ``whole``.
+    Of a file with more than 2 LARGEST bytes its two ends, see ``cut``, unless ``whole``. A pack is given to
+    ``unpacked`` before the log in it comes.
     """
     if path == "-":
-        yield from _unpacked(files.standard_input())
+        yield from _unpacked(files.standard_input(), unpacked)
         return
     descriptor = _open(path)
     try:
         if _begins_pack(descriptor):
-            yield _parsed(path, _all(descriptor)).log
+            found = _parsed(path, _all(descriptor))
+            unpacked(found)
+            yield found.log
             return
         size = os.fstat(descriptor).st_size
         if whole or size <= 2 * LARGEST:
@@ -65,7 +68,7 @@ def _all(descriptor: int) -> bytes:
         return file.read(packed.LARGEST + 1)
 
 
-def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _unpacked(pieces: Iterator[bytes], unpacked: Callable[[Packed], object]) -> Iterator[bytes]:
     """``pieces`` of a log as they come; of a pack the log in it."""
     first = next(pieces, b"")
     if not first.startswith(packed.MAGIC):
@@ -77,7 +80,9 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
         data += piece
         if len(data) > packed.LARGEST:
             break
-    yield _parsed("standard input", bytes(data)).log
+    found = _parsed("standard input", bytes(data))
+    unpacked(found)
+    yield found.log
 
 
 def _parsed(name: str, data: bytes) -> Packed:

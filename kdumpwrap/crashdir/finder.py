@@ -19,8 +19,8 @@ from kdumpwrap.model.crash import Crash, Entry
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
 _ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
 
-_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S*)")
-_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]*)? +([0-9][0-9.]+\S*) #")
+_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S{0,99})")
+_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
 _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
 
 
@@ -182,6 +182,9 @@ def _here(host: Host, path: str) -> Path:
 def release(crash: Crash) -> Optional[str]:
     """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
     try:
+        if crash.packed and crash.dmesg is not None:
+            pack = crashfile.pack(crash.dmesg)
+            return pack and (pack.release or release_in(pack.log, pack.log))
         if crash.dmesg is not None:
             head = release_in(crashfile.head(crash.dmesg, _HEAD), b"")
             return head or release_in(b"", crashfile.tail(crash.dmesg, _ENDS))

@@ -11,7 +11,7 @@ import re
 # With fadump it is the usual kernel again, whose firmware has kept the memory:
 #   rtas fadump: Firmware-assisted dump is active.
 FADUMP = "fadump: Firmware-assisted dump is active"
-COMMAND_LINE = re.compile(rf"[Cc]ommand line: .*\b(?:elfcorehdr=|reset_devices\b)|{FADUMP}")
+_OWN_WORDS = re.compile(r"\b(?:elfcorehdr=|reset_devices\b)")
 ELFCOREHDR = "elfcorehdr="
 BANNER = "Linux version "
 
@@ -56,3 +56,9 @@ DRIVER = re.compile(
     r"|megaraid_sas [\da-f:.]+: Failed from |\bprobe of \S+ failed with error -|NETDEV WATCHDOG: "
     r"|INFO: task \S+ blocked for more than \d+ seconds"
 )
+
+
+def begins(line: str) -> bool:
+    """Whether ``line`` tells that the kernel whose boot this is captures a dump."""
+    _, found, words = line.partition("ommand line: ")
+    return FADUMP in line or bool(found and _OWN_WORDS.search(words))

@@ -142,7 +142,7 @@ class _Reader:
                 self._banners[self._boot] = told
                 self._banners.pop(self._boot - _MAX_BOOTS, None)
                 self._open.clear()
-        if capture.ELFCOREHDR in line.text and capture.COMMAND_LINE.search(line.text):
+        if capture.ELFCOREHDR in line.text and capture.begins(line.text):
             self._captures.add(self._boot)
         if not self.drafts:
             self._leftovers.read(line)

@@ -129,7 +129,7 @@ def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, cons
     for number, line in enumerate(_lines(blocks), first):
         if console and kernel.BANNER in line:
             reader, banner = None, number
-        elif banner is not None and number - banner < _HEAD and kernel.COMMAND_LINE.search(line):
+        elif banner is not None and number - banner < _HEAD and kernel.begins(line):
             reader = last = _Reader()
             banner = None
         if reader is not None:
@@ -175,13 +175,13 @@ class _Reader:
         self._ended = self._ended or bool(_ENDED.search(line))
         self._fadump = self._fadump or kernel.FADUMP in line
         match = kernel.MEMORY.search(line)
-        if match is not None:
+        if match is not None and int(match["total"]) > int(match["absent"] or 0):
             self._memory = (int(match["total"]) - int(match["absent"] or 0)) << 10
         match = kernel.RESIDENT.search(line)
         if match is not None and self._used is None:
             self._used = int(match["used"]) << 10
         for match in _PROGRESS.finditer(line):
-            self._percent = float(match["percent"])
+            self._percent = min(float(match["percent"]), 100.0)
         if self._driver is None:
             self._look_for_driver(line, said)
 

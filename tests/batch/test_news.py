@@ -18,6 +18,7 @@ from conftest import Result, RunCli, environment
 from test_saved import JSON, Host, left_behind, make
 
 from kdumpwrap.batch import news, saved
+from kdumpwrap.errors import KdumpwrapError
 
 New = Callable[..., Result]
 
@@ -174,3 +175,10 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         order.append("first")
     other.join(timeout=10)
     assert order == ["first", "second"]
+
+
+def test_a_lock_that_others_can_hold_is_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "public").touch()
+    os.link(str(tmp_path / "public"), str(tmp_path / ".kdumpwrap-lock"))
+    with pytest.raises(KdumpwrapError), news.alone([tmp_path]):
+        pass

@@ -406,6 +406,7 @@ def test_stdout_closed_early(host: Host, run_cli: RunCli) -> None:
             process.stdout.readline()
             process.stdout.close()
             stderr = process.stderr.read().decode()
+        assert process.returncode == 141
         assert "Broken" not in stderr and "Traceback" not in stderr and "Exception" not in stderr
         assert len(stderr.splitlines()) < 300
 

@@ -315,3 +315,15 @@ def test_the_newest_crash_is_the_default(tmp_path: Path) -> None:
     assert finder.find(None, tmp_path).path == str(newest)
     with pytest.raises(KdumpwrapError, match="no such directory"):
         finder.find(None, tmp_path / "etc")
+
+
+@pytest.mark.parametrize("log", [b"tainted: " + b" " * 60_000, b"tainted " + b"1" * 60_000, b"tainted: A " * 6_000])
+def test_the_release_is_looked_for_in_linear_time(log: bytes) -> None:
+    start = time.process_time()
+    assert finder.release_in(log, log) is None
+    assert time.process_time() - start < 0.5
+
+
+def test_the_release_of_a_cut_log() -> None:
+    line = b"CPU: 0 PID: 1 Comm: sh Kdump: loaded Tainted: G           OE    5.14.0-503.el9.x86_64 #1\n"
+    assert finder.release_in(b"", line) == "5.14.0-503.el9.x86_64"

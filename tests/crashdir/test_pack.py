@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 import pytest
 from conftest import Lab, RunCli
 
-from kdumpwrap.crashdir import crashfile, packed
+from kdumpwrap.crashdir import crashfile, finder, packed
 from kdumpwrap.example import worked
 
 LOGS = Path(__file__).parent.parent / "data/logs"
@@ -71,6 +71,35 @@ def test_standard_input_is_packed_as_it_comes(run_cli: RunCli, crash: Path, tmp_
     done = run_cli("pack", "-", "-o", tmp_path / "x", stdin=log.read_bytes())
     assert done.status == 0
     assert json.loads((tmp_path / "x").read_text())["log"] == log.read_text()
+
+
+def test_the_release_is_the_logs_and_not_that_of_the_host_that_packed_it(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/version").write_text("Linux version 6.1.0-9-amd64 (builder) #1\n")
+    (tmp_path / "log").write_text(LOG)
+    assert run_cli("pack", "--root", tmp_path, tmp_path / "log", "-o", tmp_path / "pack").status == 0
+    assert "6.1.0-9" in (tmp_path / "pack").read_text()
+    assert finder.release(finder.find(str(tmp_path / "pack"))) is None
+    (tmp_path / "log").write_text(f"Linux version {RELEASE} (builder) #1\n{LOG}")
+    assert run_cli("pack", "--root", tmp_path, tmp_path / "log", "-o", tmp_path / "pack").status == 0
+    assert finder.release(finder.find(str(tmp_path / "pack"))) == RELEASE
+
+
+def test_what_a_pack_tells_besides_its_log_counts_on_standard_input_too(run_cli: RunCli, tmp_path: Path) -> None:
+    pack = {"schema": packed.SCHEMA, "log": LOG, "kernel": {"release": RELEASE, "build_id": "ab" * 20}}
+    file = tmp_path / "pack"
+    file.write_text(json.dumps(pack))
+    for where in (file, "-"):
+        told = json.loads(run_cli("dmesg", "--json", where, stdin=file.read_text()).stdout)["kernel"]
+        assert (told["release"], told["build_id"]) == (RELEASE, "ab" * 20), where
+
+
+def test_the_name_that_is_printed_colours_no_terminal(run_cli: RunCli, tmp_path: Path) -> None:
+    crash = tmp_path / "cr\x1b[31mred\nx"
+    crash.mkdir()
+    (crash / "vmcore-dmesg.txt").write_text(LOG)
+    done = run_cli("pack", crash, cwd=tmp_path)
+    assert done.status == 0 and "\x1b" not in done.stdout and done.stdout.count("\n") == 1
 
 
 def test_the_facts_of_the_host_are_in_it(run_cli: RunCli, crash: Path, tmp_path: Path) -> None:

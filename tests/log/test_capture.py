@@ -103,6 +103,15 @@ def test_what_was_missing_in_numbers() -> None:
     assert not read("el9-oom.log").fadump
 
 
+def test_numbers_of_no_sense_are_not_told() -> None:
+    text = (
+        b"Memory: 1k/2k available (1k a, 99999999999999k absent)\nCopying data : [999.999 %]\n"
+        b"Out of memory: Killed process 612 (makedumpfile) total-vm:1kB\n"
+    )
+    found = kdump.capture((text,))
+    assert found is not None and found.memory is None and (found.percent or 0) <= 100
+
+
 def test_a_driver_that_failed_is_named_beside_the_device_that_did_not_appear() -> None:
     found = read("el9-device.console")
     assert found.firmware == "bnx2x/bnx2x-e2-7.13.21.0.fw"
@@ -156,6 +165,7 @@ def test_any_bytes_will_do_and_take_no_time() -> None:
         b"a@" * 2000,
         b"Out of memory: Kill " * 200,
         b"kdump.sh: line 1: 2 ",
+        b"Command line: " * 5_000,
     ):
         kdump.capture((b"Linux version 6\nCommand line: elfcorehdr=1\n" + (line + b"\n") * 200,), console=True)
     assert time.process_time() - start < 5
