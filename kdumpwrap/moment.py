@@ -16,7 +16,7 @@ def parse(text: str) -> datetime:
     """
     match = _ISO.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
     return datetime(year, month, day, hour, minute, second)
 

@@ -185,7 +185,9 @@ def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
     if repositories.packaged(kernel.release) is None:
         return ()
     what = kernel.release if path == "-" else path
-    return (Problem("its debuginfo can be fetched; nothing is installed", shell.hint("kdumpwrap fetch {}", what)),)
+    return (
+        Problem("its debuginfo can be fetched without installing anything", shell.hint("kdumpwrap fetch {}", what)),
+    )
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:

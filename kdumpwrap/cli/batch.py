@@ -219,7 +219,7 @@ def _time(text: str) -> str:
         return moment.parse(text).isoformat(timespec="seconds")
     except ValueError:
         raise UsageError(
-            f"--since {text}: no time", shell.hint("--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h")
+            f"--since {text}: not a time", shell.hint("--since 2024-01-31, 2024-01-31T10:00:00, 7d or 12h")
         ) from None
 
 

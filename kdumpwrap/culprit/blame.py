@@ -218,7 +218,7 @@ def _reason(
     names = " < ".join(dict.fromkeys(callchain.true_name(passed) for _, passed in others[-4:]))  # innermost first
     groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
     start = "the task's own frame, past" if _waits(resolution) else "first frame past"
-    return f"{start} the {groups} machinery ({names})"
+    return f"{start} the {groups} functions: {names}"
 
 
 def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[str, ResolvedFrame]]) -> Optional[Blame]:
@@ -234,7 +234,7 @@ def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[str, ResolvedFr
     frame = known[-1] if _waits(resolution) or resolution.report.kind == "panic" else known[0]
     if frame is resolution.ip:
         return Blame(frame, "the instruction pointer", at_ip=True)
-    return Blame(frame, "nothing but machinery on the way")
+    return Blame(frame, "nothing but helper functions on the way")
 
 
 def _sampled(resolution: Resolution) -> Optional[Blame]:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 class Group(NamedTuple):
     """Functions that are passed over together."""
 
-    name: str  # completes "past the … machinery"
+    name: str  # completes "past the … functions"
     reason: str
     names: str
     check: bool = False  # finds the mistake of its caller, and no compiler inlines it: part of a signature

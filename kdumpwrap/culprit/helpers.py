@@ -159,6 +159,11 @@ GROUPS: Tuple[Group, ...] = (
         """,
     ),
     Group(
+        "MSR access",
+        "Reading and writing a model-specific register of the CPU: the caller chose the register and the value.",
+        "native_(read|write)_msr(_safe)?",
+    ),
+    Group(
         "registration",
         "Names, references and events of devices, sysfs and proc files: who registers or removes them is the caller.",
         """

@@ -14,7 +14,7 @@ def table(report: Report) -> Iterator[str]:
         return
     if found.tasks:
         largest = ", ".join(f"{task.comm} (pid {task.pid}) {_size(task.rss)}" for task in found.tasks[:_SHOWN])
-        yield f"Most memory of {found.listed} task{'s' if found.listed > 1 else ''}: {largest}."
+        yield f"{f'Largest of {found.listed} tasks' if found.listed > 1 else 'Largest task'}: {largest}."
     used = _list([("anonymous memory", found.anonymous), ("shmem", found.shmem), ("free", found.free)])
     if used:
         ram = f" of {_size(found.ram)} of RAM" if found.ram is not None else ""

@@ -71,6 +71,11 @@ def origin(resolution: Resolution, fault: Instruction, register: str) -> Optiona
             changed |= {wanted} if source == wanted else set()
             wanted = source
             continue
+        constant = _constant(at, done)
+        if constant is not None and not steps:
+            return Origin(f"The code itself put the constant {constant} in {register}{_at(at)}")
+        if constant is not None:
+            return _told(register, [*steps, f"was set to {constant}{_at(at)}"], percpu)
         step, following = _step(at, done, registers, changed | {wanted})
         if following is None:
             return _told(register, [*steps, step], percpu)
@@ -92,6 +97,17 @@ def _told(register: str, steps: Sequence[str], percpu: Optional[int]) -> Origin:
     return Origin(text, None, percpu)
 
 
+def _constant(row: Instruction, done: Operation) -> Optional[str]:
+    """The constant that ``row`` sets the register to; None where it does something else."""
+    if done.memory or any(name != done.sets for name in done.uses):
+        return None
+    if done.mnemonic.startswith("xor"):
+        return "0"
+    if done.mnemonic.startswith(("mov", "li", "lghi", "lgfi", "llilf")):
+        return done.operands[0 if "$" in row.text else -1].lstrip("$#")
+    return None
+
+
 def _step(row: Instruction, done: Operation, registers: Registers, changed: Set[str]) -> Tuple[str, Optional[str]]:
     """What ``row`` did to the register, and the register to look for further up (None: the end of the way)."""
     if done.memory:
@@ -105,10 +121,6 @@ def _step(row: Instruction, done: Operation, registers: Registers, changed: Set[
     copied = [name for name in done.uses if name != done.sets]
     if done.mnemonic in ("mov", "movq", "movl", "mr", "lgr", "lr") and len(copied) == 1:
         return f"was copied from {copied[0]}{_at(row)}", copied[0]
-    if done.mnemonic.startswith("xor") and not copied:
-        return f"was set to 0{_at(row)}", None
-    if done.mnemonic.startswith(("mov", "li", "lghi", "lgfi", "llilf")) and not copied:
-        return f"was set to {done.operands[0 if '$' in row.text else -1].lstrip('$#')}{_at(row)}", None
     return f"was computed by {row.text}{_at(row)}", None
 
 

@@ -22,7 +22,7 @@ _MEANINGS: Dict[ReportKind, str] = {
     "panic": "The kernel stopped by itself; the text of the panic is all that the log says of the reason.",
     "warning": "A condition that should not be true was true; the kernel went on.",
     "atomic-sleep": "A function that may sleep was called where nothing may: under a spinlock, or in an interrupt.",
-    "lockdep": "The rules of locking were broken: it can lead to a deadlock, whether it did or not.",
+    "lockdep": "A locking rule was broken. It can deadlock, even if it has not yet.",
     "kasan": "Memory was used that is not the object's, or no longer.",
     "kmsan": "A value was used that nobody had written.",
     "kcsan": "Two CPUs used the same memory at once, one of them to write, and nothing keeps them apart.",

@@ -9,6 +9,8 @@ from kdumpwrap.explain.poison import Meaning, hexed, meaning
 from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 from kdumpwrap.model.location import short, telling
 
+_USER = "the kernel may use it only through copy_to_user() and the like"
+
 
 def said(resolution: Resolution, access: Access) -> Iterator[str]:
     """Sentences on the registers of the address."""
@@ -33,7 +35,7 @@ def said(resolution: Resolution, access: Access) -> Iterator[str]:
     elif whole is not None and whole.kind != "user":
         yield _whole(access, whole)
     elif whole is not None:
-        yield f"{access.address:#x} is {whole.text}: kernel code may go there only through its copy functions."
+        yield f"{access.address:#x} is {whole.text}: {_USER}."
 
 
 def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, resolution: Resolution) -> str:
@@ -57,8 +59,7 @@ def _named(name: str, found: Meaning, value: int, rest: int, displacement: int, 
     if found.kind == "shadow":
         return f"{name} holds {value:#x}, {found.text}: the compiled-in check of that address failed."
     if found.kind == "user":
-        known = "kernel code may go there only through its copy functions"
-        return f"{name} holds {value:#x}, {found.text}: {known}, or it is no pointer at all."
+        return f"{name} holds {value:#x}, {found.text}: {_USER}; or it is no pointer at all."
     return f"{name} holds {value:#x}, {found.text}."
 
 

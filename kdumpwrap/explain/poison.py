@@ -218,7 +218,7 @@ def _small(value: int, _: str) -> Optional[Meaning]:
 def _user(value: int, arch: str) -> Optional[Meaning]:
     limits = {"x86_64": 1 << 47, "aarch64": 1 << 52, "ppc64le": 1 << 52, "riscv64": 1 << 47}
     if value < limits.get(arch, 0):
-        return Meaning("user", "an address of user space", value, 0)
+        return Meaning("user", "a user-space address", value, 0)
     return None
 
 

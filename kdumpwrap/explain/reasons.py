@@ -22,7 +22,7 @@ _KASAN = (
     ("alloca-out-of-bounds", "memory next to an array on the stack"),
     ("use-after-scope", "a variable whose block was left before"),
     ("null-ptr-deref", "a member of a structure whose pointer is NULL"),
-    ("user-memory-access", "an address of user space"),
+    ("user-memory-access", "a user-space address"),
     ("wild-memory-access", "an address that is none"),
     ("out-of-bounds", "memory next to an object"),
 )

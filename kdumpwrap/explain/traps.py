@@ -26,9 +26,16 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
 _LONGEST_STATEMENT = 8  # lines
 _OUT_OF_MEMORY = {
     "no victim": "Memory was used up, and no process was left that might be killed.",
-    "system-wide": "Memory was used up, and vm.panic_on_oom is 1: the kernel then panics, it kills no process.",
-    "compulsory": "Memory was used up, and vm.panic_on_oom is 2: the kernel then panics, it kills no process.",
+    "system-wide": "Memory was used up, and vm.panic_on_oom is 1: so the kernel panics instead of killing a process.",
+    "compulsory": "Memory was used up, and vm.panic_on_oom is 2: so the kernel panics instead of killing a process.",
 }
+# ex_handler_msr(), arch/x86/mm/extable.c, 6.1:
+# unchecked MSR access error: WRMSR to 0x10f (tried to write 0x0000000000000001) at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
+# unchecked MSR access error: RDMSR from 0x10f at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
+_MSR = re.compile(
+    r"unchecked MSR access error: (?:WRMSR to|RDMSR from) (?P<register>0x[0-9a-f]{1,8})\b"
+    r"(?: \(tried to write (?P<value>0x[0-9a-f]{1,16})\))?"
+)
 _LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
 # csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
 # csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
@@ -47,6 +54,11 @@ def bug(resolution: Resolution) -> Iterator[str]:
     if resolution.report.kind == "invalid-opcode" and not (row and _is_trap(row, resolution)):
         shown = f": {row.text} ({spaced(row.data)})" if row else ""
         yield f"The CPU does not know this instruction{shown}: it lacks the feature, or the code was overwritten."
+        return
+    msr = _MSR.match(resolution.report.headline)
+    if msr:
+        what = "read of" if msr["value"] is None else f"write of {int(msr['value'], 16):#x} to"
+        yield f"The CPU refused a {what} the register MSR {msr['register']}; the kernel went on (the headline)."
         return
     name = {"bug": "BUG", "warning": "WARN"}.get(resolution.report.kind, "BUG")
     told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, resolution) else ""
@@ -232,8 +244,10 @@ def asked_for(resolution: Resolution) -> Optional[str]:
         frame.symbol for frame in (*((resolution.ip,) if resolution.ip else ()), *resolution.trace) if frame.certain
     }
     if "sysrq triggered crash" in resolution.report.headline or "sysrq_handle_crash" in names:
-        by = f" by {resolution.report.comm}, pid {resolution.report.pid}" if resolution.report.comm else ""
-        return f"Somebody asked for this crash{by}: SysRq c, as `echo c > /proc/sysrq-trigger` does. It is no bug."
+        report = resolution.report
+        by = f"{report.comm} (pid {report.pid})" if report.comm else "somebody"
+        how = "triggered SysRq c, as `echo c > /proc/sysrq-trigger` does"
+        return f"This crash was made on purpose: {by} {how}. It is not a bug."
     return None
 
 

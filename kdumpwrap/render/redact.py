@@ -128,7 +128,8 @@ class Redactor:
     def said(self) -> str:
         """A sentence: how much was replaced, and that it may not be all."""
         found = [f"{_TITLES[kind]}: {count}" for kind, count in self.counts.items()]
-        return f"redacted {', '.join(found) or 'nothing'}; it cannot be complete: look through it before you hand it on"
+        done = f"redacted {', '.join(found)}" if found else "found nothing to redact"
+        return f"{done}; it cannot be complete: look through it before you hand it on"
 
     # ------------------------------------------------------------ names
 

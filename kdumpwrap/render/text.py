@@ -192,7 +192,7 @@ def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> It
             )
             yield from (_fact("", clean(candidate)) for candidate in view.candidates(ip))
     elif ip is not None:
-        yield _fact("where", f"{name(ip)}: no code of the kernel")
+        yield _fact("where", f"{name(ip)}: not kernel code")
     culprit, suspect = finding.culprit, finding.suspect
     if culprit is not None:
         module = f" [{clean(culprit.module)}]" if culprit.module else ""

@@ -292,7 +292,8 @@ class Symbolizer:
         misfitting = [frame for frame in frames if frame.symbol and not self.fits(frame)]
         misfits = sorted({frame.symbol for frame in misfitting if frame.symbol})
         if misfits:
-            message = f"{len(misfits)} functions have another size here than in the crash, {misfits[0]} among them"
+            many = "functions have" if len(misfits) > 1 else "function has"
+            message = f"{len(misfits)} {many} another size here than in the crash, {misfits[0]} among them"
             doubtful = any(frame.module is None for frame in misfitting)
             hint = packages.debuginfo(self.release or "")
             found.append(Problem(f"{message}: not the build that crashed", hint, wrong_vmlinux=doubtful))

@@ -248,7 +248,8 @@ def test_nothing_that_fits_is_said(server: Server, run_cli: RunCli, tmp_path: Pa
     assert (result.status, result.stdout) == (1, "")
     assert "no crash here that fits" in result.stderr
     assert run_cli("batch", tmp_path).status == 1
-    assert run_cli("batch", "--since", "yesteryear", tmp_path).status == 2
+    wrong = run_cli("batch", "--since", "yesteryear", tmp_path)
+    assert wrong.status == 2 and "--since yesteryear: not a time" in wrong.stderr
     assert run_cli("batch", "--raw", "--json", tmp_path).status == 2
 
 

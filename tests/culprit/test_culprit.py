@@ -116,6 +116,7 @@ PASSED_OVER = {
         "dnode_setdirty[zfs]",
     ),
     "exception handling": ("exc_page_fault asm_exc_page_fault el1h_64_sync_handler do_mem_abort", "bond_ipsec_del_sa"),
+    "MSR access": ("native_write_msr native_read_msr_safe", "wan_msr_init"),
     "tracing and patching": ("__x86_indirect_thunk_rbx ftrace_regs_caller perf_trace_lock", "locks_remove_file"),
     "sanitizer": ("__asan_report_load8_noabort kasan_report __msan_warning __sanitizer_cov_trace_pc", "aead_recvmsg"),
     "lock checking": ("print_usage_bug.part.0 __lock_acquire lock_acquire.part.0 lockdep_rcu_suspicious", "vcs_write"),
@@ -178,6 +179,12 @@ def test_the_instruction_pointer_comes_first() -> None:
     report = fault("iptunnel_xmit", "<IRQ> send4[wan] wan_hook[wan] nf_hook_slow ip_local_deliver </IRQ>")
     found = blame.culprit(Resolution.of(report))
     assert found == ("iptunnel_xmit", None, None, None, "the instruction pointer")
+
+
+def test_the_functions_that_were_passed_over_are_named() -> None:
+    found = blame.culprit(Resolution.of(fault("__memcpy", "wan_copy[wan] vfs_write")))
+    assert found is not None
+    assert found.why == "first frame past the memory copying functions: __memcpy"
 
 
 def test_a_fault_at_the_first_instruction_is_that_functions() -> None:

@@ -72,7 +72,7 @@ def told(*texts: str, **more: Any) -> str:
         (0x6C6C2F6E69622F2E, "x86_64", "ascii", "'./bin/ll'", 0),
         (0x2E2F62696E2F6C6C, "s390x", "ascii", "'./bin/ll'", 0),
         (0x0000DEAD00000000, "x86_64", "non-canonical", "non-canonical", 0),
-        (0x00007F0012345678, "x86_64", "user", "user space", 0),
+        (0x00007F0012345678, "x86_64", "user", "a user-space address", 0),
     ],
 )
 def test_what_a_value_means(value: int, arch: str, kind: str, words: str, offset: int) -> None:
@@ -300,6 +300,15 @@ def test_an_argument_is_the_callers() -> None:
     assert "first argument of the function (rdi): it was passed by caller (net/g.c:7)" in text
 
 
+def test_a_constant_is_the_codes_own() -> None:
+    shown = "mov $0xfee1deb5,%eax", "movl $0x1,(%rax)"
+    text = told(*shown, registers={"rax": 0xFEE1DEB5}, fault_address=0xFEE1DEB5)
+    assert "The code itself put the constant 0xfee1deb5 in rax, net/f.c:100." in text
+    copied = told("xor %ecx,%ecx", "mov %rcx,%rax", "movl $0x1,(%rax)", registers={"rax": 0}, fault_address=0)
+    assert "rax was copied from rcx, net/f.c:101; before that it was set to 0, net/f.c:100." in copied
+    assert "the kernel may use it only through copy_to_user() and the like; or it is no pointer at all." in text
+
+
 def test_what_a_call_returned() -> None:
     text = told("call 2000 <lookup>", "mov 0x8(%rax),%rdx", registers={"rax": 0}, fault_address=8)
     assert "rax is what <lookup> returned" in text or "rax is what lookup returned" in text
@@ -346,6 +355,18 @@ def test_a_statement_of_several_lines_is_whole(lines: Tuple[str, ...], fault: in
     source = Source("net/f.c", Path("/x/net/f.c"), 226, lines, fault)
     text = told("ud2", kind="warning", headline="WARNING: CPU: 0 PID: 1 at net/f.c:227 f+0x1/0x2", source=source)
     assert f": {expected} (the headline" in text
+
+
+@pytest.mark.parametrize(
+    ("headline", "words"),
+    [
+        ("WRMSR to 0x10f (tried to write 0x0000000000000001) at", "write of 0x1 to the register MSR 0x10f"),
+        ("RDMSR from 0x1b0 at", "read of the register MSR 0x1b0"),
+    ],
+)
+def test_an_msr_that_the_cpu_refuses(headline: str, words: str) -> None:
+    shown = f"unchecked MSR access error: {headline} rIP: 0xffffffff8106a1b4 (native_write_msr+0x4/0x20)"
+    assert told(kind="warning", headline=shown) == f"The CPU refused a {words}; the kernel went on (the headline)."
 
 
 def test_the_kernels_own_word_on_a_list() -> None:
@@ -400,7 +421,7 @@ def test_the_lines_of_a_loop_are_those_of_the_file_that_is_named() -> None:
 
 
 def test_a_crash_that_was_asked_for() -> None:
-    assert "It is no bug" in told(
+    assert "made on purpose: sh (pid 1) triggered SysRq c" in told(
         kind="panic", headline="Kernel panic - not syncing: sysrq triggered crash", comm="sh", pid=1
     )
 
@@ -408,8 +429,8 @@ def test_a_crash_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("el8-oom-panic", "vm.panic_on_oom is 1: the kernel then panics, it kills no process"),
-        ("el10-oom-panic", "vm.panic_on_oom is 2: the kernel then panics, it kills no process"),
+        ("el8-oom-panic", "vm.panic_on_oom is 1: so the kernel panics instead of killing a process"),
+        ("el10-oom-panic", "vm.panic_on_oom is 2: so the kernel panics instead of killing a process"),
         ("el9-oom-deadlock", "no process was left that might be killed"),
     ],
 )
@@ -543,7 +564,7 @@ def test_a_line_of_no_account_before_the_scissors_is_not() -> None:
 
 EXPECTED = {
     "iptunnel": ("0x18(%rax)", "the address in CR2", "per-CPU pointer is 0x200012345678", "emulated"),
-    "sysrq": ("SysRq c", "no bug"),
+    "sysrq": ("SysRq c", "not a bug"),
     "null_deref": ("rdi is NULL", "NULL + 0x10", "reads 8 bytes at 0x10", "the address in CR2"),
     "bug_on": ("BUG_ON(l->credits < 0)", "xxxwan.c:{FAULT:bug_on}"),
     "list_del": ("list_del corruption", "LIST_POISON1 (0xdead000000000100)"),
@@ -551,7 +572,7 @@ EXPECTED = {
     "softlockup": ("sampled at", "loop", "xxxwan.c:{FAULT:softlockup}"),
     "warn_then_oops": ("writes 4 bytes at 0xfee1deb5", "rax holds 0xfee1deb5", "the address in CR2"),
     "distmod": ("rdi holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "first argument of the function"),
-    "memcpy": ("writes 8 bytes at 0xc0ffee", "the address in CR2", "an address of user space"),
+    "memcpy": ("writes 8 bytes at 0xc0ffee", "the address in CR2", "a user-space address"),
 }
 
 

@@ -109,6 +109,10 @@ def test_each_secret_is_planted() -> None:
     assert len(left(PLANTED)) == len(SECRETS)
 
 
+def test_nothing_to_redact_is_said() -> None:
+    assert Redactor().said().startswith("found nothing to redact; it cannot be complete")
+
+
 @pytest.mark.parametrize(("secret", "line"), SECRETS, ids=[secret for secret, _ in SECRETS])
 def test_each_line_alone_keeps_its_secret(secret: str, line: str) -> None:
     redactor = Redactor()
