@@ -75,6 +75,7 @@ class Draft:
         self.locks = locks.Locks()
         self.works = works.Works()
         self.memory: Optional[OutOfMemory] = None
+        self.unread_rows: List[LogLine] = []  # of the table of tasks
         self.user_ip: Optional[int] = None
         self.checks = checks.Checks()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for

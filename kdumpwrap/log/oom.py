@@ -3,7 +3,7 @@
 import re
 from typing import Dict, List, Optional
 
-from kdumpwrap.model.log import MemoryTask, OutOfMemory
+from kdumpwrap.model.log import LogLine, MemoryTask, OutOfMemory
 
 # Out of memory: compulsory panic_on_oom is enabled                vm.panic_on_oom=2
 # Out of memory: system-wide panic_on_oom is enabled               vm.panic_on_oom=1
@@ -50,9 +50,12 @@ _LIMIT = re.compile(r"memory: usage (?P<usage>\d{1,18})kB, limit (?P<limit>\d{1,
 # [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                                    el7
 # [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes swapents oom_score_adj name   6.8
 _TITLES = re.compile(r"\[ *pid *\] +(?P<titles>uid +tgid .{1,200} name)$")
-_TASK = re.compile(r"\[ *(?P<pid>\d{1,10})\] (?P<values>(?: *-?\d{1,18}(?= )){4,16}) (?P<comm>.{1,64})$")
+_TASK = re.compile(r"\[ *(?P<pid>\d{1,10})\] +(?P<rest>.{1,500})$")
+_NUMBER = re.compile(r"-?\d{1,18}")
+_ROW = re.compile(r"\[ *(?:pid *|\d{1,10})\] ")
 _SIZES = (4, 8, 16, 64)  # KiB in a page
 _SHOWN = 5
+_MOST = 1000  # rows that are kept because they are not understood
 
 
 class Table:
@@ -69,17 +72,20 @@ class Table:
         self._titles: List[str] = []
         self._tasks: List[MemoryTask] = []  # the largest among them
         self._listed = 0
+        self.unread: List[LogLine] = []  # that begin like a row of the table and are none that is understood
         self._group: Optional[str] = None
         self._node = 0
 
-    def read(self, text: str) -> None:
+    def read(self, line: LogLine) -> None:
         """One line of the log."""
+        text = line.text
         if BEGINS in text:
             self._begin()
         elif not self.open:
             return
         elif text.startswith("["):
-            self._task(text)
+            if not self._task(text) and _ROW.match(text) and len(self.unread) < _MOST:
+                self.unread.append(line)
         else:
             self._line(text.strip())
 
@@ -105,19 +111,22 @@ class Table:
             for found in _PAGES.finditer(text[:400]):
                 self._pages.setdefault(found["name"], int(found["pages"]))
 
-    def _task(self, text: str) -> None:
+    def _task(self, text: str) -> bool:
+        """Whether ``text`` is the title or a row of the table of tasks."""
         titles = _TITLES.match(text)
         if titles:
             self._titles = titles["titles"].split()[:-1]
         found = _TASK.match(text) if self._titles else None
-        if found is None:
-            return
-        values = dict(zip(self._titles, found["values"].split()))
-        if "rss" in values:
+        values = found["rest"].split(None, len(self._titles)) if found is not None else []
+        if found is None or len(values) <= len(self._titles) or not all(map(_NUMBER.fullmatch, values[:-1])):
+            return titles is not None
+        if "rss" in self._titles:
             self._listed += 1
-            self._tasks.append(MemoryTask(int(found["pid"]), found["comm"].strip(), int(values["rss"])))
+            rss = int(values[self._titles.index("rss")])
+            self._tasks.append(MemoryTask(int(found["pid"]), values[-1].strip(), rss))
             if len(self._tasks) > 16 * _SHOWN:
                 self._tasks = self._largest()
+        return True
 
     def take(self) -> Optional[OutOfMemory]:
         """What the table said, in KiB; None when there was none."""

@@ -146,7 +146,7 @@ class _Reader:
             self._captures.add(self._boot)
         if not self.drafts:
             self._leftovers.read(line)
-        self._memory.read(line.text)
+        self._memory.read(line)
         set_to = clock.parse(line.text)
         if set_to is not None and line.time is not None:
             self._booted.setdefault(self._boot, set_to - line.time)
@@ -251,7 +251,9 @@ class _Reader:
         draft = self._open.get(line.caller)
         made = Draft(line, Headline(kind, "panic", found.text, {}), self._boot)
         made.panic = text
-        made.memory = self._memory.take() if oom.policy(text) is not None else None
+        if oom.policy(text) is not None:
+            made.memory = self._memory.take()
+            made.unread_rows = self._memory.unread if made.memory is not None else []
         if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
             self._drop(draft)  # Lustre's and ZFS's own words, which say more than "LBUG"
             made.message = draft.headline
@@ -295,12 +297,14 @@ class _Reader:
 
 
 def _unread(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """That lines look like frames and are not understood: nothing is lost without a word."""
-    lines = [line for draft in drafts for line in draft.unread]
-    if lines:
-        more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
-        first = lines[0].text.strip()[:120]
-        yield Problem(f"line {lines[0].number} looks like a frame of a call trace and is not understood: {first}{more}")
+    """That lines look like frames or rows and are not understood: nothing is lost without a word."""
+    frames = [line for draft in drafts for line in draft.unread]
+    rows = [line for draft in drafts for line in draft.unread_rows]
+    for what, lines in (("a frame of a call trace", frames), ("a row of the table of tasks", rows)):
+        if lines:
+            more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+            first = lines[0].text.strip()[:120]
+            yield Problem(f"line {lines[0].number} looks like {what} and is not understood: {first}{more}")
 
 
 def _near(draft: Draft, line: LogLine) -> bool:

@@ -1,13 +1,15 @@
 """The table that stands in front of a panic for want of memory."""
 
+import textwrap
 from dataclasses import replace
 from typing import Optional, Tuple
 
 import pytest
+from conftest import TESTS
 from test_holders import report, told
 
 from kdumpwrap.log import oom, prefilter, reader
-from kdumpwrap.model.log import OutOfMemory
+from kdumpwrap.model.log import LogLine, OutOfMemory
 
 
 def test_the_table_of_a_host() -> None:
@@ -54,8 +56,8 @@ def test_pages_may_be_larger() -> None:
 
 def taken(*lines: str) -> Optional[OutOfMemory]:
     table = oom.Table()
-    for line in lines:
-        table.read(line)
+    for number, text in enumerate(lines, 1):
+        table.read(LogLine(number, None, None, text))
     return table.take()
 
 
@@ -71,3 +73,15 @@ def test_only_what_the_kernel_printed() -> None:
 def test_a_task_that_was_killed_is_no_crash(tail: Tuple[str, ...]) -> None:
     log = reader.parse(["\n".join(("sh invoked oom-killer: gfp_mask=0x0", "Mem-Info:", *tail)).encode()])
     assert [report.memory for report in log.reports] == [None] * len(tail)
+
+
+@pytest.mark.parametrize("width", [72, 80])
+def test_rows_that_a_narrow_window_cut_are_not_lost_without_a_word(width: int) -> None:
+    text = (TESTS / "data/blamed/oom-panic-many-tasks.log").read_text()
+    whole = reader.parse([text.encode()])
+    assert not [one for one in whole.problems if "row" in one.message]
+    cut = "\n".join("\n".join(textwrap.wrap(row, width)) if "acmed" in row else row for row in text.splitlines())
+    found = reader.parse([cut.encode()])
+    memory = found.reports[-1].memory
+    lost = memory is None or "acmed" not in {task.comm for task in memory.tasks}
+    assert lost == any("looks like a row of the table of tasks" in one.message for one in found.problems)
