@@ -20,7 +20,10 @@ _URI = re.compile(
 #     Header V4 RSA/SHA256 Signature, key ID 5ee4ba63: OK
 #     V4 RSA/SHA256 Signature, key ID f4a80eb5: NOKEY
 #     Payload SHA256 digest: BAD (Expected 0d… != 7a…)
-_CHECK = re.compile(r"\s+(?P<what>.*?(?P<signed>[Ss]ignature)?(?:, key ID [0-9a-f]{8,40})?): (?P<said>[A-Z]+)\b")
+# rpm 6, as its documentation shows it:
+#     Header OpenPGP V4 RSA/SHA512 signature, key fingerprint: 36f612dcf27f7d1a48a835e4dbfcf71c6d9f90a6: OK
+_KEY = r"(?:, key (?:ID [0-9a-f]{8,40}|fingerprint: [0-9a-f]{40,64}))?"
+_CHECK = re.compile(rf"\s+(?P<what>.*?(?P<signed>[Ss]ignature)?{_KEY}): (?P<said>[A-Z]+)\b")
 
 # rpm -qp --qf [%{FILEMODES:perms}|%{LONGFILESIZES}|%{FILENAMES}\n]
 # -rw-r--r--|587352384|/usr/lib/debug/lib/modules/5.14.0-503.el9.x86_64/vmlinux
@@ -73,7 +76,10 @@ class Distrust(NamedTuple):
 
 
 def distrust(text: str) -> Optional[Distrust]:
-    """Why a package that rpm has checked is not to be trusted; None when a known key has signed it and all is well."""
+    """Why a package that rpm has checked is not to be trusted; None when a known key has signed it and all is well.
+
+    The form of rpm 6 is that of its documentation.
+    """
     signed = False
     faults: List[str] = []
     for line in text.splitlines():
