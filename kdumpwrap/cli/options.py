@@ -70,7 +70,7 @@ def search(
     if debuginfod:
         from kdumpwrap.tools.debuginfod import servers, timeout
 
-        client = Debuginfod(servers(root), timeout(), output.teller())
+        client = Debuginfod(servers(), timeout(), output.teller())
     return Search(root, vmlinux, tuple(module_dirs or ()), tuple(source_dirs or ()), client)
 
 

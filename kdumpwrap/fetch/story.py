@@ -119,7 +119,7 @@ def _none(order: Order, refused: List[KdumpwrapError]) -> KdumpwrapError:
 
 
 def _means(order: Order, search: Search, tell: Tell) -> "Iterator[Callable[[Path], _Found]]":
-    servers = debuginfod.servers(search.root)
+    servers = debuginfod.servers()
     if servers:
         client = Debuginfod(servers, debuginfod.timeout(), tell)
         yield lambda place: _by_build_id(order, search, client, place)
@@ -144,13 +144,11 @@ def _by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) 
         raise KdumpwrapError("debuginfod has no list of all modules")
     files: Dict[str, Path] = {}
     if order.vmlinux is None and order.build_id is not None:
-        files[fetched.VMLINUX] = debuginfod.fetch(order.build_id, "debuginfo", client, cache=place)
+        files[fetched.VMLINUX] = _debuginfo(order.build_id, client, place)
     for name, build_id in order.modules:
         if build_id is not None:
             with suppress(KdumpwrapError):  # said by _absent
-                files[f"{fetched.MODULES}/{name}.ko.debug"] = debuginfod.fetch(
-                    build_id, "debuginfo", client, cache=place
-                )
+                files[f"{fetched.MODULES}/{name}.ko.debug"] = _debuginfo(build_id, client, place)
     build_id = order.build_id or _build_id(order.vmlinux)
     if build_id is None:
         return _Found(files)
@@ -162,6 +160,16 @@ def _by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) 
                 sources[f"{fetched.SOURCE}/{packaged.source_name(name)}"] = file
     kept, problems = _within(sources)
     return _Found({**files, **kept}, problems)
+
+
+def _debuginfo(build_id: str, client: Debuginfod, place: Path) -> Path:
+    """The debuginfo of that build. Raises KdumpwrapError when there is none, and when something else came."""
+    path = debuginfod.fetch(build_id, "debuginfo", client, cache=place)
+    found = _build_id(path)
+    if found != build_id:
+        what = f"it has build id {found}" if found else "it has none, or is no ELF file"
+        raise KdumpwrapError(f"debuginfod: what came is not of build id {build_id}: {what}")
+    return path
 
 
 def _by_package(order: Order, search: Search, loader: Loader, place: Path, tell: Tell) -> _Found:
@@ -306,7 +314,7 @@ def _vmlinux_first(name: str) -> Tuple[int, str]:
 
 def _would(order: Order, search: Search, top: Path) -> Fetched:
     """The commands that ``fetch`` would try first, and what they load."""
-    servers = debuginfod.servers(search.root)
+    servers = debuginfod.servers()
     if servers and order.build_id is not None and not order.everything:
         builds = (order.build_id, *(build_id for _, build_id in order.modules if build_id))
         names = " ".join(servers)

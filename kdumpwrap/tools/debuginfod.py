@@ -19,18 +19,23 @@ _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
 LARGEST = 8 << 30  # bytes of a file; the vmlinux of a distribution has 0.6 to 1.5 GB
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
+_LISTED = re.compile(r"https?://|ima:")  # "ima:enforcing https://debuginfod.fedoraproject.org/" (elfutils 0.191)
 _VARIABLE = "DEBUGINFOD_URLS"
 # elfutils says this when every server answered that it has none
 _NOT_FOUND = ("No such file or directory", "not found")
 
 
 def servers(root: Path = Path("/")) -> Tuple[str, ...]:
-    """The servers that $DEBUGINFOD_URLS names, else those of /etc/debuginfod/*.urls (Fedora, CentOS Stream)."""
+    """The servers that $DEBUGINFOD_URLS names, else those of /etc/debuginfod/*.urls (Fedora, CentOS Stream).
+
+    Of these files only what is on the network counts: a ``file://`` would make us read what its writer may not. No
+    image that is looked at names the servers of the host: ``root`` is another one in tests alone.
+    """
     named = os.environ.get(_VARIABLE, "").split()
     if not named:
         for file in sorted(root.glob("etc/debuginfod/*.urls")):
             with contextlib.suppress(OSError):
-                named += files.text(file, limit=_LIST, inside=root).split()
+                named += filter(_LISTED.match, files.text(file, limit=_LIST, inside=root).split())
     return tuple(dict.fromkeys(named))
 
 

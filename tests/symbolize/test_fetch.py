@@ -15,9 +15,13 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import packages_made as made
 import pytest
-from conftest import Result, RunCli, environment
+from conftest import Result, RunCli, ToolDir, environment
 from packages_made import DEBIAN, EL, FILE, Kernel, Key
 
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.fetch import stage, story
+from kdumpwrap.fetch.order import Order
 from kdumpwrap.host import fetched
 
 Env = Mapping[str, Optional[str]]
@@ -351,9 +355,6 @@ def test_a_full_disk(which: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path: Path) -> None:
-    from kdumpwrap.errors import KdumpwrapError
-    from kdumpwrap.fetch import stage
-
     with pytest.raises(KdumpwrapError, match=r"MiB are needed, \d+ MiB are free"):
         stage.room(tmp_path, 1 << 50)
 
@@ -474,10 +475,6 @@ def test_names_of_sources_are_no_options_of_tar() -> None:
 def test_debuginfod_comes_first(tmp_path: Path, el: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_debuginfod import serving
 
-    from kdumpwrap.debuginfo import Search
-    from kdumpwrap.fetch import story
-    from kdumpwrap.fetch.order import Order
-
     made.need("debuginfod", "debuginfod-find")
     served = tmp_path / "served"
     served.mkdir()
@@ -488,6 +485,47 @@ def test_debuginfod_comes_first(tmp_path: Path, el: Kernel, monkeypatch: pytest.
         found = story.fetch(Order(EL, build_id=el.build_id), Search(tmp_path))
     assert [file.path for file in found.files] == [tmp_path / f"var/cache/kdumpwrap/{EL}/{el.build_id}/vmlinux"]
     assert found.files[0].path.read_bytes() == (served / "vmlinux").read_bytes()
+
+
+def sending(tool_dir: ToolDir, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: Path) -> None:
+    """A debuginfod-find that has ``sent`` for every build id."""
+    tool_dir.fake("debuginfod-find", f'f=$DEBUGINFOD_CACHE_PATH/$2; cp {sent} "$f"; echo "$f"')
+    monkeypatch.setenv("PATH", f"{tool_dir.path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "var/cache"))
+
+
+def test_what_debuginfod_sends_is_kept_when_it_is_that_build_alone(
+    tmp_path: Path, tool_dir: ToolDir, el: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("for root alone\n" * 10)
+    sending(tool_dir, monkeypatch, tmp_path, secret)
+    monkeypatch.setenv("DEBUGINFOD_URLS", "http://127.0.0.1:1/")
+    order, search = Order("6.18.0-rc3+", build_id="ab" * 20), Search(tmp_path)
+    with pytest.raises(KdumpwrapError, match="it has none, or is no ELF file"):
+        story.fetch(order, search)
+    shutil.copy(str(el.tree / f"usr/lib/debug/lib/modules/{EL}/vmlinux"), str(secret))
+    with pytest.raises(KdumpwrapError, match=f"it has build id {el.build_id}"):
+        story.fetch(order, search)
+    assert [path.name for path in (tmp_path / "var/cache/kdumpwrap").iterdir()] == [".lock"]
+    kept = story.fetch(order._replace(build_id=el.build_id, modules=(("m", "cd" * 20),)), search)
+    assert [file.kind for file in kept.files] == ["vmlinux"]
+    assert [problem.message for problem in kept.problems] == ["the module m is not among the kernel's own"]
+
+
+def test_an_image_names_no_servers(
+    tmp_path: Path, tool_dir: ToolDir, el: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vmlinux = el.tree / f"usr/lib/debug/lib/modules/{EL}/vmlinux"
+    sending(tool_dir, monkeypatch, tmp_path, vmlinux)
+    monkeypatch.delenv("DEBUGINFOD_URLS", raising=False)
+    (tmp_path / "etc/debuginfod").mkdir(parents=True)
+    (tmp_path / "etc/debuginfod/a.urls").write_text("http://127.0.0.1:1/\n")
+    for dry in (True, False):
+        with pytest.raises(KdumpwrapError):
+            story.fetch(Order("6.18.0-rc3+", build_id=el.build_id), Search(tmp_path), dry=dry)
+    monkeypatch.setenv("DEBUGINFOD_URLS", "http://127.0.0.1:1/")
+    assert story.fetch(Order("6.18.0-rc3+", build_id=el.build_id), Search(tmp_path)).files
 
 
 def test_yumdownloader_of_el7(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> None:
@@ -558,12 +596,14 @@ def test_the_repository_that_has_it_is_named(release: str, os_release: str, comm
 def test_what_rpm_says_of_a_signature() -> None:
     from kdumpwrap.parse.repositories import Distrust, distrust
 
-    good = (  # rpm 4.18, then 4.11 of el7
+    good = (  # rpm 4.18, 6 by its documentation, then 4.11 of el7
         "a.rpm:\n    Header V4 RSA/SHA256 Signature, key ID 5ee4ba63: OK\n    Payload SHA256 digest: OK\n",
+        "a.rpm:\n    Header OpenPGP V4 RSA/SHA512 signature, "
+        "key fingerprint: 36f612dcf27f7d1a48a835e4dbfcf71c6d9f90a6: OK\n",
         "a.rpm:\n    Header V3 RSA/SHA256 Signature, key ID f4a80eb5: OK\n    Header SHA1 digest: OK (9a…)\n"
         "    V3 RSA/SHA256 Signature, key ID f4a80eb5: OK\n    MD5 digest: OK (4b…)\n",
     )
-    assert [distrust(text) for text in good] == [None, None]
+    assert [distrust(text) for text in good] == [None, None, None]
     assert distrust("a.rpm:\n    Header SHA256 digest: OK\n    MD5 digest: OK\n") == Distrust(
         "nobody has signed it", signed=False
     )

@@ -155,11 +155,11 @@ def test_without_debuginfod_find_its_package_is_named(
 
 def test_servers_are_those_of_the_environment_or_of_etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "etc/debuginfod").mkdir(parents=True)
-    (tmp_path / "etc/debuginfod/centos.urls").write_text("https://debuginfod.centos.org/\n")
+    (tmp_path / "etc/debuginfod/centos.urls").write_text("https://debuginfod.centos.org/\nfile:///srv ftp://a\n")
     monkeypatch.delenv("DEBUGINFOD_URLS", raising=False)
     assert debuginfod.servers(tmp_path) == ("https://debuginfod.centos.org/",)
-    monkeypatch.setenv("DEBUGINFOD_URLS", "http://a http://b http://a")
-    assert debuginfod.servers(tmp_path) == ("http://a", "http://b")
+    monkeypatch.setenv("DEBUGINFOD_URLS", "http://a file:///b http://a")
+    assert debuginfod.servers(tmp_path) == ("http://a", "file:///b")
 
 
 @pytest.mark.lab
