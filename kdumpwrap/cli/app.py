@@ -20,14 +20,14 @@ from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError
 
-# in the order of the manual workflow: the module of each, and its function there
+# the module of each, and its function there: the one that does it all, then the order of the manual workflow
 _COMMANDS = {
+    "analyze": ("analyze", "analyze"),
     "doctor": ("doctor", "doctor"),
     "list": ("app", "list_command"),
     "dmesg": ("analyze", "dmesg"),
     "resolve": ("lookup", "resolve"),
     "disasm": ("lookup", "disasm"),
-    "analyze": ("analyze", "analyze"),
     "annotate": ("annotate", "annotate"),
     "batch": ("batch", "batch"),
     "merge": ("batch", "merge"),
@@ -111,7 +111,7 @@ def _common(
 
 
 def list_command(
-    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else where kdump saves."),
+    where: Optional[Path] = typer.Argument(None, metavar="[DIR]", help="Where crashes lie; else where kdump saves."),
     raw: bool = options.RAW,
     json: bool = options.JSON,
     root: Path = options.ROOT,
@@ -140,6 +140,8 @@ def list_command(
         tops = (where,) if where else finder.default_paths(root)
         elsewhere = kdumpconf.elsewhere(Host(root)) if where is None else None
         where_to = elsewhere or shell.hint("kdumpwrap doctor")
+        if where is not None and finder.is_host(where):
+            where_to = shell.hint("kdumpwrap list --root {}", where)
         notes.append(Problem(f"{', '.join(map(str, tops))}: no crash here", where_to))
     rendered = renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows)
     return Result(rendered, problems=unreadable, notes=notes)

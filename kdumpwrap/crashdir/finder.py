@@ -42,6 +42,7 @@ class Found(NamedTuple):
 def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     """The crash that ``target`` names: a directory, a log, a vmcore, "-" for standard input, None for the newest.
 
+    A name alone that is not in the working directory is that of a directory where kdump saves, as a list prints it.
     Raises NoCrash with a line that says what was looked at.
     """
     if target is None:
@@ -50,7 +51,11 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
         return Crash("-", dmesg="-")
     mode = _mode(target)
     if mode is None:
-        raise NoCrash(f"{target}: no such file or directory", shell.hint("kdumpwrap list"))
+        saved = _saved_as(target, root)
+        if saved is not None:
+            return _directory(saved)
+        listed = shell.hint("kdumpwrap list") if root == Path("/") else shell.hint("kdumpwrap list --root {}", root)
+        raise NoCrash(f"{target}: no such file or directory", listed)
     if stat.S_ISDIR(mode):
         return _directory(target)
     if not stat.S_ISREG(mode):
@@ -72,6 +77,17 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     if pack is not None:
         return Crash(target, named, None, pack.host, pack.time, packed=True)
     return Crash(target, named, None, host, time)
+
+
+def _saved_as(name: str, root: Path) -> Optional[str]:
+    """The directory called ``name`` where kdump saves; None when there is none, or ``name`` is a longer path."""
+    if "/" in name:
+        return None
+    for top in default_paths(root):
+        with suppress(OSError, ValueError):
+            if stat.S_ISDIR((top / name).stat().st_mode):
+                return str(top / name)
+    return None
 
 
 def _pack(path: str) -> Optional[Packed]:
@@ -168,6 +184,13 @@ def default_paths(root: Path = Path("/")) -> Tuple[Path, ...]:
 
     host = Host(root)
     return tuple(_here(host, path) for path in kdumpconf.directories(host))
+
+
+def is_host(path: Path) -> bool:
+    """Whether a host's files lie below ``path``, its directory of crashes among them."""
+    with suppress(OSError, ValueError, KdumpwrapError):
+        return any(top.is_dir() for top in default_paths(path))
+    return False
 
 
 def _here(host: Host, path: str) -> Path:

@@ -308,6 +308,30 @@ def test_the_core_collector_tells_whether_the_stream_is_flattened() -> None:
         assert kdumpconf.parse(f"core_collector {collector}").flattened == bool(flattened)
 
 
+def test_a_crash_is_known_by_its_name_alone(tmp_path: Path, run_cli: RunCli) -> None:
+    name = "127.0.0.1-2023-12-20-10:51:07"
+    crash = put(tmp_path / "host/var/crash" / name, "vmcore-dmesg.txt")
+    put(tmp_path / "host/etc" / name, "vmcore-dmesg.txt")
+    assert finder.find(name, tmp_path / "host").path == str(crash)
+    for target in ("127.0.0.1-2023-12-20-10:51:08", f"etc/{name}", f"../etc/{name}"):
+        done = run_cli("dmesg", target, "--root", tmp_path / "host", cwd=tmp_path)
+        assert done.status == 1
+        assert done.stderr == (
+            f"kdumpwrap: {target}: no such file or directory\nhint: kdumpwrap list --root {tmp_path}/host\n"
+        )
+    own = put(tmp_path / name, "vmcore-dmesg.txt")  # what lies in the working directory comes first
+    done = run_cli("dmesg", "--raw", name, "--root", tmp_path / "host", cwd=own.parent)
+    assert f"crash\t{name}\n" in done.stdout
+
+
+def test_a_tree_in_the_place_of_a_directory_of_crashes(tmp_path: Path, run_cli: RunCli) -> None:
+    put(tmp_path / "host/var/crash/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
+    done = run_cli("list", tmp_path / "host")
+    assert f"{tmp_path}/host: no crash here\nhint: kdumpwrap list --root {tmp_path}/host\n" in done.stderr
+    (tmp_path / "empty").mkdir()
+    assert "--root" not in run_cli("list", tmp_path / "empty").stderr
+
+
 def test_the_newest_crash_is_the_default(tmp_path: Path) -> None:
     put(tmp_path / "var/crash/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
     newest = put(tmp_path / "var/crash/127.0.0.1-2024-12-20-10:51:07", "vmcore-dmesg.txt")
