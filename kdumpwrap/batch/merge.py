@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import IO, Iterator, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from kdumpwrap import shell
 from kdumpwrap.host import files
 from kdumpwrap.model.bugs import Row, row
 from kdumpwrap.parse import ndjson
+from kdumpwrap.shell import NONE, Hint
 
 _LINE = 64 << 20  # bytes: the largest logs give a few MB
 # the address that kdump names a directory with when the dump stays on the host
@@ -18,10 +20,14 @@ _SUFFIX = re.compile(r"\.(?:json|ndjson|jsonl|txt|out)$")
 _TAGGED = re.compile(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
 
 
+_NAMED = 5  # lines of a file that are no crash and are named each
+
+
 class Bad(NamedTuple):
     """Something in a file that is no crash."""
 
     message: str
+    hint: Hint = NONE
 
 
 def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
@@ -33,12 +39,14 @@ def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
     """
     seen: Set[object] = set()
     for file in names:
+        strange, known = [], 0  # numbers of lines that are not of batch --json; how many are
         try:
             for number, line in enumerate(_lines(file), 1):
                 found = _row(line, file)
                 if found is None:
-                    yield Bad(f"{'standard input' if file == '-' else file}, line {number}: not of batch --json")
+                    strange.append(number)
                     continue
+                known += 1
                 if isinstance(found, Bad):
                     yield found
                     continue
@@ -48,6 +56,18 @@ def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
                     yield crash
         except OSError as error:
             yield Bad(f"{file}: {files.reason(error)}")
+        yield from _strange("standard input" if file == "-" else file, strange, known)
+
+
+def _strange(name: str, numbers: Sequence[int], known: int) -> Iterator[Bad]:
+    """What is said of the lines ``numbers`` of a file that are not of ``batch --json``; ``known`` other ones are."""
+    if numbers and not known:
+        yield Bad(f"{name}: no line of it is of batch --json", shell.hint("kdumpwrap batch --json >FILE"))
+        return
+    for number in numbers[:_NAMED]:
+        yield Bad(f"{name}, line {number}: not of batch --json")
+    if len(numbers) > _NAMED:
+        yield Bad(f"{name}: {len(numbers) - _NAMED} more lines are not of batch --json")
 
 
 def _row(line: str, file: str) -> Union[Tuple[Row, object], Bad, None]:

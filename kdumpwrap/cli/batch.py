@@ -28,7 +28,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def batch(
-    where: Optional[Path] = typer.Argument(None, metavar="[ROOT]", help="Where crashes lie; else where kdump saves."),
+    where: Optional[Path] = typer.Argument(None, metavar="[DIR]", help="Where crashes lie; else where kdump saves."),
     since: Optional[str] = typer.Option(None, "--since", metavar="TIME", help="2024-01-31, 2024-01-31T10:00, 7d, 12h."),
     host: Optional[List[str]] = typer.Option(None, "--host", metavar="PATTERN", help="Of these hosts (repeatable)."),
     release: Optional[List[str]] = typer.Option(
@@ -50,7 +50,7 @@ def batch(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """Every crash at once, grouped by bug: how often, since when, on which kernels, where in the source."""
+    """Every crash at once, grouped by bug. How often, since when, on which kernels, where in the source."""
     from kdumpwrap.batch import engine as many
     from kdumpwrap.batch import news
     from kdumpwrap.batch import tally as counting
@@ -71,10 +71,6 @@ def batch(
         found = finder.scan(where) if where else finder.scan_host(root)
         crashes = many.candidates(found.entries, selection)
         tally, site = counting.Tally(), None
-        if html:
-            from kdumpwrap.cli import pages
-
-            site = pages.Site(html, shown, search, scrub)
         for path, why in found.unreadable:
             from kdumpwrap.model.crash import Problem
 
@@ -84,6 +80,10 @@ def batch(
         if not crashes and tally.whole:
             what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
             raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
+        if html:
+            from kdumpwrap.cli import pages
+
+            site = pages.Site(html, shown, search, scrub)
         outcomes = many.outcomes(
             crashes,
             search,
@@ -164,7 +164,7 @@ def merge(
     json: bool = options.JSON,
     redact: Optional[str] = options.REDACT,
 ) -> Result:
-    """The bugs of many hosts, from what ``batch --json`` said on each of them."""
+    """The bugs of many hosts, from what 'batch --json' said there."""
     from kdumpwrap.batch import merge
     from kdumpwrap.model.bugs import Groups
     from kdumpwrap.render import batch as renderer
@@ -174,7 +174,7 @@ def merge(
     groups, rows, bad = Groups(), 0, 0
     for item in merge.rows(files):
         if isinstance(item, merge.Bad):
-            output.error(item.message if redactor is None else redactor.text(item.message))
+            output.error(item.message if redactor is None else redactor.text(item.message), item.hint)
             bad += 1
         else:
             if redactor is not None and item.host:

@@ -229,6 +229,13 @@ def test_the_answer_is_the_same_however_many_read(server: Server, lines: List[st
 # ---------------------------------------------------------------- which crashes
 
 
+def test_no_pages_of_no_crash(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "var/crash").mkdir(parents=True)
+    done = run_cli("batch", "--since", "7d", "--html", tmp_path / "week", "--root", tmp_path)
+    assert done.status == 1 and "no crash here" in done.stderr
+    assert not (tmp_path / "week").exists()
+
+
 def test_since_host_and_release(server: Server, rows: List[List[str]], run_cli: RunCli, tmp_path: Path) -> None:
     def paths(*options: str) -> List[str]:
         found = run_cli("batch", "--raw", "--root", tmp_path, *options, server.path)

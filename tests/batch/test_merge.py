@@ -107,14 +107,28 @@ def test_what_is_no_crash_is_named(line: str, tmp_path: Path, run_cli: RunCli) -
     assert result.status == 3
     assert result.stdout.startswith("1 bug in 1 crash of 1 host")
     said = result.stderr.splitlines()
-    assert said[:5] == [f"kdumpwrap: {bad}, line {number}: not of batch --json" for number in range(1, 6)]
-    assert said[5:] == [
+    assert said == [
         "kdumpwrap: 10.0.0.9: x: no report",
+        *(f"kdumpwrap: {bad}, line {number}: not of batch --json" for number in range(1, 6)),
         f"kdumpwrap: {tmp_path}/missing: No such file or directory",
     ]
     assert run_cli("merge", bad).status == 1
     assert run_cli("merge", "-", stdin="").status == 1
     assert run_cli("merge").status == 2
+
+
+def test_a_file_of_another_kind_is_said_once(line: str, tmp_path: Path, run_cli: RunCli) -> None:
+    log = "[    0.000000] Linux version 6.1.0\n" * 300
+    (tmp_path / "decoded.txt").write_text(log)
+    done = run_cli("merge", tmp_path / "decoded.txt")
+    assert (done.status, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"kdumpwrap: {tmp_path}/decoded.txt: no line of it is of batch --json\nhint: kdumpwrap batch --json >FILE\n"
+    )
+    (tmp_path / "mixed").write_text(log + crash(line, "10.0.0.1", "2024-01-02T00:00:00"))
+    done = run_cli("merge", tmp_path / "mixed")
+    assert done.status == 3 and len(done.stderr.splitlines()) == 6
+    assert done.stderr.endswith(f"{tmp_path}/mixed: 295 more lines are not of batch --json\n")
 
 
 def test_saved_answers_can_be_merged(tmp_path: Path, run_cli: RunCli) -> None:
