@@ -32,6 +32,7 @@ class Crashes(NamedTuple):
     entries: Tuple[Entry, ...] = ()
     releases: Tuple[str, ...] = ()  # of the kernels that crashed, each once, in order of the first crash
     denied: Optional[str] = None
+    absent: bool = False  # kdump has made no such directory yet
 
 
 def find(facts: Facts) -> Crashes:
@@ -40,7 +41,7 @@ def find(facts: Facts) -> Crashes:
     try:
         below = finder.scan_host(facts.host.root)
     except NoCrash:
-        return Crashes(directory)
+        return Crashes(directory, absent=True)
     except KdumpwrapError:
         return Crashes(directory, denied=directory)
     releases = (release for release in (finder.release(entry.crash) for entry in below.entries) if release)
@@ -54,6 +55,9 @@ def permissions(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     again = fixes.look_again(facts)
     if crashes.denied:
         yield Check(name, "unknown", f"{crashes.denied} cannot be read", again, side=_SIDE)
+        return
+    if crashes.absent:
+        yield Check(name, "ok", f"no {crashes.directory} yet: kdump makes it", side=_SIDE)
         return
     files = [path for entry in crashes.entries for path in (entry.crash.dmesg, entry.crash.vmcore) if path]
     closed = [path for path in files if not os.access(path, os.R_OK)]

@@ -61,6 +61,17 @@ def test_a_crash_that_may_not_be_read(open_dir: Path) -> None:
     assert result.status == 0
 
 
+def test_no_directory_of_crashes_yet(tmp_path: Path, run_cli: RunCli) -> None:
+    tree = doctor_hosts.build("el9", tmp_path / "el9")
+    crashes = tree.path / "var/crash"
+    if crashes.exists():
+        crashes.rmdir()
+    said = rows(run_cli("doctor", "--raw", "--root", tree.path))["permissions"]
+    assert said[:2] == ["ok", "no /var/crash yet: kdump makes it"]
+    crashes.mkdir(parents=True)
+    assert rows(run_cli("doctor", "--raw", "--root", tree.path))["permissions"][1] == "0 crashes under /var/crash"
+
+
 def test_nothing_that_decides_may_be_read(open_dir: Path) -> None:
     tree = doctor_hosts.build("el7", open_dir / "el7").make_image()
     closed = [tree.path / "boot/grub2", tree.path / "etc/default"]
