@@ -68,7 +68,7 @@ def analyze(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """Which line brought the kernel down, who called it, and why: the main job."""
+    """Which line brought the kernel down, who called it, and why. The main job."""
     from kdumpwrap import analyze as story
 
     options.one_format(raw, json, markdown, html == "-")

@@ -43,7 +43,7 @@ def annotate(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """The log itself, with file and line behind each frame, as decode_stacktrace.sh does it."""
+    """The log itself, with file and line behind each frame. This is what decode_stacktrace.sh does."""
     from kdumpwrap.annotate import Annotator, batches
     from kdumpwrap.crashdir import finder
     from kdumpwrap.render import annotate as renderer

@@ -40,7 +40,7 @@ def crash(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """Ask crash(8) about a vmcore; without -c, a session on the terminal, or the commands on standard input."""
+    """Ask crash(8) about a vmcore. Without -c, a session on the terminal, or the commands on standard input."""
     from kdumpwrap.render import crash as renderer
     from kdumpwrap.vmcore import crashcmd
 

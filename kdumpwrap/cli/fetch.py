@@ -34,7 +34,7 @@ def fetch(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """Bring the debuginfo of the kernel that crashed; nothing is installed, no repository is enabled."""
+    """Bring the debuginfo of the kernel that crashed. Nothing is installed, no repository is enabled."""
     options.one_format(raw, json)
     asked = [name for name, wanted in (("--list", list_kept), ("--prune", prune), ("--dry-run", dry_run)) if wanted]
     if len(asked) > 1:

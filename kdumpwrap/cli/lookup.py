@@ -64,7 +64,7 @@ def disasm(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """The instructions round symbol+offset, with their lines and the source."""
+    """The instructions round symbol+offset, with lines and source."""
     from kdumpwrap import resolve
 
     options.one_format(raw, json)

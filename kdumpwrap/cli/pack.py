@@ -20,7 +20,7 @@ def pack(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """One small file with the log and what is known of its kernel, for analyze on another machine."""
+    """One small file of a crash, for analyze on another machine. It holds the log and what is known of its kernel."""
     from kdumpwrap import pack as story
     from kdumpwrap.cli import pages
     from kdumpwrap.render.text import clean

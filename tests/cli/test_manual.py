@@ -80,6 +80,13 @@ def test_every_command_is_told_as_it_is_called(helps: Dict[str, str]) -> None:
         assert arguments == called, name
 
 
+def test_the_summary_of_each_command_fits_on_its_line(run_cli: RunCli) -> None:
+    listed = run_cli("--help", env={"COLUMNS": "80"}).stdout.partition("Commands:\n")[2].splitlines()
+    assert len(listed) == len(COMMANDS) and listed[0].split()[0] == "analyze"
+    for summary in listed:
+        assert summary.endswith(".") and not summary.endswith("...") and "`" not in summary
+
+
 def test_every_option_is_told_with_what_it_takes(helps: Dict[str, str]) -> None:
     shared = {re.sub(r"^-\w, ", "", head) for head in items(SECTIONS["SHARED OPTIONS"])}
     for title, body in COMMANDS.items():
