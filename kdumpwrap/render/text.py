@@ -174,7 +174,9 @@ def variables(analysis: Analysis, style: Style = PLAIN) -> str:
 def _variables(finding: Finding, style: Style) -> List[str]:
     if finding.variables is None:
         return []
-    return ["", f"{style.bold}Variables{style.reset} (innermost first)", *scope(finding.variables)]
+    none = view.none_known(finding)
+    rows = [f"   {clean(none)}"] if none is not None else scope(finding.variables)
+    return ["", f"{style.bold}Variables{style.reset} (innermost first)", *rows]
 
 
 def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> Iterator[str]:

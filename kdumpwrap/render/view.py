@@ -176,6 +176,21 @@ def unknown(variables: Variables) -> Optional[str]:
     )
 
 
+def none_known(finding: Finding) -> Optional[str]:
+    """Why no variable is known though gdb knows the function; None where something is said of them."""
+    known, ip = finding.variables, finding.resolution.ip
+    if known is None or known.rows or known.sentence or known.missing or unknown(known) or ip is None:
+        return None
+    assembly = finding.place is not None and (finding.place.file or "").endswith(".S")
+    trace = (frame for frame in finding.resolution.trace if frame.certain and frame.symbol != ip.symbol)
+    caller = next(trace, None)
+    if not assembly:
+        return f"none known: gdb knows none of {ip.symbol}"
+    if caller is None or caller.module is None or telling(caller.locations) is not None:
+        return f"none known: {ip.symbol} is assembly"
+    return f"none known: {ip.symbol} is assembly, and {caller.module}, which called it, has no debug information"
+
+
 # ---------------------------------------------------------------- a frame
 
 

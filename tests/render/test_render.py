@@ -14,6 +14,7 @@ from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, ResolvedFrame, Source
 from kdumpwrap.model.log import Code, LoadedModule, TaintFlag
+from kdumpwrap.model.scope import Variables
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import markdown, raw, text
@@ -265,3 +266,22 @@ def test_the_end_of_a_context_is_said_where_no_other_one_begins() -> None:
     shown = text.render(Analysis(Crash("/c"), Kernel(), (report,), 0)).splitlines()
     rows = shown[next(number for number, line in enumerate(shown) if line.startswith("Call trace")) + 1 :]
     assert [line.split()[0] for line in rows] == ["<IRQ>", "#0", "</IRQ>", "#1", "<#DF>", "#2"]
+
+
+@pytest.mark.parametrize(
+    ("file", "caller", "words"),
+    [
+        ("arch/x86/lib/memcpy_64.S", (), "is assembly, and xxxwan, which called it, has no debug information"),
+        ("arch/x86/lib/memcpy_64.S", (("send4", "/home/vendor/xxxwan.c", 90),), "is assembly"),
+        ("lib/string.c", (), "gdb knows none of __memcpy"),
+    ],
+)
+def test_a_function_without_variables_leaves_no_section_empty(
+    file: str, caller: Tuple[Tuple[str, str, int], ...], words: str
+) -> None:
+    copy = handmade.frame("__memcpy", 0x10, 0x40, ("__memcpy", file, 39))
+    above = handmade.frame("send4", 0x7D, 0xC0, *caller, module="xxxwan")
+    finding = handmade.change(handmade.FINDING, ip=copy, trace=(above,), variables=Variables())
+    shown = text.variables(replace(handmade.ANALYSIS, findings=(finding,), fatal=0))
+    assert shown.startswith("\nVariables (innermost first)\n   none known: ") and shown.endswith(f"{words}\n")
+    assert words in html.unescape(code.variables(finding))

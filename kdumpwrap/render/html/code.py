@@ -41,7 +41,7 @@ def variables(finding: Finding) -> str:
     )
     head = "<thead><tr><th>Function</th><th>Variable</th><th>Type</th><th>Value</th></tr></thead>"
     table = f'<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>' if rows else ""
-    note = known.missing or view.unknown(known)
+    note = known.missing or view.unknown(known) or view.none_known(finding)
     return table + (f'<p class="note">{esc(note)}</p>' if note else "")
 
 
