@@ -49,7 +49,7 @@ def fetch(
 
     search = options.search(root, None, module_dir, None)
     wanted = order.of(what, search, everything=everything)
-    found = story.fetch(wanted, search, tell=output.teller(), dry=dry_run)
+    found = story.fetch(wanted, search, tell=output.teller(), say=output.error, dry=dry_run)
     rendered = renderer.json(found) if json else renderer.raw(found) if raw else renderer.text(found)
     return Result(rendered, found.problems, found.notes)
 

@@ -31,16 +31,27 @@ class _Found(NamedTuple):
     problems: Tuple[Problem, ...] = ()
 
 
-def fetch(order: Order, search: Search, *, tell: Tell = None, dry: bool = False) -> Fetched:
+def fetch(
+    order: Order,
+    search: Search,
+    *,
+    tell: Tell = None,
+    say: Optional[Callable[[str], object]] = None,
+    dry: bool = False,
+) -> Fetched:
     """Bring what ``order`` lacks into the cache, by the first of the host's means that has it.
 
-    ``dry``: only what would be done. Raises KdumpwrapError when nothing could be had.
+    ``dry``: only what would be done. ``say`` gets a line when sources alone are missing.
+    Raises KdumpwrapError when nothing could be had.
     """
     top = fetched.own(search.root)
     if order.vmlinux is not None and not order.modules and not order.everything:
         missing = _missing_sources(order, search)
         if not missing:
             return _nothing_to_do(order)
+        if say is not None and _sources_alone(order):
+            files = f"{len(missing)} file{'' if len(missing) == 1 else 's'}"
+            say(f"missing: the sources of {files}; the vmlinux is here: {order.vmlinux}")
     if dry:
         return _would(order, search, top)
     with stage.stage(top, tell) as directory:
@@ -50,6 +61,13 @@ def fetch(order: Order, search: Search, *, tell: Tell = None, dry: bool = False)
             if not missing:
                 return _nothing_to_do(again)
         return _brought(again, search, top, directory, tell)
+
+
+def _sources_alone(order: Order) -> bool:
+    """Whether the vmlinux is here, of the build that crashed as far as that is known, and all the modules are."""
+    if order.vmlinux is None or order.modules or order.everything or not order.named:
+        return False
+    return order.build_id in (None, _build_id(order.vmlinux))
 
 
 def _nothing_to_do(order: Order) -> Fetched:
@@ -175,11 +193,15 @@ def _debuginfo(build_id: str, client: Debuginfod, place: Path) -> Path:
 def _by_package(order: Order, search: Search, loader: Loader, place: Path, tell: Tell) -> _Found:
     """By the distribution's packages: that with vmlinux and modules, then that with the sources."""
     offers = _offers(order, search, loader)
-    stage.room(place, sum(offer.size or 0 for offer in offers) + loader.ratio * (offers[0].size or 0))
+    alone = _sources_alone(order)
+    sizes = [offer.size or 0 for offer in offers]
+    stage.room(place, sum(sizes[1:]) if alone else sum(sizes) + loader.ratio * sizes[0])
     files: Dict[str, Path] = {}
     problems: Tuple[Problem, ...] = ()
     modules = None if order.everything else packaged.wanted_modules(name for name, _ in order.modules)
     for number, offer in enumerate(offers):
+        if number == 0 and alone:
+            continue
         wants = (
             Wants(order.release, modules) if number == 0 else Wants(order.release, (), _sources(order, search, files))
         )
@@ -192,7 +214,7 @@ def _by_package(order: Order, search: Search, loader: Loader, place: Path, tell:
             package = loader.load(offer, loaded, tell)
             loader.unpack(package, wants, tree)
         except KdumpwrapError as error:
-            if number == 0:
+            if number == 0 or alone:
                 raise
             problems += (Problem(f"no sources: {error.message}", error.hint),)
             continue
@@ -208,7 +230,11 @@ def _by_package(order: Order, search: Search, loader: Loader, place: Path, tell:
             files.update(sources)
             problems += left
     if order.named and len(offers) == 1 and _sources(order, search, files):
+        if alone:
+            raise KdumpwrapError(f"no enabled repository has the sources, {_packages(order).sources}")
         problems += (Problem(f"no enabled repository has the sources, {_packages(order).sources}"),)
+    if alone and not files:
+        raise KdumpwrapError(f"{offers[-1].file}: none of the missing sources is in it")
     return _Found(files, problems)
 
 
@@ -324,5 +350,6 @@ def _would(order: Order, search: Search, top: Path) -> Fetched:
         raise _none(order, [])
     loader = loader_of(order)
     offers = _offers(order, search, loader)
+    offers = offers[1:] if _sources_alone(order) and len(offers) > 1 else offers
     steps = loader.steps(offers, Wants(order.release), top / ".part")
     return Fetched(order.release, order.build_id, top / order.release, steps=steps, notes=tuple(_foreign(order)))

@@ -185,6 +185,29 @@ def test_from_debian_packages_too(bookworm: Host) -> None:
     ]
 
 
+@pytest.mark.parametrize("which", ["centos", "bookworm"])
+def test_where_the_vmlinux_is_here_the_sources_are_loaded_alone(which: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(which)
+    assert found.fetch().status == 0
+    top = found.cache / found.kernel.release / found.kernel.build_id
+    debug = found.root / "usr/lib/debug/lib/modules" / found.kernel.release
+    debug.mkdir(parents=True)
+    (top / "vmlinux").rename(debug / "vmlinux")
+    (top / "modules").rename(debug / "kernel")
+    shutil.rmtree(found.cache)
+    said = f"kdumpwrap: missing: the sources of 1 file; the vmlinux is here: {debug}/vmlinux\n"
+    dry = found.fetch("--dry-run", "--raw", found.crash)
+    assert (dry.status, dry.stderr) == (0, said)
+    assert "debuginfo-common" in dry.stdout or "linux-source" in dry.stdout
+    assert f"kernel-debuginfo-{EL}" not in dry.stdout and "-dbg" not in dry.stdout
+    done = found.fetch()
+    assert (done.status, done.stderr) == (0, said)
+    assert found.kept == [f"{found.kernel.release}/{found.kernel.build_id}/source/{FILE}"]
+    assert "all is here already" in found.fetch().stderr
+    answer = found.run_cli("analyze", "--root", found.root, "--json", env=found.env)
+    assert "int dev_fail(int *value)" in json.loads(answer.stdout)["reports"][0]["source"]["lines"]
+
+
 def test_a_release_brings_its_vmlinux_and_all_its_modules_when_asked(centos: Host) -> None:
     assert centos.fetch(EL).status == 0
     assert centos.kept == [f"{EL}/{centos.kernel.build_id}/vmlinux"]
