@@ -8,12 +8,14 @@ from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import fetched
 from kdumpwrap.host import release as releases
 from kdumpwrap.log import strangers
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.log import Log
 from kdumpwrap.shell import Hint
+from kdumpwrap.tools import binutils
 
 
 class Order(NamedTuple):
@@ -73,10 +75,18 @@ def refreshed(order: Order, search: Search) -> Order:
 
 
 def _with_vmlinux(order: Order, search: Search) -> Order:
+    """``order`` with the vmlinux that is here; one of another build than the crash is of does not count."""
+    asked = order.build_id if search.vmlinux is None else None
+    for build in fetched.builds(order.release, search.root):
+        if build.name == asked and (build / fetched.VMLINUX).is_file():
+            return order._replace(vmlinux=build / fetched.VMLINUX)
     try:
-        return order._replace(vmlinux=debuginfo.vmlinux(order.release, search))
+        vmlinux = debuginfo.vmlinux(order.release, search)
+        elf = binutils.elf(binutils.toolset(None), vmlinux) if asked is not None else None
     except KdumpwrapError:
-        return order
+        return order._replace(vmlinux=None)
+    other = elf is not None and elf.build_id not in (None, asked)
+    return order._replace(vmlinux=None if other else vmlinux)
 
 
 def _modules(log: Log, search: Search) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
