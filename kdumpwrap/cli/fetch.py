@@ -56,28 +56,32 @@ def fetch(
 
 def _kept(root: Path, most: Optional[int], *, raw: bool, json: bool) -> Result:
     """What is kept, the longest unused first; with ``most`` what was removed so that no more bytes are kept."""
+    from kdumpwrap.fetch import stage
     from kdumpwrap.host import fetched
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.render import fetched as renderer
 
-    builds = fetched.entries(fetched.own(root))
+    top = fetched.own(root)
+    builds = fetched.entries(top) if top in fetched.tops(root) else ()
     problems: "List[Problem]" = []
-    if most is not None:
+    if most is not None and builds:
         removed = []
-        left = sum(build.size for build in builds)
-        for build in builds:
-            if left <= most:
-                break
-            try:
-                fetched.remove(build)
-            except OSError as error:
-                problems.append(Problem(f"{build.path}: {error.strerror}"))
-                continue
-            left -= build.size
-            removed.append(build)
+        with stage.locked(top, root, output.teller()):
+            builds = fetched.entries(top)
+            left = sum(build.size for build in builds)
+            for build in builds:
+                if left <= most:
+                    break
+                try:
+                    fetched.remove(build)
+                except OSError as error:
+                    problems.append(Problem(f"{build.path}: {error.strerror}"))
+                    continue
+                left -= build.size
+                removed.append(build)
         builds = tuple(removed)
     rows = renderer.kept_json(builds) if json else renderer.kept_raw(builds) if raw else renderer.kept_text(builds)
-    notes = () if builds else (Problem(f"{fetched.own(root)}: nothing to {'show' if most is None else 'remove'}"),)
+    notes = () if builds else (Problem(f"{top}: nothing to {'show' if most is None else 'remove'}"),)
     return Result(rows, problems, notes)
 
 

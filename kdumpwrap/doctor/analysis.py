@@ -168,7 +168,12 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     if not facts.host.live:
         return
     family = facts.distribution.family.name
-    top = fetched.own(facts.host.root)
+    try:
+        top = fetched.own(facts.host.root)
+    except KdumpwrapError as error:
+        steps = fixes.by_hand("Set XDG_CACHE_HOME to a directory of this user")
+        yield Check("fetch", "warn", error.message, steps, side=_SIDE)
+        return
     try:
         loader = loaders.of(family) if family in ("el", "debian") else None
         lacking = loader.lacking() if loader else missing("debuginfod-find")

@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional
+from typing import Callable, Dict, Iterator, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
@@ -17,22 +17,38 @@ from kdumpwrap.host import fetched
 _LOCK = ".lock"
 _PART = ".part-"
 _MODE, _FILE = 0o755, 0o644
+_NO_PLACE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)  # a name too long, or another's directory
 _SPARE = 64 << 20  # bytes to leave free
 
 
 @contextlib.contextmanager
-def stage(top: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator[Path]:
-    """A new directory below the cache ``top``, which is this process's alone meanwhile, and gone afterwards.
+def locked(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator[None]:
+    """The cache ``top``, made where it is not there, is this process's alone meanwhile. Raises KdumpwrapError.
 
-    What a killed process has left is removed first. Raises KdumpwrapError.
+    No link leads there out of ``root``, which is there.
     """
+    if not root.is_dir():
+        raise KdumpwrapError(f"{root}: no such directory")
     try:
-        _make(top)
+        link = fetched.leading_out(top, root)
+        _make(link or top)
         lock = os.open(top / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _refused(error, top) from None
     try:
         _acquire(lock, tell)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def stage(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator[Path]:
+    """A new directory below the cache ``top``, which is this process's alone meanwhile, and gone afterwards.
+
+    What a killed process has left is removed first. Raises KdumpwrapError.
+    """
+    with locked(top, root, tell):
         for left in top.glob(f"{_PART}*"):
             _clear(left)
         try:
@@ -43,29 +59,30 @@ def stage(top: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator
             yield directory
         finally:
             _clear(directory)
-    finally:
-        os.close(lock)
 
 
-def keep(files: Dict[str, Path], top: Path, release: str, build_id: str) -> Path:
+def keep(files: Dict[str, Path], top: Path, release: str, build_id: str) -> Tuple[Path, Dict[str, str]]:
     """Put ``files`` (of the stage) under their names into the directory of a build. Each comes whole or not at all.
 
-    The directory itself, too, where it is new. Raises KdumpwrapError.
+    The directory itself, too, where it is new. Comes back with the sources that have no place there, and why. Raises
+    KdumpwrapError.
     """
     target = top / release / build_id
     try:
         _make(target.parent)
         if not os.path.lexists(target):
             made = Path(tempfile.mkdtemp(prefix=_PART, dir=str(top)))
-            made.chmod(_MODE)
-            _move(files, made)
-            made.rename(target)
-            return target
+            try:
+                made.chmod(_MODE)
+                left = _move(files, made)
+                made.rename(target)
+            finally:
+                _clear(made)  # where it has not become the target
+            return target, left
         _real_directory(target)
-        _move(files, target)
+        return target, _move(files, target)
     except OSError as error:
         raise _refused(error, target) from None
-    return target
 
 
 def room(directory: Path, needed: int) -> None:
@@ -89,16 +106,22 @@ def _acquire(lock: int, tell: Optional[Callable[[str], object]]) -> None:
             tell("")
 
 
-def _move(files: Dict[str, Path], target: Path) -> None:
-    """The vmlinux last: where it is, all is."""
+def _move(files: Dict[str, Path], target: Path) -> Dict[str, str]:
+    """The vmlinux last: where it is, all is. The sources that have no place, and why."""
+    left: Dict[str, str] = {}
     for name in sorted(files, key=lambda name: (name == fetched.VMLINUX, name)):
-        place = target / name
-        directory = target
-        for part in Path(name).parts[:-1]:
-            directory = directory / part
-            _make(directory)
-        files[name].chmod(_FILE)
-        files[name].replace(place)
+        try:
+            directory = target
+            for part in Path(name).parts[:-1]:
+                directory = directory / part
+                _make(directory)
+            files[name].chmod(_FILE)
+            files[name].replace(target / name)
+        except OSError as error:
+            if error.errno not in _NO_PLACE or not name.startswith(f"{fetched.SOURCE}/"):
+                raise
+            left[name] = os.strerror(error.errno)
+    return left
 
 
 def _make(directory: Path) -> None:

@@ -54,7 +54,7 @@ def fetch(
             say(f"missing: the sources of {files}; the vmlinux is here: {order.vmlinux}")
     if dry:
         return _would(order, search, top)
-    with stage.stage(top, tell) as directory:
+    with stage.stage(top, search.root, tell) as directory:
         again = orders.refreshed(order, search)  # another one may have brought it meanwhile
         if again.vmlinux is not None and not again.modules and not again.everything:
             missing = _missing_sources(again, search)
@@ -90,12 +90,13 @@ def _brought(order: Order, search: Search, top: Path, directory: Path, tell: Tel
     build_id = _build_id(vmlinux) or fetched.UNKNOWN
     if fetched.VMLINUX not in found.files and order.vmlinux is not None:
         build_id = order.vmlinux.parent.name if order.vmlinux.parent.parent.parent == top else build_id
-    target = stage.keep(found.files, top, order.release, build_id)
+    target, left = stage.keep(found.files, top, order.release, build_id)
     kept = tuple(
         Kept(_kind(name), target / name, (target / name).stat().st_size)
-        for name in sorted(found.files, key=_vmlinux_first)
+        for name in sorted(found.files.keys() - left.keys(), key=_vmlinux_first)
     )
     problems = [*found.problems, *_absent(order, found)]
+    problems += [Problem(f"{target / name}: {why}") for name, why in left.items()]
     if order.build_id not in (None, build_id):
         what = f"{target / fetched.VMLINUX}: build id {build_id}, the crash is of {order.build_id}"
         problems.append(Problem(f"{what}: not the build that crashed"))

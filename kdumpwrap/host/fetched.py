@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
+from kdumpwrap import shell
+from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import release as releases
 
 if TYPE_CHECKING:
@@ -26,16 +28,41 @@ _BUILD_ID = re.compile(rf"[0-9a-f]{{8,64}}|{UNKNOWN}")
 
 
 def own(root: Path = Path("/")) -> Path:
-    """Where this user's are kept: root's below ``root``."""
+    """Where this user's are kept: root's below ``root``. Raises KdumpwrapError when the user has no home."""
     if os.geteuid() == 0:
         return root.absolute() / "var/cache" / NAME
+    cache = user_cache()
+    if cache is None:
+        raise KdumpwrapError("this user has no home to keep debuginfo in", shell.hint("XDG_CACHE_HOME=DIR kdumpwrap …"))
+    return cache / NAME
+
+
+def user_cache() -> Optional[Path]:
+    """$XDG_CACHE_HOME, else ~/.cache; None for a user who has no home."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / NAME
+    if named.startswith("/"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache"
+    except (RuntimeError, KeyError):  # KeyError in Python 3.6
+        return None
 
 
 def tops(root: Path = Path("/")) -> Tuple[Path, ...]:
-    """Where to look: what this user has fetched, then what root has."""
-    return tuple(dict.fromkeys((own(root), root.absolute() / "var/cache" / NAME)))
+    """Where to look: what this user has fetched, then what root has. No place that a link leads to out of ``root``."""
+    found = [root.absolute() / "var/cache" / NAME]
+    with contextlib.suppress(KdumpwrapError):
+        found.insert(0, own(root))
+    return tuple(top for top in dict.fromkeys(found) if leading_out(top, root) is None)
+
+
+def leading_out(top: Path, root: Path) -> Optional[Path]:
+    """The link on the way from another ``root`` than the host's to the cache ``top``, which could lead out of it."""
+    root = root.absolute()
+    if root not in top.parents or root.resolve() == Path("/"):
+        return None
+    way = (root.joinpath(*top.relative_to(root).parts[:count]) for count in (1, 2, 3))
+    return next((part for part in way if part.is_symlink()), None)
 
 
 def builds(release: Optional[str], root: Path = Path("/")) -> Iterator[Path]:

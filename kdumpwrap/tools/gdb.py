@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import core
 from kdumpwrap.errors import KdumpwrapError, ToolFailed
-from kdumpwrap.host import memory, packages
+from kdumpwrap.host import fetched, memory, packages
 from kdumpwrap.model.scope import Question, Scope
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.tools.argv import Argument, option, options, word
@@ -187,10 +187,10 @@ def _moved(file: File, bases: Dict[str, int], directory: Path) -> Path:
 
 
 def _cache() -> Optional[Path]:
-    own = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    top = Path("/var/cache") if os.geteuid() == 0 else fetched.user_cache()
     try:
-        return cache(Path("/var/cache" if os.geteuid() == 0 else own))
-    except (OSError, RuntimeError):  # no home, no room, no right to write there
+        return cache(top) if top is not None else None
+    except OSError:  # no room, no right to write there
         return None
 
 

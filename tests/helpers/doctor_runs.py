@@ -12,7 +12,7 @@ from doctor_hosts import Tree
 
 NOBODY = 65534
 # run once as we are: then all is imported, also where nobody may not read the interpreter's own directory
-AS_NOBODY = f"""
+AS_NOBODY = """
 import contextlib, io, json, locale, os, resource, sys
 import html, kdumpwrap.cli.app, kdumpwrap.log.reader, packaging.version  # of the tools, when they fail
 sys.argv[0] = "kdumpwrap"
@@ -23,8 +23,9 @@ if os.geteuid() == 0:
         except SystemExit:
             pass
     os.setgroups([])
-    os.setgid({NOBODY})
-    os.setuid({NOBODY})
+    user = int(os.environ.pop("USER_ID"))
+    os.setgid(user)
+    os.setuid(user)
 for name, value in json.loads(os.environ.pop("LIMITS")).items():
     resource.setrlimit(getattr(resource, name), (value, value))
 kdumpwrap.cli.app.main()
@@ -41,9 +42,10 @@ def as_nobody(
     *arguments: str,
     env: Optional[Mapping[str, Optional[str]]] = None,
     limits: Mapping[str, int] = MappingProxyType({}),  # "RLIMIT_NPROC": how many
+    user: int = NOBODY,
 ) -> Result:
     command = [sys.executable, "-c", AS_NOBODY, *arguments]
-    steers = {**environment(env), "LIMITS": json.dumps(dict(limits))}
+    steers = {**environment(env), "LIMITS": json.dumps(dict(limits)), "USER_ID": str(user)}
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,

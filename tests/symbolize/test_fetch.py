@@ -16,10 +16,12 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 import packages_made as made
 import pytest
 from conftest import Result, RunCli, ToolDir, environment
+from doctor_runs import as_nobody
 from packages_made import DEBIAN, EL, FILE, Kernel, Key
 
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.fetch import order as orders
 from kdumpwrap.fetch import stage, story
 from kdumpwrap.fetch.order import Order
 from kdumpwrap.host import fetched
@@ -257,7 +259,7 @@ def test_what_is_kept_is_listed_and_the_longest_unused_is_pruned_first(centos: H
     assert centos.fetch("--prune", "--max-size", "150K", "--raw").stdout.split("\t")[4].strip() == str(old)
     assert new.is_dir() and not old.parent.exists()
     assert centos.fetch("--prune", "--max-size", "0").status == 0
-    assert sorted(path.name for path in centos.cache.iterdir()) == ["6.1.0-99-amd64", "lab"]
+    assert sorted(path.name for path in centos.cache.iterdir()) == [".lock", "6.1.0-99-amd64", "lab"]
 
 
 @pytest.mark.parametrize(
@@ -433,6 +435,72 @@ def test_a_link_in_the_way(centos: Host, tmp_path: Path, where: str) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("where", ["var", "var/cache"])
+def test_a_link_out_of_an_image(centos: Host, tmp_path: Path, where: str) -> None:
+    build = tmp_path / "elsewhere/cache/kdumpwrap" / EL / ("ab" * 20)
+    build.mkdir(parents=True)
+    (build / "vmlinux").write_text("of somebody else")
+    link = tmp_path / "image" / where
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere" / ("cache" if where == "var/cache" else ""))
+    env = {**centos.env, "XDG_CACHE_HOME": str(tmp_path / "image/var/cache")}  # of a user that is not root
+    image = centos._replace(root=tmp_path / "image", env=env)
+    refused(image.fetch(EL), "a link is in the way", str(link))
+    for words in (["--list"], ["--prune", "--max-size", "0"]):
+        done = image.fetch(*words)
+        assert (done.status, done.stdout) == (0, ""), done.stderr
+    assert list(fetched.builds(EL, image.root)) == []
+    assert [path.name for path in build.parent.parent.iterdir()] == [EL]
+    assert (build / "vmlinux").exists()
+
+
+def test_a_root_that_is_not_there_is_not_made(centos: Host, tmp_path: Path) -> None:
+    refused(centos._replace(root=tmp_path / "none/x").fetch(EL), f"{tmp_path}/none/x: no such directory")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_source_without_a_place_is_left_out(tmp_path: Path) -> None:
+    def put(*names: str) -> Dict[str, Path]:
+        files = {name: tmp_path / f"{number}" for number, name in enumerate(names)}
+        for path in files.values():
+            path.touch()
+        return files
+
+    top, long = tmp_path / "top", f"source/{'x' * 256}"
+    target, left = stage.keep(put("vmlinux", "source/a", "source/a/b", long), top, EL, "ab" * 20)
+    assert set(left) == {"source/a/b", long}
+    assert sorted(path.name for path in target.rglob("*")) == ["a", "source", "vmlinux"]
+    with pytest.raises(KdumpwrapError):
+        stage.keep(put("vmlinux", f"modules/{'x' * 256}"), top, EL, "cd" * 20)
+    assert [path.name for path in top.iterdir()] == [EL]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes a user without a line in passwd")
+def test_a_user_without_a_home(open_dir: Path, el: Kernel) -> None:
+    (open_dir / "crash").mkdir()
+    (open_dir / "crash/vmcore-dmesg.txt").write_text(el.log)
+    env = {"HOME": None, "XDG_CACHE_HOME": None}
+    done = as_nobody("fetch", "--list", env=env, user=54321)
+    refused(done, "no home to keep debuginfo in", "hint: XDG_CACHE_HOME=DIR kdumpwrap")
+    for words in (["analyze", open_dir / "crash"], ["batch", open_dir], ["doctor"]):
+        done = as_nobody(*map(str, words), env=env, user=54321)
+        assert (done.status != 2, "Traceback" in done.stderr, done.stdout != "") == (True, False, True), done.stderr
+    assert "no home to keep debuginfo in" in done.stdout
+
+
+def test_nothing_is_pruned_while_another_one_fetches(centos: Host) -> None:
+    build = centos.cache / EL / ("ab" * 20)
+    build.mkdir(parents=True)
+    (build / "vmlinux").write_bytes(b"x" * 10_000)
+    argv = [sys.executable, "-m", "kdumpwrap", "fetch", "--root", str(centos.root), "--prune", "--max-size", "0"]
+    with stage.locked(centos.cache, centos.root):
+        process = subprocess.Popen(argv, env=environment(centos.env), stdout=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        assert build.exists()
+    assert (process.wait(60), build.exists()) == (0, False)
+
+
 def test_names_that_lead_out_of_a_debian_package(run_cli: RunCli, tmp_path: Path, debian: Kernel, signer: Key) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -549,6 +617,28 @@ def test_an_image_names_no_servers(
             story.fetch(Order("6.18.0-rc3+", build_id=el.build_id), Search(tmp_path), dry=dry)
     monkeypatch.setenv("DEBUGINFOD_URLS", "http://127.0.0.1:1/")
     assert story.fetch(Order("6.18.0-rc3+", build_id=el.build_id), Search(tmp_path)).files
+
+
+def test_a_vmlinux_of_another_build_does_not_count(tmp_path: Path, el: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "var/cache"))
+    kept = tmp_path / f"var/cache/kdumpwrap/{EL}"
+    vmlinux = el.tree / f"usr/lib/debug/lib/modules/{EL}/vmlinux"
+    for name in (el.build_id, "ab" * 20):
+        (kept / name).mkdir(parents=True)
+        os.utime(str(kept / name), (1e9, 1e9))
+    shutil.copy(str(vmlinux), str(kept / el.build_id / "vmlinux"))
+
+    def found(build_id: Optional[str]) -> Optional[Path]:
+        return orders.refreshed(Order(EL, build_id=build_id, vmlinux=vmlinux), Search(tmp_path)).vmlinux
+
+    mine = kept / el.build_id / "vmlinux"
+    assert [found(build_id) for build_id in (None, el.build_id, "ab" * 20)] == [mine, mine, None]
+    installed = tmp_path / f"usr/lib/debug/lib/modules/{EL}/vmlinux"
+    installed.parent.mkdir(parents=True)
+    shutil.copy(str(vmlinux), str(installed))
+    shutil.copy(str(vmlinux), str(kept / ("ab" * 20) / "vmlinux"))
+    assert found("ab" * 20) == kept / ("ab" * 20) / "vmlinux"
+    assert found("cd" * 20) is None
 
 
 def test_yumdownloader_of_el7(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> None:
