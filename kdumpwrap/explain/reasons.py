@@ -2,12 +2,15 @@
 
 from typing import Iterator, List, Optional, Tuple
 
-from kdumpwrap.explain import faults, hardware, holders, traps
+from kdumpwrap.culprit import helpers
+from kdumpwrap.explain import faults, hardware, holders, plain, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import recursion
+from kdumpwrap.log import symbolname
 from kdumpwrap.log.kinds import MEMORY, SAMPLED, TRAPS, WAITING
 from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit
 
 # what KASAN calls the mistake, and what it is
@@ -38,7 +41,27 @@ def explain(resolution: Resolution, culprit: Optional[Culprit] = None) -> Tuple[
     for sentence in _sentences(resolution, culprit):
         if sentence not in found:
             found.append(sentence)
+    told = _history(resolution.report)
+    if told is not None:
+        found = [*(found or [plain.meaning(resolution.report)]), told]
     return tuple(found)
+
+
+def _history(report: Report) -> Optional[str]:
+    """``The object was freed by f [wan] (task 2201) and allocated by g [wan] (task 1911)``: the stacks of the log."""
+    said = []
+    for track in sorted(report.tracks, key=lambda track: not track.freed):
+        own = (
+            frame
+            for frame in track.frames
+            if frame.module or helpers.group(symbolname.plain(frame.symbol or "")) is None
+        )
+        frame = next(own, None)
+        if frame is not None:
+            module = f" [{frame.module}]" if frame.module else ""
+            done = "freed" if track.freed else "allocated"
+            said.append(f"{done} by {frame.symbol}{module} (task {track.pid})")
+    return f"The object was {' and '.join(said)}, as the log says." if said else None
 
 
 def _sentences(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[str]:

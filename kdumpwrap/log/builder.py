@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Set, Tuple
 
-from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, trace, works
+from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, trace, tracks, works
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine, OutOfMemory
@@ -78,6 +78,7 @@ class Draft:
         self.unread_rows: List[LogLine] = []  # of the table of tasks
         self.user_ip: Optional[int] = None
         self.checks = checks.Checks()
+        self.tracks = tracks.Tracks()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
@@ -154,6 +155,8 @@ class Draft:
         for other in (self.panicker, self.owner):
             if other is not None:
                 other.feed(line)
+        if self.kind in ("kasan", "kfence"):
+            self.tracks.read(text)
         what = self._read(text, line.text, self._before) or self._said(text)
         if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < MAX_FRAMES:
             self.unread.append(line)

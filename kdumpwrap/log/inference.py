@@ -91,6 +91,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optiona
         memory=draft.memory,
         wall=None if booted is None or draft.time is None else booted + draft.time,
         user_ip=draft.user_ip,
+        tracks=tuple(draft.tracks.found),
         count=len({draft.pid, *draft.pids}),
     )
 

@@ -162,6 +162,14 @@ class OutOfMemory(NamedTuple):
     limit: Optional[int]
 
 
+class Track(NamedTuple):
+    """The stack on which memory was allocated or freed, innermost first."""
+
+    freed: bool
+    pid: int
+    frames: Tuple[Frame, ...] = ()
+
+
 class MachineCheck(NamedTuple):
     """What one bank of a processor reported."""
 
@@ -213,6 +221,7 @@ class Report:
     memory: Optional[OutOfMemory] = None  # of a panic for want of it
     wall: Optional[float] = None  # seconds since 1970, by the clock chip at boot
     user_ip: Optional[int] = None  # where the program was that called the kernel
+    tracks: Tuple[Track, ...] = ()  # of the memory that KASAN or KFENCE found misused
     count: int = 1  # tasks that hang with this very stack
 
 

@@ -559,6 +559,35 @@ def test_a_line_of_no_account_before_the_scissors_is_not() -> None:
     assert found.message is None
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "el9-kasan",
+            "freed by wan_session_free [xxxwan] (task 2201) and allocated by wan_session_new [xxxwan] (task 1911)",
+        ),
+        (
+            "kfence",
+            "freed by wan_session_free [xxxwan] (task 9997) and allocated by wan_session_new [xxxwan] (task 9997)",
+        ),
+        ("../blamed/kfence", "allocated by acme_alloc [acme] (task 1201)"),
+    ],
+)
+def test_who_freed_and_who_allocated(name: str, words: str) -> None:
+    *others, last = recorded_with(name).splitlines()
+    assert others and last == f"The object was {words}, as the log says."
+
+
+def test_a_stack_behind_those_of_the_object_is_not_theirs() -> None:
+    text = (
+        recorded.data("el9-kasan")
+        .decode()
+        .replace("\nThe buggy", "\nLast potentially related work creation:\n g+0x1/0x2\n\nThe buggy")
+    )
+    freed = next(track for track in reader.parse([text.encode()]).reports[0].tracks if track.freed)
+    assert [frame.symbol for frame in freed.frames] == ["kasan_save_stack", "kfree", "wan_session_free"]
+
+
 # ---------------------------------------------------------------- the crashes of the lab
 
 

@@ -24,7 +24,7 @@ _REPORT = (
 _FRAME = "symbol offset size module runtime certain context exact module_build_id"
 _CODE = "data trap unit"
 _RARE = frozenset(
-    "strangers panicker machine_checks named locks works blocker memory wall user_ip".split()
+    "strangers panicker machine_checks named locks works blocker memory wall user_ip tracks".split()
 )  # of a report: written where there is one
 _FILLED = frozenset(f"{_LOG} {_REPORT} {_FRAME} {_CODE}".split())
 
