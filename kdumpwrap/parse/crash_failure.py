@@ -54,9 +54,12 @@ _READ = re.compile(
 # No damage in an answer: crash was asked about an address that never was in the dump.
 _SEEK = re.compile(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 # crash: seek error: kernel virtual address: ffffffff825545a8  type: "page_offset_base"
+# crash: page excluded: kernel virtual address: ffffffff825545a8  type: "page_offset_base"      as the offset will have it
 # The first variable that it reads on x86-64, and this is where the vmlinux has it. KASLR had moved the kernel, which
 # crash 8.0.2 notices by the symbol module_load_offset; Linux 6.1 has it, Linux 6.12 does not.
-_UNMOVED = re.compile(r'^crash: seek error: kernel virtual address: [0-9a-f]+  type: "page_offset_base"', re.M)
+_UNMOVED = re.compile(
+    r'^crash: (?:seek error|page excluded): kernel virtual address: [0-9a-f]+  type: "page_offset_base"', re.M
+)
 #          This dumpfile is incomplete.  This may cause the crash session
 _INCOMPLETE = re.compile(r"^ *This dumpfile is incomplete.*", re.M)
 # crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"

@@ -198,7 +198,8 @@ def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
         outcomes = list(many._of_one_kernel(read, symbolizer))
     broken = [one for one in outcomes if one.analysis is None]
     assert [one.crash for one in outcomes] == [one.crash for one in read]
-    assert len(broken) == 11
+    logs = [(tree.path / name / "vmcore-dmesg.txt").read_text("utf-8", "replace") for name in tree.names]
+    assert len(broken) == sum(" ip_tunnel_lookup+" in log for log in logs) > 0
     assert {one.failure.message for one in broken if one.failure} == {
         f"{one.crash.path}: kdumpwrap failed (IndexError: list index out of range)" for one in broken
     }

@@ -248,12 +248,13 @@ OPENS = {
     "kdumpwrap/batch/saved.py": "open open open",  # directories, and new files below them by O_EXCL
     "kdumpwrap/fetch/stage.py": "open",  # the lock in the cache, which is root's
     # files in private directories, made by mkdtemp
+    "kdumpwrap/pack.py": "open",
     "kdumpwrap/symbolize/rawcode.py": "write_bytes",
     "kdumpwrap/tools/debs.py": "write_text write_text",
     "kdumpwrap/tools/gdb.py": "write_bytes",
     "kdumpwrap/tools/rpms.py": "write_text",
     "kdumpwrap/tools/scope_in_gdb.py": "open",
-    "kdumpwrap/vmcore/starting.py": "read_text write_text write_text",
+    "kdumpwrap/vmcore/start.py": "read_text write_text write_text",
     "kdumpwrap/vmcore/vmcorelog.py": "write_text",
 }
 

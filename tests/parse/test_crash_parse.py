@@ -193,6 +193,10 @@ def test_why_crash_did_not_start(name: str, kind: str) -> None:
         ("crash: cannot allocate any more memory!\n", crash_failure.MEMORY),
         ("crash: cannot determine length of symbol: log_end\n", crash_failure.TOO_OLD),
         ("crash: invalid structure member offset: task_struct_state\n       FILE: task.c\n", crash_failure.TOO_OLD),
+        (
+            'crash: page excluded: kernel virtual address: ffffffff825545a8  type: "page_offset_base"\n',
+            crash_failure.UNMOVED,
+        ),
         ("diskdump: uncompress failed: no zstd compression support\n", crash_failure.COMPRESSION),
         ("WARNING: something\n\ncrash: seldom heard of\n", crash_failure.OTHER),
     ],
