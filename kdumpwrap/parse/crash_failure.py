@@ -54,7 +54,7 @@ _READ = re.compile(
 # No damage in an answer: crash was asked about an address that never was in the dump.
 _SEEK = re.compile(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 # crash: seek error: kernel virtual address: ffffffff825545a8  type: "page_offset_base"
-# crash: page excluded: kernel virtual address: ffffffff825545a8  type: "page_offset_base"      as the offset will have it
+# crash: page excluded: kernel virtual address: ffffffff825545a8  type: "page_offset_base"   by the offset
 # The first variable that it reads on x86-64, and this is where the vmlinux has it. KASLR had moved the kernel, which
 # crash 8.0.2 notices by the symbol module_load_offset; Linux 6.1 has it, Linux 6.12 does not.
 _UNMOVED = re.compile(
