@@ -42,9 +42,10 @@ static char *fault = "";
 module_param(fault, charp, 0444);
 MODULE_PARM_DESC(fault, "name of the mistake to make");
 
-struct wan_codec {
+struct wan_ops {
 	const char *name;
-	int level;
+	int (*open)(void);
+	int weight;		/* 0x10 */
 };
 
 struct wan_session {
@@ -52,7 +53,8 @@ struct wan_session {
 	u64 seq;		/* 0x10: the offset that a NULL session faults at */
 	u32 id;
 	u32 flags;
-	struct wan_codec *codec;
+	struct wan_ops *ops;
+	struct hlist_node by_id;
 };
 
 struct wan_link {
@@ -72,6 +74,7 @@ struct wan_window {
 };
 
 static LIST_HEAD(wan_sessions);
+static HLIST_HEAD(wan_ids);
 static DEFINE_SPINLOCK(wan_link_lock);
 static struct wan_link wan_link0 = { .mtu = 1420, .credits = 0 };
 static struct net_device *wan_dev;
@@ -274,17 +277,17 @@ static int wan_start_polling(void)
 
 /* ---------------------------------------------------------------- warn_then_oops: first a hint, then the crash */
 
-static noinline void wan_set_level(struct wan_codec *c, int level)
+static noinline void wan_set_weight(struct wan_session *s, int weight)
 {
-	WRITE_ONCE(c->level, level); /* FAULT:warn_then_oops */
+	WRITE_ONCE(s->ops->weight, weight); /* FAULT:warn_then_oops */
 }
 
 static void wan_renegotiate(struct work_struct *work)
 {
-	/* The mistake: the codec was handed back, only its old address was kept. */
-	struct wan_session s = { .codec = (struct wan_codec *)0x00000000fee1dead };
+	/* The mistake: nobody gave the new session its operations. */
+	struct wan_session s = { .id = 9 };
 
-	wan_set_level(s.codec, 9); /* CALL:warn_then_oops */
+	wan_set_weight(&s, 9); /* CALL:warn_then_oops */
 	wan_link0.ready = true;
 }
 static DECLARE_DELAYED_WORK(wan_later, wan_renegotiate);
@@ -338,6 +341,48 @@ static noinline int wan_rename_all(void)
 	return length;
 }
 
+/* ---------------------------------------------------------------- uaf: a session that was freed is used again */
+
+static noinline int wan_weigh(struct wan_session *s)
+{
+	return s->ops->weight++; /* FAULT:uaf */
+}
+
+static noinline int wan_weigh_freed(void)
+{
+	/* SLAB_POISON: what is freed is filled with 6b, as a debug kernel does it everywhere. */
+	struct kmem_cache *cache = kmem_cache_create("wan_session", sizeof(struct wan_session), 0, SLAB_POISON, NULL);
+	struct wan_session *s = cache ? kmem_cache_zalloc(cache, GFP_KERNEL) : NULL;
+
+	if (!s)
+		return -ENOMEM;
+	kmem_cache_free(cache, s);
+	pr_info("weight %d\n", wan_weigh(s)); /* CALL:uaf */
+	return 0;
+}
+
+/* ---------------------------------------------------------------- list_poison: a session taken out of its list twice */
+
+static noinline void wan_unhash(struct wan_session *s)
+{
+	hlist_del(&s->by_id); /* INLINED:list_poison */
+	s->flags = 0;
+}
+
+static noinline int wan_unhash_twice(void)
+{
+	struct wan_session *s = kzalloc(sizeof(*s), GFP_KERNEL);
+	int times;
+
+	if (!s)
+		return -ENOMEM;
+	hlist_add_head(&s->by_id, &wan_ids);
+	for (times = 0; times < 2; times++)
+		wan_unhash(s); /* CALL:list_poison */
+	kfree(s);
+	return 0;
+}
+
 /* ---------------------------------------------------------------- /proc/xxxwan */
 
 static const struct wan_mistake {
@@ -352,6 +397,8 @@ static const struct wan_mistake {
 	{ "warn_then_oops", wan_raise_mtu },
 	{ "distmod", wan_match_tunnel },
 	{ "memcpy", wan_rename_all },
+	{ "uaf", wan_weigh_freed },
+	{ "list_poison", wan_unhash_twice },
 };
 
 static ssize_t wan_write(struct file *file, const char __user *text, size_t len, loff_t *pos)
