@@ -83,9 +83,9 @@ def analyze(
     unpacked: "Sequence[Command]" = ()
     if example:
         from kdumpwrap.example import worked as carried
-        from kdumpwrap.tools import run
+        from kdumpwrap.tools.recording import Recording
 
-        with run.Recording() as recording:
+        with Recording() as recording:
             root = carried.root()
         unpacked = recording.commands
     search = options.search(root, vmlinux, module_dir, source_dir, debuginfod)
@@ -131,13 +131,13 @@ def _each(
 
     ``before``: the commands that made the crash ready.
     """
-    from kdumpwrap.tools import run
+    from kdumpwrap.tools.recording import Recording
 
     shown: List[Result] = []
     targets: List[Optional[str]] = [*crashes] if crashes else [None]
     for target in targets:
         unfetched: Sequence[Problem] = ()
-        with run.Recording() as recording:
+        with Recording() as recording:
             try:
                 if fetch and search is not None:
                     unfetched = _fetched(target, search)

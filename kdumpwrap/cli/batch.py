@@ -55,7 +55,7 @@ def batch(
     from kdumpwrap.batch import news
     from kdumpwrap.batch import tally as counting
     from kdumpwrap.crashdir import finder
-    from kdumpwrap.tools import run
+    from kdumpwrap.tools.recording import Recording
 
     options.one_format(raw, json)
     if new and not save:
@@ -96,7 +96,7 @@ def batch(
         )
         printed: "List[Crash]" = []  # and not noted yet
         interrupted: Optional[KeyboardInterrupt] = None
-        recording = run.Recording()
+        recording = Recording()
         with contextlib.closing(outcomes), recording, _progress(len(crashes), raw or json) as advance:
             try:
                 for done in outcomes:

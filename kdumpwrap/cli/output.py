@@ -110,6 +110,6 @@ def show_commands(verbose: bool) -> None:
     """With -v, show each command on standard error as it starts, ready to be pasted into a shell."""
     if verbose:
         from kdumpwrap.render import text
-        from kdumpwrap.tools import run
+        from kdumpwrap.tools import recording
 
-        run.watch(lambda command: sys.stderr.write(f"+ {text.clean(command)}\n"))
+        recording.watch(lambda command: sys.stderr.write(f"+ {text.clean(command)}\n"))

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Optional
 
-from kdumpwrap.tools.run import note
+from kdumpwrap.tools.recording import note
 
 _unpacked: Optional["tempfile.TemporaryDirectory[str]"] = None  # removed when the interpreter ends
 

@@ -10,7 +10,8 @@ from kdumpwrap.model.kernel import Instruction
 from kdumpwrap.model.log import Code, Frame
 from kdumpwrap.parse import objdump as parser
 from kdumpwrap.tools.argv import Word, options
-from kdumpwrap.tools.run import run, wrote
+from kdumpwrap.tools.recording import wrote
+from kdumpwrap.tools.run import run
 
 _TIMEOUT = 20.0  # seconds; objdump needs 3 ms for 64 bytes
 _REACH = 4096  # bytes decoded on either side of the trap: "code_bytes=" on the kernel's command line goes to 8192

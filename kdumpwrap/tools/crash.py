@@ -20,7 +20,7 @@ from typing import List, NamedTuple, Optional, Sequence, TextIO, Tuple, Type
 import pexpect
 
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.tools import crash_child, run
+from kdumpwrap.tools import crash_child, recording
 from kdumpwrap.tools.argv import Argument, strings
 from kdumpwrap.tools.argv import options as words
 from kdumpwrap.tools.crash_program import executable
@@ -93,7 +93,7 @@ class CrashSession:
         """
         # -s: no banner, no pager. Both files are named: with one, crash opens the memory of the running kernel
         argv = [executable(tool), *strings([*words("-s --no_crashrc"), *options, *files])]
-        self._noted = run.note(argv)
+        self._noted = recording.note(argv)
         self._command = self._noted[0]
         self._asked: List[str] = []
         if not interactive:

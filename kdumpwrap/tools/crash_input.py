@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from kdumpwrap.errors import UsageError
-from kdumpwrap.tools.run import note
+from kdumpwrap.tools.recording import note
 
 LINE = 1500  # bytes: "crash: input line exceeds maximum of 1500 bytes"
 

@@ -18,7 +18,8 @@ from kdumpwrap.host import fetched, memory, packages
 from kdumpwrap.model.scope import Question, Scope
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import run, wrote
+from kdumpwrap.tools.recording import wrote
+from kdumpwrap.tools.run import run
 
 TIMEOUT = 60.0  # seconds: a vmlinux of 587 MB takes 1.8, and each crash 0.01 more
 MOST = 1 << 32  # bytes of memory that gdb may take, whatever a file says of itself

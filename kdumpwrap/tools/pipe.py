@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Sequence, Tuple
 
 from kdumpwrap.errors import ToolFailed, ToolStopped
+from kdumpwrap.tools import recording
 from kdumpwrap.tools import run as programs
 from kdumpwrap.tools.argv import Argument, strings
 
@@ -31,7 +32,7 @@ def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok
     or ToolFailed, of ``first`` where both fail: the other one only read what it left.
     """
     timeout, start = programs.limited(timeout), time.monotonic()
-    programs.note(first.argv, directory=directory, reader=second.argv)
+    recording.note(first.argv, directory=directory, reader=second.argv)
     with contextlib.ExitStack() as files:
         sink, complaints, own = (
             files.enter_context(programs.in_memory(name)) for name in ("stdout", "first", "second")

@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import IO, BinaryIO, Dict, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.host.files import open_file
-from kdumpwrap.model.command import Command
 from kdumpwrap.tools.argv import Argument, strings
+from kdumpwrap.tools.recording import feed, note
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
 LONGEST = 1e6  # seconds, more than eleven days; the system cannot wait for infinitely many
@@ -25,10 +25,8 @@ MEMORY = 4 << 30  # bytes of address space; addr2line takes 1.3 GB of a vmlinux 
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
-_recordings: "List[Recording]" = []  # those that are open
 running: Set["subprocess.Popen[bytes]"] = set()
 _stopped = False
-_watchers: List[Callable[[str], object]] = []
 
 
 # for tools.pipe, which connects two of them
@@ -77,7 +75,7 @@ def run(
     """
     timeout = limited(timeout)
     argv = [tool, *strings(arguments)]
-    _fed(note(argv, source, sink, variables, directory), stdin)
+    feed(note(argv, source, sink, variables, directory), stdin)
     start = time.monotonic()
     with contextlib.ExitStack() as files:
         try:
@@ -235,77 +233,6 @@ def environment() -> Dict[str, str]:
     for name in ("DEBUGINFOD_URLS", "LANGUAGE", "POSIXLY_CORRECT"):
         env.pop(name, None)
     return env
-
-
-def note(
-    argv: Sequence[str],
-    source: Optional[Path] = None,
-    sink: Optional[Path] = None,
-    variables: Optional[Mapping[str, str]] = None,
-    directory: Path = Path("/"),
-    reader: Sequence[str] = (),
-) -> List[Command]:
-    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings.
-
-    ``reader``: what is run to read what ``argv`` prints.
-    """
-    command = Command(
-        tuple(argv),
-        source=str(source.absolute()) if source else "",
-        sink=str(sink.absolute()) if sink else "",
-        variables=tuple(f"{name}={value}" for name, value in (variables or {}).items()),
-        directory=str(directory),
-        reader=tuple(reader),
-    )
-    for watcher in _watchers:
-        watcher(command.text)
-    return _recorded(command)
-
-
-def _fed(entry: List[Command], stdin: bytes) -> None:
-    """Have the recordings say what a command was fed with."""
-    if stdin and max(stdin) < 128:
-        entry[0] = entry[0]._replace(fed=tuple(stdin.decode().splitlines()))
-
-
-def wrote(path: Path, data: bytes) -> None:
-    """Have the recordings say how to make a file of ours that a command reads."""
-    _recorded(Command(("base64", "-d"), data=data, sink=str(path)))
-
-
-def watch(watcher: Callable[[str], object]) -> None:
-    """Have ``watcher`` called with each command that is started from now on."""
-    _watchers.append(watcher)
-
-
-class Recording:
-    """The commands that were run between two moments: of one crash, or of a whole batch."""
-
-    def __init__(self) -> None:
-        self._entries: List[List[Command]] = []  # each in a list of its own: threads add side by side
-
-    def __enter__(self) -> "Recording":
-        _recordings.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _recordings.remove(self)
-
-    def add(self, entry: List[Command]) -> None:
-        """One more; it may still grow by what it is fed with."""
-        self._entries.append(entry)
-
-    @property
-    def commands(self) -> Tuple[Command, ...]:
-        """In the order in which they were begun."""
-        return tuple(entry[0] for entry in self._entries)
-
-
-def _recorded(command: Command) -> List[Command]:
-    entry = [command]
-    for recording in _recordings:
-        recording.add(entry)
-    return entry
 
 
 def limited(timeout: Optional[float]) -> float:

@@ -16,7 +16,7 @@ from kdumpwrap.model.log import Log, subject
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile, unpack
 from kdumpwrap.tools.argv import Word, options
-from kdumpwrap.tools.run import note
+from kdumpwrap.tools.recording import note
 
 _END = b"\xff" * 16  # END_FLAG_FLAT_HEADER of makedumpfile.h, as offset and as size
 _SPARE = 64 << 20  # bytes to leave free in the temporary directory

@@ -17,7 +17,6 @@ from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.log import Log
 from kdumpwrap.symbolize.symbolizer import Symbolizer
-from kdumpwrap.tools import run
 
 SEARCH = Search(worked.root())
 
@@ -84,13 +83,3 @@ def test_the_commands_of_a_crash_are_its_own(tmp_path: Path, run_cli: RunCli) ->
     assert "addr2line -a" in first
     assert "objdump -D" in second  # of the log's own code bytes
     assert "addr2line" not in second and "4.19.113" not in second
-
-
-def test_a_recording_holds_what_was_run_meanwhile() -> None:
-    run.run("true")
-    with run.Recording() as outer:
-        with run.Recording() as inner:
-            run.run("true", stdin=b"1\n")
-        run.run("false", ok=(1,))
-    assert [one.text for one in inner.commands] == ["printf '%s\\n' 1 | true"]
-    assert [one.text for one in outer.commands] == ["printf '%s\\n' 1 | true", "false"]

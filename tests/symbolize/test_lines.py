@@ -16,7 +16,8 @@ from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.objects import CodeAddress, Object, Section
 from kdumpwrap.symbolize.pool import Pool
-from kdumpwrap.tools import binutils, run
+from kdumpwrap.tools import binutils
+from kdumpwrap.tools.recording import Recording
 
 SOURCE = """\
 static inline __attribute__((always_inline)) int inner(int *p)
@@ -145,7 +146,7 @@ def test_of_instructions_the_line_alone_is_asked(with_elfutils: bool, tmp_path: 
     found = opened(path) if with_elfutils else opened(path, eu_addr2line=None)
     text = Section("part", ".text")
     frame, row = CodeAddress(text, division(path, ".text")), CodeAddress(text, 0)
-    with contextlib.closing(Pool(2)) as pool, run.Recording() as recording:
+    with contextlib.closing(Pool(2)) as pool, Recording() as recording:
         asked = Lines(pool, Failures())
         asked.begin([frame], {"part": found})
         asked.ask([frame], {"part": found}, [frame, row])

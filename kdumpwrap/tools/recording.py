@@ -1,0 +1,80 @@
+"""Which commands were run: each is kept as a value, by those who ask for the commands of a crash or of a batch."""
+
+from pathlib import Path
+from typing import Callable, List, Mapping, Optional, Sequence, Tuple
+
+from kdumpwrap.model.command import Command
+
+_recordings: "List[Recording]" = []  # those that are open
+_watchers: List[Callable[[str], object]] = []
+
+
+def note(
+    argv: Sequence[str],
+    source: Optional[Path] = None,
+    sink: Optional[Path] = None,
+    variables: Optional[Mapping[str, str]] = None,
+    directory: Path = Path("/"),
+    reader: Sequence[str] = (),
+) -> List[Command]:
+    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings.
+
+    ``reader``: what is run to read what ``argv`` prints.
+    """
+    command = Command(
+        tuple(argv),
+        source=str(source.absolute()) if source else "",
+        sink=str(sink.absolute()) if sink else "",
+        variables=tuple(f"{name}={value}" for name, value in (variables or {}).items()),
+        directory=str(directory),
+        reader=tuple(reader),
+    )
+    for watcher in _watchers:
+        watcher(command.text)
+    return _recorded(command)
+
+
+def feed(entry: List[Command], stdin: bytes) -> None:
+    """Have the recordings say what a command was fed with."""
+    if stdin and max(stdin) < 128:
+        entry[0] = entry[0]._replace(fed=tuple(stdin.decode().splitlines()))
+
+
+def wrote(path: Path, data: bytes) -> None:
+    """Have the recordings say how to make a file of ours that a command reads."""
+    _recorded(Command(("base64", "-d"), data=data, sink=str(path)))
+
+
+def watch(watcher: Callable[[str], object]) -> None:
+    """Have ``watcher`` called with each command that is started from now on."""
+    _watchers.append(watcher)
+
+
+class Recording:
+    """The commands that were run between two moments: of one crash, or of a whole batch."""
+
+    def __init__(self) -> None:
+        self._entries: List[List[Command]] = []  # each in a list of its own: threads add side by side
+
+    def __enter__(self) -> "Recording":
+        _recordings.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _recordings.remove(self)
+
+    def add(self, entry: List[Command]) -> None:
+        """One more; it may still grow by what it is fed with."""
+        self._entries.append(entry)
+
+    @property
+    def commands(self) -> Tuple[Command, ...]:
+        """In the order in which they were begun."""
+        return tuple(entry[0] for entry in self._entries)
+
+
+def _recorded(command: Command) -> List[Command]:
+    entry = [command]
+    for recording in _recordings:
+        recording.add(entry)
+    return entry
