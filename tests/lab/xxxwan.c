@@ -277,9 +277,9 @@ static int wan_start_polling(void)
 
 /* ---------------------------------------------------------------- warn_then_oops: first a hint, then the crash */
 
-static noinline void wan_set_weight(struct wan_session *s, int weight)
+static noinline __noclone void wan_set_weight(struct wan_session *s, int weight)
 {
-	WRITE_ONCE(s->ops->weight, weight); /* FAULT:warn_then_oops */
+	s->ops->weight = weight; /* FAULT:warn_then_oops */
 }
 
 static void wan_renegotiate(struct work_struct *work)
@@ -343,7 +343,7 @@ static noinline int wan_rename_all(void)
 
 /* ---------------------------------------------------------------- uaf: a session that was freed is used again */
 
-static noinline int wan_weigh(struct wan_session *s)
+static noinline __noclone int wan_weigh(struct wan_session *s)
 {
 	return s->ops->weight++; /* FAULT:uaf */
 }
