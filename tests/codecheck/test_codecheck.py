@@ -425,7 +425,7 @@ def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> No
 # ---------------------------------------------------------------- the crashes of the lab
 
 
-CASES = ("iptunnel", "null_deref", "bug_on", "list_del", "divide", "softlockup", "warn_then_oops")
+CASES = ("iptunnel", "null_deref", "bug_on", "list_del", "divide", "softlockup", "warn_then_oops", "uaf", "list_poison")
 
 
 @pytest.mark.lab

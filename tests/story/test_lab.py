@@ -115,14 +115,14 @@ CASES = {
         "wan_wait",
     ),
     "warn_then_oops": Case(
-        "page-fault",
-        "BUG: unable to handle page fault for address: 00000000fee1deb5",
-        "wan_set_level.constprop.0",
+        "null-pointer",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000010",
+        "wan_set_weight",
         "xxxwan",
-        (("wan_set_level", "xxxwan.c", "FAULT:warn_then_oops"),),
+        (("wan_set_weight", "xxxwan.c", "FAULT:warn_then_oops"),),
         ("CALL:warn_then_oops",),
-        "wan_set_level",
-        "wan_set_level",
+        "wan_set_weight",
+        "wan_set_weight",
     ),
     "distmod": Case(
         "general-protection",
@@ -144,13 +144,37 @@ CASES = {
         "wan_rename",
         "wan_rename",
     ),
+    "uaf": Case(
+        "general-protection",
+        "general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b6b7b",
+        "wan_weigh",
+        "xxxwan",
+        (("wan_weigh", "xxxwan.c", "FAULT:uaf"),),
+        ("CALL:uaf", ANY),
+        "wan_weigh",
+        "wan_weigh",
+    ),
+    "list_poison": Case(
+        "general-protection",
+        "general protection fault, probably for non-canonical address 0xdead000000000122",
+        "wan_unhash",
+        "xxxwan",
+        (
+            ("__hlist_del", "include/linux/list.h", "WRITE_ONCE(*pprev, next);"),
+            ("hlist_del", "include/linux/list.h", "__hlist_del(n);"),
+            ("wan_unhash", "xxxwan.c", "INLINED:list_poison"),
+        ),
+        ("CALL:list_poison", ANY),
+        "wan_unhash",
+        "wan_unhash",
+    ),
 }
 
 # What 6.12 has otherwise: die() says "Oops:" first, list_del() calls a function that is not inlined in any other.
 CASES_NEWER = {
     **CASES,
     "divide": CASES["divide"]._replace(headline="Oops: divide error: 0000 [#1]"),
-    "distmod": CASES["distmod"]._replace(headline="Oops: " + CASES["distmod"].headline),
+    **{case: CASES[case]._replace(headline="Oops: " + CASES[case].headline) for case in ("distmod", "uaf", "list_poison")},
     "list_del": CASES["list_del"]._replace(
         symbol="__list_del_entry_valid_or_report",
         chain=(("__list_del_entry_valid_or_report", "lib/list_debug.c", CORRUPTION),),
@@ -261,7 +285,7 @@ def test_fatal_report(crash: Crash) -> None:
     assert crash.json["kernel"]["vmlinux"] == str(crash.lab.vmlinux)
     assert crash.json["problems"] == []
     kinds = [each["kind"] for each in crash.json["reports"]]
-    assert kinds == (["warning", "page-fault"] if crash.name == "warn_then_oops" else [expected.kind])
+    assert kinds == (["warning", "null-pointer"] if crash.name == "warn_then_oops" else [expected.kind])
     assert bool(report["panic"]) == (crash.name in ("sysrq", "softlockup"))
 
 
@@ -353,7 +377,8 @@ FAULTING = {  # what faults in the statement of each mark, from its first charac
     "FAULT:bug_on": "BUG_ON(",
     "FAULT:divide": "/ usecs",
     "FAULT:softlockup": "READ_ONCE(l->ready)",
-    "FAULT:warn_then_oops": "WRITE_ONCE(c->level",
+    "FAULT:warn_then_oops": "->weight",
+    "FAULT:uaf": "->weight",
 }
 
 

@@ -21,7 +21,9 @@ FAILED = {
     "iptunnel": ("iptunnel_xmit_stats", "tstats->tx_bytes", "tstats", "(struct pcpu_sw_netstats *) is 0x"),
     "null_deref": ("wan_next_seq", "s->seq", "s", "(struct wan_session *) is NULL"),
     "divide": ("wan_per_usec", "usecs", "usecs", "(u32) is 0; the instruction divides by it"),
-    "warn_then_oops": ("wan_set_level", "c->level", "c", "(struct wan_codec *) is 0xfee1dead"),
+    "warn_then_oops": ("wan_set_weight", "s->ops->weight", "s", "XX"),
+    "uaf": ("wan_weigh", "s->ops->weight", "s", "XX"),
+    "list_poison": ("__hlist_del", "*pprev", "pprev", "(struct hlist_node **) is LIST_POISON2"),
     "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "(struct ip_tunnel_net *) is POISON_FREE"),
     "memcpy": ("wan_rename", "l->text[", "l", "(struct wan_label *) is 0xc0ffee00. wan_rename called "),
 }
