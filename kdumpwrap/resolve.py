@@ -103,7 +103,7 @@ def disassemble(
         if _outside(function, placed):
             raise KdumpwrapError(_unplaced(symbolizer, expression, placed).message)
         section = Section.of(placed)
-        job = symbolizer.disassemble(section, *symbolizer.extent(function))
+        job = symbolizer.disassembly.of(section, function)
         rows = marked(symbolizer.failures.keep(placed.module, job.result) or (), lookup(placed))
         shown = rows if whole else excerpt(rows)
         if rows and not shown:  # its end is not known, and there is no instruction

@@ -34,7 +34,7 @@ def questions(
     if frame.exact or frame.address is None or not symbolizer.fits(frame) or not _is_hookless(resolution):
         return None
     with suppress(KdumpwrapError):
-        patches = symbolizer.patched(_KERNEL)
+        patches = symbolizer.disassembly.patches(_KERNEL)
         rows = _instructions(frame, symbolizer)
         call = next((row for row in rows if row.address + len(row.data) == frame.address), None)
         for entry in _entries(call, frame, patches, symbolizer) if call is not None else ():
@@ -55,9 +55,7 @@ def questions(
 def _instructions(frame: ResolvedFrame, symbolizer: Symbolizer) -> Tuple[Instruction, ...]:
     """Those of the function that ``frame`` is in."""
     function = symbolizer.function(frame)
-    return (
-        symbolizer.disassemble(Section.of(frame), *symbolizer.extent(function)).result() if function is not None else ()
-    )
+    return symbolizer.disassembly.of(Section.of(frame), function).result() if function is not None else ()
 
 
 def _is_hookless(resolution: Resolution) -> bool:
@@ -89,7 +87,7 @@ def _held(entry: int, fault: int, patches: Patches, symbolizer: Symbolizer) -> S
         functions += 1
         if function is None or functions > _FUNCTIONS:
             return {}
-        rows = symbolizer.disassemble(_KERNEL, *symbolizer.extent(function)).result()
+        rows = symbolizer.disassembly.of(_KERNEL, function).result()
         region.update((row.address, row) for row in rows)
         if address not in region:
             return {}

@@ -8,6 +8,7 @@ from kdumpwrap.culprit import blame, callchain
 from kdumpwrap.model.kernel import UNCHECKED, CodeCheck, Instruction, Location, Resolution, ResolvedFrame
 from kdumpwrap.parse.patches import Patches
 from kdumpwrap.symbolize import rawcode
+from kdumpwrap.symbolize.disassembly import extent
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
@@ -63,7 +64,7 @@ def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
     function = symbolizer.function(frame) if frame else None
     if frame is None or function is None or frame.address is None:
         return None
-    first, last = symbolizer.extent(function)
+    first, last = extent(function)
     low, high = first, last
     if resolution.report.code is not None and frame is resolution.ip:
         reach, end = check.span(resolution.report.code, frame.address)
@@ -71,7 +72,7 @@ def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
             before = symbolizer.objects[frame.module].enclosing(frame.section, max(reach, 0))
             low = before.address if before else first
         high = max(last, end + _LONGEST)
-    return Window(frame, first, last, symbolizer.disassemble(Section.of(frame), low, high))
+    return Window(frame, first, last, symbolizer.disassembly.between(Section.of(frame), low, high))
 
 
 def gather(
@@ -85,7 +86,7 @@ def gather(
     checked = Checked(UNCHECKED, resolution.report.kernel_offset)
     inside: Tuple[Instruction, ...] = ()
     if window is not None:
-        frame = window.frame
+        frame, rewritten = window.frame, symbolizer.disassembly.patches
         found = failures.keep(frame.module, window.job.result) or ()
         if found and code is not None and frame is ip and frame.address is not None:
             checked = check.compare(
@@ -95,7 +96,7 @@ def gather(
                 arch=arch,
                 entries=(window.start,),
                 slide=checked.slide,
-                patches=lambda: failures.keep(frame.module, lambda: symbolizer.patched(Section.of(frame))) or Patches(),
+                patches=lambda: failures.keep(frame.module, lambda: rewritten(Section.of(frame))) or Patches(),
             )
         inside = marked([row for row in found if window.start <= row.address < window.stop], lookup(frame))
         rows = excerpt(inside)

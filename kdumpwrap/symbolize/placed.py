@@ -21,7 +21,7 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
 
     def read(ranges: Sequence[namesakes.Range]) -> Sequence[Sequence[Instruction]]:
         jobs = [
-            (one.module, symbolizer.disassemble(Section(one.module, one.section), one.start, one.stop))
+            (one.module, symbolizer.disassembly.between(Section(one.module, one.section), one.start, one.stop))
             for one in ranges
         ]
         return [failures.keep(module, job.result) or () for module, job in jobs]

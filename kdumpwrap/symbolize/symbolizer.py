@@ -1,12 +1,11 @@
-"""From ``symbol+offset`` to file, line and instructions, for the frames of many reports of one kernel.
+"""From ``symbol+offset`` to address, file and line, for the frames of many reports of one kernel.
 
-Base + offset as in the manual workflow, but asked together: one nm and one objdump for each object, whatever the number
-of frames, reports or crashes. The lines are those of lines.py.
+Base + offset as in the manual workflow, but asked together: one nm for each object, whatever the number of frames,
+reports or crashes. The lines are those of lines.py, the instructions those of disassembly.py.
 """
 
 import contextlib
 import tempfile
-import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,26 +14,24 @@ from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, 
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Search
-from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import packages
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.kernel import Instruction, ResolvedFrame, Symbol
+from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.parse import nm
-from kdumpwrap.parse.patches import Patches
-from kdumpwrap.symbolize import objects, operands
+from kdumpwrap.symbolize import objects
+from kdumpwrap.symbolize.disassembly import Disassembly
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.lines import Lines
 from kdumpwrap.symbolize.maker import maker
-from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, Section, lookup
+from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, lookup
 from kdumpwrap.symbolize.opening import Opening, Vmlinux, open_vmlinux, pool
 from kdumpwrap.symbolize.pool import Job
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.run import stopped
 
 _T = TypeVar("_T")
-_LAST = 4096  # bytes to disassemble of a function whose end is not known
 
 
 class Symbolizer:
@@ -65,11 +62,9 @@ class Symbolizer:
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
-        self._disassembled: Dict[Tuple[Section, int, int], Job[Tuple[Instruction, ...]]] = {}
-        self._patched: Dict[Section, Patches] = {}
-        self._lock = threading.Lock()
         self._pool = opening.pool if opening is not None else pool()
         self._lines = Lines(self._pool, self.failures)
+        self.disassembly = Disassembly(self._pool, self.objects)
         self._names: Set[str] = set()  # of functions of the vmlinux that were asked for
         self._modules: Set[str] = set()
         self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
@@ -229,8 +224,6 @@ class Symbolizer:
         if self._banner is not None:
             self._compiled, self._banner = self._pool.submit(self._banner), None
 
-    # ------------------------------------------------------------ instructions
-
     def function(self, frame: ResolvedFrame) -> Optional[Symbol]:
         """The function in which a placed ``frame`` lies: for a call that never returns the one before its symbol."""
         if frame.address is None:
@@ -242,40 +235,9 @@ class Symbolizer:
                 return symbol
         return self.objects[frame.module].enclosing(frame.section, address)
 
-    @staticmethod
-    def extent(function: Symbol) -> Tuple[int, int]:
-        """First address and end of ``function``."""
-        return function.address, function.address + (function.size or _LAST)
-
     def submit(self, job: "Callable[[], _T]") -> Job[_T]:
         """``job``, run beside the other tools as the machine's memory allows."""
         return self._pool.submit(job)
-
-    def disassemble(self, section: Section, start: int, stop: int) -> Job[Tuple[Instruction, ...]]:
-        """The instructions from ``start`` to ``stop``, without lines; the same is asked only once."""
-        with self._lock:
-            key = (section, start, stop)
-            if key not in self._disassembled:
-                self._disassembled[key] = self._pool.submit(self._disassemble, section, start, stop)
-            return self._disassembled[key]
-
-    def _disassemble(self, section: Section, start: int, stop: int) -> Tuple[Instruction, ...]:
-        found = self.objects[section.module]
-        path, arch = found.code, found.tools.arch
-        if path is None:
-            return ()
-        if not found.tools.disassembles:
-            raise KdumpwrapError(f"no objdump here can disassemble {arch}", packages.cross_binutils(arch))
-        rows = binutils.instructions(found.tools, path, start, stop, section.name, found.spans)
-        return operands.named(rows, found.nm) if found.nm else operands.of_module(rows, found.variables)
-
-    def patched(self, section: Section) -> Patches:
-        """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
-        if section not in self._patched:
-            found = self.objects[section.module]
-            path, tools = found.code, found.tools
-            self._patched[section] = Patches() if path is None else binutils.patched(tools, path, section.name)
-        return self._patched[section]
 
     # ------------------------------------------------------------ what went wrong
 
