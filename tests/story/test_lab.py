@@ -174,7 +174,10 @@ CASES = {
 CASES_NEWER = {
     **CASES,
     "divide": CASES["divide"]._replace(headline="Oops: divide error: 0000 [#1]"),
-    **{case: CASES[case]._replace(headline="Oops: " + CASES[case].headline) for case in ("distmod", "uaf", "list_poison")},
+    **{
+        case: CASES[case]._replace(headline="Oops: " + CASES[case].headline)
+        for case in ("distmod", "uaf", "list_poison")
+    },
     "list_del": CASES["list_del"]._replace(
         symbol="__list_del_entry_valid_or_report",
         chain=(("__list_del_entry_valid_or_report", "lib/list_debug.c", CORRUPTION),),

@@ -28,7 +28,9 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("crash") is None, reason="needs crash"),
 ]
 
-CASES = "iptunnel sysrq null_deref bug_on list_del divide softlockup warn_then_oops distmod memcpy uaf list_poison".split()
+CASES = (
+    "iptunnel sysrq null_deref bug_on list_del divide softlockup warn_then_oops distmod memcpy uaf list_poison".split()
+)
 COMMANDS = ("bt", "log")
 CGROUP_LIMITS = ("memory.limit_in_bytes", "memory.max")
 
