@@ -1,36 +1,18 @@
 """A report in the making: takes the lines that follow its headline and gathers what they say."""
 
 import re
-from dataclasses import replace
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set
 
-from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, trace, tracks, works
-from kdumpwrap.log.headline import Headline
+from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, stack, trace, tracks, works
+from kdumpwrap.log.headline import Headline, text_follows
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
-from kdumpwrap.model.log import Blocker, Code, Frame, LoadedModule, LogLine, OutOfMemory
-
-MAX_FRAMES = 512
-_MAX_WORDS = 256
+from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, OutOfMemory
 
 # where in its report a line stands: before the stack, in it, behind it, in an instruction dump, behind s390's
 # "Last Breaking-Event-Address"
 HEAD, TRACE, OTHER, DUMP, BREAKING = "head", "trace", "other", "dump", "breaking"
 
 
-# "Call Trace:", alone or with the first frame behind it; "Call Trace TBD:" (libcfs); "backtrace (crc 1f2e):" (kmemleak)
-_TITLE = re.compile(
-    r"(?:Call [Tt]race(?: TBD)?|[Ss]tack [Bb]acktrace|[Bb]acktrace(?: \(crc \w{1,8}\))?): ?(?P<rest>.*)$"
-)
-# what comes behind a stack and does not belong to it
-_END = re.compile(
-    r"Allocated |Freed |Allocated:|Freed:|Last potentially|Uninit was|Local variable|kfence-#|The buggy addr|"
-    r"Memory state|value changed|(?:read|write|read-write)[\w ()-]{0,40} to 0x|Sending NMI|NMI backtrace|Showing |"
-    r"Mem-Info|Task dump|Object |INFO: (?:Alloc|Freed|Slab|Object)|Kernel Offset|task:\S|Bytes \d|Reported by|"
-    r"irq event stamp|other info|rcu: |\S{1,20} kthread starved"
-)
-# WARNING: at lib/list_debug.c:29 __list_add+0x65/0xc0()                    el7
-# WARNING: at fs/hugetlbfs/inode.c:940 hugetlb_file_setup+0x227/0x250() (Tainted: P           ---------------   )
-OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
 _ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512
 _BRACKETED = re.compile(r"\[<[0-9a-f]{16}>\]")
@@ -70,7 +52,7 @@ class Draft:
         self.arch: Optional[str] = None
         self.ip: Optional[Frame] = None
         self.lr: Optional[Frame] = None
-        self.frames: List[Frame] = []
+        self._stack = stack.Stack()
         self.breaking: Optional[Frame] = None
         self.locks = locks.Locks()
         self.works = works.Works()
@@ -79,6 +61,7 @@ class Draft:
         self.user_ip: Optional[int] = None
         self.checks = checks.Checks()
         self.tracks = tracks.Tracks()
+        self.dump = code.Dump()
         self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
@@ -86,18 +69,15 @@ class Draft:
         self.registers: Dict[str, int] = {}
         self.section = TRACE if self.kind in BARE_TRACE else HEAD
         self._elsewhere = False  # the registers that follow are a user's, or those of other code that was interrupted
-        self._context: Optional[str] = None
-        self._words: Optional[List[str]] = None
-        self._krnl: List[Tuple[str, int, bytes]] = []
         self._before = ""  # what the last line was
         self._width = 0  # and its length
         self.learn(headline.facts)
         self.checks.read(headline.text)
 
     @property
-    def words(self) -> bool:
-        """Whether code bytes were dumped."""
-        return bool(self._words or self._krnl)
+    def frames(self) -> List[Frame]:
+        """Those of its stack."""
+        return self._stack.frames
 
     def learn(self, said: Dict[str, str]) -> None:
         """Facts from a headline or a line of the body; what is known already stays."""
@@ -158,7 +138,7 @@ class Draft:
         if self.kind in ("kasan", "kfence"):
             self.tracks.read(text)
         what = self._read(text, line.text, self._before) or self._said(text)
-        if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < MAX_FRAMES:
+        if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < stack.MAX_FRAMES:
             self.unread.append(line)
         if what:  # else somebody else's line between those of the report
             self._before = what
@@ -170,18 +150,15 @@ class Draft:
         if text.startswith("---["):
             self.ended = self.ended or "end trace" in text
             return "end"
-        title = _TITLE.match(text)
-        if title:
+        behind = stack.title(text)
+        if behind is not None:
             self._begin_stack(text)
-            return (self._stack(title["rest"]) if title["rest"] else "") or "title"
-        if self.section == DUMP:
-            found = code.words(text)
-            if found and self._words is not None and len(self._words) < _MAX_WORDS:
-                self._words.extend(found)
-                return "code"
+            return (self._in_stack(behind) if behind else "") or "title"
+        if self.section == DUMP and self.dump.row(text):
+            return "code"
         if self.locks.read(text) or self.works.read(text) or (self.kind == "machine-check" and self.checks.read(text)):
             return "listed"
-        what = self._stack(text) if self.section in (TRACE, BREAKING) else ""
+        what = self._in_stack(text) if self.section in (TRACE, BREAKING) else ""
         what = (
             what or self._owner(text) or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
         )
@@ -207,7 +184,7 @@ class Draft:
     def _said(self, text: str) -> str:
         """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
         head = self.section == HEAD and self.modules is None and self.release is None and not self.frames
-        if head and self.kind == "warning" and self.message is None and OLD_WARNING.search(self.headline):
+        if head and self.message is None and text_follows(self.kind, self.headline):
             self.message = text[:_LONGEST_MESSAGE]
             return "said"
         if self.kind == "panic" and self.headline.endswith(":") and head and _ITEM.match(text):
@@ -222,11 +199,11 @@ class Draft:
             self.section = OTHER
             return
         self.section = TRACE
-        self._context = None
+        self._stack.leave()
         if text.startswith("Call trace"):
             self.arch = self.arch or "aarch64"
 
-    def _stack(self, text: str) -> str:
+    def _in_stack(self, text: str) -> str:
         if self.section == BREAKING:
             self.breaking = trace.parse(text)
             self.section = OTHER
@@ -234,24 +211,13 @@ class Draft:
         power = trace.interrupted(text)
         if power:
             self._elsewhere = True
-            self._push(power[0])
+            self._stack.push(power[0])
             return "frame"
-        marks, rest = trace.markers(text)
-        for mark in marks:
-            if mark == trace.EATEN and self._context is None:  # <NMI> in front of the stack is gone without a trace
-                self.frames = [frame if frame.context else replace(frame, context="NMI") for frame in self.frames]
-            self._context = None if mark.startswith("/") or mark in ("EOI", "EOE", trace.EATEN) else mark
-        found = trace.parse(rest, self._context)
-        if found:
-            self._push(found)
-        elif self.frames and _END.match(text):
+        if self._stack.read(text):
+            return "frame"
+        if self.frames and stack.ends(text):
             self.section = OTHER
-        return "frame" if found or marks else ""
-
-    def _push(self, frame: Optional[Frame]) -> None:
-        if frame is not None and len(self.frames) < MAX_FRAMES:
-            known = frame.context or not self._context
-            self.frames.append(frame if known else replace(frame, context=self._context))
+        return ""
 
     def _pointer(self, text: str) -> str:
         found = pointer.parse(text)
@@ -274,7 +240,7 @@ class Draft:
                 self.ip = pointer.merged(self.ip, found.frame)
                 self.section = HEAD if self.section == OTHER else self.section
             if nested:
-                self._push(found.frame)
+                self._stack.push(found.frame)
         return "ip"
 
     # ------------------------------------------------------------ who and where
@@ -328,8 +294,11 @@ class Draft:
     # ------------------------------------------------------------ the rest
 
     def _rest(self, text: str, raw: str, before: str) -> str:
-        if text.startswith(("Code: ", "Instruction dump:", "Krnl Code:")) or (self._krnl and before == "code"):
-            return self._code(text, raw, before)
+        if self.dump.expects(text, before):
+            self.section = DUMP if self.dump.begins_rows(text) else self.section
+            # right behind a "RIP:" it shows that code; behind the stack (to 4.16) the code of the report
+            theirs = self._elsewhere and before == "ip"
+            return "code" if self.dump.read(text, raw, own=not theirs and self.kind not in NO_IP) else ""
         if text.startswith("Last Breaking-Event-Address"):
             self.section = BREAKING
             return "title"
@@ -359,29 +328,6 @@ class Draft:
             if found:
                 self.section = TRACE
                 self.arch = self.arch or ("x86_64" if bare else "arm")
-                self._push(found)
+                self._stack.push(found)
                 return "frame"
         return ""
-
-    def _code(self, text: str, raw: str, before: str) -> str:
-        if text.startswith("Krnl Code:") or self._krnl:
-            found = code.s390_line(raw)
-            if found and len(self._krnl) < _MAX_WORDS:
-                self._krnl.append(found)
-            return "code" if found else ""
-        if text.startswith("Instruction dump:"):
-            if self._words is None:
-                self._words = []
-                self.section = DUMP
-            return "code"
-        # right behind a "RIP:" it shows that code; behind the stack (to 4.16) the code of the report
-        theirs = self._elsewhere and before == "ip"
-        if self._words is None and not theirs and self.kind not in NO_IP:
-            self._words = code.words(text[6:])
-        return "code"
-
-    def dumped(self, little: bool) -> Optional[Code]:
-        """The dumped instruction bytes, if there are any and the one at the instruction pointer is marked."""
-        if self._krnl:
-            return code.s390(self._krnl)
-        return code.parse(self._words, little) if self._words else None

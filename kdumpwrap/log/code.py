@@ -5,7 +5,7 @@ from typing import List, Optional, Tuple
 
 from kdumpwrap.model.log import Code
 
-_MAX = 256  # words of one dump; the kernel prints at most 64
+_MAX = 256  # words or lines of one dump; the kernel prints at most 64 words
 
 # Code: 00 0f 1f 44 00 00 <48> 39 72 58                        x86
 # Code: d50323bf d65f03c0 aa1e03e9 d503201f (b9401c02)          arm64; arm and riscv with 8 or 4 digits
@@ -16,6 +16,56 @@ _WORD = re.compile(r"(?P<open>[<(]?)(?P<word>[0-9a-f]{8}|[0-9a-f]{4}|[0-9a-f]{2}
 _S390 = re.compile(
     r"(?:Krnl Code:)?\s{0,24}(?P<mark>[#>*]?)(?P<address>[0-9a-f]{16}): (?P<bytes>(?:[0-9a-f]{4} ?){1,3})(?:\s|$)"
 )
+
+
+# how the first line of a dump begins
+_BEGINS = ("Code: ", "Instruction dump:", "Krnl Code:")
+
+
+class Dump:
+    """The dumped code bytes of one report."""
+
+    def __init__(self) -> None:
+        self._words: Optional[List[str]] = None  # None: no dump has begun
+        self._krnl: List[Tuple[str, int, bytes]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._words or self._krnl)
+
+    def expects(self, text: str, before: str) -> bool:
+        """Whether ``text``, behind a line that is ``before``, begins a dump or goes on with one of s390."""
+        return text.startswith(_BEGINS) or (bool(self._krnl) and before == "code")
+
+    def begins_rows(self, text: str) -> bool:
+        """Whether the rows of powerpc's dump follow; those of a second dump are of no account."""
+        return text.startswith("Instruction dump:") and self._words is None and not self._krnl
+
+    def read(self, text: str, raw: str, *, own: bool) -> bool:
+        """Take a line that is expected; ``own``: the words of one line are the report's. False: it is none."""
+        if text.startswith("Krnl Code:") or self._krnl:
+            found = s390_line(raw)
+            if found and len(self._krnl) < _MAX:
+                self._krnl.append(found)
+            return found is not None
+        if self.begins_rows(text):
+            self._words = []
+        elif self._words is None and own:
+            self._words = words(text[6:])
+        return True
+
+    def row(self, text: str) -> bool:
+        """Take a row of powerpc's dump. False: it is none."""
+        found = words(text)
+        if not found or self._words is None or len(self._words) >= _MAX:
+            return False
+        self._words.extend(found)
+        return True
+
+    def code(self, little: bool) -> Optional[Code]:
+        """The bytes, where there are any and the one at the instruction pointer is marked; ``little`` as in `parse`."""
+        if self._krnl:
+            return s390(self._krnl)
+        return parse(self._words, little) if self._words else None
 
 
 def words(text: str) -> Optional[List[str]]:

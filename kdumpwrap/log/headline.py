@@ -7,6 +7,10 @@ from typing import Dict, NamedTuple, Optional
 from kdumpwrap.log.kinds import ANY_TRIGGER, FIRST_LINES, Role
 from kdumpwrap.model.log import ReportKind
 
+# WARNING: at lib/list_debug.c:29 __list_add+0x65/0xc0()                    el7
+# WARNING: at fs/hugetlbfs/inode.c:940 hugetlb_file_setup+0x227/0x250() (Tainted: P           ---------------   )
+_OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
+
 
 class Headline(NamedTuple):
     """A first line of a report, or the line of its die() or panic()."""
@@ -29,3 +33,8 @@ def parse(text: str) -> Optional[Headline]:
             facts = {name: value for name, value in match.groupdict().items() if value is not None}
             return Headline(row.kind, row.role, text, facts)
     return None
+
+
+def text_follows(kind: ReportKind, text: str) -> bool:
+    """Whether the headline ``text`` is one of el6's or el7's WARN, which prints its text behind it."""
+    return kind == "warning" and bool(_OLD_WARNING.search(text))

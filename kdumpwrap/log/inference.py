@@ -75,7 +75,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optiona
         ip=ip,
         trace=((caller,) if caller else ()) + tuple(frames),
         registers=tuple(draft.registers.items()),
-        code=draft.dumped(little=arch != "ppc64"),
+        code=draft.dump.code(little=arch != "ppc64"),
         error_code=_number(draft.facts.get("code")),
         access=_access(draft, arch),
         hardware=draft.hardware,

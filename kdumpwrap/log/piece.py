@@ -72,7 +72,7 @@ class Pieces:
                 return None
             draft = self._open[line.caller] = Draft(line, Headline("oops", "piece", "", {}), boot)
         draft.feed(line)
-        if draft.ip is not None and (draft.words or len(draft.registers) >= _REGISTERS):
+        if draft.ip is not None and (draft.dump or len(draft.registers) >= _REGISTERS):
             del self._open[line.caller]
             return draft
         # a stack without registers before it is one that somebody wanted to see: a RIP behind it is what it interrupted

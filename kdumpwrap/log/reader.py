@@ -18,12 +18,13 @@ from kdumpwrap.log import (
     unwrap,
 )
 from kdumpwrap.log import line as dmesg
-from kdumpwrap.log.builder import OLD_WARNING, Draft
+from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import DIE, SAMPLED
 from kdumpwrap.log.piece import Leftovers, Pieces
 from kdumpwrap.log.preamble import Preamble
-from kdumpwrap.log.prefilter import Wanted
+from kdumpwrap.log.sameevent import is_near, is_same_wait, says_more
+from kdumpwrap.log.wishes import Wishes
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LoadedModule, Log, LogLine
 
@@ -33,7 +34,6 @@ _MAX_BOOTS = 1024  # whose banner is kept
 _END = 4096  # bytes in which the log's last time is looked for
 # what machine_kexec() says, of the last report before it (arm64, powerpc)
 _ENDS = ("Starting crashdump kernel...", "kexec: Starting switchover sequence.")
-_SOON = 5.0  # seconds within which two headlines may speak of one event
 _APART = 30.0  # seconds of silence after which a report is over
 
 
@@ -46,36 +46,9 @@ def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
     reader = _Reader(most)
     undone = markup.Undone(blocks)
     tail = _Tail(undone)
-    for line in unwrap.unwrap(_lines(prefilter.lines(tail, _Wishes()), undone)):
+    for line in unwrap.unwrap(_lines(prefilter.lines(tail, Wishes()), undone)):
         reader.read(line)
     return reader.finish(tail.end(), undone.web)
-
-
-class _Wishes:
-    """What a line of a long log that holds a trigger is worth; of a boot's clock once."""
-
-    def __init__(self) -> None:
-        self._clock = False  # of this boot it is known
-
-    def __call__(self, raw: bytes) -> Wanted:
-        if b"Linux version " in raw:
-            self._clock = False
-            return Wanted.BEGINS
-        if clock.WORD in raw:
-            known, self._clock = self._clock, True
-            return Wanted.NO if known else Wanted.ALONE
-        if b"elfcorehdr=" in raw:
-            return Wanted.ALONE
-        lines = dmesg.parse(0, raw)
-        if any(headline.parse(line.text) or _is_task(line.text) or oom.BEGINS in line.text for line in lines):
-            return Wanted.BEGINS
-        return Wanted.ALONE if any(strangers.parse(line.text) for line in lines) else Wanted.NO
-
-
-def _is_task(text: str) -> bool:
-    """Whether a report without its head may begin here."""
-    found = header.task(text) if text.startswith("CPU: ") else None
-    return found is not None and found.pid is not None
 
 
 def _lines(lines: Iterable[prefilter.Line], undone: markup.Undone) -> Iterator[LogLine]:
@@ -203,7 +176,7 @@ class _Reader:
         if not line.text.startswith("NMI backtrace for cpu"):
             return None
         for draft in reversed(self.drafts[-4:]):
-            if draft.kind in SAMPLED and not draft.frames and _near(draft, line):
+            if draft.kind in SAMPLED and not draft.frames and is_near(draft, line):
                 self._open[line.caller] = draft
                 return draft
         return None
@@ -213,14 +186,14 @@ class _Reader:
         draft = self._open.get(line.caller)
         if found.role == "die" and (draft is None or draft.kind not in DIE):
             # another CPU's report came between the headline and the line of die()
-            draft = next((d for d in reversed(self.drafts[-4:]) if _one_event(d, line, found)), draft)
+            draft = next((d for d in reversed(self.drafts[-4:]) if says_more(d, line, found)), draft)
             if draft is not None:
                 self._open[line.caller] = draft
         if found.kind == "csd-stall":  # told every five seconds as long as it lasts
-            draft = next((d for d in reversed(self.drafts[-8:]) if self._same_wait(d, found)), draft)
+            draft = next((d for d in reversed(self.drafts[-8:]) if is_same_wait(d, found, self._boot)), draft)
             if draft is not None:
                 self._open[line.caller] = draft
-        if draft is not None and (self._same_wait(draft, found) or _one_event(draft, line, found)):
+        if draft is not None and (is_same_wait(draft, found, self._boot) or says_more(draft, line, found)):
             if draft.role in ("weak", "logged") and found.role == "report":
                 self._drop(draft)
                 said = draft.headline if draft.role == "weak" else None
@@ -232,14 +205,9 @@ class _Reader:
                     draft.feed(line)
                 return
         made = Draft(line, found, self._boot)
-        behind = found.kind == "warning" and bool(OLD_WARNING.search(found.text))
+        behind = headline.text_follows(found.kind, found.text)
         made.message = said or self._preamble.reason(line, found.kind, behind)
         self._add(line, made)
-
-    def _same_wait(self, draft: Draft, found: Headline) -> bool:
-        """Whether ``found`` is said of the same wait for another CPU as ``draft``."""
-        same = draft.boot == self._boot and draft.facts.get("csd") == found.facts.get("csd")
-        return draft.kind == found.kind == "csd-stall" and same
 
     def _panic(self, line: LogLine, found: Headline) -> None:
         text = found.facts.get("panic", "")
@@ -305,33 +273,3 @@ def _unread(drafts: Sequence[Draft]) -> Iterator[Problem]:
             more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
             first = lines[0].text.strip()[:120]
             yield Problem(f"line {lines[0].number} looks like {what} and is not understood: {first}{more}")
-
-
-def _near(draft: Draft, line: LogLine) -> bool:
-    return (draft.since(line) or 0) <= _SOON
-
-
-def _one_event(draft: Draft, line: LogLine, found: Headline) -> bool:
-    """Whether this headline only says more about the report that has just begun."""
-    if not _near(draft, line) or draft.role in ("headless", "piece"):
-        return False
-    if found.role == "die":
-        return draft.die is None and not draft.frames and draft.kind in (*DIE, "machine-check")
-    if found.kind == "machine-check" == draft.kind:
-        return True
-    if found.kind == "kmsan" == draft.kind and not draft.frames:  # one headline for each function inlined there
-        return True
-    if draft.frames or draft.ip:
-        return False
-    if found.kind == "stack-overflow" == draft.kind:  # "BUG: stack guard page was hit", then "kernel stack overflow"
-        return True
-    if found.role == "late":
-        return draft.kind in ("warning", found.kind)
-    if draft.role in ("weak", "logged"):
-        checked = draft.kind == "bug" and found.kind in ("bug", "warning")  # the WARN() or BUG() behind the words
-        return checked or found.role in ("weak", "logged")
-    return draft.headline == found.text and draft.pid == _pid(found) and draft.release is None
-
-
-def _pid(found: Headline) -> Optional[int]:
-    return int(found.facts["pid"]) if "pid" in found.facts else None
