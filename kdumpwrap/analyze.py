@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir import contents, crashfile, finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model.crash import Crash, Problem
@@ -44,7 +45,7 @@ def analyze(
         asked = search.debuginfod is not None
         return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
 
-    release = finder.release(crash)
+    release = release_of(crash)
     begun = opening.begin(release, search, _beside(crash), build_id) if release is not None else None
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 

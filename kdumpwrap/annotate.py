@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
-from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_in
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
@@ -104,7 +104,7 @@ class Annotator:
     def lines(self, data: bytes) -> Iterator[Line]:
         """The lines of one batch, in order."""
         if not self._kernels and b"+0x" in data:
-            release = self._release or finder.release_in(data, data)
+            release = self._release or release_in(data, data)
             if release is not None:
                 self._symbolizer(release)
         from kdumpwrap.log import owners

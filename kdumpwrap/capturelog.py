@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Iterable, Iterator, List, Optional
 
 from kdumpwrap import shell
-from kdumpwrap.crashdir import contents, crashfile, finder
+from kdumpwrap.crashdir import contents, crashfile
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.capture import Capture, Creation, Said
@@ -23,7 +24,7 @@ def beside(crash: Crash) -> Optional[Capture]:
     if written(crash) is not None and not begun:
         return None
     if crash.capture is None:
-        return Capture("cut") if begun and _keeps_log(finder.release(crash)) else None
+        return Capture("cut") if begun and _keeps_log(release_of(crash)) else None
     try:
         text = crashfile.tail(crash.capture, _MOST)
     except KdumpwrapError:

@@ -8,6 +8,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, UsageError
 from kdumpwrap.model.crash import Problem
@@ -129,7 +130,7 @@ def _of_running(
         return [*problems]
     crashed = None
     with suppress(KdumpwrapError):
-        crashed = finder.release(finder.newest(search.root))
+        crashed = release_of(finder.newest(search.root))
     if crashed == symbolizer.release:
         return [*problems]
     hint = shell.hint("this asks the running kernel; for the one that crashed: --release {}", crashed or "REL")

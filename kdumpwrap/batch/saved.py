@@ -21,8 +21,8 @@ from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Frame, Log
 from kdumpwrap.render import json as json_renderer
-from kdumpwrap.render import keys
 from kdumpwrap.render import text as text_renderer
+from kdumpwrap.render.walker import line
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
 MARK = ".kdumpwrap-new"  # beside an answer that nobody has read yet, see batch.news
@@ -95,7 +95,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
             "text": _file(f"{crash.path}/{TEXT}")[1],
             "final": True,
         }
-        return keys.line(value) if then == now and value["crash"]["path"] == crash.path else None
+        return line(value) if then == now and value["crash"]["path"] == crash.path else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -135,7 +135,7 @@ def save(
     }
     try:
         descriptor = open_directory(crash.path, root)
-        answer = {TEXT: text, JSON: keys.line(value).encode()}
+        answer = {TEXT: text, JSON: line(value).encode()}
         try:
             _replace(descriptor, {MARK: b"", **answer} if mark else answer)
         finally:

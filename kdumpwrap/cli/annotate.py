@@ -76,13 +76,14 @@ def _log(
     crash: "Crash", search: "Search", stack: contextlib.ExitStack
 ) -> "Tuple[Iterable[Optional[bytes]], Optional[str]]":
     """The bytes of the log of ``crash``, of its vmcore where there is no other, and the release where that tells it."""
-    from kdumpwrap.crashdir import crashfile, finder
+    from kdumpwrap.crashdir import crashfile
+    from kdumpwrap.crashdir.release import release_of
     from kdumpwrap.host import files
 
     if crash.dmesg == "-":
         return files.live_input(_REST), None
     if crash.dmesg is not None:
-        return crashfile.blocks(crash.dmesg, whole=True), finder.release(crash)
+        return crashfile.blocks(crash.dmesg, whole=True), release_of(crash)
     from tempfile import TemporaryDirectory
 
     from kdumpwrap.vmcore import vmcorelog

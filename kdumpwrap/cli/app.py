@@ -119,6 +119,7 @@ def list_command(
     """Every crash on this host, newest last."""
     from kdumpwrap import capturelog
     from kdumpwrap.crashdir import finder
+    from kdumpwrap.crashdir.release import release_of
     from kdumpwrap.host import kdumpconf
     from kdumpwrap.host.tree import Host
     from kdumpwrap.model.crash import Problem
@@ -128,7 +129,7 @@ def list_command(
     found = finder.scan(where) if where else finder.scan_host(root)
     rows = [
         renderer.Listed(
-            entry, finder.release(entry.crash), capturelog.beside(entry.crash), capturelog.creation(entry.crash)
+            entry, release_of(entry.crash), capturelog.beside(entry.crash), capturelog.creation(entry.crash)
         )
         for entry in found.entries
     ]

@@ -1,7 +1,6 @@
 """Crash directories: where they lie, and which crash a path names. Only the file system is read."""
 
 import os
-import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -12,16 +11,8 @@ from kdumpwrap.crashdir import contents, crashfile, crashname
 from kdumpwrap.crashdir.packed import Packed
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host.files import reason
-from kdumpwrap.host.release import known
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.crash import Crash, Entry
-
-_HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
-_ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
-
-_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S{0,99})")
-_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
-_OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
 
 
 class NothingSaved(NoCrash):
@@ -111,11 +102,6 @@ def inspect(path: Union[str, Path]) -> Optional[Crash]:
     return entry.crash if entry and _saved(entry) else None
 
 
-def entries(path: Union[str, Path]) -> Tuple[Entry, ...]:
-    """Every crash below ``path``, oldest first (see scan)."""
-    return scan(path).entries
-
-
 def scan(path: Union[str, Path]) -> Found:
     """The crashes below ``path``: in its directories, in theirs where they hold no crash themselves, or in itself.
 
@@ -200,31 +186,6 @@ def _here(host: Host, path: str) -> Path:
         return host.locate(path) or host.root / path.lstrip("/")
     except Denied:
         return host.root / path.lstrip("/")
-
-
-def release(crash: Crash) -> Optional[str]:
-    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
-    try:
-        if crash.packed and crash.dmesg is not None:
-            pack = crashfile.pack(crash.dmesg)
-            return pack and (pack.release or release_in(pack.log, pack.log))
-        if crash.dmesg is not None:
-            head = release_in(crashfile.head(crash.dmesg, _HEAD), b"")
-            return head or release_in(b"", crashfile.tail(crash.dmesg, _ENDS))
-        if crash.vmcore is not None:
-            return _known(_OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS)))
-    except KdumpwrapError:
-        pass
-    return None
-
-
-def release_in(head: bytes, tail: bytes) -> Optional[str]:
-    """The kernel's release by the first bytes of a log, else by its last ones."""
-    return _known(_LINUX_VERSION.search(head[:_HEAD]) or _CPU_LINE.search(tail[-_ENDS:]))
-
-
-def _known(match: "Optional[re.Match[bytes]]") -> Optional[str]:
-    return known(match[1].decode("ascii", "replace")) if match else None
 
 
 # ---------------------------------------------------------------- directories

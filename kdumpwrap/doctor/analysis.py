@@ -7,6 +7,7 @@ from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.doctor import causes, fixes, inventory, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
@@ -44,7 +45,7 @@ def find(facts: Facts) -> Crashes:
         return Crashes(directory, absent=True)
     except KdumpwrapError:
         return Crashes(directory, denied=directory)
-    releases = (release for release in (finder.release(entry.crash) for entry in below.entries) if release)
+    releases = (release for release in (release_of(entry.crash) for entry in below.entries) if release)
     closed = below.unreadable[0][0] if below.unreadable else None
     return Crashes(directory, below.entries, tuple(dict.fromkeys(releases)), closed)
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Iterator, Tuple
 
 from kdumpwrap import capturelog, shell
-from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.doctor import analysis, crashkernel, defaults, directives, dumpconfig, fixes, saving
 from kdumpwrap.doctor.crashkernel import M, human
 from kdumpwrap.doctor.facts import Facts
@@ -47,7 +47,7 @@ def tested(facts: Facts, crashes: analysis.Crashes) -> Iterator[Check]:
     if facts.release is None or not facts.running:
         return
     whole = [entry for entry in crashes.entries if entry.vmcore_bytes and not entry.incomplete]
-    caught = next((entry for entry in reversed(whole) if finder.release(entry.crash) == facts.release), None)
+    caught = next((entry for entry in reversed(whole) if release_of(entry.crash) == facts.release), None)
     told = capturelog.status(facts.host.text(_STATUS) or "")
     installed = facts.host.modified(f"/boot/vmlinuz-{facts.release}")
     if told is not None and told.outcome == "fail":

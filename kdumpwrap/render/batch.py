@@ -8,6 +8,7 @@ from kdumpwrap.model.kernel import Location
 from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import PLAIN, Style, clean, place
+from kdumpwrap.render.walker import line, walk
 
 _NAMED = 5  # kernels and hosts that a group names
 
@@ -41,7 +42,7 @@ def raw(groups: Sequence[Group]) -> str:
 
 def json(groups: Sequence[Group]) -> str:
     """One object for each group."""
-    return "".join(keys.line(keys.walk(group, keys.GROUP)) for group in groups)
+    return "".join(line(walk(group, keys.GROUP)) for group in groups)
 
 
 def text(groups: Sequence[Group], style: Style = PLAIN) -> str:

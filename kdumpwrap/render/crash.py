@@ -5,6 +5,7 @@ from typing import Sequence
 from kdumpwrap.model.vmcore import Answer
 from kdumpwrap.render import keys
 from kdumpwrap.render.text import PLAIN, Style, clean
+from kdumpwrap.render.walker import line, walk
 
 
 def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:
@@ -26,7 +27,7 @@ def raw(answers: Sequence[Answer]) -> str:
 
 def json(answers: Sequence[Answer]) -> str:
     """One object a line for each answer."""
-    return "".join(keys.line(keys.walk(answer, keys.ANSWER)) for answer in answers)
+    return "".join(line(walk(answer, keys.ANSWER)) for answer in answers)
 
 
 def _lines(output: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from kdumpwrap.model.crash import Entry
 from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import clean
+from kdumpwrap.render.walker import line, walk
 
 
 class Listed(NamedTuple):
@@ -58,7 +59,7 @@ def raw(rows: Sequence[Listed]) -> str:
 
 def json(rows: Sequence[Listed]) -> str:
     """One object for each crash."""
-    return "".join(keys.line(keys.walk(one, keys.LISTED)) for one in rows)
+    return "".join(line(walk(one, keys.LISTED)) for one in rows)
 
 
 def _size(octets: Optional[int]) -> str:

@@ -6,6 +6,7 @@ from kdumpwrap.model.host import Check, Diagnosis, Step
 from kdumpwrap.render import keys
 from kdumpwrap.render import raw as rows
 from kdumpwrap.render.text import PLAIN, Style, clean
+from kdumpwrap.render.walker import line, walk
 
 _SIDES = (("capture", "Catching the next crash"), ("analysis", "Reading it"))
 _WORDS = {"ok": "ok", "warn": "warn", "fail": "fail", "unknown": "warn", "skip": "-"}
@@ -35,7 +36,7 @@ def raw(diagnosis: Diagnosis) -> str:
 
 def json(diagnosis: Diagnosis) -> str:
     """One object on one line; sizes are bytes."""
-    return keys.line(keys.walk(diagnosis, keys.DIAGNOSIS))
+    return line(walk(diagnosis, keys.DIAGNOSIS))
 
 
 def seen(check: Check) -> str:

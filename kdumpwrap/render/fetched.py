@@ -8,6 +8,7 @@ from kdumpwrap.moment import local
 from kdumpwrap.render import keys
 from kdumpwrap.render.raw import row
 from kdumpwrap.render.text import clean
+from kdumpwrap.render.walker import line, walk
 
 
 def text(found: Fetched) -> str:
@@ -35,7 +36,7 @@ def raw(found: Fetched) -> str:
 
 def json(found: Fetched) -> str:
     """One object."""
-    return keys.line(keys.walk(found, keys.FETCHED))
+    return line(walk(found, keys.FETCHED))
 
 
 def kept_text(builds: Sequence[Build]) -> str:
@@ -57,7 +58,7 @@ def kept_raw(builds: Sequence[Build]) -> str:
 
 def kept_json(builds: Sequence[Build]) -> str:
     """One object for each build."""
-    return "".join(keys.line(keys.walk(build, keys.KEPT)) for build in builds)
+    return "".join(line(walk(build, keys.KEPT)) for build in builds)
 
 
 def _path(path: Optional[Path]) -> Optional[str]:

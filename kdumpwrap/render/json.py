@@ -6,7 +6,7 @@ from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.vmcore import VmcoreFacts
 from kdumpwrap.render import keys
-from kdumpwrap.render.keys import Json, line, walk
+from kdumpwrap.render.walker import Json, line, walk
 
 
 def render(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> str:

@@ -8,7 +8,7 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
-from kdumpwrap.render import view, vmcore
+from kdumpwrap.render import lists, view, vmcore
 from kdumpwrap.render.text import caret, clean, name, place, variable
 
 LINES = 60
@@ -109,7 +109,7 @@ def _listing(finding: Finding) -> List[str]:
     lines: List[str] = []
     source = finding.resolution.source
     if source is not None:
-        for number, text, fault, before in view.lines(source):
+        for number, text, fault, before in lists.lines(source):
             if source.fault_line - _BEFORE <= number <= source.fault_line + _AFTER:
                 lines.append(f"{'=>' if fault else '  '} {number}  {clean(text)}")
             if before is not None:

@@ -9,7 +9,7 @@ from kdumpwrap.model.location import where
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.scope import Variable, Variables
 from kdumpwrap.octets import spaced
-from kdumpwrap.render import escape, view
+from kdumpwrap.render import escape, lists, view
 
 
 class Style(NamedTuple):
@@ -46,7 +46,7 @@ def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN) -> str
     """``resolve``: the sum, then the line of each function of the inline chain, innermost first."""
     if frame.address is None:
         return f"{clean(expression)}: not found\n"
-    lines = [f"{name(frame)}  {view.total(frame)}"]
+    lines = [f"{name(frame)}  {lists.total(frame)}"]
     for index, location in enumerate(frame.locations):
         inlined = " (inlined)" if index < len(frame.locations) - 1 else ""
         lines.append(f"   {style.place}{place(location) or '?'}{style.reset}  {clean(location.function)}{inlined}")
@@ -72,7 +72,7 @@ def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[s
     width = max((len(row.text) for row in rows), default=0)
     octets = max((len(spaced(row.data)) for row in rows), default=0)
     digits = max((len(f"{row.address:x}") for row in rows), default=0)
-    for row, place, target, _, _ in view.steps(rows):
+    for row, place, target, _, _ in lists.steps(rows):
         text = f"{row.address:{digits}x}  {spaced(row.data):{octets}}  {clean(row.text):{min(width, 44)}}"
         arrow, colour = ("=>", style.bold) if row.fault else ("  ", "")
         end = style.reset if colour else ""
@@ -84,7 +84,7 @@ def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[s
 def source(excerpt: Source, style: Style = PLAIN) -> Iterator[str]:
     """The lines of the source, the faulting one with an arrow, and a caret under the faulting expression."""
     width = len(str(excerpt.first + len(excerpt.lines)))
-    for number, text, fault, before in view.lines(excerpt):
+    for number, text, fault, before in lists.lines(excerpt):
         if fault:
             yield f"{style.bold}=> {number:{width}}  {clean(text)}{style.reset}"
         else:
@@ -107,7 +107,7 @@ def _cells(character: str) -> int:
 
 def name(frame: ResolvedFrame) -> str:
     """``send4+0xf2/0x1b0 [XxxWan]``."""
-    return clean(view.symbol(frame) + view.offset(frame) + (f" [{frame.module}]" if frame.module else ""))
+    return clean(lists.symbol(frame) + lists.offset(frame) + (f" [{frame.module}]" if frame.module else ""))
 
 
 def place(location: Optional[Location]) -> str:
@@ -151,7 +151,7 @@ def _report(analysis: Analysis, index: int, finding: Finding, style: Style, alik
         lines += [f"   {clean(sentence)}" for sentence in finding.explanation]
     if resolution.frames:
         lines += ["", f"{style.bold}Call trace{style.reset} (innermost first; ? = may be a stale address)"]
-        lines += frames(view.trace(finding), style)
+        lines += frames(lists.trace(finding), style)
     if resolution.disassembly:
         origin = " (of the log's Code: line)" if resolution.from_log else ""
         title = f"{style.bold}Instructions{style.reset}{origin}"
@@ -186,13 +186,13 @@ def _facts(analysis: Analysis, index: int, finding: Finding, style: Style) -> It
         if best is not None and outer is not None:
             inlined = f" ({clean(best.function)}, inlined in {clean(outer.function)} at {place(outer)})"
         yield _fact("where", f"{name(ip)}{_arrow(best, style)}{inlined}")
-        if view.total(ip):
-            yield _fact("address", view.total(ip))
+        if lists.total(ip):
+            yield _fact("address", lists.total(ip))
         if ip.candidates:
             yield _fact(
                 "address", f"{clean(ip.symbol)} names {len(ip.candidates)} functions, nothing in the log decides:"
             )
-            yield from (_fact("", clean(candidate)) for candidate in view.candidates(ip))
+            yield from (_fact("", clean(candidate)) for candidate in lists.candidates(ip))
     elif ip is not None:
         yield _fact("where", f"{name(ip)}: not kernel code")
     culprit, suspect = finding.culprit, finding.suspect
@@ -259,7 +259,7 @@ class _Row(NamedTuple):
     place: str = ""
 
 
-def frames(rows: Sequence[view.Row], style: Style, *, faded: bool = True) -> Iterator[str]:
+def frames(rows: Sequence[lists.Row], style: Style, *, faded: bool = True) -> Iterator[str]:
     """The frames under their contexts. ``faded``: what may be stale is grey, without its inlined functions."""
     shown: List[_Row] = []
     context: Optional[str] = None
@@ -279,7 +279,7 @@ def frames(rows: Sequence[view.Row], style: Style, *, faded: bool = True) -> Ite
             yield f"{style.faint}{label:>5} {text:{width}}  {at}".rstrip() + style.reset
 
 
-def _frame(row: view.Row, style: Style, *, faded: bool) -> Iterator[_Row]:
+def _frame(row: lists.Row, style: Style, *, faded: bool) -> Iterator[_Row]:
     """A frame under the functions that are inlined in it (of a stale one they are noise)."""
     label, frame = row.label, row.frame
     for inner in frame.locations[:-1] if frame.certain or not faded else ():
@@ -287,7 +287,7 @@ def _frame(row: view.Row, style: Style, *, faded: bool) -> Iterator[_Row]:
         label = ""
     shown = place(frame.locations[-1]) if frame.locations else ""
     if frame.candidates:
-        shown = f"{len(frame.candidates)} functions have this name: {', '.join(map(clean, view.candidates(frame)))}"
+        shown = f"{len(frame.candidates)} functions have this name: {', '.join(map(clean, lists.candidates(frame)))}"
     if row.said:
         shown += f"{style.reset}{'  ' if shown else ''}{style.faint}crash: {clean(row.said)}"
     yield _Row(frame, label, f"{'' if frame.certain else '? '}{name(frame)}", shown)

@@ -1,22 +1,21 @@
-"""Sentences, facts and rows for people, collected once for text, Markdown and HTML (pure).
+"""Sentences and facts for people, collected once for text, Markdown and HTML (pure). Their rows are in lists.py.
 
 Nothing here is escaped: a log's words leave through the one escape function of each renderer.
 """
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding, Part
-from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
-from kdumpwrap.model.location import short, telling, where
+from kdumpwrap.model.kernel import Location
+from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.scope import Variables
 
 if TYPE_CHECKING:
-    from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, VmcoreFacts
+    from kdumpwrap.model.vmcore import VmcoreFacts
 
 _NUMBER = re.compile(r"\d+")
 _SHOWN = 8  # reports that are named
@@ -191,140 +190,9 @@ def none_known(finding: Finding) -> Optional[str]:
     return f"none known: {ip.symbol} is assembly, and {caller.module}, which called it, has no debug information"
 
 
-# ---------------------------------------------------------------- a frame
-
-
-def offset(frame: ResolvedFrame) -> str:
-    """``+0xf2/0x1b0``; empty when unknown."""
-    if frame.symbol is None or frame.offset is None:
-        return ""
-    return f"+{frame.offset:#x}" + (f"/{frame.size:#x}" if frame.size is not None else "")
-
-
-def symbol(frame: ResolvedFrame) -> str:
-    """``send4``; the address that the log printed where it has no name."""
-    return frame.symbol or ("?" if frame.runtime is None else f"{frame.runtime:#x}")
-
-
-def total(frame: ResolvedFrame) -> str:
-    """``0xffffffff81898d7d = 0xffffffff81898c00 + 0x17d``; empty when unknown."""
-    if frame.address is None or frame.offset is None:
-        return ""
-    return f"{frame.address:#x} = {frame.address - frame.offset:#x} + {frame.offset:#x}"
-
-
 def inlined_in(finding: Finding) -> Optional[Location]:
     """The function that the one at ``finding.place`` is inlined in; None where it is itself that of the frame."""
     ip, best = finding.resolution.ip, finding.place
     if ip is None or best is None or best.function == ip.locations[-1].function:
         return None
     return ip.locations[-1]
-
-
-def candidates(frame: ResolvedFrame) -> Iterator[str]:
-    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where that does not tell."""
-    chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
-    places = [where(telling(chain)) for _, chain in zip(frame.candidates, chains)]
-    for address, found in zip(frame.candidates, places):
-        if found and places.count(found) > 1:  # copies of one function of a header
-            yield f"{found} at {address:#x}"
-        else:
-            yield found or f"{address:#x}"
-
-
-# ---------------------------------------------------------------- rows
-
-
-class Row(NamedTuple):
-    """One frame of a trace."""
-
-    label: str  # "ip", or "#" and its number
-    frame: ResolvedFrame
-    note: str = ""  # what is left out behind it
-    said: str = ""  # what crash(8) says of it, where that is something else
-
-
-def trace(finding: Finding) -> List[Row]:
-    """The instruction pointer, then the frames of the trace, without their repeats."""
-    frames = finding.resolution.trace
-    rows = [Row("ip", finding.resolution.ip)] if finding.resolution.ip is not None else []
-    again = {run.first + run.period: run for run in finding.repeats}
-    number = finding.reporting
-    if number:
-        last = next((one.symbol for one in reversed(frames[:number]) if one.symbol), "")
-        rows[-1] = rows[-1]._replace(note=f"… {number} frames that only made this report, up to {last}")
-    while number < len(frames):
-        run = again.get(number)
-        if run is None:
-            rows.append(Row(f"#{number}", frames[number]))
-            number += 1
-        else:
-            rows[-1] = rows[-1]._replace(note=f"… and so on: {run.times} times in all, up to #{run.stop - 1}")
-            number = run.stop
-    return rows
-
-
-def backtrace(task: "Backtrace") -> List[Row]:
-    """The frames that crash(8) found: where there are several stacks, what is of none of the others is the task's."""
-    rows: List[Row] = []
-    before = -1
-    several = any(row.frame.context for row in task.frames)
-    for row in task.frames:
-        frame = replace(row.frame, context=row.frame.context or "TASK") if several else row.frame
-        rows.append(Row("ip" if row.number == before else f"#{row.number}", frame, said=_other(row)))
-        before = row.number
-    return rows
-
-
-def _other(row: "BacktraceFrame") -> str:
-    """What crash says of a frame: its line, where the inline chain has another, and its warning.
-
-    ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty where it says nothing of its own.
-    """
-    words = []
-    said = (short(row.file), row.line) if row.file is not None else None
-    known = [(short(one.file), one.line) for one in row.frame.locations if one.file is not None]
-    if said is not None and said not in known:
-        words.append(f"{said[0]}:{row.line}")
-    if row.warning is not None:
-        words.append(row.warning.partition("WARNING: ")[2] or row.warning)
-    return ", ".join(words)
-
-
-class Line(NamedTuple):
-    """One line of the source."""
-
-    number: int
-    text: str
-    fault: bool
-    before: Optional[str] = None  # what stands before the faulting expression, where its column is known
-
-
-def lines(source: Source) -> Iterator[Line]:
-    """The lines of an excerpt."""
-    for number, text in enumerate(source.lines, source.first):
-        fault = number == source.fault_line
-        column = source.fault_column if fault else None
-        yield Line(number, text, fault, None if column is None else text[: column - 1])
-
-
-class Step(NamedTuple):
-    """One instruction."""
-
-    row: Instruction
-    place: str  # "net/ipv4/ip_output.c:462" where a line of the source begins, else empty
-    target: str  # what it refers to, empty when unknown
-    line: Optional[int]  # the one of the shown source that it comes from
-    tied: bool  # that is the faulting one
-
-
-def steps(rows: Sequence[Instruction], source: Optional[Source] = None) -> Iterator[Step]:
-    """The instructions, where each line of the source begins, and what each has to do with the ``source`` shown."""
-    before = ""
-    for row in rows:
-        place = where(Location(None, row.file, row.line)) if row.file else ""
-        target = row.relocations[0].target if row.relocations else row.comment or ""
-        known = source is not None and row.file == source.file and row.line in source.numbers
-        tied = known and source is not None and row.line == source.fault_line
-        yield Step(row, place if place != before else "", target, row.line if known else None, tied)
-        before = place

@@ -11,8 +11,8 @@ from kdumpwrap.model.vmcore import (
     System,
     VmcoreFacts,
 )
+from kdumpwrap.render import lists
 from kdumpwrap.render import raw as rows
-from kdumpwrap.render import view
 from kdumpwrap.render.text import PLAIN, Style, clean, frames
 
 
@@ -130,7 +130,7 @@ def _blocked(task: BlockedTask) -> str:
 
 
 def _backtrace(task: Backtrace, style: Style) -> Iterator[str]:
-    yield from frames(view.backtrace(task), style, faded=False)
+    yield from frames(lists.backtrace(task), style, faded=False)
     for warning in task.warnings:
         if not any(row.warning == warning for row in task.frames):
             yield f"   {style.faint}{clean(warning)}{style.reset}"

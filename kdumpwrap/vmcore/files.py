@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
-from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir import crashfile
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.log import header
@@ -53,7 +54,7 @@ def subject(crash: Crash, search: Search) -> Subject:
         release = crash_program.osrelease(tool, vmcore)
     except ToolFailed:
         release = None
-    release = release or finder.release(crash)
+    release = release or release_of(crash)
     if release is None and search.vmlinux is None:
         raise KdumpwrapError(
             f"{crash.vmcore} does not tell its kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
 from kdumpwrap import debuginfo, shell
-from kdumpwrap.crashdir import crashfile, excerpt, finder
+from kdumpwrap.crashdir import crashfile, excerpt
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model.crash import Crash, Problem
@@ -73,7 +74,7 @@ def extract(vmcore: str, search: Search, directory: Path) -> Dmesg:
     try:
         dmesg = makedumpfile.dmesg(dump, directory / "dmesg")
     except ToolMissing as missing:
-        info = Vmcoreinfo(finder.release(Crash(vmcore, vmcore=str(dump.resolve()))))
+        info = Vmcoreinfo(release_of(Crash(vmcore, vmcore=str(dump.resolve()))))
         dmesg, hint = makedumpfile.Dmesg(None, info, missing.message), missing.hint
     if dmesg.log is not None:
         return Dmesg(dmesg.log, dmesg.info)

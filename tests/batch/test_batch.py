@@ -17,6 +17,7 @@ from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 from crashtree import Kernels, grow, kernels
 
 from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.model import bugs as groups
 from kdumpwrap.parse import ndjson
 from kdumpwrap.render import batch
@@ -364,7 +365,7 @@ def test_memory_is_bounded(server: Server) -> None:
 
     # the crash with the longest trace, on either kernel
     some = [name for name, case in server.cases.items() if case == "iptunnel"]
-    releases = {finder.release(finder.find(str(server.path / name))): name for name in some}
+    releases = {release_of(finder.find(str(server.path / name))): name for name in some}
     alone = [peak("analyze", server.path / name)[1] for name in releases.values()]
     python, tool = peak("batch", server.path)
     assert python < 200

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import contents, finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search, vmlinux
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import distribution, packages
@@ -230,7 +231,7 @@ def test_what_uname_cannot_say_is_no_release(release: str, tmp_path: Path) -> No
     (tmp_path / "vmcore-dmesg.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
     found = reader.parse([text.encode("utf-8", "surrogateescape")])
     assert found.release is None and all(report.release is None for report in found.reports)
-    assert finder.release(finder.find(str(tmp_path))) is None
+    assert release_of(finder.find(str(tmp_path))) is None
 
 
 @pytest.mark.parametrize("command", ["analyze", "dmesg", "list", "batch"])

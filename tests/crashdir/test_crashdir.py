@@ -11,6 +11,7 @@ import pytest
 from conftest import RunCli
 
 from kdumpwrap.crashdir import crashname, finder
+from kdumpwrap.crashdir.release import release_in, release_of
 from kdumpwrap.errors import KdumpwrapError, NoCrash
 from kdumpwrap.host import kdumpconf
 
@@ -93,7 +94,7 @@ SHAPES: Dict[str, Tuple[List[str], Optional[str], Optional[str], Tuple[str, ...]
 def test_the_files_of_a_crash(shape: str, tmp_path: Path) -> None:
     names, dmesg, vmcore, incomplete = SHAPES[shape]
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", *names)
-    (entry,) = finder.entries(tmp_path)
+    (entry,) = finder.scan(tmp_path).entries
     assert entry.crash.path == str(path)
     assert entry.crash.dmesg == (f"{path}/{dmesg}" if dmesg else None)
     assert entry.crash.vmcore == (f"{path}/{vmcore}" if vmcore else None)
@@ -103,7 +104,7 @@ def test_the_files_of_a_crash(shape: str, tmp_path: Path) -> None:
 
 def test_the_capture_kernels_log_is_never_the_crashs(tmp_path: Path, run_cli: RunCli) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "kexec-dmesg.log")
-    (entry,) = finder.entries(tmp_path)
+    (entry,) = finder.scan(tmp_path).entries
     assert (entry.crash.dmesg, entry.crash.vmcore) == (None, None)
     for target in (path, path / "kexec-dmesg.log"):
         with pytest.raises(NoCrash, match=r"saved neither|of the kernel that saved"):
@@ -123,7 +124,7 @@ def test_pstores_directories_one_in_the_other(tmp_path: Path) -> None:
     put(tmp_path / "1703069467/001", "dmesg.txt", "dmesg-efi-170306946700001")
     put(tmp_path / "1703069467/002", "dmesg.txt")
     put(tmp_path / "6800374983451541505", "dmesg.txt")
-    entries = finder.entries(tmp_path)
+    entries = finder.scan(tmp_path).entries
     assert [Path(entry.crash.path).name for entry in entries] == ["001", "002", "6800374983451541505"]
     assert entries[0].crash.time == crashname.clock(1703069467)
 
@@ -132,13 +133,13 @@ def test_a_servers_directory_for_each_host(tmp_path: Path) -> None:
     put(tmp_path / "web1/127.0.0.1-2023-12-21-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / "web2/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
     put(tmp_path / "kdump-test-1/127.0.0.1-2023-12-19-10:51:07", "vmcore-dmesg.txt", "vmcore-creation.status")
-    paths = [Path(entry.crash.path).parent.name for entry in finder.entries(tmp_path)]
+    paths = [Path(entry.crash.path).parent.name for entry in finder.scan(tmp_path).entries]
     assert paths == ["kdump-test-1", "web2", "web1"]
 
 
 def test_a_directory_that_is_a_crash_itself(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
-    (entry,) = finder.entries(path)
+    (entry,) = finder.scan(path).entries
     assert entry.crash.path == str(path)
 
 
@@ -176,8 +177,8 @@ def test_links_loops_and_strange_names(tmp_path: Path, run_cli: RunCli) -> None:
 def test_a_fifo_in_the_place_of_the_log_is_listed_and_not_waited_for(tmp_path: Path) -> None:
     path = put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore")
     os.mkfifo(path / "vmcore-dmesg.txt")
-    (entry,) = finder.entries(tmp_path)
-    assert finder.release(entry.crash) is None
+    (entry,) = finder.scan(tmp_path).entries
+    assert release_of(entry.crash) is None
 
 
 def test_unreadable_directories_are_named(tmp_path: Path, run_cli: RunCli, powerless: Sequence[str]) -> None:
@@ -344,10 +345,10 @@ def test_the_newest_crash_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize("log", [b"tainted: " + b" " * 60_000, b"tainted " + b"1" * 60_000, b"tainted: A " * 6_000])
 def test_the_release_is_looked_for_in_linear_time(log: bytes) -> None:
     start = time.process_time()
-    assert finder.release_in(log, log) is None
+    assert release_in(log, log) is None
     assert time.process_time() - start < 0.5
 
 
 def test_the_release_of_a_cut_log() -> None:
     line = b"CPU: 0 PID: 1 Comm: sh Kdump: loaded Tainted: G           OE    5.14.0-503.el9.x86_64 #1\n"
-    assert finder.release_in(b"", line) == "5.14.0-503.el9.x86_64"
+    assert release_in(b"", line) == "5.14.0-503.el9.x86_64"

@@ -8,6 +8,7 @@ import pytest
 from conftest import Lab, RunCli
 
 from kdumpwrap.crashdir import crashfile, finder, packed
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.example import worked
 
 LOGS = Path(__file__).parent.parent / "data/logs"
@@ -79,10 +80,10 @@ def test_the_release_is_the_logs_and_not_that_of_the_host_that_packed_it(run_cli
     (tmp_path / "log").write_text(LOG)
     assert run_cli("pack", "--root", tmp_path, tmp_path / "log", "-o", tmp_path / "pack").status == 0
     assert "6.1.0-9" in (tmp_path / "pack").read_text()
-    assert finder.release(finder.find(str(tmp_path / "pack"))) is None
+    assert release_of(finder.find(str(tmp_path / "pack"))) is None
     (tmp_path / "log").write_text(f"Linux version {RELEASE} (builder) #1\n{LOG}")
     assert run_cli("pack", "--root", tmp_path, tmp_path / "log", "-o", tmp_path / "pack").status == 0
-    assert finder.release(finder.find(str(tmp_path / "pack"))) == RELEASE
+    assert release_of(finder.find(str(tmp_path / "pack"))) == RELEASE
 
 
 def test_what_a_pack_tells_besides_its_log_counts_on_standard_input_too(run_cli: RunCli, tmp_path: Path) -> None:

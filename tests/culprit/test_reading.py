@@ -20,7 +20,7 @@ from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Verdict
 from kdumpwrap.render import json as as_json
-from kdumpwrap.render import text, view
+from kdumpwrap.render import lists, text, view
 from kdumpwrap.render.redact import Redactor
 
 
@@ -106,7 +106,7 @@ def test_the_frames_that_made_a_warning_are_folded(tmp_path: Path) -> None:
     page = shown(WARNING.format(at="   10"), tmp_path / "log")
     assert "… 6 frames that only made this report, up to asm_exc_invalid_op" in page
     assert "__warn" not in page.partition("… 6 frames")[0]
-    assert [row.label for row in view.trace(dmesg(str(tmp_path / "log"), Search()).findings[0])][:2] == ["ip", "#6"]
+    assert [row.label for row in lists.trace(dmesg(str(tmp_path / "log"), Search()).findings[0])][:2] == ["ip", "#6"]
     (short,) = recorded.parse("debian-6.1-warning-then-oops").reports[:1]
     assert conclusion.finding(Resolution.of(short), Verdict(None, None)).reporting == 0
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from kdumpwrap.render import keys
-from kdumpwrap.render.keys import Json, Key, Table
+from kdumpwrap.render import keys, walker
+from kdumpwrap.render.walker import Json, Key, Table
 
 
 class Inner(NamedTuple):
@@ -21,19 +21,19 @@ class Outer(NamedTuple):
     nested: Tuple[Tuple[Inner, ...], ...] = ()
 
 
-INNER = (Key("bytes", keys._field("size"), keys.address),)
+INNER = (Key("bytes", walker._field("size"), walker.address),)
 OUTER = (
-    *keys._keys("name"),
-    keys._key("size", "inner.size"),
-    keys._key("inner", of=INNER),
-    keys._key("rows", of=INNER),
-    keys._key("nested", of=INNER),
+    *walker.keys("name"),
+    walker.key("size", "inner.size"),
+    walker.key("inner", of=INNER),
+    walker.key("rows", of=INNER),
+    walker.key("nested", of=INNER),
 )
 
 
 def test_a_value_becomes_an_object() -> None:
     whole = Outer("a", Inner(0), (Inner(16), Inner(None)), ((Inner(1),), ()))
-    assert keys.walk(whole, OUTER) == {
+    assert walker.walk(whole, OUTER) == {
         "name": "a",
         "size": 0,
         "inner": {"bytes": "0x0"},
@@ -44,7 +44,7 @@ def test_a_value_becomes_an_object() -> None:
 
 def test_every_key_is_there_when_nothing_is_known() -> None:
     expected: Json = {"name": "a", "size": None, "inner": None, "rows": [], "nested": []}
-    assert keys.walk(Outer("a"), OUTER) == expected
+    assert walker.walk(Outer("a"), OUTER) == expected
 
 
 def test_no_table_names_a_key_twice() -> None:

@@ -27,6 +27,7 @@ from kdumpwrap.model.vmcore import (
 )
 from kdumpwrap.render import keys
 from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.render.walker import walk
 from kdumpwrap.vmcore import differences
 
 SEND4 = ResolvedFrame(
@@ -94,7 +95,7 @@ def test_a_frame_that_the_log_calls_stale_is_marked() -> None:
 
 
 def test_for_programs() -> None:
-    value = json.loads(json.dumps(keys.walk(FACTS, keys.VMCORE)))
+    value = json.loads(json.dumps(walk(FACTS, keys.VMCORE)))
     assert list(value) == (
         "rung system panic_task other_cpus memory blocked slab modules log differences problems stuck".split()
     )
@@ -112,7 +113,7 @@ def test_for_programs() -> None:
         {"file": "/home/b/xxxwan.c", "line": 109},
     )
     assert value["blocked"][0]["task"] == "0xffff8b6e9fe39800"
-    empty = keys.walk(VmcoreFacts("minimal"), keys.VMCORE)
+    empty = walk(VmcoreFacts("minimal"), keys.VMCORE)
     assert (empty["system"], empty["panic_task"], empty["slab"], empty["log"]) == (None, None, None, None)
 
 
@@ -133,7 +134,7 @@ def test_the_row_whose_registers_crash_doubts_is_marked() -> None:
     (row,) = [line for line in text.splitlines() if "bogus" in line]
     assert row.split()[0] == "send4+0x7a"
     assert row.endswith("crash: /home/b/xxxwan.c:109, possibly bogus exception frame")
-    assert '"warning": "WARNING: possibly bogus exception frame"' in json.dumps(keys.walk(facts, keys.VMCORE))
+    assert '"warning": "WARNING: possibly bogus exception frame"' in json.dumps(walk(facts, keys.VMCORE))
     rows = renderer.raw(facts).splitlines()
     assert sum(line.endswith("\tWARNING: possibly bogus exception frame") for line in rows) == 1
 
@@ -154,7 +155,7 @@ def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
         differences=(Difference(bad, bad, bad),),
         problems=(Problem(bad, shell.own(bad)),),
     )
-    for shown in (renderer.text(facts), renderer.raw(facts), json.dumps(keys.walk(facts, keys.VMCORE))):
+    for shown in (renderer.text(facts), renderer.raw(facts), json.dumps(walk(facts, keys.VMCORE))):
         assert "\x1b" not in shown
         assert "\u202e" not in renderer.text(facts)
     assert all(line.startswith("crash-") for line in renderer.raw(facts).splitlines())
@@ -230,7 +231,7 @@ def test_a_watcher_that_panics_is_no_difference() -> None:
     text = renderer.text(facts)
     assert "task      khungtaskd, pid 88, cpu 6" in text
     assert "stuck     acme_sync, pid 2210, by the log: khungtaskd watched it and panicked" in text
-    assert keys.walk(facts, keys.VMCORE)["stuck"] == {"pid": 2210, "comm": "acme_sync"}
+    assert walk(facts, keys.VMCORE)["stuck"] == {"pid": 2210, "comm": "acme_sync"}
     assert "crash-stuck\t2210\tacme_sync\n" in renderer.raw(facts)
 
 

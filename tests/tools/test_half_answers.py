@@ -62,7 +62,7 @@ class HalfLoaded(Symbolizer):
 
 def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree: Path) -> None:
     search = Search(root=tree / "root")
-    crashes = [entry.crash for entry in finder.entries(tree / "crashes")]
+    crashes = [entry.crash for entry in finder.scan(tree / "crashes").entries]
     read = [engine._Read(crash, analyze.read(crash, search), (), None) for crash in crashes]
     symbolizer = HalfLoaded(read[0].log.release, search)
     done = list(engine._of_one_kernel(read, symbolizer))
@@ -76,7 +76,7 @@ def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree:
 
 def test_a_broken_symbolizer_is_not_asked_for_the_next_crashes(tree: Path) -> None:
     search = Search(root=tree / "root")
-    crash = finder.entries(tree / "crashes")[0].crash
+    crash = finder.scan(tree / "crashes").entries[0].crash
     one = engine._Read(crash, analyze.read(crash, search), (), None)
     kernels = engine._Kernels(search)
     first = kernels.symbolizer(one)

@@ -21,6 +21,7 @@ from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.render import keys
 from kdumpwrap.render import vmcore as renderer
+from kdumpwrap.render.walker import walk
 from kdumpwrap.vmcore import withcrash
 
 pytestmark = [
@@ -129,7 +130,7 @@ def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str) -
 
     text = renderer.text(facts)
     assert "Backtrace of the panic task" in text
-    value = json.loads(json.dumps(keys.walk(facts, keys.VMCORE)))
+    value = json.loads(json.dumps(walk(facts, keys.VMCORE)))
     assert value["panic_task"]["pid"] == report.report.pid
     assert value["panic_task"]["frames"][0]["symbol"] == "machine_kexec"
     assert f"crash-task\t{report.report.pid}\t" in renderer.raw(facts)

@@ -6,7 +6,7 @@ from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.location import where
 from kdumpwrap.octets import spaced
-from kdumpwrap.render import view
+from kdumpwrap.render import lists, view
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
 
@@ -23,7 +23,7 @@ def code(finding: Finding) -> str:
     rows, source = finding.resolution.disassembly, finding.resolution.source
     if not rows and source is None:
         return ""
-    steps = [*view.steps(rows, source)]
+    steps = [*lists.steps(rows, source)]
     css = "code" if rows and source else "code single"
     return f'<div class="{css}">{_source(finding)}{_disassembly(finding, steps)}</div>{_tie(finding, steps)}'
 
@@ -86,7 +86,7 @@ def _source(finding: Finding) -> str:
             "page was made; <code>--source-dir DIR</code> names its tree.</p></div>"
         )
     rows: List[str] = []
-    for coloured, (number, _, fault, before) in zip(colour.c(source.lines), view.lines(source)):
+    for coloured, (number, _, fault, before) in zip(colour.c(source.lines), lists.lines(source)):
         rows.append(
             f'<div class="line{" fault" if fault else ""}" data-n="{number}"><b>{"▶" if fault else ""}</b>'
             f'<i class="no">{number}</i><code>{coloured}</code></div>'
@@ -101,7 +101,7 @@ def _source(finding: Finding) -> str:
     )
 
 
-def _disassembly(finding: Finding, steps: Sequence[view.Step]) -> str:
+def _disassembly(finding: Finding, steps: Sequence[lists.Step]) -> str:
     if not steps:
         return ""
     base = finding.resolution.shown  # so that offsets are those of the log
@@ -119,7 +119,7 @@ def _disassembly(finding: Finding, steps: Sequence[view.Step]) -> str:
     )
 
 
-def _instruction(step: view.Step, finding: Finding, start: Optional[int]) -> str:
+def _instruction(step: lists.Step, finding: Finding, start: Optional[int]) -> str:
     row, source = step.row, finding.resolution.source
     css = "line" + (" fault" if row.fault else " tied" if step.tied else "")
     line = source.fault_line if row.fault and source else step.line
@@ -134,7 +134,7 @@ def _instruction(step: view.Step, finding: Finding, start: Optional[int]) -> str
     )
 
 
-def _tie(finding: Finding, steps: Sequence[view.Step]) -> str:
+def _tie(finding: Finding, steps: Sequence[lists.Step]) -> str:
     """In words, what the marks on both sides have to do with each other."""
     fault = next((step.row for step in steps if step.row.fault), None)
     source, ip = finding.resolution.source, finding.resolution.ip

@@ -7,7 +7,7 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.model.location import where
 from kdumpwrap.model.vmcore import VmcoreFacts
-from kdumpwrap.render import view
+from kdumpwrap.render import lists, view
 from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
 
@@ -118,8 +118,8 @@ def _stopped(finding: Finding, sure: str) -> Iterator[Tuple[str, str]]:
         if view.inlined_in(finding) is not None:
             lines.append(f"<code>{esc(best.function)}</code>, inlined in")
     lines.append(f"<code>{frames.name(ip)}</code>{frames.tag(finding, ip.module)}")
-    if view.total(ip):
-        lines.append(f'<span class="faint sum"><code>{view.total(ip)}</code></span>')
+    if lists.total(ip):
+        lines.append(f'<span class="faint sum"><code>{lists.total(ip)}</code></span>')
     yield f"It stopped at {sure}", _lines(lines)
 
 

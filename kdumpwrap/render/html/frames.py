@@ -8,7 +8,7 @@ from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.vmcore import Backtrace
-from kdumpwrap.render import view
+from kdumpwrap.render import lists
 from kdumpwrap.render.html.document import esc, path
 
 MOST = 400  # frames that a page shows: a runaway recursion prints thousands
@@ -25,18 +25,18 @@ _CONTEXTS = {
 
 def trace(finding: Finding) -> str:
     """The section's content: the instruction pointer, then the bands."""
-    return _banded(view.trace(finding), finding, lambda row: None if row.label == "ip" else row.frame.context or "")
+    return _banded(lists.trace(finding), finding, lambda row: None if row.label == "ip" else row.frame.context or "")
 
 
 def backtrace(task: Backtrace, finding: Finding) -> str:
     """Frames as crash(8) found them: an exception's instruction pointer stands among the frames of its band."""
-    return _banded(view.backtrace(task), finding, lambda row: row.frame.context or "")
+    return _banded(lists.backtrace(task), finding, lambda row: row.frame.context or "")
 
 
 def name(frame: ResolvedFrame) -> str:
     """``send4<span>+0xf2/0x1b0</span>``: the offset in grey."""
-    rest = f'<span class="faint">{view.offset(frame)}</span>' if frame.symbol is not None else ""
-    return f"{esc(view.symbol(frame))}{rest}"
+    rest = f'<span class="faint">{lists.offset(frame)}</span>' if frame.symbol is not None else ""
+    return f"{esc(lists.symbol(frame))}{rest}"
 
 
 def tag(finding: Finding, module: Optional[str]) -> str:
@@ -49,7 +49,7 @@ def tag(finding: Finding, module: Optional[str]) -> str:
     return f' <span class="tag">{esc(module)}{f" · {origin}" if origin else ""}</span>'
 
 
-def _banded(rows: Sequence[view.Row], finding: Finding, context: Callable[[view.Row], Optional[str]]) -> str:
+def _banded(rows: Sequence[lists.Row], finding: Finding, context: Callable[[lists.Row], Optional[str]]) -> str:
     shown = rows[:MOST]
     parts = [_band(name, list(band), finding) for name, band in groupby(shown, key=context)]
     if len(rows) > len(shown):
@@ -57,7 +57,7 @@ def _banded(rows: Sequence[view.Row], finding: Finding, context: Callable[[view.
     return "".join(parts)
 
 
-def _band(context: Optional[str], rows: Sequence[view.Row], finding: Finding) -> str:
+def _band(context: Optional[str], rows: Sequence[lists.Row], finding: Finding) -> str:
     frames = "".join(_frame(row, finding) for row in rows)
     if context is None:
         return f'<ol class="band ip">{frames}</ol>'
@@ -68,7 +68,7 @@ def _band(context: Optional[str], rows: Sequence[view.Row], finding: Finding) ->
     return f'<h3 class="context {css}">{esc(context)}{says}</h3><ol class="band {css}">{frames}</ol>'
 
 
-def _frame(row: view.Row, finding: Finding) -> str:
+def _frame(row: lists.Row, finding: Finding) -> str:
     frame = row.frame
     chain = frame.locations
     foreign = origins(finding.report).get(frame.module or "") == OUT_OF_TREE
@@ -93,7 +93,7 @@ def _frame(row: view.Row, finding: Finding) -> str:
 
 def _at(frame: ResolvedFrame, known: bool) -> str:
     if frame.candidates:
-        each = ", ".join(f"<code>{path(one)}</code>" for one in [*view.candidates(frame)][:8])
+        each = ", ".join(f"<code>{path(one)}</code>" for one in [*lists.candidates(frame)][:8])
         return f"{len(frame.candidates)} functions have this name: {each}"
     if frame.locations:
         return f"<code>{path(where(frame.locations[-1]))}</code>"

@@ -1,0 +1,41 @@
+"""Which kernel a crash is of, without reading all of its log."""
+
+import re
+from typing import Optional
+
+from kdumpwrap.crashdir import crashfile
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host.release import known
+from kdumpwrap.model.crash import Crash
+
+_HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
+_ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
+
+_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S{0,99})")
+_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
+_OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
+
+
+def release_of(crash: Crash) -> Optional[str]:
+    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
+    try:
+        if crash.packed and crash.dmesg is not None:
+            pack = crashfile.pack(crash.dmesg)
+            return pack and (pack.release or release_in(pack.log, pack.log))
+        if crash.dmesg is not None:
+            head = release_in(crashfile.head(crash.dmesg, _HEAD), b"")
+            return head or release_in(b"", crashfile.tail(crash.dmesg, _ENDS))
+        if crash.vmcore is not None:
+            return _known(_OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS)))
+    except KdumpwrapError:
+        pass
+    return None
+
+
+def release_in(head: bytes, tail: bytes) -> Optional[str]:
+    """The kernel's release by the first bytes of a log, else by its last ones."""
+    return _known(_LINUX_VERSION.search(head[:_HEAD]) or _CPU_LINE.search(tail[-_ENDS:]))
+
+
+def _known(match: "Optional[re.Match[bytes]]") -> Optional[str]:
+    return known(match[1].decode("ascii", "replace")) if match else None
