@@ -9,7 +9,8 @@ import hashlib
 import re
 from typing import Iterator, List, Sequence
 
-from kdumpwrap.culprit import blame, callchain, dispatch
+from kdumpwrap.culprit import blame, callchain, dispatch, sampled
+from kdumpwrap.culprit.first import passed_over
 from kdumpwrap.log import oom, symbolname
 from kdumpwrap.log.kinds import HANGS, SAMPLED
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
@@ -48,7 +49,7 @@ def _names(resolution: Resolution) -> Iterator[str]:
     found = blame.blame(resolution)
     if found is None:
         return
-    if resolution.report.kind in SAMPLED or blame.overflown(resolution):
+    if resolution.report.kind in SAMPLED or sampled.overflown(resolution):
         yield from _loop(resolution, found.frame)
         return
     path = callchain.certain(resolution)
@@ -58,7 +59,7 @@ def _names(resolution: Resolution) -> Iterator[str]:
         return
     if resolution.ip is not None and not resolution.ip.symbol:
         yield "(bad pointer)"
-    checks = (blame.passed_over(resolution, frame) for frame in path[:start])
+    checks = (passed_over(resolution, frame) for frame in path[:start])
     yield from [f"({group.name})" for group in checks if group is not None and group.check][-1:]
     yield from _callers(resolution, path[start:])
 
@@ -74,7 +75,7 @@ def _callers(resolution: Resolution, path: Sequence[ResolvedFrame]) -> List[str]
         called_back = dispatch.caller(callchain.true_name(frame)) or dispatch.is_interrupt(frame.symbol or "")
         if called_back or len(names) == DEPTH or callchain.left(before, frame):
             break
-        skipped = blame.passed_over(resolution, frame) or callchain.hidden(frame)
+        skipped = passed_over(resolution, frame) or callchain.hidden(frame)
         if not skipped and names[-1] != _name(frame):
             names.append(_name(frame))
     return names
@@ -83,12 +84,12 @@ def _callers(resolution: Resolution, path: Sequence[ResolvedFrame]) -> List[str]
 def _loop(resolution: Resolution, entry: ResolvedFrame) -> Iterator[str]:
     """What stays the same from sample to sample, or however often a function calls itself."""
     again = callchain.recursion(resolution)
-    if again and blame.overflown(resolution):
+    if again and sampled.overflown(resolution):
         yield from sorted({_name(frame) for frame in again})[:DEPTH]
         return
     path = callchain.interrupted(resolution)
-    own = blame.out_of_tree(resolution, path)
-    back = blame.called_back(resolution, path)
+    own = sampled.out_of_tree(resolution, path)
+    back = sampled.called_back(resolution, path)
     frame = own[-1] if own else back.frame if back else entry
     name = _name(frame)
     if name.startswith("smp_call_function"):

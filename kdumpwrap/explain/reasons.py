@@ -1,34 +1,34 @@
 """The explanation: sentences from the registers, the instruction and the log, each with its evidence."""
 
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from kdumpwrap.culprit import helpers
 from kdumpwrap.explain import faults, hardware, holders, plain, traps
 from kdumpwrap.explain.access import Registers
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.explain.repeats import recursion
-from kdumpwrap.log import symbolname
+from kdumpwrap.log import particulars, symbolname
 from kdumpwrap.log.kinds import MEMORY, SAMPLED, TRAPS, WAITING
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit
 
 # what KASAN calls the mistake, and what it is
-_KASAN = (
-    ("use-after-free", "memory that was freed before"),
-    ("double-free", "memory that was freed before"),
-    ("invalid-free", "an address that was never allocated"),
-    ("slab-out-of-bounds", "memory next to an allocated object"),
-    ("stack-out-of-bounds", "memory next to a variable on the stack"),
-    ("global-out-of-bounds", "memory next to a global variable"),
-    ("vmalloc-out-of-bounds", "memory next to a vmalloc area"),
-    ("alloca-out-of-bounds", "memory next to an array on the stack"),
-    ("use-after-scope", "a variable whose block was left before"),
-    ("null-ptr-deref", "a member of a structure whose pointer is NULL"),
-    ("user-memory-access", "a user-space address"),
-    ("wild-memory-access", "an address that is none"),
-    ("out-of-bounds", "memory next to an object"),
-)
+_MISUSES: Dict[particulars.Misuse, str] = {
+    "use-after-free": "memory that was freed before",
+    "double-free": "memory that was freed before",
+    "invalid-free": "an address that was never allocated",
+    "slab-out-of-bounds": "memory next to an allocated object",
+    "stack-out-of-bounds": "memory next to a variable on the stack",
+    "global-out-of-bounds": "memory next to a global variable",
+    "vmalloc-out-of-bounds": "memory next to a vmalloc area",
+    "alloca-out-of-bounds": "memory next to an array on the stack",
+    "use-after-scope": "a variable whose block was left before",
+    "null-ptr-deref": "a member of a structure whose pointer is NULL",
+    "user-memory-access": "a user-space address",
+    "wild-memory-access": "an address that is none",
+    "out-of-bounds": "memory next to an object",
+}
 
 
 def explain(resolution: Resolution, culprit: Optional[Culprit] = None) -> Tuple[str, ...]:
@@ -95,15 +95,15 @@ def _sentences(resolution: Resolution, culprit: Optional[Culprit]) -> Iterator[s
 
 
 def _kasan(resolution: Resolution) -> Iterator[str]:
-    for name, what in _KASAN:
-        if name in resolution.report.headline:
-            address = resolution.report.fault_address
-            told = f" at {address:#x}" if address is not None else ""
-            known = meaning(address, resolution.report.arch) if address is not None else None
-            extra = f" ({known.text})" if known and known.kind not in ("user", "null") else ""
-            verb = {"read": "a read", "write": "a write"}.get(resolution.report.access or "", "an access")
-            yield f"KASAN caught {verb}{told}{extra} of {what}, before it did harm (the headline)."
-            return
+    misuse = particulars.misuse(resolution.report.headline)
+    if misuse is None:
+        return
+    address = resolution.report.fault_address
+    told = f" at {address:#x}" if address is not None else ""
+    known = meaning(address, resolution.report.arch) if address is not None else None
+    extra = f" ({known.text})" if known and known.kind not in ("user", "null") else ""
+    verb = {"read": "a read", "write": "a write"}.get(resolution.report.access or "", "an access")
+    yield f"KASAN caught {verb}{told}{extra} of {_MISUSES[misuse]}, before it did harm (the headline)."
 
 
 def _stack_used_up(resolution: Resolution) -> Iterator[str]:

@@ -12,7 +12,7 @@ from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.memory import table
 from kdumpwrap.explain.pointer import described
 from kdumpwrap.explain.poison import hexed, meaning
-from kdumpwrap.log import oom
+from kdumpwrap.log import oom, particulars
 from kdumpwrap.log import panic as panics
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.location import short, telling
@@ -20,8 +20,6 @@ from kdumpwrap.model.verdict import Culprit
 from kdumpwrap.octets import spaced
 
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
-# "kernel BUG at lib/list_debug.c:53!", "WARNING: CPU: 1 PID: 112 at net/core/stream.c:212 sk_stream…"
-_PLACE = re.compile(r" at (?P<file>[^\s:]{1,512}):(?P<line>\d{1,9})\b")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
 _LONGEST_STATEMENT = 8  # lines
 _OUT_OF_MEMORY = {
@@ -29,20 +27,7 @@ _OUT_OF_MEMORY = {
     "system-wide": "Memory was used up, and vm.panic_on_oom is 1: so the kernel panics instead of killing a process.",
     "compulsory": "Memory was used up, and vm.panic_on_oom is 2: so the kernel panics instead of killing a process.",
 }
-# ex_handler_msr(), arch/x86/mm/extable.c, 6.1:
-# unchecked MSR access error: WRMSR to 0x10f (tried to write 0x0000000000000001) at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
-# unchecked MSR access error: RDMSR from 0x10f at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
-_MSR = re.compile(
-    r"unchecked MSR access error: (?:WRMSR to|RDMSR from) (?P<register>0x[0-9a-f]{1,8})\b"
-    r"(?: \(tried to write (?P<value>0x[0-9a-f]{1,16})\))?"
-)
 _LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
-# csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
-# csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
-_WAITED = re.compile(
-    r"CSD lock \(#\d+\) (?:on|IPI from) CPU#(?P<by>\d{1,6})(?:, waiting [\d.]{1,30} \w{1,4} for| to) "
-    r"CPU#(?P<cpu>\d{1,6})(?: (?P<function>[A-Za-z_][\w.]{0,200}))?"
-)
 _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
 
 
@@ -55,10 +40,10 @@ def bug(resolution: Resolution) -> Iterator[str]:
         shown = f": {row.text} ({spaced(row.data)})" if row else ""
         yield f"The CPU does not know this instruction{shown}: it lacks the feature, or the code was overwritten."
         return
-    msr = _MSR.match(resolution.report.headline)
-    if msr:
-        what = "read of" if msr["value"] is None else f"write of {int(msr['value'], 16):#x} to"
-        yield f"The CPU refused a {what} the register MSR {msr['register']}; the kernel went on (the headline)."
+    msr = particulars.refused_msr(resolution.report.headline)
+    if msr is not None:
+        what = "read of" if msr.value is None else f"write of {msr.value:#x} to"
+        yield f"The CPU refused a {what} the register MSR {msr.register:#x}; the kernel went on (the headline)."
         return
     name = {"bug": "BUG", "warning": "WARN"}.get(resolution.report.kind, "BUG")
     told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, resolution) else ""
@@ -79,9 +64,9 @@ def _said(message: str) -> str:
 
 
 def _condition(resolution: Resolution) -> Optional[str]:
-    found = _PLACE.search(resolution.report.headline)
-    if found:
-        return f"{short(found['file'])}:{found['line']}"
+    found = particulars.check(resolution.report.headline)
+    if found is not None:
+        return f"{short(found[0])}:{found[1]}"
     locations: Tuple[Location, ...] = resolution.ip.locations if resolution.ip else ()
     told = telling(locations)
     return f"{short(told.file)}:{told.line}" if told and told.file else None
@@ -197,11 +182,10 @@ def divide(resolution: Resolution) -> Iterator[str]:
 
 def stuck(resolution: Resolution) -> Iterator[str]:
     """Sentences on a CPU that hangs: where it was sampled."""
-    waited = _WAITED.search(resolution.report.headline)
-    if waited:
-        asked = f" to run {waited['function']}" if waited["function"] else ""
-        by, silent = int(waited["by"]), int(waited["cpu"])
-        yield f"CPU {by} waited for CPU {silent}{asked}, which does not answer (the headline)."
+    wait = particulars.csd_wait(resolution.report.headline)
+    if wait is not None:
+        asked = f" to run {wait.function}" if wait.function else ""
+        yield f"CPU {wait.by} waited for CPU {wait.cpu}{asked}, which does not answer (the headline)."
     row = faulting(resolution)
     if row is None or resolution.ip is None:
         if resolution.ip is not None and resolution.ip.symbol is not None:
@@ -243,7 +227,7 @@ def asked_for(resolution: Resolution) -> Optional[str]:
     names = {
         frame.symbol for frame in (*((resolution.ip,) if resolution.ip else ()), *resolution.trace) if frame.certain
     }
-    if "sysrq triggered crash" in resolution.report.headline or "sysrq_handle_crash" in names:
+    if particulars.is_sysrq(resolution.report.headline) or "sysrq_handle_crash" in names:
         report = resolution.report
         by = f"{report.comm} (pid {report.pid})" if report.comm else "somebody"
         how = "triggered SysRq c, as `echo c > /proc/sysrq-trigger` does"
