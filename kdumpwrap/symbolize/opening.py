@@ -117,7 +117,4 @@ def begin(
         if releases.machine(release or "") in (None, host):
             native = binutils.toolset(None)
             begun = Begun(path, native.nm, tools.submit(binutils.nm_sorted, native, path))
-    # while nm runs: imported by the job, a zipapp of Python 3.9 and older may see half of what another thread imports
-    from kdumpwrap.parse import nm  # noqa: F401
-
     return Opening(tools, tools.submit(open_vmlinux, release, search, beside, build_id, begun))

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import textwrap
 import zipfile
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 import pytest
-from conftest import Lab, each_kernel, environment
+from conftest import NEWER, environment, lab_path, open_lab
 from markup import pasted
 
 from kdumpwrap import __version__
@@ -340,6 +341,28 @@ def test_the_zipapp_works_with_nothing_installed(zipapp: Path, python: Path, tmp
     works([python, "-I", "-S", alone], None, tmp_path)  # -S: not even a site-packages
 
 
+@each_python
+def test_a_thread_gets_no_half_of_a_module_that_another_one_imports(zipapp: Path, python: Path, tmp_path: Path) -> None:
+    other = """
+        import threading, time
+        def main():
+            halves = []
+            def read():
+                import slow
+                halves.append(not hasattr(slow, "read"))
+            threads = [threading.Thread(target=read) for _ in range(3)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            print(halves)
+        """
+    with zipfile.ZipFile(zipapp) as real, zipfile.ZipFile(tmp_path / "one.pyz", "w") as made:
+        made.writestr("__main__.py", real.read("__main__.py"))  # it starts another program, which is in place of ours
+        made.writestr("kdumpwrap/__init__.py", "")
+        made.writestr("kdumpwrap/__main__.py", textwrap.dedent(other))
+        made.writestr("slow.py", "import time\ntime.sleep(0.3)\nread = True\n")
+    assert run([python, "-I", "-S", tmp_path / "one.pyz"]) == "[False, False, False]\n"
+
+
 def answers(zipapp: Path, *words: object) -> Dict[str, str]:
     """What the file prints under each Python that is here."""
     found = pythons()
@@ -362,8 +385,9 @@ def test_every_python_says_the_same_of_the_worked_example(zipapp: Path) -> None:
 
 
 @pytest.mark.lab
-@each_kernel
-def test_every_python_says_the_same_of_every_real_crash(lab: Lab, zipapp: Path) -> None:
+@pytest.mark.parametrize("which", ["", "second", NEWER, "arm64"])
+def test_every_python_says_the_same_of_every_real_crash(which: str, zipapp: Path) -> None:
+    lab = open_lab(lab_path() / which, "aarch64" if which == "arm64" else "x86_64")
     said = answers(zipapp, "--root", lab.root, "--module-dir", lab.module_dir, *sorted(lab.crashes.values()))
     assert all(len(text.splitlines()) == len(lab.crashes) for text in said.values())
     assert len(set(said.values())) == 1
