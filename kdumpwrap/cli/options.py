@@ -42,8 +42,8 @@ VARIABLES = typer.Option(
 REDACT = typer.Option(
     None,
     "--redact",
-    metavar="WHAT",
-    help="Stand-ins for hosts, addresses, users, serials; =pointers,names for those too.",
+    metavar="[=pointers,names]",
+    help="Hide hosts, addresses, users, serials behind host-1, ip-1…; =pointers: kernel addresses too, =names: tasks.",
 )
 VERBOSE = typer.Option(False, "-v", "--verbose", envvar="KDUMPWRAP_VERBOSE", help="Show each command on stderr.")
 

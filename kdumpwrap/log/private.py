@@ -23,15 +23,20 @@ UUID = re.compile(
     rf"(?<=UUID=)(?P<short>{_HEX}{{4,8}}-{_HEX}{{2,4}})(?!\w)|"
     # "Initializing machine ID from random generator: 0123…", _MACHINE_ID=0123…, _BOOT_ID
     rf"(?i:machine|boot)[_ -](?i:id)(?:(?:\W|&quot;){{1,10}}|[ \w]{{1,40}}: )(?P<machine>{_HEX}{{32}})(?!\w)|"
-    rf"(?<=fsid )(?P<fsid>{_HEX}{{32}})(?!\w)"
+    rf"(?<=fsid )(?P<fsid>{_HEX}{{32}})(?!\w)|"
+    # "UUID 550e8400:e29b41d4:a7164466:55440002" of md, uuid=550e8400e29b41d4a716446655440002
+    rf"(?i:uuid)\W{{1,4}}(?P<bare>{_HEX}{{32}}|{_HEX}{{8}}(?::{_HEX}{{8}}){{3}})(?![\w:])"
 )
 # naa.600508b1001c1234  wwn-0x5000c500a1b2c3d4  WWPN: 21:00:00:24:ff:12:34:56  3600508b1001c123456789abcdef01234
 # GUID 0002c90300123457, node_guid: 0002:c903:0012:3457 of InfiniBand
+# sas_addr(0x5000c500a1b2c3d4) of mpt3sas, "phy-0:0: 0x5000c500a1b2c3d4", "attached: 5000c500a1b2c3d4" of libsas
 WWN = re.compile(
     rf"{WORD}(?:(?:naa|eui|t10)\.|wwn-0x|(?:scsi|mpath|dm-uuid-mpath)-(?=3)|nvme-eui\.)(?P<secret>{_HEX}{{16,33}})(?!\w)|"
     rf"{WORD}(?:[Ww][Ww][PpNn]?[Nn](?:ame)?|node_?name|port_?name|(?:\w{{1,16}}_)?(?i:guid))\W{{1,4}}(?:0x)?"
     rf"(?P<named>{_HEX}{{16}}|{_HEX}{{32}}|{_HEX}{{4}}(?::{_HEX}{{4}}){{3}})(?![\w:])|"
-    rf"{WORD}(?P<colons>{_HEX}{{2}}(?::{_HEX}{{2}}){{7}})(?![\w:])|"
+    rf"{WORD}(?i:wwid|sas_?addr\w{{0,4}}|sas address|logical id|attached|phy-[\d:]{{1,16}}|ex|login to)\W{{1,4}}(?:0x)?"
+    rf"(?P<sas>[25]{_HEX}{{15}})(?!\w)|"
+    rf"{WORD}(?<!:)(?P<colons>{_HEX}{{2}}(?P<mark>[:-]){_HEX}{{2}}(?:(?P=mark){_HEX}{{2}}){{6}})(?![\w:]|-{_HEX}{{2}}\b)|"
     rf"{WORD}(?P<lun>3[0-9a-f]{{32}}|(?=\d{{0,16}}[a-f])3[25][0-9a-f]{{15}})(?!\w)"
 )
 # iqn.1994-05.com.redhat:db7  nqn.2014-08.org.nvmexpress:uuid:…
@@ -43,7 +48,7 @@ MAC = re.compile(
     rf"{WORD}(?<!:)(?P<secret>{_HEX}{{2}}(?P<mark>[:-]){_HEX}{{2}}(?:(?P=mark){_HEX}{{2}}){{4}})(?![\w:]|-{_HEX}{{2}}\b)|"
     # BOOTIF=01-52-54-00-d1-e2-f3 of pxelinux; 5254.00d1.e2f3 of a switch; hwaddr 525400d1e2f3
     rf"(?<=BOOTIF=01-)(?P<boot>{_HEX}{{2}}(?:-{_HEX}{{2}}){{5}})(?!\w)|"
-    rf"{WORD}(?<!\.)(?P<dots>(?=[\d.]{{0,13}}[A-Fa-f]){_HEX}{{4}}\.{_HEX}{{4}}\.{_HEX}{{4}})(?![\w.])|"
+    rf"{WORD}(?<!\.)(?P<dots>(?=[\d.]{{0,13}}[A-Fa-f]){_HEX}{{4}}(?:\.{_HEX}{{4}}){{2,3}})(?![\w.])|"
     rf"{WORD}(?i:hw_?addr|mac(?:[ _]?addr(?:ess)?)?|ethaddr|lladdr)\W{{1,4}}(?P<bare>{_HEX}{{12}})(?!\w)"
 )
 # MAC=00:1a:2b:3c:4d:5e:66:77:88:99:aa:bb:08:00: of both ends, and the type, as netfilter logs a packet
@@ -59,10 +64,15 @@ IPV6 = re.compile(
     rf"(?:(?<![\w:.])|(?<=\\[nrt]))(?P<secret>(?:{_HEX}{{0,4}}:){{2,7}}(?:{_HEX}{{1,4}}|(?<=::)))(?![\w:])"
 )
 IPV4 = re.compile(rf"(?:(?<![\w.+-])|(?<=\\[nrt])|(?<=::ffff:))(?<!ersion )(?P<secret>{_OCTETS})(?!\w|\.\d|-\d+\.)")
+# VMware-42 1d 3c aa 0b 1c 2d 3e-4f 50 61 72 83 94 a5 b6
+_GUEST = rf"VMware-(?:{_HEX}{{2}}[ -]){{15}}{_HEX}{{2}}"
 SERIAL = re.compile(
     rf"{WORD}(?:[A-Za-z]{{1,16}}[ _]){{0,2}}"
     r"(?i:serial(?:[ _]?(?:number|num|no\.?))?|s/n|sn|asset(?:[ _]?tag)?|service[ _]?tag)"
-    r"(?:\s{0,2}[:=#]\s{0,2}|\s)(?P<secret>(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[A-Za-z]|\d{7})[A-Za-z0-9][\w-]{3,40})(?!\w)|"
+    r"(?:\s{0,2}[:=#]\s{0,2}|\s)(?P<secret>"
+    rf"{_GUEST}|(?=[\w-]{{0,40}}\d)(?=[\w-]{{0,40}}[A-Za-z]|\d{{7}})[A-Za-z0-9][\w-]{{3,40}})(?!\w)|"
+    r"(?<=SerialNumber: )(?P<letters>[A-Za-z]{4,40})(?=[\s<\\\"]|$)|"
+    rf"(?P<guest>{_GUEST})|"
     # /dev/disk/by-id/ata-WDC_WD4000FYYZ-01UL1B0_WD-WCC131234567-part1
     r"(?<=by-id/)(?:ata|nvme|usb|scsi|virtio|mmc)-[\w.:+-]{0,80}_(?P<disk>[A-Za-z0-9-]{5,40}?)(?=-part\d|[^\w-]|$)",
     re.M,
@@ -72,15 +82,27 @@ SERIAL_IN_NAME = re.compile(
     r"(?<![\w./-])(?<!BIOS )(?P<secret>(?=[A-Z0-9-]{0,30}[A-Z])(?=(?:[A-Z-]{0,30}\d){2})[A-Z0-9][A-Z0-9-]{6,30})"
     r"(?![\w./-])"
 )
+# getty@tty1.service of systemd is no address
+_UNIT = r"[\w\\:.-]{1,128}\.(?:service|socket|target|slice|scope|timer|mount|swap|device|path)(?!\w)"
+# "ssh2: RSA SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8", MD5:16:27:ac:a5:…
+KEY = re.compile(
+    rf"{WORD}(?:SHA256:(?P<secret>[\w+/]{{43}})|MD5:(?P<colons>{_HEX}{{2}}(?::{_HEX}{{2}}){{15}}))(?![\w:])"
+)
 
 USERS = (
-    re.compile(rf"/(?:home|Users)/(?:[A-Z][A-Z0-9.-]{{1,30}}/(?=[a-z]))?(?P<user>{_NAME})"),
-    re.compile(r"(?<![\w/.~])~(?P<user>[a-z][\w.-]{1,31})/"),
+    re.compile(
+        rf"/(?:home|Users|run/media|var/(?:spool/)?mail|var/spool/cron(?:/crontabs)?)/"
+        rf"(?:[A-Z][A-Z0-9.-]{{1,30}}/(?=[a-z]))?(?P<user>{_NAME})"
+    ),
+    # a space behind it is no sign in C: "flags & ~mask "
+    re.compile(r"(?<![\w/.~])~(?P<user>[a-z][\w.-]{1,31})/|\bcd ~(?P<alone>[a-z][\w-]{1,31})"),
     re.compile(rf"{WORD}(?:USER|LOGNAME|SUDO_USER|r?user|logname|acct|username)={_QUOTE}(?P<user>{_NAME})"),
     re.compile(
         rf"(?i:opened|closed) for user (?P<user>{_NAME})|(?i:session) \S{{1,12}} (?i:of user) (?P<second>{_NAME}?)"
         rf"(?=\.?(?:[\s<&\"\\]|$))| by (?P<by>{_NAME})\(uid="
     ),
+    # "uid=1000(wanda)", "LOGIN ON tty1 BY wanda"
+    re.compile(rf"uid=\d{{1,10}}\((?P<user>{_NAME})\)|LOGIN ON \S{{1,32}} BY (?P<tty>{_NAME})"),
     # sshd: "Accepted publickey for", "Failed password for invalid user", "Invalid user … from"
     re.compile(rf"(?:Accepted|Failed) [\w/-]{{1,32}} for (?:invalid user )?(?P<user>{_NAME}) from"),
     re.compile(rf"(?i:invalid|authenticating|from) user (?P<user>{_NAME}) (?:from |\d|[0-9a-f]{{1,4}}:)"),
@@ -93,26 +115,44 @@ USERS = (
     re.compile(rf"://(?P<user>{_NAME}):[^\s/@\"]{{1,64}}@"),
     re.compile(rf"://{_NAME}:(?P<password>[^\s/@\"]{{1,64}})@"),
     re.compile(
-        rf"{WORD}(?P<user>[A-Za-z0-9][\w.+-]{{0,62}})@(?=[A-Za-z0-9][\w-]{{0,62}}(?:\.[A-Za-z]|[)]|:[~/]| [~/$#]))"
+        rf"{WORD}(?P<user>[A-Za-z0-9][\w.+-]{{0,62}})@(?!{_UNIT})"
+        r"(?=[A-Za-z0-9][\w-]{0,62}(?:\.[A-Za-z]|[)]|:[~/]| [~/$#]))"
     ),
 )
+_VOLUMES = ("vg", "rhel", "centos", "cs", "fedora", "rocky", "almalinux", "ol")  # Anaconda's: rhel_db7
+IN_VOLUME = "|".join(f"(?<={name}_)" for name in _VOLUMES)
 HOSTS = (
     re.compile(rf"{WORD}{_DATE}[ \t]{{1,8}}(?P<host>{_NAME})[ ]{{1,2}}[\w./@()-]{{1,64}}(?:\[\d{{1,9}}\])?:"),
     re.compile(rf"<\d{{1,3}}>1 {_DATE} (?P<host>{_NAME}) \S{{1,48}} \S{{1,128}} \S{{1,32}} "),  # RFC 5424
     # "db7 kernel: " without a date; "[ 1823.251] db7 kernel: " of journalctl -o short-monotonic
     re.compile(rf"(?:{_LINE}|\d\] {{1,2}})(?P<host>{_NAME}) kernel(?:\[\d{{1,9}}\])?: ", re.M),
-    re.compile(rf"(?<![\w/.+-])[A-Za-z][\w.+-]{{0,62}}@(?P<host>{_NAME}?)(?=\)|[\s>&\"',;]|:[~/]|\.?$)", re.M),
+    re.compile(
+        rf"(?<![\w/.+-])[A-Za-z][\w.+-]{{0,62}}@(?!{_UNIT})(?P<host>{_NAME}?)(?=\)|[\s>&\"',;]|:[~/]|\.?$)", re.M
+    ),
     re.compile(rf"{WORD}(?P<host>{_NAME}) login: "),
     # "Set hostname to <db7>", "Hostname set to <db7>", hostname=db7, "_HOSTNAME" : "db7", "NODENAME: db7"
     re.compile(
-        rf"(?i:host ?name|nodename|rhost)(?:(?: set| changed)? to ?[<'\"]{{0,2}}|"
+        rf"(?i:host ?name|nodename|rhost)(?:(?: set| changed)?(?: from \S{{1,64}})? to ?[<'\"]{{0,2}}|"
         rf"{_QUOTE}\s{{0,2}}[=:]\s{{0,4}}{_QUOTE})"
-        rf"(?P<host>{_NAME})"
+        rf"(?!hostname)(?P<host>{_NAME})"
     ),
     re.compile(rf"\"host\": \"(?P<host>{_NAME})"),
+    re.compile(rf"{WORD}Linux (?P<host>{_NAME}) \d\.\d{{1,2}}\.\d\S{{0,64}} #\d"),  # uname -a
+    re.compile(rf"(?i:rd[._]lvm[._]lv=)(?:{'|'.join(_VOLUMES)})_(?P<host>{_NAME}?)/"),  # rd.lvm.lv=rhel_db7/root
     re.compile(rf"(?<![\w.])ip=(?:[^:\s]{{0,45}}:){{4}}(?P<host>{_NAME}):"),  # of the kernel's command line
     re.compile(rf"{WORD}(?P<host>ip(?:-\d{{1,3}}){{4}})(?![\w-])"),  # of a cloud
     re.compile(rf"/(?P<host>{_NAME}?)-\d{{4}}-\d\d-\d\d-\d\d:\d\d"),
+    # "ssh: Could not resolve hostname db7", "mount.nfs: Failed to resolve server db7", "ssh: connect to host db7 port"
+    # "Unable to reach remote server db7"; "o2net: Connected to node db7 (num 1) at"
+    re.compile(
+        rf"resolve (?:host ?name|host(?! ?name)|server) (?P<host>{_NAME}?)(?=: |[\s<\"\\]*$)|"
+        rf"connect to host (?P<ssh>{_NAME}) port \d|remote server (?P<remote>{_NAME});",
+        re.M,
+    ),
+    re.compile(rf"o2net: [^\n]{{0,60}}\bnode (?P<host>{_NAME}) \(num"),
+    # "DHCPACK on 10.0.0.7 to 52:54:00:d1:e2:f3 (db7) via eth0"
+    re.compile(rf"DHCP[A-Z]{{3,8}} [^\n(]{{1,60}} \((?P<host>{_NAME})\)"),
+    re.compile(rf"(?i:cifs|smb\w{{0,4}})[^\n]{{0,60}} //(?P<host>{_NAME})/"),
     # "nfs: server db7 not responding", "lockd: server db7 OK", "CIFS: VFS: Server db7 has not responded"
     re.compile(rf"(?i:nfs\w{{0,4}}|lockd|rpc\w{{0,4}}|mountd|vfs): (?i:server) (?P<host>{_NAME})"),
     re.compile(

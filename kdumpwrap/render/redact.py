@@ -20,6 +20,7 @@ _TITLES = {
     "mac": "MAC addresses",
     "user": "users",
     "serial": "serials",
+    "key": "fingerprints of keys",
     "wwn": "WWNs",
     "target": "iSCSI and NVMe names",
     "uuid": "UUIDs",
@@ -35,7 +36,7 @@ _WORDS = frozenset(
     "arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net rust samples scripts security "
     "sound tools usr virt asm uapi module modules cpu task irq bug warning code call trace host user ip mac "
     "www mail smtp imap proxy ldap dns ntp vpn nfs ftp git server client gateway router local default domain unknown "
-    "not set the to".split()
+    "not set the to data system os main boot disk app storage backup".split()
 )
 
 _KEY = re.compile(r"\"(?P<key>\w{1,40})\": |/0x[0-9a-f]{1,16} \[(?P<module>[\w-]{1,64})")
@@ -50,6 +51,7 @@ _PUBLIC = re.compile(
     r"\.(?:com|org)$"
 )
 _HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, no acme.co.uk
+_ESCAPED = re.compile(r"\\([^\w\s])")  # of JSON, and of Markdown
 _LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # and masks of networks
 
 
@@ -105,6 +107,9 @@ class Redactor:
         if capture is not None and capture.cause == "network" and capture.subject is not None:
             self.hosts([capture.subject.partition(":")[0]])
         self.tasks(sorted(comms))
+        for report in reports:  # what is told by its place behind "Hardware name:" stands elsewhere in a report
+            for match in private.SERIAL_IN_NAME.finditer(report.hardware or ""):
+                self._learn("serial", match["secret"])
 
     def text(self, text: str) -> str:
         """``text`` with stand-ins; given again, it stays as it is."""
@@ -112,6 +117,7 @@ class Redactor:
             self._learn_names(reading)
         text = self._each(private.QUALIFIED, "target", text)
         text = self._each(private.UUID, "uuid", text)
+        text = self._each(private.KEY, "key", text)
         text = private.MACS.sub(self._macs, text)
         text = self._each(private.WWN, "wwn", text)
         text = self._each(private.MAC, "mac", text)
@@ -170,14 +176,17 @@ class Redactor:
             for pattern in patterns:
                 text = self._each(pattern, kind, text, lambda name: name.lower() in self._keep | kept)
         lower = text.lower()
-        names = [name for name in self._names if name in lower and name not in kept]
+        single = lower.replace("--", "-")  # the device mapper doubles a dash: rhel_db--7-root
+        names = [name for name in self._names if (name in lower or name in single) and name not in kept]
         if not names:
             return text
-        longest = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        pattern = re.compile(rf"(?:{private.WORD}|(?<=vg_))(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
+        longest = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)).replace("\\-", "--?")
+        begin = rf"(?:{private.WORD}|{private.IN_VOLUME})"
+        pattern = re.compile(rf"{begin}(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
 
         def other(match: "re.Match[str]") -> str:
-            made = self._names[match[0].lower()]
+            name = match[0].lower()
+            made = self._names.get(name) or self._names[name.replace("--", "-")]
             self._count(made.rpartition("-")[0])
             return made
 
@@ -229,13 +238,13 @@ def _plain(kind: str, secret: str) -> str:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """``text`` as it is, and without the escapes of HTML or JSON, which stand between a name and what tells it."""
+    """``text`` as it is, and without the escapes of a format, which stand between a name and what tells it."""
     if _is_page(text):
         yield html.unescape(re.sub(r"<[^<>]{0,200}>", "", _BLOCK.sub("\n", text)))
         return
     yield text
-    if '\\"' in text:
-        yield text.replace("\\\\", "\\").replace('\\"', '"').replace("\\n", "\n")
+    if "\\" in text:
+        yield _ESCAPED.sub(r"\1", text).replace("\\n", "\n").replace("`@`", "@")
 
 
 def _is_page(text: str) -> bool:

@@ -66,7 +66,7 @@ def helps(run_cli: RunCli) -> Dict[str, str]:
 def declared(text: str) -> Iterator[Tuple[str, str]]:
     """Option and metavar as --help lists them: ("--vmlinux", "FILE"), ("--raw", "")."""
     listed = text.partition("Options:")[2].partition("Commands:")[0]
-    for match in re.finditer(r"^  (?:-\w, )?(?P<name>--[a-z-]+)(?: (?P<value>[A-Z]+))?(?= |$)", listed, re.M):
+    for match in re.finditer(r"^  (?:-\w, )?(?P<name>--[a-z-]+)(?: (?P<value>[A-Z]+|\[=\S+\]))?(?= |$)", listed, re.M):
         yield match["name"], match["value"] or ""
 
 

@@ -12,12 +12,17 @@ from conftest import RunCli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdumpwrap.cli import options
+from kdumpwrap import analyze, annotate
+from kdumpwrap.cli import options, pages
 from kdumpwrap.culprit.signature import signature
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.log import private, reader
 from kdumpwrap.model.log import subject
-from kdumpwrap.render import redact
+from kdumpwrap.render import annotate as renderer
+from kdumpwrap.render import json as json_renderer
+from kdumpwrap.render import markdown, raw, redact
+from kdumpwrap.render import text as text_renderer
 from kdumpwrap.render.redact import Redactor
 
 # each secret and a line that holds it
@@ -94,6 +99,42 @@ SECRETS = [
     ("0025385b71b00123", "disk nvme-eui.0025385b71b00123"),
     ("WD-WCC131234567", "/dev/disk/by-id/ata-WDC_WD4000FYYZ-01UL1B0_WD-WCC131234567-part1"),
     ("db7-target", "Kernel command line: netroot=iscsi:@10.9.8.7::3260::iqn.2001-05.com.acme:0-8a09-db7-target"),
+    ("5000c500a1b2c3aa", "mpt3sas_cm0: handle(0x0009), sas_address(0x5000c500a1b2c3aa), phy(0)"),
+    ("5000c500a1b2c3ab", "scsi host0: enclosure logical id (0x5000c500a1b2c3ab), slot(1)"),
+    ("500056b36789abff", "sas: ex 500056b36789abff phy00:U:A attached: 500056b36789abfe (stp)"),
+    ("500056b36789abfe", "sas: ex 500056b36789abff phy00:U:A attached: 500056b36789abfe (stp)"),
+    ("5000c500a1b2c3af", "sd 0:0:0:0: wwid 0x5000c500a1b2c3af"),
+    ("52-54-00-ff-fe-d1-e2-f7", "ib1: GUID 52-54-00-ff-fe-d1-e2-f7"),
+    ("5254.00ff.fed1.e2f8", "bond0: partner 5254.00ff.fed1.e2f8"),
+    ("550e8400e29b41d4a716446655440001", "dracut: disk uuid=550e8400e29b41d4a716446655440001"),
+    ("a7164466", "mdadm: ARRAY /dev/md0 UUID=550e8400:e29b41d4:a7164466:55440002"),
+    ("42 1d 3c aa", "DMI: Serial Number: VMware-42 1d 3c aa 0b 1c 2d 3e-4f 50 61 72 83 94 a5 b6"),
+    ("83 94 a5 b6", "product_serial: VMware-42 1d 3c aa 0b 1c 2d 3e-4f 50 61 72 83 94 a5 b6"),
+    ("QWERTZUI", "usb 1-1: SerialNumber: QWERTZUI"),
+    ("nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8",
+     "sshd[7]: Accepted publickey for wilhelmine from 10.77.1.9 port 22 ssh2: RSA "
+     "SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8"),
+    ("16:27:ac:a5:76:28", "sshd[7]: found matching RSA key: MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"),
+    ("63:1b:56:4d:eb:df", "sshd[7]: found matching RSA key: MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"),
+    ("siegmund", "root: cd ~siegmund: No such file or directory"),
+    ("gunther", "polkitd: uid=1000(gunther) gid=1000(gunther)"),
+    ("hagen1", "udisksd[7]: Mounted /dev/sdb1 at /run/media/hagen1/disk"),
+    ("alberich", "postfix: /var/spool/mail/alberich: full"),
+    ("froh7", "login[7]: LOGIN ON tty1 BY froh7"),
+    ("bern-nas", "CIFS: Attempting to mount //bern-nas/share"),
+    ("genf7", "Linux genf7 5.14.0-503.el9.x86_64 #1 SMP PREEMPT_DYNAMIC x86_64 GNU/Linux"),
+    ("basel-7", "Command line: root=/dev/mapper/rhel_basel--7-root rd.lvm.lv=rhel_basel-7/root"),
+    ("basel--7", "Command line: root=/dev/mapper/rhel_basel--7-root rd.lvm.lv=rhel_basel-7/root"),
+    ("zug5", 'NetworkManager[7]: <info> hostname: hostname changed from (none) to "zug5"'),
+    ("chur6", "ssh: Could not resolve hostname chur6: Name or service not known"),
+    ("arosa7", "ssh: connect to host arosa7 port 22: No route to host"),
+    ("davos8", "mount.nfs: Failed to resolve server davos8: Name or service not known"),
+    ("thun9", "o2net: Connected to node thun9 (num 1) at 10.0.0.12:7777"),
+    ("wil3", "dhcpd: DHCPACK on 10.0.0.7 to 52:54:00:d1:e2:f3 (wil3) via eth0"),
+    ("2001:db8::77", "rpc: connect to [2001:db8::77]:2049 failed"),
+    ("10.77.5.1", "audit: pid=1 uid=0 msg='op=PAM acct=\"sieglinde\" hostname=sankt-g addr=10.77.5.1 res=success'"),
+    ("sieglinde", "audit: pid=1 uid=0 msg='op=PAM acct=\"sieglinde\" hostname=sankt-g addr=10.77.5.1 res=success'"),
+    ("sankt-g", "audit: pid=1 uid=0 msg='op=PAM acct=\"sieglinde\" hostname=sankt-g addr=10.77.5.1 res=success'"),
     ("array7", 'nvme nvme0: new ctrl: NQN "nqn.2014-08.com.acme:nvme:array7", addr 10.0.0.9:4420'),
 ]  # fmt: skip
 _ERRORS = (1 << 64) - 4096  # numbers that are an -ERRNO
@@ -155,6 +196,44 @@ def test_no_secret_is_left_in_any_log_and_the_rest_is_told_as_before(name: str) 
     assert index is None or signature(before.reports[index]) == signature(after.reports[index])
 
 
+@pytest.mark.parametrize("name", recorded.EVERY)
+def test_no_output_of_any_log_holds_a_secret_of_its_report(name: str, tmp_path: Path) -> None:
+    """Secrets in the middle of the report: a renderer writes what it takes of them in a way of its own."""
+    rows = recorded.data(name).split(b"\n")
+    found = reader.parse([recorded.data(name)])
+    index = subject(len(found.reports), found.fatal)
+    report = found.reports[index] if index is not None else None
+    middle = (report.line + (report.last_line or report.line)) // 2 if report is not None else len(rows)
+    inside = PLANTED.replace("Linux version", "of Linux").encode()
+    file = tmp_path / "vmcore-dmesg.txt"
+    file.write_bytes(b"\n".join([*rows[:middle], inside + b"[    1.5] pc : f+0x1/0x2", *rows[middle:]]))
+    search = Search(tmp_path)
+    analysis = analyze.analyze(str(file), search)
+    with annotate.Annotator(analysis.crash, search) as annotator:
+        lines = list(annotator.lines(file.read_bytes()))
+    decoded = b"".join(piece.data for line in lines for piece in renderer.pieces(line))
+    plain = {
+        "annotate": decoded.decode("utf-8", "surrogateescape"),
+        "text": text_renderer.render(analysis, all_reports=True),
+        "raw": raw.render(analysis, all_reports=True),
+        "json": json_renderer.render(analysis),
+        "markdown": markdown.render(analysis),
+        "html": pages.crash(analysis),
+    }
+    done = {}
+    for format_, text in plain.items():  # each alone: none learns from another
+        redactor = Redactor()
+        redactor.crash(analysis)
+        done[format_] = redactor.text(text)
+    assert not {format_: left(text) for format_, text in done.items() if left(text)}
+    before, after = json.loads(plain["json"]), json.loads(done["json"])
+    assert before["signature"] == after["signature"]
+    for one, other in zip(before["reports"], after["reports"]):
+        assert (one["trace"], one["ip"], one["kind"], one["line"]) == (
+            other["trace"], other["ip"], other["kind"], other["line"],
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -179,6 +258,12 @@ def test_no_secret_is_left_in_any_log_and_the_rest_is_told_as_before(name: str) 
         "cgroup: oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0",
         "Call Trace: f+0x1/0x2 at /usr/src/linux/mm/slub.c:12",
         "hostname not set; host name lookup failed",
+        "could not resolve host name; unable to connect to server again",
+        "systemd[1]: Started getty@tty1.service - Getty on tty1.",
+        "probably for non-canonical address 0x5a5a5a5a5a5a5a5a: 0000 [#1] RBX: 5000c500a1b2c3ab",
+        "usb usb1: SerialNumber: 0000:00:14.0",
+        "x & ~mask / flags",
+        "root=/dev/mapper/rhel-root rd.lvm.lv=rhel/root",
     ],
 )
 def test_what_stays(text: str) -> None:
