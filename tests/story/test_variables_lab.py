@@ -18,14 +18,14 @@ LOCALS = Path(__file__).resolve().parent.parent / "helpers" / "lab_locals.py"
 ASKING = {"KDUMPWRAP_VARIABLES": None}
 # case: the function, the expression, the guilty variable and what is said of it; by what the module's source says
 FAILED = {
-    "iptunnel": ("iptunnel_xmit_stats", "tstats->tx_bytes", "tstats", "(struct pcpu_sw_netstats *) is 0x"),
-    "null_deref": ("wan_next_seq", "s->seq", "s", "(struct wan_session *) is NULL"),
-    "divide": ("wan_per_usec", "usecs", "usecs", "(u32) is 0; the instruction divides by it"),
-    "warn_then_oops": ("wan_set_weight", "s->ops->weight", "s", "XX"),
-    "uaf": ("wan_weigh", "s->ops->weight", "s", "XX"),
-    "list_poison": ("__hlist_del", "*pprev", "pprev", "(struct hlist_node **) is LIST_POISON2"),
-    "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "(struct ip_tunnel_net *) is POISON_FREE"),
-    "memcpy": ("wan_rename", "l->text[", "l", "(struct wan_label *) is 0xc0ffee00. wan_rename called "),
+    "iptunnel": ("iptunnel_xmit_stats", "tstats->tx_bytes", "tstats", "tstats (struct pcpu_sw_netstats *) is 0x"),
+    "null_deref": ("wan_next_seq", "s->seq", "s", "s (struct wan_session *) is NULL"),
+    "divide": ("wan_per_usec", "usecs", "usecs", "usecs (u32) is 0; the instruction divides by it"),
+    "warn_then_oops": ("wan_set_weight", "s->ops->weight", "s", "s->ops is NULL; s (struct wan_session *) is 0x"),
+    "distmod": ("ip_tunnel_lookup", "itn->tunnels[", "itn", "itn (struct ip_tunnel_net *) is POISON_FREE"),
+    "memcpy": ("wan_rename", "l->text[", "l", "l (struct wan_label *) is 0xc0ffee00. wan_rename called "),
+    "uaf": ("wan_weigh", "s->ops->weight", "s", "s->ops is POISON_FREE (0x6b6b6b6b6b6b6b6b), memory that was freed"),
+    "list_poison": ("__hlist_del", "*pprev", "pprev", "pprev (struct hlist_node **) is LIST_POISON2"),
 }
 # case: variables that must stand there, where nothing failed on a pointer, and those values that the source tells
 STANDS: Dict[str, Dict[Tuple[str, str], Optional[str]]] = {
@@ -61,7 +61,7 @@ def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str)
     report = analysed(run_cli, kernel, case)
     assert report["expression"]["text"].startswith(expression)
     assert report["expression"]["certain"] is True
-    assert report["explanation"][0].startswith(f"{guilty} {words}")
+    assert report["explanation"][0].startswith(words)
     (row,) = [one for one in report["variables"] if one["guilty"]]
     assert (row["function"], row["name"]) == (function, guilty)
     assert (row["value"] if row["value"] != "0x0" else "NULL") in report["explanation"][0]
