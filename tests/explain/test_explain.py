@@ -600,7 +600,7 @@ EXPECTED = {
     "divide": ("div %ecx divides by ecx, which is 0",),
     "softlockup": ("sampled at", "loop", "xxxwan.c:{FAULT:softlockup}"),
     "warn_then_oops": ("writes 4 bytes at 0x10", "rax is NULL", "NULL + 0x10", "the address in CR2"),
-    "uaf": ("rax holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "the address that the log names"),
+    "uaf": ("holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "the address that the log names"),
     "list_poison": ("rdx holds 0xdead000000000122: LIST_POISON2", "previous pointer of an entry"),
     "distmod": ("rdi holds 0x6b6b6b6b6b6b6b6b: POISON_FREE", "first argument of the function"),
     "memcpy": ("writes 8 bytes at 0xc0ffee", "the address in CR2", "a user-space address"),

@@ -77,6 +77,13 @@ def test_what_only_stopped_has_variables_and_none_is_guilty(run_cli: RunCli, ker
     assert not any(one["guilty"] for one in report["variables"])
 
 
+def test_the_functions_inlined_there_have_their_variables_each(run_cli: RunCli, kernel: Lab) -> None:
+    rows = analysed(run_cli, kernel, "iptunnel")["variables"]
+    named = {(row["function"], row["name"]) for row in rows}
+    assert {("u64_stats_add", "p"), ("iptunnel_xmit_stats", "tstats"), ("iptunnel_xmit_stats", "dev")} <= named
+    assert {function for function, _ in named} >= {"iptunnel_xmit"}
+
+
 def test_a_panic_without_registers_has_none(run_cli: RunCli, kernel: Lab) -> None:
     report = analysed(run_cli, kernel, "sysrq")
     assert report["variables"] is None and report["expression"] is None
