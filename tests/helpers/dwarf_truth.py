@@ -8,6 +8,7 @@ import operator
 import re
 import subprocess
 from bisect import bisect_right
+from functools import reduce
 from pathlib import Path
 from random import Random
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -250,7 +251,10 @@ def computed(where: str, registers: Mapping[str, int], frame: Optional[int]) -> 
             unsigned = "unsigned" in rest
         elif name == "div":
             second, first = stack.pop(), stack.pop()
-            stack.append(first // second if unsigned else int(_signed(first) / _signed(second)))
+            if not unsigned:
+                first, second = _signed(first), _signed(second)
+            quotient = abs(first) // abs(second)  # DWARF's division drops the fraction, Python's rounds down
+            stack.append(quotient if (first < 0) == (second < 0) else -quotient)
         elif name in _BINARY:
             second, first = stack.pop(), stack.pop()
             stack.append(_BINARY[name](first, second))
@@ -374,7 +378,9 @@ def agrees(said: scope.Variable, truth: Variable, symbols: Mapping[str, int], en
         difference = int(said.value, 0) - truth.value
         widths = (64,) if said.type.endswith("*") else (64, 32, 16, 8)
         return any(difference % (1 << width) == 0 for width in widths)
-    return enumerators.get(said.value, -1) == truth.value % (1 << 32)
+    known = {**enumerators, **{word: int(word, 16) for word in re.findall(r"0x[0-9a-f]+", said.value)}}
+    names = re.findall(r"\b(?!unknown:)\w+", said.value)  # "BPF_READ", "(BPF_READ | unknown: 0xe2f93908)"
+    return reduce(operator.or_, (known.get(name, -1) for name in names)) == truth.value % (1 << 32)
 
 
 if __name__ == "__main__":
