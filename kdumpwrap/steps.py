@@ -93,7 +93,10 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
 
 
 def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysis:
-    """``analysis`` with what gdb said of crash ``number``."""
+    """``analysis`` with what gdb said of crash ``number``.
+
+    Without its instructions where gdb reads the marked one as another: objdump or gdb cannot read this code.
+    """
     index = analysis.subject
     if index is None:
         return analysis
@@ -103,10 +106,13 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
     if found is not None and found.otherwise is not None:
         from kdumpwrap.explain import certainty
 
-        what = f"objdump and gdb disagree on the instruction: gdb reads {found.otherwise}"
+        ours = next(row.text for row in findings[index].resolution.disassembly if row.fault)
+        what = f"objdump and gdb disagree on the instruction: objdump reads {ours}, gdb reads {found.otherwise}"
         problems += (Problem(what, hint("OBJDUMP=PROGRAM names another objdump, GDB=PROGRAM another gdb"), True),)
         findings[index] = replace(
-            findings[index], statements=certainty.disputed(findings[index].statements, found.otherwise)
+            findings[index],
+            resolution=replace(findings[index].resolution, disassembly=(), function=(), shown=None),
+            statements=certainty.disputed(findings[index].statements, found.otherwise),
         )
     return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
 
@@ -114,6 +120,8 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
 def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
     """Lines for frames and instructions, the source, whom to ask."""
     log = case.log
+    if symbolizer.misplaced():
+        case = Case(log, tuple(map(Resolution.of, log.reports)), case.failures)
     index = subject(len(case.resolutions), log.fatal)
     resolutions = [_located(one, located, symbolizer) for one in case.resolutions]
     slide = log.kernel_offset

@@ -80,14 +80,17 @@ def gather(
 ) -> Evidence:
     """What the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line.
 
-    What objdump could not do is added to ``failures``.
+    What objdump could not do is added to ``failures``. Where a tool failed there are none: those of the log would stand
+    elsewhere, and read otherwise, than those of the file.
     """
     code, ip = resolution.report.code, resolution.ip
     checked = Checked(UNCHECKED, resolution.report.kernel_offset)
     inside: Tuple[Instruction, ...] = ()
     if window is not None:
         frame, rewritten = window.frame, symbolizer.disassembly.patches
-        found = failures.keep(frame.module, window.job.result) or ()
+        found = failures.keep(frame.module, window.job.result)
+        if found is None:
+            return Evidence(checked.check, None, (), (), checked.slide)
         if found and code is not None and frame is ip and frame.address is not None:
             checked = check.compare(
                 code,
@@ -103,7 +106,7 @@ def gather(
         if rows:
             return Evidence(checked.check, frame, rows, inside, checked.slide)
     rows = ()
-    if code is not None and ip is not None:
+    if code is not None and ip is not None and not symbolizer.unread(ip.module):
         machine = arch or "x86_64"
         objdump = binutils.toolset(machine).objdump
         base = ip.address - ip.offset if ip.address is not None and ip.offset is not None else None

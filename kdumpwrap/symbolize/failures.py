@@ -29,6 +29,10 @@ class Failures:
         with self._lock:
             self._found.setdefault(module, []).append(problem)
 
+    def by_a_tool(self, module: Optional[str]) -> bool:
+        """Whether a tool failed at the object ``module``."""
+        return any(one.tool_failed for one in self._found.get(module, ()))
+
     def of(self, modules: Iterable[str]) -> Iterator[Problem]:
         """Those of the vmlinux, then those of ``modules``, by name."""
         yield from self._found.get(None, ())

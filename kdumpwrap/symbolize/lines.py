@@ -102,6 +102,8 @@ class Lines:
             old = self._failures.keep(section.module, partial(objects.blind, found))
             if old is not None or not told:
                 self._failures.add(section.module, old or _nothing(found, len(addresses)))
+            if old is None:  # what the tools do say, names of inlined functions, is not to be trusted either
+                return {}
         if not functions:
             return chains
         return {address: _named(section, found, address, chain) for address, chain in chains.items()}

@@ -58,6 +58,8 @@ class Scopes:
 
     def of(self, number: int, resolution: Resolution) -> Tuple[Optional[Variables], Tuple[Problem, ...]]:
         """What the variables of crash ``number`` say, and what went wrong when gdb was asked."""
+        if self._symbolizer.misplaced():
+            return None, ()
         found: Optional[Variables] = None
         ours, theirs = _at_ip(resolution), None
         for one in self._asked[number]:

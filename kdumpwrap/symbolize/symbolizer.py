@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.host import packages
+from kdumpwrap.host import release as releases
 from kdumpwrap.log import symbolname
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
@@ -70,8 +71,9 @@ class Symbolizer:
         self._strangers: Dict[str, bool] = {}  # of a module that a log lists: whether it is flagged as out of tree
         self._opening = opening.vmlinux if opening is not None else None
         self._opened = False
-        self._banner: Optional[Callable[[], Optional[str]]] = None  # reads the release in the vmlinux
-        self._compiled: Optional[Job[Optional[str]]] = None
+        self._banner: Optional[Callable[[], str]] = None  # reads the release in the vmlinux
+        self._compiled: Optional[Job[str]] = None
+        self._misplaced = False  # what nm says of the vmlinux
 
     def __enter__(self) -> "Symbolizer":
         return self
@@ -155,7 +157,7 @@ class Symbolizer:
             self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None and self.release is not None:
-            self._banner = partial(binutils.release, found.tools, opened.path, banner)
+            self._banner = partial(binutils.text_at, found.tools, opened.path, banner)
 
     def _load_module(
         self, name: str, paths: Sequence[Path], arch: Optional[str], build_id: Optional[str], refused: Sequence[str]
@@ -241,14 +243,30 @@ class Symbolizer:
 
     # ------------------------------------------------------------ what went wrong
 
+    def unread(self, module: Optional[str]) -> bool:
+        """Whether a tool failed to tell what symbols ``module``, or the vmlinux, has."""
+        return module not in self.objects and self.failures.by_a_tool(module)
+
+    def misplaced(self) -> bool:
+        """Whether the vmlinux holds something else where nm says that its linux_banner is: so nothing is placed."""
+        self._check_release()
+        if self._compiled is None:
+            return self._misplaced
+        text, self._compiled = self.failures.keep(None, self._compiled.result), None
+        self._misplaced = bool(text) and not (text or "").startswith("Linux version ")
+        compiled = releases.in_uname(text or "")
+        wanted = packages.debuginfo(self.release or "")
+        if self._misplaced:
+            message = f"{self.vmlinux}: linux_banner is not where nm says, so no address and no line is told"
+            self.failures.add(None, Problem(message, wanted, tool_failed=True, wrong_vmlinux=True))
+        elif compiled is not None and compiled != self.release:
+            message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
+            self.failures.add(None, Problem(message, wanted, wrong_vmlinux=True))
+        return self._misplaced
+
     def problems(self, frames: Iterable[Frame]) -> Tuple[Problem, ...]:
         """The problems of ``frames``, each once: the vmlinux first, then their modules."""
-        self._check_release()
-        if self._compiled is not None:
-            compiled, self._compiled = self.failures.keep(None, self._compiled.result), None
-            if compiled is not None and compiled != self.release:
-                message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
-                self.failures.add(None, Problem(message, packages.debuginfo(self.release or ""), wrong_vmlinux=True))
+        self.misplaced()
         frames = tuple(frames)
         found = list(self.failures.of(frame.module for frame in frames if frame.module is not None))
         misfitting = [frame for frame in frames if frame.symbol and not self.fits(frame)]

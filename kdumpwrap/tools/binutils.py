@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import table
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTold
-from kdumpwrap.host import release as releases
 from kdumpwrap.parse import readelf
 from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.shell import Hint
@@ -147,17 +146,16 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
     return ModuleSymbols(nm.parse_sections(text), nm.parse_variables(text))
 
 
-def release(tools: Toolset, vmlinux: Path, banner: int) -> Optional[str]:
-    """The release that is compiled into ``vmlinux``, from its linux_banner at address ``banner``."""
-    window = option("--start-address={:#x}", banner), option("--stop-address={:#x}", banner + 128)
+def text_at(tools: Toolset, vmlinux: Path, address: int) -> str:
+    """The text of 128 bytes at ``address`` of ``vmlinux``; "" where the file has none (that of a .debug file)."""
+    window = option("--start-address={:#x}", address), option("--stop-address={:#x}", address + 128)
     # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
     rows = re.findall(
         r"^ [0-9a-f]+ ((?:[0-9a-f]{2,8} ){1,4})",
         run(tools.objdump, [*options("-s"), *window, vmlinux]).text,
         re.M,
     )
-    text = bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
-    return releases.in_uname(text)
+    return bytes.fromhex("".join(rows).replace(" ", "")).decode("ascii", "replace")
 
 
 def version(tool: str) -> Optional[str]:
