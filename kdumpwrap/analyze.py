@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, 
 from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.symbolize import opening
 
@@ -89,8 +89,11 @@ def read(crash: Crash, search: Search) -> "Log":
     from kdumpwrap import capturelog
 
     if crash.path != crash.dmesg:
-        found = capturelog.beside(crash)
-        return replace(_read(crash, search), capture=found) if found is not None else _read(crash, search)
+        log = _read(crash, search)
+        try:
+            return replace(log, capture=capturelog.beside(crash))
+        except ReadFailed as error:
+            return replace(log, problems=(*log.problems, Problem(error.message, error.hint, error.tool_failed)))
     console = capturelog.Console(crash.path)
     log = _read(crash, search, console.watch)
     return replace(log, capture=console.capture())

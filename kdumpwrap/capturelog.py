@@ -8,7 +8,7 @@ from typing import Iterable, Iterator, List, Optional
 from kdumpwrap import shell
 from kdumpwrap.crashdir import contents, crashfile
 from kdumpwrap.crashdir.release import release_of
-from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.errors import KdumpwrapError, NoCrash, ReadFailed
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.capture import Capture, Creation, Said
 from kdumpwrap.model.crash import Crash
@@ -19,7 +19,10 @@ _SIGNS = (b"elfcorehdr=", b"reset_devices", b"Firmware-assisted dump is active")
 
 
 def beside(crash: Crash) -> Optional[Capture]:
-    """The capture kernel's log, where ``crash`` has no whole vmcore; None where there is no such log."""
+    """The capture kernel's log, where ``crash`` has no whole vmcore; None where there is no such log.
+
+    Raises ReadFailed.
+    """
     begun = crash.vmcore is not None and contents.is_incomplete(crash.vmcore)
     if written(crash) is not None and not begun:
         return None
@@ -27,6 +30,8 @@ def beside(crash: Crash) -> Optional[Capture]:
         return Capture("cut") if begun and _keeps_log(release_of(crash)) else None
     try:
         text = crashfile.tail(crash.capture, _MOST)
+    except ReadFailed:
+        raise
     except KdumpwrapError:
         return None
     from kdumpwrap.parse import kdump

@@ -118,11 +118,12 @@ def modules(
     """The files that may be the modules ``names``, best first: those the user named, debuginfo, installed ones.
 
     A log writes ``dm_mod`` where the file may be ``dm-mod.ko.xz``. Files that must be unpacked come last in their
-    directory. To ``refused`` is added by name why a file, or all of a directory, was passed over.
+    directory. To ``refused`` is added by name why a file, or all of a directory, was passed over. Raises ReadFailed.
     """
     reasons = {} if refused is None else refused
 
     def closed(error: OSError) -> None:
+        files.check(error, error.filename)
         if error.errno != errno.ENOENT:
             for name in names:
                 reasons.setdefault(name, []).append(f"{error.filename}: {_why(error)}")
@@ -185,7 +186,7 @@ def source(
 ) -> "Optional[Source]":
     """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here.
 
-    ``column`` is the byte of that line, from 1, at which the faulting expression begins.
+    ``column`` is the byte of that line, from 1, at which the faulting expression begins. Raises ReadFailed.
     """
     if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
         return None

@@ -28,6 +28,13 @@ class UsageError(KdumpwrapError):
     """The command line asks for something that makes no sense: exit status 2."""
 
 
+class ReadFailed(KdumpwrapError):
+    """The system failed to read what is there, or to open any more: the next time it may well do so."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, tool_failed=True)
+
+
 class ToolMissing(KdumpwrapError):
     """A program that is needed is not installed; the hint is the command that installs it."""
 

@@ -135,7 +135,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
             check=evidence.check,
             disassembly=evidence.lined(located),
             function=evidence.function,
-            source=source(chain, symbolizer.release, symbolizer.search),
+            source=case.failures.keep(None, lambda: source(chain, symbolizer.release, symbolizer.search)),
             shown=_shown(resolutions[index], evidence.frame) if evidence.rows else None,
             from_log=bool(evidence.rows) and evidence.frame is None,
         )

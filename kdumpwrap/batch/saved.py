@@ -5,7 +5,6 @@ This runs as root in directories that others may write to: no link is followed, 
 """
 
 import contextlib
-import errno
 import json
 import os
 import time
@@ -59,10 +58,10 @@ class Known:
         key = (module, release, own)
         if key not in self._files:
             paths: Sequence[Path] = ()
-            if module is not None:
-                paths = debuginfo.modules((module,), release, self.search, own)[module]
-            else:
-                with contextlib.suppress(KdumpwrapError):
+            with contextlib.suppress(KdumpwrapError):
+                if module is not None:
+                    paths = debuginfo.modules((module,), release, self.search, own)[module]
+                else:
                     paths = (debuginfo.vmlinux(release, self.search, own),)
             self._files[key] = [_settled(str(path)) for path in paths]
         return self._files[key]
@@ -74,8 +73,7 @@ def beside(crash: Crash) -> Optional[Path]:
     try:
         names = os.listdir(directory) if directory else []  # noqa: PTH208
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # then nobody can tell
-            raise KdumpwrapError(f"{directory}: {files.reason(error)}") from None
+        files.check(error, directory)
         return None
     return Path(directory) if any(name.startswith("vmlinux") or ".ko" in name for name in names) else None
 
@@ -96,7 +94,7 @@ def load(crash: Crash, known: Known) -> Optional[str]:
             "final": True,
         }
         return line(value) if then == now and value["crash"]["path"] == crash.path else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, KdumpwrapError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

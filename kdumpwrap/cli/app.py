@@ -7,6 +7,7 @@ gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looki
 # ruff: noqa: E402
 import contextlib
 import errno
+import resource
 import signal
 import sys
 from importlib import import_module
@@ -19,6 +20,9 @@ from kdumpwrap import __version__, shell
 from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.host import files
+
+_FILES = 256  # that may be open at a time: tools and readers of logs that run side by side need some 100
 
 # the module of each, and its function there: the one that does it all, then the order of the manual workflow
 _COMMANDS = {
@@ -65,6 +69,7 @@ def main() -> NoReturn:
     try:
         signals.listen()
         output.prepare()
+        _allow_files()
         status = _run()
         if not signals.heard():  # else what could be written was, and its reader may read no more
             status = result.finish(status)
@@ -75,6 +80,14 @@ def main() -> NoReturn:
             raise  # a bug; else what a signal interrupted may have broken
     getattr(gc, "freeze", gc.disable)()  # the interpreter's last look for cycles takes 25 ms; freeze: since Python 3.7
     signals.leave(status)
+
+
+def _allow_files() -> None:
+    """Have as many files open at a time as the tools that run side by side need, if the system allows it."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < _FILES:
+        wanted = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _run() -> int:
@@ -96,10 +109,22 @@ def _run() -> int:
         return 128 + signal.SIGINT
     except (output.ReaderGone, BrokenPipeError):
         return result.GONE
+    except MemoryError:
+        return _given_up("there is not enough memory")
+    except ImportError as absent:  # a library that cannot be opened any more
+        return _given_up(str(absent))
     except OSError as failure:
-        if failure.filename is not None or failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise  # a bug; else typer could not write
-        return result.FAILED  # which result.finish() says
+        if failure.filename is None and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            return result.FAILED  # typer could not write, which result.finish() says
+        what = f"{failure.filename}: " if failure.filename is not None else ""
+        return _given_up(what + files.reason(failure))
+
+
+def _given_up(why: str) -> int:
+    """The status of a run that the system allows nothing more: to say so nothing is loaded."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"kdumpwrap: {ascii(why)[1:-1]}\n")
+    return result.FAILED
 
 
 def _common(

@@ -54,6 +54,8 @@ def pack(path: str) -> Optional[Packed]:
     descriptor = _open(path)
     try:
         return _parsed(path, _all(descriptor)) if _begins_pack(descriptor) else None
+    except OSError as error:
+        raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
         os.close(descriptor)
 
@@ -65,7 +67,7 @@ def _begins_pack(descriptor: int) -> bool:
 def _all(descriptor: int) -> bytes:
     """What the file holds, one byte more than a pack may have at most."""
     with os.fdopen(os.dup(descriptor), "rb") as file:
-        return file.read(packed.LARGEST + 1)
+        return file.read(min(packed.LARGEST, os.fstat(descriptor).st_size) + 1)
 
 
 def _unpacked(pieces: Iterator[bytes], unpacked: Callable[[Packed], object]) -> Iterator[bytes]:
@@ -137,7 +139,8 @@ def _piece(path: str, size: int, *, first: bool) -> bytes:
     descriptor = _open(path)
     try:
         start = 0 if first else max(0, os.fstat(descriptor).st_size - size)
-        return os.pread(descriptor, size, start)
+        with files.faults(path):
+            return os.pread(descriptor, size, start)
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:

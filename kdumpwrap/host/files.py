@@ -10,9 +10,12 @@ import re
 import select
 import stat
 import sys
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, Optional, Tuple, Union
+
+from kdumpwrap.errors import ReadFailed
 
 Name = Union[str, Path]
 
@@ -20,6 +23,9 @@ BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory
 
 _OWN = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+# A file is there, and nobody can tell what is in it: a fault of the disk, or too many are open.
+_FAULTS = frozenset((errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT))
 
 # File systems whose files the kernel makes up when they are read; pstore's hold logs of crashes, and are read.
 _MADE_UP = frozenset(
@@ -33,8 +39,29 @@ def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None
 
     ``limit`` is the largest size in bytes that the caller takes; None when it reads in pieces and keeps few. With
     ``inside``, a directory, links are followed in it alone. Files of /proc and /sys are refused unless ``made_up``
-    allows them. Raises OSError, its ``strerror`` in words for a person.
+    allows them. Raises OSError, its ``strerror`` in words for a person; ReadFailed where the system failed.
     """
+    with faults(path):
+        return _open(path, limit, inside, made_up=made_up)
+
+
+@contextmanager
+def faults(path: Name) -> Iterator[None]:
+    """What the system fails to read in the block is no file that is missing: ReadFailed instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        check(error, path)
+        raise
+
+
+def check(error: OSError, path: Name) -> None:
+    """Raise ReadFailed if ``error`` says nothing of ``path``, but that the system failed."""
+    if error.errno in _FAULTS:
+        raise ReadFailed(f"{path}: {reason(error)}") from None
+
+
+def _open(path: Name, limit: Optional[int], inside: Optional[Name], *, made_up: bool) -> int:
     found, linked = _found(path)
     try:
         status = os.fstat(found)
@@ -54,14 +81,20 @@ def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None
 
 
 def read(path: Name, *, limit: int, inside: Optional[Name] = None, made_up: bool = False) -> bytes:
-    """The regular file ``path``, at most ``limit`` bytes of it; see open_file. Raises OSError."""
+    """The regular file ``path``, at most ``limit`` bytes of it; see open_file. Raises OSError, ReadFailed."""
     descriptor = open_file(path, limit=None if made_up else limit, inside=inside, made_up=made_up)
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(limit)
+        try:
+            # read() sets aside as much memory as it is asked for; of what the kernel makes up nobody knows the size
+            return file.read(limit if made_up else min(limit, os.fstat(descriptor).st_size + 1))
+        except OSError as error:
+            if _file_system(os.fstat(descriptor).st_dev) not in _MADE_UP:  # some of which answer so
+                check(error, path)
+            raise
 
 
 def text(path: Name, *, limit: int, inside: Optional[Name] = None) -> str:
-    """The same as text; what is not UTF-8 stands as ``\\xNN``. Raises OSError."""
+    """The same as text; what is not UTF-8 stands as ``\\xNN``. Raises OSError, ReadFailed."""
     return read(path, limit=limit, inside=inside).decode("utf-8", "backslashreplace")
 
 

@@ -50,12 +50,13 @@ class Host:
         return int(word) if word and _NUMBER.fullmatch(word) else None
 
     def names(self, directory: str) -> Tuple[str, ...]:
-        """The names in the directory, sorted; empty when there is none. Raises Denied."""
+        """The names in the directory, sorted; empty when there is none. Raises Denied, ReadFailed."""
         real = self.locate(directory)
         if real is None:
             return ()
         try:
-            return tuple(sorted(entry.name for entry in real.iterdir()))
+            with files.faults(real):
+                return tuple(sorted(entry.name for entry in real.iterdir()))
         except PermissionError:
             raise Denied(directory) from None
         except OSError:

@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
 from kdumpwrap.culprit import callchain
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.explain import chain, variables
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import Location, Resolution, ResolvedFrame
@@ -156,7 +156,10 @@ def _sources(frame: Optional[ResolvedFrame], symbolizer: Symbolizer) -> Dict[str
 def _statement(location: Location, symbolizer: Symbolizer) -> Optional[str]:
     if location.file is None or location.line is None:
         return None
-    source = debuginfo.source(location.file, location.line, symbolizer.release, symbolizer.search)
+    try:
+        source = debuginfo.source(location.file, location.line, symbolizer.release, symbolizer.search)
+    except ReadFailed:  # which is said where the source is shown
+        return None
     if source is None:
         return None
     lines = source.lines[source.fault_line - source.first :][:_STATEMENT]

@@ -133,10 +133,11 @@ class Symbolizer:
         if names or (modules and self.release is not None):
             self.start()
         refused: Dict[str, List[str]] = {}
-        found = debuginfo.modules(tuple(modules), self.release, self.search, self._beside, refused) if modules else {}
+        look = partial(debuginfo.modules, tuple(modules), self.release, self.search, self._beside, refused)
+        found = (self.failures.keep(None, look) if modules else None) or {}
         jobs = [
-            (name, self._pool.submit(self._load_module, name, found[name], arch, build_id, refused.get(name, ())))
-            for name, build_id in sorted(modules.items())
+            (name, self._pool.submit(self._load_module, name, found[name], arch, modules[name], refused.get(name, ())))
+            for name in sorted(found)
         ]
         if meanwhile is not None:
             meanwhile()

@@ -83,7 +83,7 @@ def run(
             caught = files.enter_context(sink.open("xb") if sink else in_memory("stdout"))
             complaints = files.enter_context(in_memory("stderr"))
         except OSError as error:
-            raise ToolFailed(argv, f"{error.filename}: {error.strerror}") from None
+            raise ToolStopped(argv, f"{error.filename or tool + ' cannot be started'}: {error.strerror}") from None
         if stdin:
             fed.write(stdin)
             fed.seek(0)

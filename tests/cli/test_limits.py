@@ -1,0 +1,147 @@
+"""Limits of the system: what cannot be done under them is said in a line, and nothing wrong is kept."""
+
+import errno
+import os
+import re
+import resource
+import shutil
+import tracemalloc
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+import pytest
+from conftest import RunCli
+
+from kdumpwrap import capturelog, debuginfo
+from kdumpwrap.batch import saved
+from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
+from kdumpwrap.example import worked
+from kdumpwrap.host import files
+from kdumpwrap.host.tree import Host
+from kdumpwrap.model.crash import Crash
+
+RELEASE = "4.19.113-88.8bs.el7.x86_64"
+CRASH = "crashes/127.0.0.1-2024-01-01-10:00:00"
+LIMITS = ("nofile=5", "nofile=8", "nofile=12", "fsize=0", "fsize=4096", "cpu=0")
+COMMANDS = {
+    "analyze": ("analyze", "--json"),
+    "variables": ("analyze", "--variables", "--json"),
+    "batch": ("batch", "--save", "--json"),
+    "annotate": ("annotate",),
+    "pack": ("pack", "-o", "-"),
+    "of a pack": ("analyze", "--json"),
+    "list": ("list",),
+    "doctor": ("doctor",),
+    "fetch": ("fetch", "--dry-run"),
+}
+
+
+@pytest.fixture(scope="module")
+def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked example's host, its crash apart twice, and the pack of one."""
+    top = tmp_path_factory.mktemp("limits")
+    shutil.copytree(worked.root(), top / "root")
+    (log,) = top.glob("root/var/crash/*/vmcore-dmesg.txt")
+    for number in range(2):
+        (top / f"crashes/127.0.0.1-2024-01-01-10:00:0{number}").mkdir(parents=True)
+        shutil.copy(log, top / f"crashes/127.0.0.1-2024-01-01-10:00:0{number}")
+    (top / CRASH / "kexec-dmesg.log").write_text("kdump: saving vmcore\n")
+    assert RunCli()("pack", "--root", top / "root", "-o", top / "pack.json", top / CRASH).status == 0
+    return top
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_limit_ends_in_no_traceback_and_in_no_wrong_answer(name: str, limit: str, top: Path, run_cli: RunCli) -> None:
+    about = {"batch": "crashes", "list": "crashes", "of a pack": "pack.json"}.get(name, CRASH)
+    command = (*COMMANDS[name], "--root", top / "root", *(() if name == "doctor" else (top / about,)))
+    whole = run_cli(*command)
+    for file in top.glob("crashes/*/kdumpwrap.*"):
+        file.unlink()
+    kind, _, most = limit.partition("=")
+    done = run_cli(*command, prefix=("prlimit", f"--{kind}={most}:{int(most) + 5 if kind == 'cpu' else most}"))
+    assert not re.search("^Traceback", done.stderr, re.M)
+    assert done.status in (0, 1, 3) or (kind == "cpu" and done.status < 0), done
+    assert done.stdout == whole.stdout or done.stderr != whole.stderr or done.status < 0
+    if name == "batch":
+        assert run_cli(*command).stdout == whole.stdout, "what was saved under the limit is not believed"
+
+
+def test_as_many_files_may_be_open_as_are_needed(top: Path, run_cli: RunCli) -> None:
+    """A low limit of the shell is none of the system's: it is raised."""
+    command = ("analyze", "--root", top / "root", top / CRASH)
+    assert run_cli(*command, prefix=("prlimit", "--nofile=16:1024")) == run_cli(*command)
+
+
+def test_too_little_memory_is_said(top: Path, run_cli: RunCli) -> None:
+    for size in range(24 << 20, 64 << 20, 8 << 20):
+        done = run_cli("list", top / "crashes", prefix=("prlimit", f"--data={size}:{size}"))
+        assert done.status == 0 or done.stderr == "kdumpwrap: there is not enough memory\n", done
+
+
+def test_no_more_memory_is_asked_for_than_a_file_has(top: Path) -> None:
+    tracemalloc.start()
+    try:
+        assert len(files.read(top / "pack.json", limit=64 << 20)) > 1000
+        assert crashfile.pack(str(top / "pack.json")) is not None
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+# ---------------------------------------------------------------- what the system fails to read is not missing
+
+
+@pytest.fixture
+def full() -> Iterator[None]:
+    """No file can be opened any more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open("/dev/null", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def readers(top: Path) -> List[Callable[[], object]]:
+    search = Search(root=top / "root")
+    crash = Crash(str(top / CRASH), f"{top / CRASH}/vmcore-dmesg.txt", capture=f"{top / CRASH}/kexec-dmesg.log")
+    source = top / "root/usr/src/debug/kernel-alt-4.19.113" / f"linux-{RELEASE}/include/net/ip_tunnels.h"
+    assert source.is_file()
+    return [
+        lambda: debuginfo.vmlinux(RELEASE, search),
+        lambda: debuginfo.modules(["xfs"], RELEASE, search),
+        lambda: debuginfo.source(str(source), 462, RELEASE, search),
+        lambda: capturelog.beside(crash),
+        lambda: Host(top / "root").names("/usr/lib"),
+        lambda: saved.beside(crash),
+        lambda: files.read(source, limit=1 << 20),
+    ]
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_too_many_open_files_do_not_mean_that_something_is_not_there(number: int, top: Path, full: None) -> None:
+    with pytest.raises(ReadFailed, match="Too many open files"):
+        readers(top)[number]()
+
+
+def test_an_error_of_the_disk_is_told_apart_from_a_file_that_is_missing() -> None:
+    with pytest.raises(ReadFailed, match=r"^/x: Input/output error$"):
+        files.check(OSError(errno.EIO, os.strerror(errno.EIO)), "/x")
+    files.check(FileNotFoundError(errno.ENOENT, "x"), "/x")
+
+
+def test_what_was_not_read_makes_no_answer_final(top: Path, full: None) -> None:
+    """Nor does it end a batch: the stamp of what is not known fits no file."""
+    known = saved.Known(Search(root=top / "root"))
+    assert known.files(Crash("-"), RELEASE, ["xfs"]) == []
+    with pytest.raises(KdumpwrapError):
+        finder.inspect(top / CRASH)
