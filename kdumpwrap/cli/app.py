@@ -19,7 +19,7 @@ import typer
 from kdumpwrap import __version__, shell
 from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.host import files
 
 _FILES = 256  # that may be open at a time: tools and readers of logs that run side by side need some 100
@@ -152,15 +152,17 @@ def list_command(
 
     options.one_format(raw, json)
     found = finder.scan(where) if where else finder.scan_host(root)
-    rows = [
-        renderer.Listed(
-            entry, release_of(entry.crash), capturelog.beside(entry.crash), capturelog.creation(entry.crash)
-        )
-        for entry in found.entries
-    ]
     unreadable = [
         Problem(f"{path}: {why}", shell.hint("sudo kdumpwrap list {}", path)) for path, why in found.unreadable
     ]
+    rows = []
+    for entry in found.entries:
+        one = entry.crash
+        try:
+            rows.append(renderer.Listed(entry, release_of(one), capturelog.beside(one), capturelog.creation(one)))
+        except ReadFailed as error:
+            rows.append(renderer.Listed(entry, None))
+            unreadable.append(Problem(error.message))
     notes = []
     if not rows and not found.unreadable:
         tops = (where,) if where else finder.default_paths(root)

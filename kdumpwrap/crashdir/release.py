@@ -4,7 +4,7 @@ import re
 from typing import Optional
 
 from kdumpwrap.crashdir import crashfile
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.host.release import known
 from kdumpwrap.model.crash import Crash
 
@@ -17,7 +17,10 @@ _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, wh
 
 
 def release_of(crash: Crash) -> Optional[str]:
-    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore."""
+    """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore.
+
+    None where these do not tell. Raises ReadFailed.
+    """
     try:
         if crash.packed and crash.dmesg is not None:
             pack = crashfile.pack(crash.dmesg)
@@ -27,6 +30,8 @@ def release_of(crash: Crash) -> Optional[str]:
             return head or release_in(b"", crashfile.tail(crash.dmesg, _ENDS))
         if crash.vmcore is not None:
             return _known(_OSRELEASE.search(crashfile.head(crash.vmcore, _ENDS)))
+    except ReadFailed:
+        raise
     except KdumpwrapError:
         pass
     return None

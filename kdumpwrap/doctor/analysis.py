@@ -12,11 +12,11 @@ from kdumpwrap.doctor import causes, fixes, inventory, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.errors import KdumpwrapError, NoCrash
+from kdumpwrap.errors import KdumpwrapError, NoCrash, ReadFailed
 from kdumpwrap.host import fetched, kdumpconf, packages
 from kdumpwrap.host.memory import RESIDENT, Limit, available
 from kdumpwrap.host.tree import Denied
-from kdumpwrap.model.crash import Entry
+from kdumpwrap.model.crash import Crash, Entry
 from kdumpwrap.model.host import Check, Side, Step
 from kdumpwrap.tools import loaders
 from kdumpwrap.tools.run import missing
@@ -45,9 +45,16 @@ def find(facts: Facts) -> Crashes:
         return Crashes(directory, absent=True)
     except KdumpwrapError:
         return Crashes(directory, denied=directory)
-    releases = (release for release in (release_of(entry.crash) for entry in below.entries) if release)
+    releases = (release for release in (_release(entry.crash) for entry in below.entries) if release)
     closed = below.unreadable[0][0] if below.unreadable else None
     return Crashes(directory, below.entries, tuple(dict.fromkeys(releases)), closed)
+
+
+def _release(crash: Crash) -> Optional[str]:
+    try:
+        return release_of(crash)
+    except ReadFailed:  # which is said where this crash is looked at
+        return None
 
 
 def permissions(facts: Facts, crashes: Crashes) -> Iterator[Check]:

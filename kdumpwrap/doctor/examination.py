@@ -25,7 +25,7 @@ from kdumpwrap.doctor import (
     target,
 )
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.host import Check, Diagnosis, Side
 
@@ -125,6 +125,8 @@ def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], know
             found.append(one)  # one by one: what was told before a refusal stays
     except Denied as denied:
         found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.look_again(known), side=side))
+    except ReadFailed as failed:
+        found.append(Check(name, "unknown", failed.message, fixes.look_again(known), side=side))
     return found
 
 

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from kdumpwrap.errors import ReadFailed
 from kdumpwrap.host import files
 
 LIMIT = 1 << 20  # bytes; grub.cfg has some KiB, installed-rpms some 100
@@ -17,7 +18,7 @@ _LINKS = 40  # as the kernel allows
 
 
 class Denied(Exception):
-    """A file is there, and this user may not read it."""
+    """A file is there, and this user may not read it, or the system fails to."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -50,14 +51,14 @@ class Host:
         return int(word) if word and _NUMBER.fullmatch(word) else None
 
     def names(self, directory: str) -> Tuple[str, ...]:
-        """The names in the directory, sorted; empty when there is none. Raises Denied, ReadFailed."""
+        """The names in the directory, sorted; empty when there is none. Raises Denied."""
         real = self.locate(directory)
         if real is None:
             return ()
         try:
             with files.faults(real):
                 return tuple(sorted(entry.name for entry in real.iterdir()))
-        except PermissionError:
+        except (PermissionError, ReadFailed):
             raise Denied(directory) from None
         except OSError:
             return ()
@@ -139,7 +140,7 @@ class Host:
             return None
         try:
             return files.read(real, limit=limit, inside=self.root, made_up=True).decode("utf-8", "backslashreplace")
-        except PermissionError:
+        except (PermissionError, ReadFailed):
             raise Denied(path) from None
         except OSError:
             return None

@@ -15,11 +15,12 @@ from conftest import RunCli
 from kdumpwrap import capturelog, debuginfo
 from kdumpwrap.batch import saved
 from kdumpwrap.crashdir import crashfile, finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.example import worked
 from kdumpwrap.host import files
-from kdumpwrap.host.tree import Host
+from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.crash import Crash
 
 RELEASE = "4.19.113-88.8bs.el7.x86_64"
@@ -121,7 +122,7 @@ def readers(top: Path) -> List[Callable[[], object]]:
         lambda: debuginfo.modules(["xfs"], RELEASE, search),
         lambda: debuginfo.source(str(source), 462, RELEASE, search),
         lambda: capturelog.beside(crash),
-        lambda: Host(top / "root").names("/usr/lib"),
+        lambda: release_of(crash),
         lambda: saved.beside(crash),
         lambda: files.read(source, limit=1 << 20),
     ]
@@ -131,6 +132,12 @@ def readers(top: Path) -> List[Callable[[], object]]:
 def test_too_many_open_files_do_not_mean_that_something_is_not_there(number: int, top: Path, full: None) -> None:
     with pytest.raises(ReadFailed, match="Too many open files"):
         readers(top)[number]()
+
+
+def test_doctor_says_what_it_could_not_read(top: Path, full: None) -> None:
+    for look in (Host(top / "root").names, Host(top / "root").text):
+        with pytest.raises(Denied):
+            look("/usr/lib")
 
 
 def test_an_error_of_the_disk_is_told_apart_from_a_file_that_is_missing() -> None:
