@@ -141,19 +141,19 @@ null-pointer report BUG
 null-pointer report BUG
   ~ BUG: [Kk]ernel NULL pointer dereference(?: on (?P<access>read|write))?(?:(?:,| at)(?: address:)? {ADDR})?
   = BUG: kernel NULL pointer dereference, address: 0000000000000018
-null-pointer report to handle
+null-pointer report nable to handle kernel
   ~ Unable to handle kernel NULL pointer dereference(?: at (?:virtual address +)?{ADDR}(?: when (?P<access>\w+))?)?
   = Unable to handle kernel NULL pointer dereference at virtual address 000000000000001c
 page-fault report BUG
   ~ BUG: unable to handle (?:kernel paging request(?: at)?|page fault for address:)(?: +{ADDR})?
   = BUG: unable to handle page fault for address: ffffffffe0740618
-page-fault report to handle
+page-fault report nable to handle kernel
   ~ (?:BUG: )?Unable to handle kernel [a-z ]{1,30}? on (?P<access>read|write)(?: at {ADDR})?
   = BUG: Unable to handle kernel data access on read at 0x200050005690
-page-fault report to handle
+page-fault report nable to handle kernel
   ~ (?:BUG: )?Unable to handle kernel [a-z -]{1,80}? (?:address|at) +{ADDR}(?: when (?P<access>\w+))?
   = Unable to handle kernel paging request at virtual address ffffb8f1676a9690
-page-fault report to handle
+page-fault report nable to handle kernel
   ~ (?:BUG: )?[Uu]nable to handle kernel\b
   = Unable to handle kernel pointer dereference in virtual kernel address space
 
@@ -166,7 +166,7 @@ stack-overflow report BUG
 stack-overflow die ?stack overflow | ?stack guard
   ~ (?:Oops: )?(?:kernel )?stack (?:overflow \(|guard page: [0-9a-f]{4})
   = kernel stack overflow (double-fault): 0000 [#1] SMP
-stack-overflow report to handle
+stack-overflow report Insufficient stack
   ~ Insufficient stack space to handle exception
   = Insufficient stack space to handle exception!
 stack-overflow report stack overflow

@@ -15,7 +15,8 @@ _FEW = 5  # "\n", in a text that has no more lines than that
 
 
 def _is_json(data: bytes) -> bool:
-    return b"\\" in data and data.count(b"\\n") >= max(_FEW, data.count(b"\n"))
+    most = data.count(b"\\")
+    return most >= _FEW and data.count(b"\n") <= most and data.count(b"\\n") >= max(_FEW, data.count(b"\n"))
 
 
 def _json(rows: Iterable[_Row]) -> Iterator[_Row]:
@@ -33,6 +34,7 @@ def _json(rows: Iterable[_Row]) -> Iterator[_Row]:
 
 _HEX = re.compile(rb"=([0-9A-F]{2})")
 _ENCODED = re.compile(rb"=(?:[0-9A-F]{2}|[ \t]*\r?(?:\n|\Z))")
+_SIGN = re.compile(rb"=(?:3D|\n)")
 _SOFT = re.compile(rb"^[^\n]{50,75}=[ \t]*\r?$", re.M)
 _HEADER = re.compile(rb"^Content-Transfer-Encoding: *quoted-printable", re.I | re.M)
 _NEARLY_ALL = 0.8  # of the "=": the encoding leaves none as it is, but in a mail's header
@@ -42,7 +44,7 @@ _LONG = 1 << 16  # bytes of a line put together
 def _is_quoted_printable(data: bytes) -> bool:
     if b"quoted-printable" in data and _HEADER.search(data):
         return True
-    if b"=3D" not in data and not (b"=\n" in data and len(_SOFT.findall(data)) > 1):
+    if not _SIGN.search(data) or (b"=3D" not in data and len(_SOFT.findall(data)) <= 1):
         return False
     return len(_ENCODED.findall(data)) >= _NEARLY_ALL * data.count(b"=")
 
@@ -149,16 +151,22 @@ _FRAMES = re.compile(
     rb"(?<![\s?])(?<!>\])[ \t]+(?=(?:\[<[0-9a-f]{16}>\] )?(?:\? )?[A-Za-z_][\w.]{0,200}\+0x[0-9a-f]+/0x[0-9a-f]+)"
 )
 _OFTEN = (b"CPU: ", b"Hardware name: ", b"RIP: ", b"Code: ", b"RAX: ", b"RSP: ", b"Call Trace:", b"Modules linked in:")
+_REPORTS = (b"Hardware name: ", b"RIP: ")  # one of which is in each
+_NEAR = 1 << 13  # bytes before and behind these in which the others stand
 _MANY = 3  # frames in one line, or lines in one paragraph
 
 
 def _is_joined(data: bytes) -> bool:
+    first = [at for at in map(data.find, _REPORTS) if at >= 0]
+    if not first:
+        return False
+    start, stop = max(0, min(first) - _NEAR), max(map(data.rfind, _REPORTS)) + _NEAR
     found = 0
-    for word in _OFTEN if b"Hardware name: " in data or b"RIP: " in data else ():
-        at = data.find(word)
+    for word in _OFTEN:
+        at = data.find(word, start, stop)
         while at >= 0 and found < _MANY:
             found += bool(_JOINED.match(data, at - 1))
-            at = data.find(word, at + 1)
+            at = data.find(word, at + 1, stop)
     return found >= _MANY
 
 
@@ -174,7 +182,7 @@ def _paragraphs(rows: Iterable[_Row]) -> Iterator[_Row]:
 
 _WIDTHS = range(72, 201)
 _STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ {0,8}\d{1,9}\.\d{6}\]")
-_GLANCE = 1 << 16  # bytes in which a longer line shows that there is no such column
+_GLANCE = 1 << 12  # bytes in which a longer line shows that there is no such column
 _LEAST = 3  # lines of the full width
 _SAMPLE = 20  # of which that many are looked at first
 
@@ -184,7 +192,7 @@ def _column(data: bytes) -> int:
 
     Then no line is longer, and a line without the kernel's time stands behind a full one only.
     """
-    if max(map(len, data[:_GLANCE].split(b"\n"))) > _WIDTHS[-1]:
+    if max(map(len, data[:_GLANCE].split(b"\n"))) > _WIDTHS[-1] or data.count(b"\n") * _WIDTHS[-1] < len(data):
         return 0
     rows = data.replace(b"\r\n", b"\n").split(b"\n") if b"\r\n" in data else data.split(b"\n")
     lengths = list(map(len, rows))
@@ -283,7 +291,7 @@ class Undone:
             else:
                 self.web = self.web or undo is _tags
                 data = self._applied(undo, data)
-        width = _column(data) if data and data.count(b"\n") * 200 >= len(data) else 0
+        width = _column(data)
         return self._applied(_columns(width), data) if width else data
 
     def _applied(self, undo: Callable[[Iterable[_Row]], Iterator[_Row]], data: bytes) -> bytes:

@@ -139,6 +139,14 @@ def test_whole_logs_lose_nothing(headline: bytes) -> None:
     assert line in everything(BANNER + BOOT + line + b"\n" + BOOT)
 
 
+@pytest.mark.parametrize("back", [0, 16, 17, 30, 37, 38, 39])
+def test_a_word_that_two_stretches_share_is_found(back: int) -> None:
+    line = b"[   99.000000] Unable to handle kernel paging request at virtual address ffff800008c3d0a8"
+    boot = (BANNER + BOOT * 4)[: len(BANNER) + prefilter._STRETCH - back]  # the banner is looked at, then all the rest
+    boot = boot[: boot.rindex(b"\n")].ljust(len(boot) - 1, b".") + b"\n"
+    assert line in everything(boot + line + b"\n" + BOOT)
+
+
 @pytest.mark.parametrize("items", [0, 1, 5000], ids=["no #", "a rare #", "many of them"])
 def test_the_mark_of_die_is_found_among_others(items: int) -> None:
     others = b"[   98.000000] bus #1 and [ #2\n" * items
