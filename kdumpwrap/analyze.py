@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.crashdir.release import release_of
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from kdumpwrap.crashdir.packed import Packed
     from kdumpwrap.model.finding import Analysis
     from kdumpwrap.model.log import Frame, Log
+    from kdumpwrap.steps import Answer, Case
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 # What follows the start of nm is imported where it is used: while it loads, nm and addr2line are at work.
+
+_KNOWN = 1000  # bugs of one kernel whose answers are kept: 20 KB each
 
 
 def analyze(
@@ -156,16 +159,19 @@ def analyses(
     variables: bool = False,
     early: "Optional[Callable[[Analysis], None]]" = None,
     meanwhile: Optional[Callable[[], object]] = None,
+    known: "Optional[Dict[Hashable, Tuple[Case, Answer]]]" = None,
 ) -> "Iterator[Analysis]":
     """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together.
 
-    What crashes of one bug have in common is asked once for all of them. See ``analyze``.
+    What crashes of one bug have in common is asked once for all of them, and not at all where ``known`` has it, from
+    other crashes of that kernel; what was asked is added to it, unless a tool failed. See ``analyze``.
     """
     from kdumpwrap.culprit.callchain import origins
     from kdumpwrap.culprit.key import key
 
+    known = {} if known is None else known
     keys = [key(log) for _, log in crashes]
-    distinct = {one: log for one, (_, log) in zip(keys, crashes)}
+    distinct = {one: log for one, (_, log) in zip(keys, crashes) if one not in known}
     frames = (frame for log in distinct.values() for frame in _frames(log))
     strangers = {name: flagged for log in distinct.values() for name, flagged in origins(log).items()}
     symbolizer.load(frames, crashes[0][1].arch, strangers, meanwhile=_load_steps)
@@ -181,12 +187,17 @@ def analyses(
     if meanwhile is not None:
         meanwhile()
     cases = [steps.gather(case, symbolizer) for case in cases]
-    gathered = dict(zip(distinct, cases))
+    gathered = {**{one: case for one, (case, _) in known.items()}, **dict(zip(distinct, cases))}
     asked = [(log, gathered[one]) for (_, log), one in zip(crashes, keys)]
     scopes = steps.ask_gdb(asked, symbolizer) if variables else None
     instructions = {one for case in cases if case.evidence is not None for one in case.evidence.addresses()}
     located = symbolizer.locate(addresses, instructions)
-    answers = {one: steps.answer(case, located, symbolizer) for one, case in zip(distinct, cases)}
+    answers = {one: answer for one, (_, answer) in known.items()}
+    answers.update((one, steps.answer(case, located, symbolizer)) for one, case in zip(distinct, cases))
+    if len(answers) > _KNOWN:
+        known.clear()
+    whole = (one for one in distinct if not any(problem.tool_failed for problem in answers[one].problems))
+    known.update((one, (gathered[one], answers[one])) for one in whole)
     for number, ((crash, log), one) in enumerate(zip(crashes, keys)):
         analysis = steps.for_crash(crash, log, answers[one])
         if early is not None:

@@ -6,10 +6,12 @@ import itertools
 from collections import OrderedDict
 from pathlib import Path
 from typing import (
+    TYPE_CHECKING,
     Callable,
     Dict,
     FrozenSet,
     Generator,
+    Hashable,
     Iterable,
     Iterator,
     List,
@@ -32,6 +34,9 @@ from kdumpwrap.model.log import Log
 from kdumpwrap.parse import ndjson
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import run
+
+if TYPE_CHECKING:
+    from kdumpwrap.steps import Answer, Case
 
 # Crashes whose questions are put to the tools together. Few at first, so that the first answers come soon; then more,
 # since an addr2line costs half a second; and never so many that memory would count.
@@ -98,7 +103,7 @@ def outcomes(
                 chunk.append((one, kernels.symbolizer(one)))
             if not chunk:
                 return
-            for done in _analysed(chunk, variables):
+            for done in _analysed(chunk, kernels, variables):
                 yield _kept(done, known, save_below, mark=only_new and done.wanted) if save_below else done
             kernels.close(but=_KERNELS)
             size = min(2 * size, _MOST)
@@ -162,6 +167,9 @@ def _log(crash: Crash, search: Search) -> Tuple[Crash, Log, Sequence[saved.File]
 # ---------------------------------------------------------------- asking the tools
 
 
+_Known = Dict[Hashable, Tuple["Case", "Answer"]]  # by the key of a bug, see analyze.analyses
+
+
 class _Kernels:
     """A Symbolizer for each kernel of late."""
 
@@ -169,6 +177,7 @@ class _Kernels:
         self._search = search
         self._open: "OrderedDict[object, Symbolizer]" = OrderedDict()
         self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
+        self._known: Dict[Symbolizer, _Known] = {}
 
     def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
         """That for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
@@ -191,7 +200,7 @@ class _Kernels:
                 known.update(origins)
                 break
         if key in self._open and self._open[key].broken:
-            self._open.pop(key).close()
+            self._close(self._open.pop(key))
         if key not in self._open:
             self._open[key] = Symbolizer(one.log.release, self._search, one.beside)
             if len(self._open) <= 2:  # nm works while other logs are read
@@ -199,19 +208,32 @@ class _Kernels:
         self._open.move_to_end(key)
         return self._open[key]
 
+    def known(self, symbolizer: Symbolizer) -> _Known:
+        """What the crashes of a kernel had in common so far."""
+        return self._known.setdefault(symbolizer, {})
+
     def close(self, but: int = 0) -> None:
         """Close all ``but`` so many, those that were not needed for longest first."""
         while len(self._open) > but:
-            self._open.popitem(last=False)[1].close()
+            self._close(self._open.popitem(last=False)[1])
+
+    def _close(self, symbolizer: Symbolizer) -> None:
+        self._known.pop(symbolizer, None)
+        symbolizer.close()
 
 
-def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], variables: bool) -> Iterator[Done]:
+def _analysed(
+    chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], kernels: _Kernels, variables: bool
+) -> Iterator[Done]:
     """``chunk`` in its order, its crashes analysed kernel by kernel."""
     groups: Dict[Symbolizer, List[_Read]] = {}
     for one, symbolizer in chunk:
         if symbolizer is not None and isinstance(one, _Read):
             groups.setdefault(symbolizer, []).append(one)
-    running = {symbolizer: _of_one_kernel(group, symbolizer, variables) for symbolizer, group in groups.items()}
+    running = {
+        symbolizer: _of_one_kernel(group, symbolizer, kernels.known(symbolizer), variables)
+        for symbolizer, group in groups.items()
+    }
     for one, symbolizer in chunk:
         if isinstance(one, Done):
             yield one
@@ -219,7 +241,9 @@ def _analysed(chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], 
             yield next(running[symbolizer])
 
 
-def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bool = False) -> Iterator[Done]:
+def _of_one_kernel(
+    group: Sequence[_Read], symbolizer: Symbolizer, known: _Known, variables: bool = False
+) -> Iterator[Done]:
     """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself.
 
     A symbolizer that an exception has left half-loaded would answer with half of what there is: it is not asked again.
@@ -227,7 +251,7 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bo
     pairs = [(one.crash, one.log) for one in group]
     done = 0
     try:
-        for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables)):
+        for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables, known=known)):
             yield Done(one.crash, analysis, stamp=one.stamp, wanted=one.wanted)
             done += 1
     except Exception as error:
@@ -242,7 +266,7 @@ def _of_one_kernel(group: Sequence[_Read], symbolizer: Symbolizer, variables: bo
                     if another is not None:
                         another.close()
                     another = symbolizer.again()
-                yield from _of_one_kernel([one], another, variables)
+                yield from _of_one_kernel([one], another, {}, variables)
         finally:
             if another is not None:
                 another.close()

@@ -12,7 +12,7 @@ from kdumpwrap.model.log import Log, Report
 # what differs from one occurrence of a bug to the next
 _OWN = frozenset(
     "headline message line last_line time wall cpu pid user_ip fault_address registers hardware memory machine_checks "
-    "blocker".split()  # of the first two _DIFFERS
+    "blocker panicker tracks".split()  # of the first two _DIFFERS
 )
 # "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
 # "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."

@@ -196,7 +196,7 @@ def test_a_crash_that_breaks_the_engine_costs_no_other(tree: Tree) -> None:
     search = Search(tree.path)
     read = [batch_of(tree.path / name, search) for name in tree.names]
     with Clumsy(read[0].log.release, search) as symbolizer:
-        outcomes = list(many._of_one_kernel(read, symbolizer))
+        outcomes = list(many._of_one_kernel(read, symbolizer, {}))
     broken = [one for one in outcomes if one.analysis is None]
     assert [one.crash for one in outcomes] == [one.crash for one in read]
     logs = [(tree.path / name / "vmcore-dmesg.txt").read_text("utf-8", "replace") for name in tree.names]

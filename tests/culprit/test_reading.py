@@ -17,7 +17,7 @@ from kdumpwrap.log import clock, reader
 from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Resolution
-from kdumpwrap.model.log import Report
+from kdumpwrap.model.log import Log, Report
 from kdumpwrap.model.verdict import Verdict
 from kdumpwrap.render import json as as_json
 from kdumpwrap.render import lists, text, view
@@ -89,6 +89,13 @@ def test_another_time_is_the_same_bug() -> None:
     one, other = (reader.parse([text.encode()]) for text in (said + PANIC, PANIC.replace("7f3ce1a3e9d7", "7f5de")))
     assert one.reports[0].wall != other.reports[0].wall and one.reports[0].user_ip != other.reports[0].user_ip
     assert key(one) == key(other)
+
+
+def test_who_found_a_lockup_is_another_occurrence_of_it() -> None:
+    data = recorded.data("debian-6.1-soft-lockup-panic")
+    (one,), (other,) = (reader.parse([each]).reports for each in (data, re.sub(rb"(?<=PID: )\d+", b"4711", data)))
+    assert one.panicker is not None and one.panicker != other.panicker
+    assert key(Log((one,))) == key(Log((other,)))
 
 
 def test_equal_reports_are_folded_and_the_fatal_one_is_marked(tmp_path: Path) -> None:

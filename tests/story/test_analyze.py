@@ -4,18 +4,19 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Tuple
+from typing import Dict, Hashable, Optional, Sequence, Tuple
 
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import analyze
+from kdumpwrap import analyze, steps
 from kdumpwrap.cli import pages
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.model.crash import Crash
-from kdumpwrap.model.log import Log
+from kdumpwrap.model.kernel import ResolvedFrame, Symbol
+from kdumpwrap.model.log import Frame, Log
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 SEARCH = Search(worked.root())
@@ -46,6 +47,42 @@ def test_what_is_told_of_one_crash_is_told_of_the_next_with_its_own_registers(re
     assert (one.report, two.report) == (report, other)
     assert one.culprit == two.culprit
     assert one.explanation != two.explanation
+
+
+class Mute(Symbolizer):
+    """Has no answer."""
+
+    def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> ResolvedFrame:
+        raise AssertionError(f"asked for {frame.symbol}")
+
+
+def test_what_another_crash_has_asked_is_not_asked_again(read: Tuple[Crash, Log]) -> None:
+    crash, log = read
+    known: Dict[Hashable, Tuple[steps.Case, steps.Answer]] = {}
+    with Symbolizer(log.release, SEARCH) as symbolizer:
+        (one,) = analyze.analyses([(crash, log)], symbolizer, known=known)
+    later = replace(log, reports=(replace(log.reports[0], pid=7),))
+    other = replace(log, reports=(replace(log.reports[0], taint="W"),))
+    with Mute(log.release, SEARCH) as symbolizer:
+        (two,) = analyze.analyses([(crash, later)], symbolizer, known=known)
+        with pytest.raises(AssertionError, match="asked for"):
+            list(analyze.analyses([(crash, other)], symbolizer, known=known))
+    assert two.findings[0].resolution.trace is one.findings[0].resolution.trace
+    assert two.findings[0].report.pid == 7
+
+
+def test_what_a_tool_could_not_do_is_asked_again(
+    read: Tuple[Crash, Log], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = tmp_path / "objdump"
+    fails.write_text("#!/bin/sh\nexit 1\n")
+    fails.chmod(0o755)
+    monkeypatch.setenv("OBJDUMP", str(fails))
+    known: Dict[Hashable, Tuple[steps.Case, steps.Answer]] = {}
+    with Symbolizer(read[1].release, SEARCH) as symbolizer:
+        (found,) = analyze.analyses([read], symbolizer, known=known)
+    assert any(problem.tool_failed for problem in found.problems)
+    assert not known
 
 
 def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:

@@ -65,7 +65,7 @@ def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree:
     crashes = [entry.crash for entry in finder.scan(tree / "crashes").entries]
     read = [engine._Read(crash, analyze.read(crash, search), (), None) for crash in crashes]
     symbolizer = HalfLoaded(read[0].log.release, search)
-    done = list(engine._of_one_kernel(read, symbolizer))
+    done = list(engine._of_one_kernel(read, symbolizer, {}))
     assert symbolizer.broken
     for one in done:
         assert one.analysis is not None
