@@ -148,7 +148,7 @@ def test_also_where_objdump_fails_for_one_of_them(
 ) -> None:
     """What is missing of one crash is not said of the others of its kernel."""
     few = tmp_path / "few"
-    cases = grow(few, server.kernels.labs[:1], 10, size=SMALL)
+    cases = grow(few, server.kernels.labs[:1], BUGS, size=SMALL)
     where = ("--root", server.kernels.root)
     (unlucky,) = (few / name for name, case in cases.items() if case == "list_del")
     shown = run_cli("analyze", "-v", *where, unlucky).stderr
@@ -165,7 +165,7 @@ def test_also_where_objdump_fails_for_one_of_them(
 def test_also_where_a_list_of_modules_is_cut_off(server: Server, run_cli: RunCli, tmp_path: Path) -> None:
     """Whose a module is, is known by the log's own list alone."""
     few, root = tmp_path / "few", tmp_path / "root"
-    cases = grow(few, server.kernels.labs[:1], 20, size=SMALL)
+    cases = grow(few, server.kernels.labs[:1], 2 * BUGS, size=SMALL)
     cut, whole = (few / name for name, case in cases.items() if case == "distmod")
     log = cut / "vmcore-dmesg.txt"
     text, count = re.subn(r"(Modules linked in: .*?) ip_tunnel .*", r"\1", log.read_text())
@@ -210,7 +210,7 @@ def test_the_tools_are_asked_once_for_a_kernel_and_not_for_a_crash(
     server: Server, run_cli: RunCli, tmp_path: Path
 ) -> None:
     few = tmp_path / "few"  # each bug once on each kernel
-    grow(few, server.kernels.labs, 20, size=SMALL)
+    grow(few, server.kernels.labs, 2 * BUGS, size=SMALL)
     smaller = server._replace(path=few).batch(run_cli, "-v")
     larger = server.batch(run_cli, "-v")
     assert Counter(commands(larger.stderr)) == Counter(commands(smaller.stderr))
