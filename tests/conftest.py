@@ -20,6 +20,8 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ("fetch_hosts",)  # fixtures that several files share
+
 TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"
 NEWER = "6.12"  # another series that scripts/test has built: with runtime constants and __pfx_ symbols

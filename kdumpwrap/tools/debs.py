@@ -1,5 +1,8 @@
 """Debian's and Ubuntu's packages: loaded and checked by apt-get, unpacked by dpkg-deb and tar."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import ClassVar, Mapping, Optional, Sequence, Tuple
 
@@ -54,6 +57,8 @@ class Apt(Loader):
     def check(self, package: Path, offer: Offer) -> None:
         """See Loader: apt-get has checked it; what it had not loaded whole it would not have left."""
         if offer.size is not None and package.stat().st_size != offer.size:
+            if shutil.disk_usage(package.parent).free < offer.size - package.stat().st_size:
+                raise KdumpwrapError(f"{package}: {os.strerror(errno.ENOSPC)}")  # of which it says nothing itself
             what = f"{package.name}: {package.stat().st_size} bytes came, {offer.repository} has {offer.size}"
             raise KdumpwrapError(what, shell.hint("apt-get update"))
 
@@ -117,5 +122,5 @@ def _piped(package: Path, arguments: Sequence[Argument], into: Path) -> None:
 def _complained(stderr: str) -> None:
     """Raises ToolFailed for a complaint of tar that is not about a name that the archive does not have."""
     for line in stderr.splitlines():
-        if line.startswith("tar: ") and not line.endswith(_ABSENT) and not line.startswith("tar: Removing leading"):
+        if line and not line.endswith(_ABSENT) and ": Removing leading `" not in line:
             raise ToolFailed(["tar"], line)

@@ -115,7 +115,7 @@ class Yumdownloader(Dnf):
         **dict.fromkeys(("yumdownloader", "repoquery"), "yum-utils"),
         **{tool: package for tool, package in Dnf.programs.items() if tool != "dnf"},
     }
-    _query = options(r"-q --qf=%{name}|%{version}-%{release}|%{arch}|%{repoid}|%{packagesize}")
+    _query = options(r"-q --qf=%{name}|%{version}-%{release}|%{arch}|%{repoid}|%{size}")
     _asker = "repoquery"
 
     def _loading(self, offer: Offer, directory: Path) -> Tuple[Word, ...]:

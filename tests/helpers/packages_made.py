@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Dict, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 
 import pytest
 
@@ -60,9 +60,13 @@ class Kernel(NamedTuple):
 def need(*tools: str) -> None:
     for tool in tools:
         if shutil.which(tool) is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"{tool} is needed (scripts/packages install tests)", pytrace=False)
-            pytest.skip(f"needs {tool}")
+            lacking(f"{tool} (scripts/packages install tests)")
+
+
+def lacking(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needs {what}", pytrace=False)
+    pytest.skip(f"needs {what}")
 
 
 def run(*argv: Union[str, Path], env: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> str:
