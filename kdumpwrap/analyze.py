@@ -2,9 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
+from kdumpwrap import debuginfo
 from kdumpwrap.crashdir import contents, crashfile, finder
 from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
@@ -38,17 +40,9 @@ def analyze(
     Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
     """
     crash = _find(target, search)
-
-    def build_id() -> Optional[str]:
-        if crash.packed and crash.dmesg is not None:
-            pack = crashfile.pack(crash.dmesg)
-            return pack.build_id if pack is not None else None
-        from kdumpwrap.vmcore import vmcorelog
-
-        asked = search.debuginfod is not None
-        return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
-
     release = release_of(crash)
+    build_id = partial(build_id_of, crash, search)
+    search = debuginfo.of_build(search, release, build_id)
     begun = opening.begin(release, search, _beside(crash), build_id) if release is not None else None
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
@@ -73,6 +67,17 @@ def dmesg(target: Optional[str], search: Search) -> "Analysis":
     sure = tuple(certainty.of_kernel(kernel, log.problems))
     findings = tuple(steps.finding(one, steps.verdict(one), sure) for one in resolutions)
     return steps.finished(crash, log, kernel, findings, steps.signature_of(log), log.problems)
+
+
+def build_id_of(crash: Crash, search: Search) -> Optional[str]:
+    """The build id of the kernel that crashed, as its pack or its vmcore tells; None where neither does."""
+    if crash.packed and crash.dmesg is not None:
+        pack = crashfile.pack(crash.dmesg)
+        return pack.build_id if pack is not None else None
+    from kdumpwrap.vmcore import vmcorelog
+
+    asked = search.debuginfod is not None
+    return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
 
 
 def _find(target: Optional[str], search: Search) -> Crash:

@@ -1,20 +1,15 @@
-"""The vmlinux, modules and sources of a release: where they lie. Only the file system is read."""
+"""The vmlinux and modules of a release: where they lie. Only the file system is read."""
 
 import errno
 import os
-import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import fetched, files, packages
-from kdumpwrap.host import release as releases
-
-if TYPE_CHECKING:
-    from kdumpwrap.model.kernel import Source
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -42,10 +37,6 @@ _MODULES = (
 _MODULE = re.compile(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug)?(?:\.(?:xz|gz|zst|bz2))?", re.ASCII)
 _COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
 
-_SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
-_A_SOURCE = "init/main.c"  # that every kernel has, and no package of headers
-_SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
-
 
 class PackagedModule(NamedTuple):
     """A module in a package of debuginfo: its name as logs write it, its path below the release's directory."""
@@ -72,10 +63,23 @@ class Search:
     module_dirs: Tuple[Path, ...] = ()
     source_dirs: Tuple[Path, ...] = ()
     debuginfod: Optional[Debuginfod] = None
+    build_id: Optional[str] = None  # of the kernel that crashed, where several builds of its release are here
+
+
+def of_build(search: Search, release: Optional[str], build_id: Callable[[], Optional[str]]) -> Search:
+    """``search`` that knows the ``build_id``, which is asked for when a fetched build is one of several here."""
+    kept = len(builds(release, search))
+    there = sum((search.root / path.format(release=release)).exists() for path in _VMLINUX) if kept == 1 else 0
+    return replace(search, build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
+
+
+def builds(release: Optional[str], search: Search) -> Tuple[Path, ...]:
+    """The directories with what was fetched of ``release``: first that of the build that is looked for."""
+    return tuple(sorted(fetched.builds(release, search.root), key=lambda path: path.name != search.build_id))
 
 
 def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = None) -> Path:
-    """The vmlinux of ``release``: the one named, else the distribution's, else one next to the crash.
+    """The vmlinux of ``release``: the one named, one of the very build, the distribution's, one next to the crash.
 
     Never that of another release. Raises KdumpwrapError whose hint installs the package.
     """
@@ -89,10 +93,11 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
         raise KdumpwrapError(
             "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
+    kept = {build / fetched.VMLINUX: build for build in builds(release, search)}
     candidates: List[Tuple[Path, Optional[Path]]] = []
+    candidates += [one for one in kept.items() if one[1].name == search.build_id]
     candidates += [(search.root / path.format(release=release), None) for path in _VMLINUX]
-    kept = {build / fetched.VMLINUX: build for build in fetched.builds(release, search.root)}
-    candidates += kept.items()
+    candidates += [one for one in kept.items() if one[1].name != search.build_id]
     if beside is not None:
         candidates += [(beside / name, beside) for name in ("vmlinux", f"vmlinux-{release}")]
     why = []
@@ -132,8 +137,10 @@ def modules(
     found: Dict[str, List[Path]] = {name: [] for name in names}
     directories = list(search.module_dirs)
     if release and "/" not in release:
+        kept = builds(release, search)
+        directories += [build / fetched.MODULES for build in kept if build.name == search.build_id]
         directories += [search.root / path.format(release=release) for path in _MODULES]
-        directories += [build / fetched.MODULES for build in fetched.builds(release, search.root)]
+        directories += [build / fetched.MODULES for build in kept]
     if beside is not None:
         directories.append(beside)
     seen = set()
@@ -174,98 +181,9 @@ def by_build_id(build_id: str, search: Search) -> Tuple[Path, ...]:
     return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if _refused(path) is None)
 
 
-def source(
-    file: str,
-    line: int,
-    release: Optional[str],
-    search: Search,
-    *,
-    column: Optional[int] = None,
-    context: int = 6,
-    beside: Optional[Path] = None,
-) -> "Optional[Source]":
-    """The lines round ``line`` of the file that the debug information calls ``file``; None when it is not here.
-
-    ``column`` is the byte of that line, from 1, at which the faulting expression begins. Raises ReadFailed.
-    """
-    if not _SOURCE_NAME.match(file):  # a crafted debug information must not make us show /etc/shadow
-        return None
-    for directory, path in _source_paths(file, release, search, beside):
-        try:
-            content = files.read(path, limit=_SOURCE_SIZE, inside=directory)
-        except OSError:
-            continue
-        lines = content.replace(b"\r\n", b"\n").split(b"\n")  # and at no form feed, as compilers count
-        if not lines[-1]:
-            del lines[-1]  # behind the last newline
-        if line <= len(lines):
-            first = max(1, line - context)
-            shown = tuple(map(_decoded, lines[first - 1 : line + context]))
-            from kdumpwrap.model.kernel import Source
-
-            return Source(file, path, first, shown, line, _character(lines[line - 1], column))
-    return None
-
-
-def _character(line: bytes, column: Optional[int]) -> Optional[int]:
-    """Which character of ``line``, from 1, begins at the byte ``column``; None where the line has no such byte."""
-    if column is None or not 0 < column <= len(line):
-        return None
-    return len(_decoded(line[: column - 1])) + 1
-
-
-def _decoded(line: bytes) -> str:
-    return line.decode("utf-8", "backslashreplace")
-
-
 def is_compressed(path: Path) -> bool:
     """Whether a module must be unpacked before a tool can read it."""
     return path.suffix in _COMPRESSED
-
-
-def _source_paths(
-    file: str, release: Optional[str], search: Search, beside: Optional[Path]
-) -> Iterator[Tuple[Path, Path]]:
-    """A directory that no link may lead out of, and the path of a file in it that may be ``file``."""
-    parts = [part for part in posixpath.normpath(file).split("/") if part not in ("", "..")]
-    tails = ["/".join(parts[start:]) for start in range(len(parts))]  # the longest first
-    for directory in (*search.source_dirs, *([beside] if beside else [])):
-        for tail in tails:
-            yield directory, directory / tail
-    for tree in _trees(release, search.root):
-        for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
-            yield search.root, tree / tail  # Ubuntu's trees are full of links to the one beside them
-    for build in fetched.builds(release, search.root):
-        for tail in tails[:-1]:
-            yield build, build / fetched.SOURCE / tail
-    if file.startswith("/"):
-        for path in (search.root / file.lstrip("/"), Path(file)):
-            yield path.parent, path
-
-
-def source_tree(release: Optional[str], root: Path) -> Optional[Path]:
-    """The sources of the kernel ``release`` below ``root``; None where only headers are installed, or nothing."""
-    return next((tree for tree in _trees(release, root) if (tree / _A_SOURCE).is_file()), None)
-
-
-def packed_sources(release: Optional[str], root: Path) -> Optional[Path]:
-    """The archive with the sources of ``release`` that Debian's and Ubuntu's linux-source installs, if it is there."""
-    kernel = releases.parse(release)
-    found = kernel and sorted(root.glob(f"usr/src/linux-source-{kernel.minor}*.tar.*"))
-    return found[0] if found else None
-
-
-def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
-    """Kernel sources installed for ``release``. Flavours share the tree of the kernel they are built from."""
-    kernel = releases.parse(release)
-    if kernel is None:
-        return
-    for name in dict.fromkeys((kernel.text, kernel.base)):
-        yield from sorted(root.glob(f"usr/src/debug/kernel-*/linux-{name}"))
-        for path in ("lib/modules/{}/source", "usr/src/kernels/{}", "lib/modules/{}/build", "usr/src/linux-{}"):
-            yield root / path.format(name)
-    for path in (f"usr/src/linux-source-{kernel.minor}", f"usr/src/linux-source-{kernel.minor}.0"):  # Debian, Ubuntu
-        yield root / path
 
 
 def _refused(path: Path, inside: Optional[Path] = None) -> Optional[str]:

@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import itertools
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -22,7 +23,7 @@ from typing import (
     Union,
 )
 
-from kdumpwrap import analyze, capturelog, shell
+from kdumpwrap import analyze, capturelog, debuginfo, shell
 from kdumpwrap.batch import news, saved, workers
 from kdumpwrap.crashdir import finder
 from kdumpwrap.culprit import callchain
@@ -193,8 +194,10 @@ class _Kernels:
         )
         told = callchain.origins(one.log)
         origins = {frame.module: told.get(frame.module) for frame in frames if frame.module}
+        build_id = partial(analyze.build_id_of, one.crash, self._search)
+        search = debuginfo.of_build(self._search, one.log.release, build_id)
         for number in itertools.count():
-            key = (one.log.release, one.log.arch, one.beside, builds, number)
+            key = (one.log.release, one.log.arch, one.beside, search.build_id, builds, number)
             known = self._origins.setdefault(key, {})
             if all(known.get(module, origin) == origin for module, origin in origins.items()):
                 known.update(origins)
@@ -202,7 +205,7 @@ class _Kernels:
         if key in self._open and self._open[key].broken:
             self._close(self._open.pop(key))
         if key not in self._open:
-            self._open[key] = Symbolizer(one.log.release, self._search, one.beside)
+            self._open[key] = Symbolizer(one.log.release, search, one.beside)
             if len(self._open) <= 2:  # nm works while other logs are read
                 self._open[key].start()
         self._open.move_to_end(key)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
+from kdumpwrap import sources as trees
 from kdumpwrap.crashdir import finder
 from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.doctor import causes, fixes, inventory, toolchain
@@ -144,11 +145,11 @@ def sources(facts: Facts, crashes: Crashes) -> Iterator[Check]:
 
 def _sources(facts: Facts, release: str) -> Check:
     root = facts.host.root
-    tree = debuginfo.source_tree(release, root)
+    tree = trees.tree(release, root)
     if tree is not None:
         shown = f"/{tree.relative_to(root)}"
         return Check("sources", "ok", f"{release}: {shown}", side=_SIDE, evidence=(shown,))
-    packed, package = debuginfo.packed_sources(release, root), packages.sources(release)
+    packed, package = trees.packed(release, root), packages.sources(release)
     if package is None:
         seen, steps = (
             "their package is not installed",

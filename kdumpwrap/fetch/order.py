@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
+from kdumpwrap import sources as trees
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
@@ -53,7 +54,7 @@ def of(what: Optional[str], search: Search, *, everything: bool = False) -> Orde
     build_id = log.build_id
     if build_id is None and crash.vmcore is not None:
         build_id = vmcorelog.build_id(crash.vmcore, unpack=False)
-    modules, others = _modules(log, search)
+    modules, others = _modules(log, build_id, search)
     order = Order(
         log.release,
         None if crash.path == "-" else crash.path,
@@ -70,7 +71,7 @@ def of(what: Optional[str], search: Search, *, everything: bool = False) -> Orde
 def refreshed(order: Order, search: Search) -> Order:
     """``order`` without what has come meanwhile."""
     found = debuginfo.modules([name for name, _ in order.modules], order.release, search)
-    missing = tuple(one for one in order.modules if not any(map(_has_lines, found[one[0]])))
+    missing = tuple(one for one in order.modules if not _here(found[one[0]], order.release, order.build_id, search))
     return _with_vmlinux(order._replace(modules=missing), search)
 
 
@@ -89,7 +90,9 @@ def _with_vmlinux(order: Order, search: Search) -> Order:
     return order._replace(vmlinux=None if other else vmlinux)
 
 
-def _modules(log: Log, search: Search) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
+def _modules(
+    log: Log, build_id: Optional[str], search: Search
+) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
     """The modules of the frames without a file of debuginfo here, with their build ids; and those of strangers."""
     named: Dict[str, Optional[str]] = {}
     foreign = set()
@@ -99,14 +102,18 @@ def _modules(log: Log, search: Search) -> Tuple[Tuple[Tuple[str, Optional[str]],
             if frame.module is not None:
                 named[frame.module] = named.get(frame.module) or frame.module_build_id
     found = debuginfo.modules(tuple(named), log.release, search)
-    missing = [(name, named[name]) for name in sorted(named) if not any(map(_has_lines, found[name]))]
+    missing = [(name, named[name]) for name in sorted(named) if not _here(found[name], log.release, build_id, search)]
     own = tuple(one for one in missing if one[0] not in foreign)
     return own, tuple(name for name, _ in missing if name in foreign)
 
 
-def _has_lines(path: Path) -> bool:
-    """Whether a module's file lies where debuginfo does."""
-    return "usr/lib/debug" in path.as_posix() or "lib/modules/" not in path.as_posix()
+def _here(paths: Tuple[Path, ...], release: Optional[str], build_id: Optional[str], search: Search) -> bool:
+    """Whether one of a module's files lies where debuginfo does; what was fetched of another build does not count."""
+    others = {build for build in fetched.builds(release, search.root) if build_id not in (None, build.name)}
+    return any(
+        ("usr/lib/debug" in path.as_posix() or "lib/modules/" not in path.as_posix()) and not others & {*path.parents}
+        for path in paths
+    )
 
 
 def sources(analysis: Analysis) -> Tuple[str, ...]:
@@ -131,4 +138,4 @@ def sources(analysis: Analysis) -> Tuple[str, ...]:
 
 def missing_sources(files: Tuple[str, ...], release: str, search: Search) -> Tuple[str, ...]:
     """Those of ``files`` that are not here."""
-    return tuple(file for file in files if debuginfo.source(file, 1, release, search) is None)
+    return tuple(file for file in files if trees.find(file, 1, release, search) is None)

@@ -2,7 +2,7 @@
 
 from typing import Mapping, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import sources
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.location import telling
@@ -37,7 +37,7 @@ def source(chain: Sequence[Location], release: Optional[str], search: Search) ->
     best = telling(chain)
     for place in (*([best] if best else []), *chain):
         if place.file is not None and place.line is not None:
-            found = debuginfo.source(place.file, place.line, release, search, column=place.column)
+            found = sources.find(place.file, place.line, release, search, column=place.column)
             if found:
                 return found
     return None

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import debuginfo
+from kdumpwrap import sources
 from kdumpwrap.culprit import callchain
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.explain import chain, variables
@@ -77,8 +77,8 @@ class Scopes:
                 found = found or Variables(missing="gdb does not know this function")
                 continue
             scope = scope.joined(behind[0]) if behind and behind[0] is not None else scope
-            sources = _sources(frame, self._symbolizer)
-            found = variables.said(resolution, one.question.chains, scope, sources, one.callee)
+            text = _sources(frame, self._symbolizer)
+            found = variables.said(resolution, one.question.chains, scope, text, one.callee)
             if scope.variables or scope.unknown:
                 break
         return (found and found._replace(otherwise=theirs)), ()
@@ -157,7 +157,7 @@ def _statement(location: Location, symbolizer: Symbolizer) -> Optional[str]:
     if location.file is None or location.line is None:
         return None
     try:
-        source = debuginfo.source(location.file, location.line, symbolizer.release, symbolizer.search)
+        source = sources.find(location.file, location.line, symbolizer.release, symbolizer.search)
     except ReadFailed:  # which is said where the source is shown
         return None
     if source is None:

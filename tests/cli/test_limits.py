@@ -12,7 +12,7 @@ from typing import Callable, Iterator, List
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import capturelog, debuginfo
+from kdumpwrap import capturelog, debuginfo, sources
 from kdumpwrap.batch import saved
 from kdumpwrap.crashdir import crashfile, finder
 from kdumpwrap.crashdir.release import release_of
@@ -120,7 +120,7 @@ def readers(top: Path) -> List[Callable[[], object]]:
     return [
         lambda: debuginfo.vmlinux(RELEASE, search),
         lambda: debuginfo.modules(["xfs"], RELEASE, search),
-        lambda: debuginfo.source(str(source), 462, RELEASE, search),
+        lambda: sources.find(str(source), 462, RELEASE, search),
         lambda: capturelog.beside(crash),
         lambda: release_of(crash),
         lambda: saved.beside(crash),

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 import pytest
 from conftest import RunCli
 
-from kdumpwrap import debuginfo
+from kdumpwrap import sources
 from kdumpwrap.culprit import blame
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.doctor import facts, toolchain
@@ -120,7 +120,7 @@ RELEASES = {"el": "5.14.0-503.el9.x86_64", "debian": "6.1.0-47-amd64", "suse": "
 )
 def test_doctor_sees_the_sources_that_analyze_shows(release: str, tree: str, found: bool, tmp_path: Path) -> None:
     root = host(tmp_path, {f"{tree}/init/main.c": "1\n2\n3\n", "proc/sys/kernel/osrelease": release, "usr/lib/x": ""})
-    shown = debuginfo.source("init/main.c", 2, release, Search(root))
+    shown = sources.find("init/main.c", 2, release, Search(root))
     assert (shown is not None) == found
     assert seen(root, "sources").startswith(f"{release}: /{tree}" if found else f"{release}: kernel-debuginfo-common-")
 
@@ -135,7 +135,7 @@ def test_doctor_sees_the_sources_that_analyze_shows(release: str, tree: str, fou
 )
 def test_an_archive_or_headers_are_no_sources(release: str, files: List[str], says: str, tmp_path: Path) -> None:
     root = host(tmp_path, {**dict.fromkeys(files, "1\n"), "proc/sys/kernel/osrelease": release, "usr/lib/x": ""})
-    assert debuginfo.source("init/main.c", 1, release, Search(root)) is None
+    assert sources.find("init/main.c", 1, release, Search(root)) is None
     assert says in seen(root, "sources")
 
 

@@ -236,6 +236,11 @@ def test_a_vmlinux_of_another_build_does_not_count(tmp_path: Path, el: Kernel, m
     shutil.copy(str(vmlinux), str(kept / ("ab" * 20) / "vmlinux"))
     assert found("ab" * 20) == kept / ("ab" * 20) / "vmlinux"
     assert found("cd" * 20) is None
+    (kept / el.build_id / "modules").mkdir()
+    (kept / el.build_id / "modules/dm-fail.ko.debug").touch()
+    order = Order(EL, build_id=el.build_id, modules=(("dm_fail", None),))
+    assert orders.refreshed(order, Search(tmp_path)).modules == ()
+    assert orders.refreshed(order._replace(build_id="cd" * 20), Search(tmp_path)).modules == order.modules
 
 
 def test_yumdownloader_that_is_dnfs(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> None:

@@ -156,7 +156,7 @@ def test_a_module_of_the_distribution_names_the_kernels_debuginfo(lab: Lab, run_
 
 @pytest.mark.parametrize("base", ["4.18.0-305.3.1.el8.x86_64", "5.14.0-55.el9.x86_64"])
 def test_source_in_a_tree_with_another_dist_tag(tmp_path: Path, base: str) -> None:
-    from kdumpwrap import debuginfo
+    from kdumpwrap import sources
 
     outer = base.replace(".x86_64", "_4")
     tree = tmp_path / f"usr/src/debug/kernel-{outer}/linux-{base}"
@@ -164,7 +164,7 @@ def test_source_in_a_tree_with_another_dist_tag(tmp_path: Path, base: str) -> No
     (tree / "net/ipv4/ip_tunnel.c").write_text("".join(f"line {n}\n" for n in range(1, 120)))
     name = f"/usr/src/debug/kernel-{outer}/linux-{base}/./net/ipv4/ip_tunnel.c"
     for release in (base, f"{base}+debug", f"{base}+rt"):
-        found = debuginfo.source(name, 97, release, Search(tmp_path))
+        found = sources.find(name, 97, release, Search(tmp_path))
         assert found is not None
         assert found.lines[found.fault_line - found.first] == "line 97"
 

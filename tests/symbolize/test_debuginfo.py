@@ -1,16 +1,20 @@
 """Where vmlinux, modules and sources are looked for."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 import pytest
+from conftest import Lab, RunCli
 from doctor_runs import as_nobody
 
-from kdumpwrap import debuginfo
+from kdumpwrap import debuginfo, sources
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.example import worked
+from kdumpwrap.tools import binutils
 
 REL = "4.18.0-305.3.1.el8.x86_64"
 
@@ -103,7 +107,7 @@ def search_of(tmp_path: Path) -> Tuple[Path, Search]:
 @pytest.mark.parametrize("file", [f"/{TREE}/net/ipv4/ip_output.c", "debian/build/build_amd64/net/ipv4/ip_output.c"])
 def test_source_in_the_tree_that_flavours_share(tmp_path: Path, release: str, file: str) -> None:
     path, search = search_of(tmp_path)
-    found = debuginfo.source(file, 50, release, search, context=2)
+    found = sources.find(file, 50, release, search, context=2)
     assert found is not None
     assert (found.path, found.first, found.fault_line) == (path, 48, 50)
     assert found.lines == ("line 48", "line 49", "line 50", "line 51", "line 52")
@@ -114,25 +118,25 @@ def test_the_longest_tail_wins(tmp_path: Path) -> None:
     long = touch(tmp_path / "src/drivers/wan/main.c", "long\n")
     search = Search(tmp_path, source_dirs=(tmp_path / "src",))
     for file, path in (("/build/drivers/wan/main.c", long), ("/build/other/main.c", short)):
-        found = debuginfo.source(file, 1, REL, search)
+        found = sources.find(file, 1, REL, search)
         assert found is not None and found.path == path
 
 
 def test_a_bare_name_at_the_top_of_a_kernel_tree_is_another_file(tmp_path: Path) -> None:
     touch(tmp_path / TREE / "main.c", "x\n")
-    assert debuginfo.source("/home/vendor/main.c", 1, REL, Search(tmp_path)) is None
+    assert sources.find("/home/vendor/main.c", 1, REL, Search(tmp_path)) is None
 
 
 @pytest.mark.parametrize("file", ["/etc/shadow", "../../../../etc/shadow", "passwd", "a.c/../../etc/group"])
 def test_only_source_files_are_shown(tmp_path: Path, file: str) -> None:
     touch(tmp_path / "etc/shadow", "root:secret\n")
     touch(tmp_path / "etc/group", "root\n")
-    assert debuginfo.source(file, 1, REL, Search(tmp_path, source_dirs=(tmp_path,))) is None
+    assert sources.find(file, 1, REL, Search(tmp_path, source_dirs=(tmp_path,))) is None
 
 
 def test_a_line_behind_the_end_is_another_file_s(tmp_path: Path) -> None:
     _, search = search_of(tmp_path)
-    assert debuginfo.source("net/ipv4/ip_output.c", 101, REL, search) is None
+    assert sources.find("net/ipv4/ip_output.c", 101, REL, search) is None
 
 
 def test_why_a_module_is_not_taken_is_told(tmp_path: Path) -> None:
@@ -154,3 +158,59 @@ def test_a_module_directory_that_may_not_be_listed_is_told(open_dir: Path) -> No
     done = as_nobody("analyze", "--root", str(root), "--module-dir", str(closed.parent), str(crash))
     assert f"no debuginfo for the module XxxWan ({closed}: not readable)" in done.stderr
     assert done.status == 3
+
+
+def test_of_several_builds_that_which_crashed_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "var/cache"))  # of a user that is not root
+    mine, newer, installed = (
+        tmp_path / f"var/cache/kdumpwrap/{REL}" / ("aa" * 20),
+        tmp_path / f"var/cache/kdumpwrap/{REL}" / ("bb" * 20),
+        tmp_path / f"usr/lib/debug/lib/modules/{REL}",
+    )
+
+    def taken(build_id: str, asked: bool = True) -> List[Path]:
+        def ask() -> str:
+            assert asked, "nothing is to be chosen"
+            return build_id
+
+        search = debuginfo.of_build(Search(tmp_path), REL, ask)
+        module = debuginfo.modules(["xfs"], REL, search)["xfs"][0]
+        source = sources.find("/build/fs/xfs.c", 1, REL, search)
+        assert source is not None
+        return [debuginfo.vmlinux(REL, search).parent, module.parent.parent, source.path.parents[2]]
+
+    touch(mine / "vmlinux")
+    touch(mine / "modules/xfs.ko")
+    touch(mine / "source/fs/xfs.c", "x\n")
+    assert taken("aa" * 20, asked=False) == [mine] * 3
+    shutil.copytree(str(mine), str(newer))
+    os.utime(str(mine), (1e9, 1e9))
+    assert taken("aa" * 20) == [mine] * 3
+    assert taken("bb" * 20) == taken("cc" * 20) == [newer] * 3
+    shutil.rmtree(str(newer))
+    touch(installed / "vmlinux")
+    touch(installed / "kernel/xfs.ko")
+    assert taken("aa" * 20) == [mine] * 3
+    assert taken("cc" * 20) == [installed, installed, mine]
+
+
+@pytest.mark.lab
+def test_analyze_and_batch_take_the_build_that_the_vmcore_names(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
+    crash = lab.crashes["null_deref"]
+    kept = tmp_path / "var/cache/kdumpwrap" / lab.release
+    elf = binutils.elf(binutils.toolset(None), lab.vmlinux)
+    assert elf is not None
+    mine = kept / str(elf.build_id) / "vmlinux"
+    mine.parent.mkdir(parents=True)
+    try:
+        os.link(str(lab.vmlinux), str(mine))
+    except OSError:  # on another disk
+        shutil.copy(str(lab.vmlinux), str(mine))
+    touch(kept / ("ab" * 20) / "vmlinux")
+    os.utime(str(mine.parent), (1e9, 1e9))
+    (tmp_path / "var/crash").mkdir(parents=True)
+    shutil.copytree(str(crash), str(tmp_path / "var/crash" / crash.name))
+    env = {"XDG_CACHE_HOME": str(tmp_path / "var/cache")}
+    for command in ("analyze", "batch"):
+        done = run_cli(command, "--json", "--root", tmp_path, env=env)
+        assert json.loads(done.stdout)["kernel"]["vmlinux"] == str(mine), done.stderr
