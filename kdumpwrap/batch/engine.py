@@ -279,8 +279,9 @@ def _of_one_kernel(
 
 
 def top(crash: Crash, below: Sequence[Path]) -> Path:
-    """That of the directories ``below`` in which ``crash`` lies."""
-    return next((one for one in below if one in Path(crash.path).parents), below[0])
+    """That of the directories ``below`` in which ``crash`` lies, or which is a crash itself."""
+    path = Path(crash.path)
+    return next((one for one in below if one == path or one in path.parents), below[0])
 
 
 def _kept(done: Done, known: saved.Known, below: Sequence[Path], *, mark: bool) -> Done:

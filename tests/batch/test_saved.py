@@ -294,3 +294,18 @@ def test_two_batches_at_once(tmp_path: Path, save: Callable[..., Result]) -> Non
     for crash in host.crashes:
         saved(crash)
     assert "+ " not in save(host, "-v").stderr
+
+
+def test_an_answer_is_saved_where_one_of_several_directories_is_a_crash_itself(tmp_path: Path, run_cli: RunCli) -> None:
+    """What kdump's configuration names may be a crash: it is saved there, and a traceback is no answer."""
+    root = tmp_path / "root"
+    shutil.copytree(worked.root(), root)
+    log = next(root.glob("var/crash/*/vmcore-dmesg.txt"))
+    (root / "other").mkdir()
+    shutil.copy(log, root / "other")
+    for name, key in (("etc/kdump.conf", "path /var/crash"), ("etc/sysconfig/kdump", "KDUMP_SAVEDIR=/other")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"{key}\n")
+    done = run_cli("batch", "--save", "--root", root)
+    assert "Traceback" not in done.stderr and "in 2 crashes" in done.stdout
+    assert (root / "other/kdumpwrap.json").is_file()
