@@ -20,12 +20,14 @@ from markdown_it import MarkdownIt
 
 from kdumpwrap import shell
 from kdumpwrap.cli import output
+from kdumpwrap.model.annotation import Line
 from kdumpwrap.model.bugs import Group
 from kdumpwrap.model.crash import Problem
+from kdumpwrap.model.fetched import Build, Fetched
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.host import Check, Diagnosis
 from kdumpwrap.model.vmcore import Answer, VmcoreFacts
-from kdumpwrap.render import batch, crash, crashes, doctor, markdown, raw, text, vmcore
+from kdumpwrap.render import annotate, batch, crash, crashes, doctor, fetched, markdown, raw, text, vmcore
 from kdumpwrap.render import json as ndjson
 from kdumpwrap.render.html import crash as page
 from kdumpwrap.render.html import overview
@@ -146,6 +148,16 @@ def report(fill: Filler) -> str:
     return raw.render(fill.make(Analysis), all_reports=True) + vmcore.raw(fill.make(VmcoreFacts))
 
 
+def annotated(fill: Filler) -> str:
+    """What annotate adds to a line, for whomever, and on a terminal the line with it."""
+    line = fill.make(Line)
+    added = b"".join(piece.data for piece in annotate.pieces(line) if piece.added).decode()
+    words = (
+        fill.text().replace("\n", " ").encode("utf-8", "surrogatepass")
+    )  # of the log, which annotate leaves as it is
+    return added + annotate.on_terminal(words + b"\n")
+
+
 TEXTS = [
     Rendering("analyze", lambda fill: text.render(fill.make(Analysis), all_reports=True)),
     Rendering("resolve", lambda fill: text.resolved(fill.text(), fill.make(get_type_hints(Listing)["frame"]))),
@@ -155,6 +167,9 @@ TEXTS = [
     Rendering("batch", lambda fill: batch.text([fill.make(Group)])),
     Rendering("doctor", lambda fill: doctor.text(fill.make(Diagnosis), verbose=True)),
     Rendering("crash", lambda fill: crash.text([fill.make(Answer)])),
+    Rendering("annotate", annotated),
+    Rendering("fetch", lambda fill: fetched.text(fill.make(Fetched))),
+    Rendering("fetch --list", lambda fill: fetched.kept_text([fill.make(Build)])),
 ]
 RAWS = [
     Rendering("analyze", report),
@@ -164,6 +179,8 @@ RAWS = [
     Rendering("row", lambda fill: batch.row(fill.make(get_type_hints(Group)["newest"]))),
     Rendering("batch", lambda fill: batch.raw([fill.make(Group)])),
     Rendering("doctor", lambda fill: doctor.raw(fill.make(Diagnosis))),
+    Rendering("fetch", lambda fill: fetched.raw(fill.make(Fetched))),
+    Rendering("fetch --list", lambda fill: fetched.kept_raw([fill.make(Build)])),
     Rendering("problem", lambda fill: raw.problem(fill.make(Problem))),
 ]
 JSONS = [
@@ -174,6 +191,8 @@ JSONS = [
     Rendering("batch", lambda fill: batch.json([fill.make(Group)])),
     Rendering("doctor", lambda fill: doctor.json(fill.make(Diagnosis))),
     Rendering("crash", lambda fill: crash.json([fill.make(Answer)])),
+    Rendering("fetch", lambda fill: fetched.json(fill.make(Fetched))),
+    Rendering("fetch --list", lambda fill: fetched.kept_json([fill.make(Build)])),
 ]
 PAGES = [
     Rendering("crash", whole_page),

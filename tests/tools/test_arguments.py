@@ -15,8 +15,10 @@ PACKAGE = Path(__file__).resolve().parent.parent.parent / "kdumpwrap"
 WORD = re.compile(r"[.\w][.\w-]{0,511}", re.ASCII)
 TOOLS = (
     *("nm", "addr2line", "eu-addr2line", "objdump", "readelf", "makedumpfile", "crash", "xz", "gzip", "bzip2", "zstd"),
-    *("lz4", "rpm", "dpkg", "debuginfod-find", "gdb", "dnf", "kdumpctl", "systemctl", "llvm-objdump"),
+    *("lz4", "rpm", "dpkg", "debuginfod-find", "gdb", "kdumpctl", "systemctl", "llvm-objdump", "objcopy", "rpm2cpio"),
+    *("cpio", "tar", "dpkg-deb", "dpkg-query"),
 )
+LOADERS = ("dnf", "yum", "yumdownloader", "apt-get", "apt-cache")  # they would ask a network
 # writes its arguments down and then is the real program
 RECORDER = """#!{python}
 import json, os, sys
@@ -65,12 +67,15 @@ def calls() -> Iterator[Call]:
 
 def ours() -> Tuple[Pattern[str], ...]:
     """What an argument that the package makes itself looks like."""
+    slot = r"(?:0x[0-9a-f]+|\d+|/[^\0]*|[.\w][.\w-]*)"
     found = set()
     for call in calls():
-        for text in call.texts if call.function in ("option", "options") else ():
-            found |= {text} if call.function == "option" else set(text.split())
-    slot = r"(?:0x[0-9a-f]+|\d+|/[^\0]*|[.\w][.\w-]*)"
-    return tuple(re.compile(slot.join(map(re.escape, re.split(r"\{[^{}]*\}", text)))) for text in found)
+        for text in call.texts:
+            if call.function == "option":
+                found.add(slot.join(map(re.escape, re.split(r"\{[^{}]*\}", text))))
+            elif call.function == "options":  # in which nothing is filled in
+                found |= set(map(re.escape, text.split()))
+    return tuple(map(re.compile, found))
 
 
 def test_options_are_literals_and_words_are_made_in_one_place() -> None:
@@ -96,6 +101,7 @@ LOG = """\
 [  100.000002] Oops: 0002 [#1] PREEMPT SMP NOPTI
 [  100.000003] CPU: 1 PID: 112 Comm: ping Tainted: G           OE     {release} #1
 [  100.000004] RIP: 0010:{symbol}+0x10/0x41 [{module}]
+[  100.000004] RAX: 0000000000000001 RBX: 0000000000000002 RCX: 0000000000000003
 [  100.000004] Code: 48 8b 07 48 89 45 00 <48> 83 40 10 01 c3 90 90
 [  100.000005] Call Trace:
 [  100.000006]  {symbol}+0x20/0x41 [{module} {build_id}]
@@ -134,8 +140,8 @@ def recorded(tmp_path: Path) -> Tuple[Path, Dict[str, str]]:
     """The file in which arguments are written down, and the environment for it."""
     log, directory = tmp_path / "arguments", tmp_path / "programs"
     directory.mkdir()
-    for tool in TOOLS:
-        real = shutil.which(tool)
+    for tool in (*TOOLS, *LOADERS):
+        real = shutil.which(tool) if tool in TOOLS else None
         (directory / tool).write_text(RECORDER.format(python=sys.executable, log=str(log), real=real))
         (directory / tool).chmod(0o755)
     return log, {"PATH": f"{directory}:/usr/bin:/bin", "DEBUGINFOD_CACHE_PATH": str(tmp_path / "cache")}
@@ -184,15 +190,23 @@ def test_each_argument_is_a_path_an_option_or_a_gated_word(
         ("analyze", "--debuginfod", "./-d"),
         ("analyze", "--vmlinux", "@c/vmlinux", "-m", "@c", "plain/vmcore-dmesg.txt"),
         ("analyze", "vmcores"),
-        ("batch", "."),
+        ("batch", "--variables", "."),
         ("resolve", "--vmlinux", "@c/vmlinux", "-m", "@c", f"{word}+0x1", "evil_xmit+0x10/0x41 [evilmod]", "main+0x1"),
         ("disasm", "--vmlinux", "@c/vmlinux", "-m", "@c", "evil_xmit+0x10/0x41 [evilmod]"),
+        ("annotate", "--vmlinux", "@c/vmlinux", "-m", "@c", "@c"),
+        ("analyze", "--vmlinux", "@c/vmlinux", "--with-crash", "vmcores"),
+        ("fetch", "--dry-run", "plain" if number % 4 != 2 else "@c/@d"),  # whose release is one
+        ("fetch", "--", word),
+        ("pack", "-m", "@c", "-o", "@pack", "@c"),
+        ("analyze", "--fetch", "@pack"),
+        ("doctor", "--fix"),
+        ("crash", "--vmlinux", "@c/vmlinux", "vmcores", "-c", "bt"),
     ):
         done = run_cli(*command, env=env)
         assert done.status in (0, 1, 2, 3), done.stderr
         assert "Traceback" not in done.stderr
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {"nm", "readelf"} <= {row[0] for row in rows}
+    assert {"nm", "readelf", "gdb"} <= {row[0] for row in rows} and {row[0] for row in rows} & {*LOADERS}
     known = frozenset(ours())
     found = {(row[0], *strange(row[1:], known)) for row in rows}
     assert not [one for one in found if len(one) > 1]
