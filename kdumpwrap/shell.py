@@ -21,7 +21,17 @@ class Hint(str):
 
 NONE = Hint("")
 
+# What cannot be seen, or moves what can, to stand in a pattern's brackets: Unicode's categories Cc, Cf, Zl, Zp, Cs, its
+# property Default_Ignorable_Code_Point, noncharacters, and U+2800, which is a blank by its looks
+HIDDEN = (
+    "\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\ufffe-\uffff\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
+)
 _SLOT = re.compile(r"\{\}")
+_UNSEEN = re.compile(f"[{HIDDEN}]")
 
 
 def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
@@ -73,7 +83,7 @@ def _filled(value: Union[str, int, PurePath]) -> str:
 
 def _quoted(word: str) -> str:
     r"""As shlex does; what cannot be printed as bash reads it: ``$'a\x1b[2J'``."""
-    if word.isprintable():
+    if word.isprintable() and not _UNSEEN.search(word):
         return shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"
 
@@ -81,7 +91,7 @@ def _quoted(word: str) -> str:
 def _escaped(character: str) -> str:
     if character in "\\'":
         return f"\\{character}"
-    if character.isprintable():
+    if character.isprintable() and not _UNSEEN.match(character):
         return character
     how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
     return "".join(f"\\x{octet:02x}" for octet in character.encode("utf-8", how))

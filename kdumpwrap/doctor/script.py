@@ -5,6 +5,7 @@ from typing import Dict, List, Tuple
 from kdumpwrap import shell
 from kdumpwrap.host import packages
 from kdumpwrap.model.host import PHASES, Check, Diagnosis, Step
+from kdumpwrap.render.escape import shown
 
 _HEAD = """\
 #!/bin/bash
@@ -68,5 +69,5 @@ def _quoted(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A comment must not end before its line does."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """A comment must not end before its line does, and nothing in it may be hidden."""
+    return shown(text)

@@ -73,6 +73,14 @@ def test_a_name_is_no_option() -> None:
     assert shell.hint("kdumpwrap list {}", "--root=/") == "kdumpwrap list ./--root=/"
 
 
+def test_what_cannot_be_seen_is_spelled_out() -> None:
+    for character in "\u034f\u115f\u17b4\u2800\u3164\ufe0f\uffa0\u200b\u202e\U000e0041":
+        word = shell.quote(f"a{character}b")
+        assert word.isascii()
+        done = subprocess.run(["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True)
+        assert done.stdout.decode() == f"a{character}b"
+
+
 def test_numbers_and_hints_stand_as_they_are() -> None:
     install = shell.hint("dnf install {}", "a b")
     assert shell.hint("ulimit -v {}; {}", 12, install) == "ulimit -v 12; dnf install 'a b'"

@@ -13,8 +13,10 @@ from doctor_fault import ALL, Fault
 from doctor_hosts import Tree
 from test_doctor_faults import FAULTS
 
+from kdumpwrap import shell
 from kdumpwrap.doctor import script
 from kdumpwrap.doctor.examination import examine
+from kdumpwrap.model.host import Check, Diagnosis, Step
 
 
 def cases() -> Iterator[object]:
@@ -118,3 +120,13 @@ def check_syntax(text: str) -> None:
             command, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False
         )
         assert (done.returncode, done.stdout + done.stderr) == (0, ""), text
+
+
+def test_nothing_in_the_script_is_hidden() -> None:
+    """It is to be read before it is run."""
+    word = "a\u034fb\u115fc\u3164d\ufe0fe\u202ef\u2028g\nh"
+    steps = (Step(word, shell.hint("rm {}", word)), Step(word, shell.NONE))
+    text = script.render(Diagnosis("/", word, word, word, None, False, (Check("service", "fail", word, steps),)))
+    assert text.replace("\n", "").isascii() and text.replace("\n", "").replace("\t", "").isprintable()
+    done = subprocess.run(["bash", "-n"], input=text, universal_newlines=True, stderr=subprocess.PIPE, check=False)
+    assert done.stderr == ""
