@@ -131,21 +131,23 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "object checking",
-        "debugobjects, hardened usercopy, FORTIFY_SOURCE, DMA debugging, address checks: the caller misused them.",
+        "debugobjects, hardened usercopy, FORTIFY_SOURCE, DMA debugging, checks of addresses: the caller misused them.",
         """
         debug_(print_object|object_.*|check_no_obj_freed) (timer|work|hrtimer|rcuhead)_is_static_object
         usercopy_(abort|warn) check_(object_size|heap_object|stack_object|page_span|kernel_text_object|copy_size)
         copy_overflow fortify_(panic|report) debug_dma_.* check_(unmap|sync|sg) add_dma_entry
-        phys_addr(_nodebug|_symbol)? virt_addr_valid virt_to_phys(_nodebug)?
+        phys_addr(_nodebug|_symbol)? virt_addr_valid virt_to_phys(_nodebug)? clear_inode
+        static_key_.*
         """,
         check=True,
     ),
     Group(
         "context checking",
-        "They find that the caller may not sleep, be preempted or use a per-CPU variable here.",
+        "They find that the caller may not sleep, be preempted, wait for other CPUs or use a per-CPU variable here.",
         """
         might_(sleep|resched|fault).* schedule_(bug|debug) check_preemption_disabled debug_smp_processor_id
-        this_cpu_preempt_check cant_(sleep|migrate)
+        this_cpu_preempt_check cant_(sleep|migrate) kernel_(fpu|neon)_(begin|end)(_.*)? on_each_cpu(_.*)?
+        smp_call_function_(single|many|any)(_.*)?
         """,
         check=True,
     ),

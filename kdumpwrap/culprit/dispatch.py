@@ -90,6 +90,11 @@ CALLERS: Tuple[Caller, ...] = (
         """,
     ),
     Caller(
+        "part of an exit",
+        "A task that ends gives back one thing after the other, whatever made it end.",
+        "do_exit",
+    ),
+    Caller(
         "timer function",
         "The timer softirq or interrupt runs what was armed.",
         """

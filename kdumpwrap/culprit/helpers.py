@@ -120,8 +120,9 @@ GROUPS: Tuple[Group, ...] = (
         """
         (pi_)?mem(cpy|move|set|cmp|chr|scan)(_(erms|orig|inv|rep|flushcache|and_pad|io|fromio|toio|explicit|mcsafe))?
         mem(set|cpy)_?(16|32|64|io)(_.*)? memcpy_(fromio|toio|sglist|from_page|to_page) memzero_explicit
-        str(len|nlen|cmp|ncmp|casecmp|ncasecmp|cpy|ncpy|lcpy|scpy|scpy_pad|cat|ncat|lcat|chr|rchr|chrnul|nchr)
-        str(str|nstr|sep|spn|cspn|pbrk|im|replace|reverse) sized_strscpy.* stpcpy skip_spaces
+        (pi_)?str(len|nlen|cmp|ncmp|casecmp|ncasecmp|cpy|ncpy|lcpy|scpy|scpy_pad|cat|ncat|lcat|chr|rchr|chrnul|nchr)
+        str(str|nstr|sep|spn|cspn|pbrk|im|replace|reverse) sized_strscpy.* stpcpy skip_spaces full_name_hash
+        sg_(p?copy|zero)_.* nla_(put|reserve|memcpy|memcmp|strcmp|strscpy|strlcpy|append)(_.*)?
         copy_(to|from|in)_user(_.*)? copy_user(_.*)? copy_mc_.* rep_(movs|stos)_alternative raw_copy_.*
         (get|put|clear)_user(_(nocheck_|asm_|erms|original|rep_good)?[0-9a-z]?)?
         (copy|clear)_(huge_)?(high)?page(_(erms|orig|rep|mc))? copy_(to|from)_iter(_.*)? simple_copy_to_iter iov_iter_.*
@@ -132,7 +133,8 @@ GROUPS: Tuple[Group, ...] = (
         (widen|hex|symbol|error|mac_address|ip[46]|ip[46]_addr|uuid|resource|bitmap|flags|device_node|fwnode)_string(_sa)?
         (dentry|file_dentry|bdev)_name check_pointer(_msg)? (k|simple_)strto.* seq_(v?printf|puts|putc|write|pad)
         seq_(put_.*|escape.*|path.*|hex_dump) hex_dump_to_buffer print_hex_dump.* crc(16|32c?|_ccitt|_t10dif)(_.*)?
-        jhash.*
+        crc_[0-9]+ crypto_(shash|ahash)_(init|update|final|finup|digest)(_.*)? jhash.*
+        (memcpy|copy_tofrom_user|copypage)_(power7|base)
         """,
     ),
     Group(
@@ -145,7 +147,7 @@ GROUPS: Tuple[Group, ...] = (
         mas_.* mtree_.* rht_(bucket|key|lock|unlock|ptr|assign|head).* rh(ash|l)table_.* assoc_array_.* btree_.*
         kfifo_.* sbitmap_.* bitmap_.* (test|set|clear|change)_bit(_.*)? test_and_.*_bit(_.*)?
         (arch|const|constant|generic|variable)_.*_bit find_(next|first|last|nth)_.*bit.* hweight.* sort(_r)? bsearch
-        percpu_counter_.* u64_stats_.*
+        percpu_counter_.* u64_stats_.* page_counter_.*
         (arch_|raw_|ll_sc_|lse_)*atomic(64|_long)?_(dec|inc|read|set|x?or|and|andnot|add|sub|fetch|xchg|cmpxchg|try).*
         (this_cpu|local)_(add|sub|inc|dec|read|write|cmpxchg).* sg_(next|last|init_.*|miter_.*|nents.*)
         """,
@@ -164,30 +166,55 @@ GROUPS: Tuple[Group, ...] = (
         "native_(read|write)_msr(_safe)?",
     ),
     Group(
+        "register access",
+        "Reading and writing a register of a device: the driver chose it, mapped it, and may have taken it away.",
+        """
+        io(read|write)(8|16|32|64)(_rep|_lo_hi|_hi_lo|be.*)? regmap_(read|write|update|bulk|raw|field)(_.*)?
+        """,
+    ),
+    Group(
         "registration",
         "Names, references and events of devices, sysfs and proc files: who registers or removes them is the caller.",
         """
         kobject_.* kset_.* kobj_(child_ns_ops|ns_ops|kset_.*) add_uevent_var (get|put)_device
         sysfs_(do_)?create_(dir_ns|link.*) proc_(register|create.*|mkdir.*) sysfs_remove_.*
-        (device_remove|sysfs_add)_file(_.*)? proc_remove remove_proc_(entry|subtree)
+        (device_remove|sysfs_add)_file(_.*)? proc_remove remove_proc_(entry|subtree) (dpm|bus|class)_sysfs_.*
+        sysfs_(create|update|merge|unmerge|add)_(file|bin_file|group|mount)s?(_.*)? (create|remove)_files
+        kernfs_(find|name|add)(_.*)?
+        kernfs_remove_(by_name|self)(_ns)? cdev_(device_)?(add|del)
         device_(add|del|register|unregister|initialize|create|create_with_groups|create_vargs|create_groups_vargs|destroy)
         """,
     ),
     Group(
         "device resource",
-        "Interrupt lines, DMA and register mappings, clocks, regulators of a driver, which takes and gives them back.",
+        "Interrupts, DMA and register mappings, clocks, regulators of a driver, which takes and gives them back.",
         """
         (en|dis)able_irq(_.*)? free_irq request_(threaded_|percpu_)?irq dma_(direct_)?(map|unmap|alloc|free|sync)_.*
         dma_pool_.* swiotlb_.* io(re|un)map(_.*)? (pci|of|platform|devm)_io(re|un)?map.* mem(re|un)map(_.*)?
-        clk_(core_)?(un)?(prepare|dis|en)(able)?(_.*)? regulator_(put|(en|dis)able)(_.*)?
+        clk_(core_)?(un)?(prepare|dis|en)(able)?(_.*)? regulator_(put|(en|dis)able)(_.*)? iommu_dma_.*
+        pci_(en|dis)able_(msix?|device)(_.*)? pci_(alloc|free)_irq_vectors(_.*)?
+        (pci_)?free_msi_irqs (pci_)?msix?_(domain|setup|capability)_.*
+        irq_domain_(alloc|free|activate|deactivate|associate)_.*
+        (irq_)?(alloc|free)_descs? (un)?register_(irq|handler)_proc
         """,
     ),
     Group(
         "socket buffer",
         "Growing, shrinking and freeing of an skb that the caller built or should have kept.",
         """
-        skb_(put|push|pull|trim)(_.*)? (dev_)?(kfree|consume)_skb(_.*)? napi_consume_skb
+        skb_(put|push|pull|trim)(_.*)? (dev_)?(kfree|consume)_skb(_.*)? napi_consume_skb skb_release_(head_state|all)
+        p?skb_(expand_head|pull_tail|ensure_writable|copy_bits|cow(_.*)?)
         """,
+    ),
+    Group(
+        "network device",
+        "The network core checks how a driver turns its polling and its queues on and off.",
+        "napi_(enable|disable|schedule|complete)(_.*)?",
+    ),
+    Group(
+        "buffer",
+        "The block layer checks a buffer whose state the file system keeps.",
+        "submit_bh(_wbc)? mark_buffer_dirty(_.*)?",
     ),
     Group(
         "USB request",
@@ -213,6 +240,7 @@ GROUPS: Tuple[Group, ...] = (
         """
         (.*_)?(timed)?wait(_.*)? (.*_)?fdatawait(_.*)? sleep_on_.* synchronize_.* rcu_barrier_.*
         kthread_(stop|park|create).* do_read_cache_(page|folio) refrigerator try_to_freeze freezing_slow_path
+        blk_(mq_)?(freeze|quiesce|drain)_queue(_.*)?
         """,
         waiting=True,
     ),

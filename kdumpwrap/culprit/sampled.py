@@ -91,7 +91,8 @@ def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Option
             if before is not None and not passed_over(resolution, before):
                 return Blame(before, f"the {caller.calls} that was called: the CPU was in it, or in what it called")
             return None if is_entry(frame) else Blame(frame, f"it runs each {caller.calls}")
-        before = frame
+        if before is None or caller is None:  # else it hands the call on, as a pseudo file does to its owner
+            before = frame
     return None
 
 

@@ -145,6 +145,9 @@ PASSED_OVER = {
         "rb_erase hlist_del_rcu radix_tree_lookup xas_load idr_alloc_u32 test_and_clear_bit",
         "kernfs_put",
     ),
+    "register access": ("ioread32 iowrite16be regmap_read", "e1000_reset"),
+    "network device": ("napi_enable napi_disable", "e1000_open"),
+    "buffer": ("submit_bh_wbc mark_buffer_dirty", "ext4_commit_super"),
     "interrupt flags": ("__local_bh_enable_ip arch_local_irq_enable delay_tsc __const_udelay", "e1000_reset"),
     "stack unwinding": ("unwind_next_frame arch_stack_walk stack_trace_consume_entry __orc_find", "bpf_get_stackid"),
     "device resource": (
