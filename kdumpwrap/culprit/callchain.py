@@ -43,6 +43,12 @@ def interrupted(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
     return _certain(_saved(resolution, frames[start - 1]), frames[start:])
 
 
+def stood(resolution: Resolution) -> Optional[ResolvedFrame]:
+    """Where the CPU was interrupted, of a log that has no ``RIP:`` of it but shows it in the trace; else None."""
+    path = interrupted(resolution)
+    return path[0] if resolution.ip is None and path and path[0] not in resolution.trace else None
+
+
 def _saved(resolution: Resolution, entry: ResolvedFrame) -> Optional[ResolvedFrame]:
     """The instruction that was interrupted, where the log has no ``RIP:`` of it (to 4.9): behind the ``entry``.
 
@@ -51,7 +57,8 @@ def _saved(resolution: Resolution, entry: ResolvedFrame) -> Optional[ResolvedFra
     behind = resolution.trace[resolution.trace.index(entry) + 1 :][:1]
     if resolution.ip is not None or not behind or behind[0].certain or not behind[0].symbol:
         return None
-    return replace(behind[0], certain=True) if 0 < (behind[0].offset or 0) < (behind[0].size or 0) else None
+    inside = 0 < (behind[0].offset or 0) < (behind[0].size or 0)
+    return replace(behind[0], certain=True, exact=True) if inside else None
 
 
 def recursion(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:

@@ -39,7 +39,7 @@ def _waiting(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[
             caller = dispatch.caller(name)
             if caller is not None:
                 return None
-            if what is None and frame is path[0] and trace.same(frame, resolution.ip):
+            if what is None and frame is path[0] and trace.same(frame, resolution.ip or callchain.stood(resolution)):
                 found = spin.idles(resolution)
                 return Blame(frame, found, at_ip=True) if found else None
             return Blame(frame, f"it busy-waits: the CPU was in {what}") if what else None

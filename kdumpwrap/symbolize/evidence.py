@@ -5,6 +5,7 @@ from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.codecheck import check
 from kdumpwrap.codecheck.check import Checked
 from kdumpwrap.culprit import blame, callchain
+from kdumpwrap.log.kinds import SAMPLED
 from kdumpwrap.model.kernel import UNCHECKED, CodeCheck, Instruction, Location, Resolution, ResolvedFrame
 from kdumpwrap.parse.patches import Patches
 from kdumpwrap.symbolize import rawcode
@@ -50,9 +51,12 @@ class Evidence(NamedTuple):
 
 
 def focus(resolution: Resolution) -> Optional[ResolvedFrame]:
-    """The frame whose instruction is shown: the instruction pointer, else (a bad pointer, a panic) the culprit's."""
+    """The frame whose instruction is shown: where the CPU was, else (a bad pointer, a panic) the culprit's."""
     if resolution.ip is not None and resolution.ip.symbol is not None:
         return resolution.ip
+    stood = callchain.stood(resolution) if resolution.report.kind in SAMPLED else None
+    if stood is not None and stood.address is not None:
+        return stood
     blamed = blame.culprit(resolution)
     names = (frame for frame in callchain.certain(resolution) if blamed and callchain.true_name(frame) == blamed.symbol)
     return next(names, None)

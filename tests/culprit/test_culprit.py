@@ -13,6 +13,7 @@ from kdumpwrap.log import reader
 from kdumpwrap.log.kinds import KINDS
 from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.log import Frame, LoadedModule, Report
+from kdumpwrap.symbolize import evidence
 
 MODULES = "Modules linked in: wan(OE) ip_tunnel nf_tables sunrpc [last unloaded: wan]"
 CPU = "CPU: 1 PID: 112 Comm: sh Kdump: loaded Tainted: G           OE      5.14.0-503.el9.x86_64 #1"
@@ -396,6 +397,22 @@ def test_a_loop_that_calls_nothing_is_to_blame_itself() -> None:
     assert blame.verdict(calling).culprit == blame.culprit(known)
     straight = replace(known, disassembly=rows[:2])
     assert blame.verdict(straight).culprit == blame.culprit(known)
+
+
+def test_a_loop_that_calls_nothing_is_found_where_the_log_has_no_instruction_pointer() -> None:
+    """Kernels to 4.9 print where the CPU was as a frame with a question mark, behind the interrupt's entry."""
+    report = stall("wait_ready drv_write vfs_write ksys_write do_syscall_64")
+    at = next(n for n, frame in enumerate(report.trace) if frame.symbol == "wait_ready")
+    doubtful = replace(report.trace[at], certain=False)
+    known = Resolution.of(replace(report, trace=(*report.trace[:at], doubtful, *report.trace[at + 1 :])))
+    assert (known.ip, blamed(known.report)) == (None, "drv_write")
+    placed = replace(known, trace=tuple(replace(frame, address=0x1000) for frame in known.trace))
+    stood = evidence.focus(placed)
+    assert stood is not None and (stood.symbol, stood.exact) == ("wait_ready", True)
+    texts = ("mov 0x8(%rdi),%eax", "test %eax,%eax", "je 1000 <f>", "ret")
+    rows = tuple(Instruction(0x1000 + 4 * n, b"", text, fault=n == 1) for n, text in enumerate(texts))
+    found = blame.culprit(replace(known, disassembly=rows))
+    assert found is not None and (found.symbol, found.why) == ("wait_ready", "it was in a loop that calls nothing")
 
 
 def test_a_lockup_in_a_timer_is_not_taken_for_the_watchdogs_interrupt() -> None:

@@ -324,6 +324,33 @@ def test_whom_to_ask(crash: Crash) -> None:
         assert set(report["suspect"]["flags"]) == set("OE")
 
 
+def test_the_loop_of_a_stall_is_seen_where_its_log_has_no_instruction_pointer(
+    lab: Lab, run_cli: RunCli, tmp_path: Path
+) -> None:
+    """Kernels to 4.9 print it among the frames, with a question mark, and no code bytes: the module's file has them."""
+    real = lab.crashes["softlockup"].joinpath("vmcore-dmesg.txt").read_text("utf-8", "replace")
+    found = re.search(r"RIP: 0010:(wan_wait\+\S+)", real)
+    assert found is not None
+    lines = [
+        f"Linux version {lab.release} (builder@x) (gcc version 12) #1 SMP",
+        "INFO: rcu_sched self-detected stall on CPU { 5}  (t=60001 jiffies g=1881 c=1880 q=412)",
+        "Task dump for CPU 5:",
+        "Call Trace:",
+        " <IRQ>  [<ffffffff810c3ae8>] sched_show_task+0xa8/0x110",
+        " [<ffffffff8113b580>] rcu_dump_cpu_stacks+0x90/0xd0",
+        " [<ffffffff8113ec02>] rcu_check_callbacks+0x442/0x730",
+        " [<ffffffff816b549d>] apic_timer_interrupt+0x6d/0x80",
+        f" <EOI>  [<ffffffffc02a514e>] ? {found[1]} [xxxwan]",
+        " [<ffffffffc02a516d>] wan_poll+0x1d/0x40 [xxxwan]",
+    ]
+    (tmp_path / "log").write_text("".join(f"[  812.{n:06d}] {line}\n" for n, line in enumerate(lines)))
+    done = run_cli("analyze", "--json", "--root", lab.root, "--module-dir", lab.module_dir, str(tmp_path / "log"))
+    (report,) = json.loads(done.stdout)["reports"]
+    assert (report["culprit"]["symbol"], report["ip"]) == ("wan_wait", None)
+    assert report["culprit"]["why"] == "it was in a loop that calls nothing"
+    assert any(row["fault"] for row in report["disassembly"])
+
+
 @pytest.mark.parametrize("lab_name", X86)
 def test_the_warning_before_the_crash_is_resolved_too(crashes: Callable[[str, str], Crash], lab_name: str) -> None:
     crash = crashes(lab_name, "warn_then_oops")
