@@ -1,8 +1,10 @@
 """The instruction bytes that an oops prints, in the order in which they lie in memory."""
 
 import re
+from functools import lru_cache
 from typing import List, Optional, Tuple
 
+from kdumpwrap.log.trace import SHARED
 from kdumpwrap.model.log import Code
 
 _MAX = 256  # words or lines of one dump; the kernel prints at most 64 words
@@ -50,7 +52,8 @@ class Dump:
         if self.begins_rows(text):
             self._words = []
         elif self._words is None and own:
-            self._words = words(text[6:])
+            found_words = words(text[6:])
+            self._words = None if found_words is None else list(found_words)
         return True
 
     def row(self, text: str) -> bool:
@@ -65,20 +68,22 @@ class Dump:
         """The bytes, where there are any and the one at the instruction pointer is marked; ``little`` as in `parse`."""
         if self._krnl:
             return s390(self._krnl)
-        return parse(self._words, little) if self._words else None
+        return parse(tuple(self._words), little) if self._words else None
 
 
-def words(text: str) -> Optional[List[str]]:
+@lru_cache(maxsize=SHARED)
+def words(text: str) -> Optional[Tuple[str, ...]]:
     """The words of ``text`` when it holds nothing but dumped words, their marks kept; else None."""
     found = text.split()
     if len(found) > 1 and not _WORD.match(found[-1]):
         found.pop()  # cut, with the line
     if not found or len(found) > _MAX or not all(_WORD.match(word) for word in found):
         return None
-    return found
+    return tuple(found)
 
 
-def parse(found: List[str], little: bool = True) -> Optional[Code]:
+@lru_cache(maxsize=SHARED)
+def parse(found: Tuple[str, ...], little: bool = True) -> Optional[Code]:
     """``found`` (see `words`) as bytes; None when the word at the instruction pointer is not marked or not readable.
 
     ``little``: the byte order in which the machine stores a word of four (or two) bytes.

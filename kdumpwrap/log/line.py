@@ -81,7 +81,10 @@ def behind_stamp(raw: bytes) -> Optional[bytes]:
 
 def _plain(raw: bytes) -> "Optional[re.Match[bytes]]":
     plain = _PLAIN.match(raw)
-    return plain if plain and not plain[2].startswith(b"<") and not _ONE_MORE.search(plain[2]) else None
+    if plain is None or raw.startswith(b"<", plain.start(2)):
+        return None
+    more = b"[" in plain[2] or b"linked in:" in raw or b"kernel:" in raw
+    return None if more and _ONE_MORE.search(plain[2]) else plain
 
 
 def _careful(number: int, raw: bytes) -> List[LogLine]:

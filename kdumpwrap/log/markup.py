@@ -151,16 +151,16 @@ _FRAMES = re.compile(
     rb"(?<![\s?])(?<!>\])[ \t]+(?=(?:\[<[0-9a-f]{16}>\] )?(?:\? )?[A-Za-z_][\w.]{0,200}\+0x[0-9a-f]+/0x[0-9a-f]+)"
 )
 _OFTEN = (b"CPU: ", b"Hardware name: ", b"RIP: ", b"Code: ", b"RAX: ", b"RSP: ", b"Call Trace:", b"Modules linked in:")
-_REPORTS = (b"Hardware name: ", b"RIP: ")  # one of which is in each
+_REPORTS = (b"Hardware name: ", b"RIP: ")  # of which the first that a log holds shows where its reports are
 _NEAR = 1 << 13  # bytes before and behind these in which the others stand
 _MANY = 3  # frames in one line, or lines in one paragraph
 
 
 def _is_joined(data: bytes) -> bool:
-    first = [at for at in map(data.find, _REPORTS) if at >= 0]
-    if not first:
+    word = next((word for word in _REPORTS if word in data), None)
+    if word is None:
         return False
-    start, stop = max(0, min(first) - _NEAR), max(map(data.rfind, _REPORTS)) + _NEAR
+    start, stop = max(0, data.find(word) - _NEAR), data.rfind(word) + _NEAR
     found = 0
     for word in _OFTEN:
         at = data.find(word, start, stop)

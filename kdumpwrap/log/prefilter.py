@@ -119,7 +119,7 @@ def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], Wanted]) -> Iterato
             row = data[position : min(stop, position + LONGEST)]
             blocks_of_pstore = blocks_of_pstore or (number <= HEAD and bool(PSTORE.match(row)))
             sign = blocks_of_pstore or _REPORT.search(row)
-            quiet = 0 if sign else QUIET if _BANNER.search(row) else quiet + 1
+            quiet = 0 if sign else QUIET if b"Linux version " in row and _BANNER.search(row) else quiet + 1
             yield Line(number, row, number > told + 1)
             told = number
             number += 1

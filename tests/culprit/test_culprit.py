@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 
 import pytest
 import recorded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdumpwrap.culprit import blame, helpers
@@ -511,6 +511,7 @@ REPORTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(REPORTS)
 def test_no_report_is_too_strange(report: Report) -> None:
     found = blame.culprit(Resolution.of(report))
