@@ -38,16 +38,19 @@ class ReadFailed(KdumpwrapError):
 class ToolMissing(KdumpwrapError):
     """A program that is needed is not installed; the hint is the command that installs it."""
 
-    def __init__(self, message: str, hint: Hint = NONE) -> None:
+    def __init__(self, message: str, hint: Hint, package: str) -> None:
         super().__init__(message, hint, tool_failed=True)
+        self.package = package
 
 
 class ToolFailed(KdumpwrapError):
     """A program failed, ran out of time, or printed what we do not know."""
 
-    def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE) -> None:
+    def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE, said: str = "") -> None:
+        """``said``: the first line of its complaint."""
         super().__init__(message, hint, tool_failed=True)
         self.argv = tuple(argv)
+        self.said = said
 
 
 class ToolTold(ToolFailed):

@@ -3,14 +3,21 @@
 Registers are called as the kernel's logs call them: ``r08`` and not ``r8`` on x86_64.
 """
 
-from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, FrozenSet, NamedTuple, Optional, Tuple
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    ByteOrder = Literal["<", ">"]
+else:
+    ByteOrder = str  # Python 3.6 has no Literal
 
 
 class Layout(NamedTuple):
     """The layout of the registers in one machine's core file."""
 
     machine: int  # e_machine
-    order: str  # of bytes: "<" or ">"
+    order: ByteOrder
     registers: Tuple[str, ...]  # as logs name them, in the order of elf_gregset_t, 8 bytes each; "" for another
     pc: str  # which of them is the instruction pointer
     flags: int = 0  # e_flags

@@ -23,6 +23,14 @@ class NothingSaved(NoCrash):
         self.crash = crash
 
 
+class _Unreadable(KdumpwrapError):
+    """A directory that may not, or cannot, be read."""
+
+    def __init__(self, path: Union[str, Path], error: Exception) -> None:
+        self.why = reason(error)
+        super().__init__(f"{path}: {self.why}", shell.hint("sudo kdumpwrap list {}", path))
+
+
 class Found(NamedTuple):
     """The crashes below a root, oldest first, and the directories that could not be read, with the reasons."""
 
@@ -113,7 +121,7 @@ def scan(path: Union[str, Path]) -> Found:
     except (FileNotFoundError, NotADirectoryError):
         raise NoCrash(f"{path}: no such directory", shell.hint("kdumpwrap doctor")) from None
     except (OSError, ValueError) as error:
-        raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap list {}", path)) from None
+        raise _Unreadable(path, error) from None
     found: List[Entry] = []
     unreadable: List[Tuple[str, str]] = []
     own = contents.entry(str(path), top)
@@ -139,10 +147,10 @@ def scan_host(root: Path = Path("/")) -> Found:
             from kdumpwrap.host import kdumpconf
 
             raise NoCrash(error.message, kdumpconf.elsewhere(Host(root)) or error.hint) from None
-        except KdumpwrapError as error:
+        except _Unreadable as error:
             if len(tops) == 1:
                 raise
-            unreadable.append((str(top), error.message.rpartition(": ")[2]))
+            unreadable.append((str(top), error.why))
             continue
         found += below.entries
         unreadable += below.unreadable

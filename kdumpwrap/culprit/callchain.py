@@ -10,8 +10,6 @@ from kdumpwrap.log.strangers import origins as origins_of
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Log, Report
 
-MESSENGERS = frozenset({"reporting", "exception handling", "sanitizer"})  # groups of helpers.py that only tell
-
 
 def certain(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
     """The instruction pointer, then the certain frames, each with a symbol; none stands there twice in a row.
@@ -121,4 +119,4 @@ def origins(log: Log) -> Dict[str, bool]:
 def reports(frame: ResolvedFrame) -> bool:
     """Whether the function only tells what has happened."""
     group = helpers.group(true_name(frame))
-    return group is not None and group.name in MESSENGERS
+    return group is not None and group.tells

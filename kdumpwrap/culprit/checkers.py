@@ -16,6 +16,8 @@ class Group(NamedTuple):
     waiting: bool = False  # passed over only where a task waits (hung task, scheduling while atomic)
     leaking: bool = False  # passed over only where memory leaks
     anywhere: bool = False  # passed over in out-of-tree modules too
+    tells: bool = False  # only tells what another one did
+    idle: bool = False  # says nothing of who is to blame, even where nothing else is left
 
 
 CHECKERS: Tuple[Group, ...] = (
@@ -34,6 +36,7 @@ CHECKERS: Tuple[Group, ...] = (
         kernelmode_fixup_or_oops bad_page_fault bad_kernel_fault do_kernel_fault do_bad_area arm64_notify_die
         (panic_)?bad_stack handle_bad_stack bad_mode handle_stack_overflow do_report_trap notify_die emergency_restart
         """,
+        tells=True,
     ),
     Group(
         "stack unwinding",
@@ -78,6 +81,7 @@ CHECKERS: Tuple[Group, ...] = (
         do_(dat|protection|secure_storage|translation)_exception illegal_op data_exception
         (monitor_event|translation|addressing|operand|specification)_exception handle_exception
         """,
+        tells=True,
     ),
     Group(
         "tracing and patching",
@@ -97,6 +101,7 @@ CHECKERS: Tuple[Group, ...] = (
         (start|end)_report qlist_free_all quarantine_.* kmemleak_.* create_object (delete|lookup)_object.*
         handle_(overflow|null_ptr_deref|misaligned_access|object_size_mismatch|missing_return)
         """,
+        tells=True,
     ),
     Group(
         "lock checking",
@@ -150,6 +155,7 @@ CHECKERS: Tuple[Group, ...] = (
         smp_call_function_(single|many|any)(_.*)?
         """,
         check=True,
+        idle=True,
     ),
     Group(
         "slab checking",

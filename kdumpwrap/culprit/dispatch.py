@@ -9,15 +9,38 @@ Names are written as in helpers.py: regular expressions that match a whole name 
 """
 
 from functools import lru_cache
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.log import symbolname
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Called = Literal[
+        "system call",
+        "operation of a file",
+        "handler of a pseudo file",
+        "operation of a socket",
+        "netlink handler",
+        "work item",
+        "thread function",
+        "timer function",
+        "softirq",
+        "protocol handler",
+        "interrupt handler",
+        "hook",
+        "task work",
+        "function of a driver",
+        "other CPU",
+    ]
+else:
+    Called = str  # Python 3.6 has no Literal
 
 
 class Caller(NamedTuple):
     """Functions that call back."""
 
-    calls: str  # what they call: completes "the … that it called"
+    calls: Called  # what they call: completes "the … that it called"
     reason: str
     names: str
     loops: bool = True  # what they call may run for long: it stands for the loop in a lockup or stall
@@ -155,8 +178,6 @@ CALLERS: Tuple[Caller, ...] = (
         "smp_call_function.* smp_cfm_core stop_(one_cpu|machine|cpus).* generic_exec_single csd_lock_wait",
     ),
 )
-OTHER_CPU = "other CPU"
-
 # what an interrupt puts on the stack of whatever it interrupted, outermost last
 _INTERRUPT = """
     (asm_)?sysvec_.* (asm_)?common_interrupt(_return)? ret_from_intr do_IRQ asm_call_(irq_)?on_stack retint_.*

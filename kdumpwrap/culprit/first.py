@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.culprit import callchain, dispatch, helpers
+from kdumpwrap.culprit.checkers import Group
 from kdumpwrap.log import particulars
 from kdumpwrap.log.kinds import WAITING
 from kdumpwrap.log.strangers import OUT_OF_TREE, origin
@@ -18,7 +19,7 @@ class Blame(NamedTuple):
     at_ip: bool = False  # because it stopped there
 
 
-def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[helpers.Group]:
+def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[Group]:
     """The group of machinery to which ``frame`` belongs, or None.
 
     A function of an out-of-tree module is no helper, whatever its name, but for ported libraries. Where the
@@ -40,14 +41,14 @@ def _waits(resolution: Resolution) -> bool:
 
 def first(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
     """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
-    skipped: List[Tuple[str, ResolvedFrame]] = []
+    skipped: List[Tuple[Group, ResolvedFrame]] = []
     concealed: Optional[ResolvedFrame] = None
     for before, frame in zip((None, *path), path):
         if frame is not resolution.ip and (_ends(frame) or (before is not None and callchain.left(before, frame))):
             break
         group = passed_over(resolution, frame)
         if group:
-            skipped.append((group.name, frame))
+            skipped.append((group, frame))
         elif callchain.hidden(frame):
             concealed = concealed or frame
         else:
@@ -70,10 +71,10 @@ def doubtful(resolution: Resolution) -> Optional[Blame]:
 def _reason(
     resolution: Resolution,
     frame: ResolvedFrame,
-    skipped: Sequence[Tuple[str, ResolvedFrame]],
+    skipped: Sequence[Tuple[Group, ResolvedFrame]],
     concealed: Optional[ResolvedFrame],
 ) -> str:
-    others = [(name, passed) for name, passed in skipped if name not in callchain.MESSENGERS]
+    others = [(group, passed) for group, passed in skipped if not group.tells]
     if concealed is not None:
         return f"below a function that the log cannot name: the one that ends at {concealed.symbol}+0x0"
     if not others:
@@ -86,19 +87,18 @@ def _reason(
             return "the instruction pointer"
         return "first frame past the report's own" if skipped else "first frame of the trace"
     names = " < ".join(dict.fromkeys(callchain.true_name(passed) for _, passed in others[-4:]))  # innermost first
-    groups = " and ".join(dict.fromkeys(name for name, _ in others[-4:]))
+    groups = " and ".join(dict.fromkeys(group.name for group, _ in others[-4:]))
     start = "the task's own frame, past" if _waits(resolution) else "first frame past"
     return f"{start} the {groups} functions: {names}"
 
 
-def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[str, ResolvedFrame]]) -> Optional[Blame]:
+def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[Group, ResolvedFrame]]) -> Optional[Blame]:
     """All is machinery, or the log was cut there: what is left to say.
 
     Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
     does not only report.
     """
-    hopeless = (*callchain.MESSENGERS, "scheduling", "context checking")
-    known = [frame for name, frame in skipped if name not in hopeless or frame is resolution.ip]
+    known = [frame for group, frame in skipped if not (group.tells or group.idle) or frame is resolution.ip]
     if not known:
         return None
     frame = known[-1] if _waits(resolution) or resolution.report.kind == "panic" else known[0]

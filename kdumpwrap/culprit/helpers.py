@@ -59,6 +59,7 @@ GROUPS: Tuple[Group, ...] = (
         wake_q_.* complete(_all)? (prepare_to|finish|init|add|remove|abort_exclusive)_s?wait(_.*)?
         preempt_count_(add|sub) (m|u|s|ss|f)sleep(_.*)?
         """,
+        idle=True,
     ),
     Group(
         "completion",

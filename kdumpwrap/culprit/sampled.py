@@ -85,7 +85,7 @@ def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Option
         return item
     for frame in path:
         caller = dispatch.caller(callchain.true_name(frame))
-        if caller is not None and caller.calls == dispatch.OTHER_CPU:
+        if caller is not None and caller.calls == "other CPU":
             return Blame(frame, "it waits for the answer of another CPU")
         if _calls_long(frame) and caller is not None:
             if before is not None and not passed_over(resolution, before):

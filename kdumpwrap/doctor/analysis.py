@@ -13,9 +13,9 @@ from kdumpwrap.doctor import causes, fixes, inventory, toolchain
 from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
-from kdumpwrap.errors import KdumpwrapError, NoCrash, ReadFailed
+from kdumpwrap.errors import KdumpwrapError, NoCrash, ReadFailed, ToolMissing
 from kdumpwrap.host import fetched, kdumpconf, packages
-from kdumpwrap.host.memory import RESIDENT, Limit, available
+from kdumpwrap.host.memory import Limit, available
 from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.crash import Crash, Entry
 from kdumpwrap.model.host import Check, Side, Step
@@ -159,7 +159,7 @@ def _sources(facts: Facts, release: str) -> Check:
         seen, steps = f"/{packed.relative_to(root)} is not unpacked", _unpack(release, package)
     else:
         seen = f"{package.package} is not installed"
-        steps = (Step(f"Install the sources of {release}", package.command, "install"), *_unpack(release, package))
+        steps = (*fixes.sources(release, package), *_unpack(release, package))
     seen = f"{release}: {seen}: lines are named, not shown"
     return Check("sources", "warn", seen, steps, side=_SIDE, after=causes.AFTER["sources"])
 
@@ -189,11 +189,13 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
         seen = loader.tool if loader else "debuginfod-find"
         if loader is None and inventory.program(facts.host, "debuginfod-find"):
             lacking = None
-    except KdumpwrapError as error:
+    except ToolMissing as error:
         lacking = error
+    except KdumpwrapError as error:
+        yield Check("fetch", "warn", error.message, fixes.by_hand("Fetch it on another host"), side=_SIDE)
+        return
     if lacking is not None:
-        package = lacking.hint.split()[-1]
-        yield Check("fetch", "warn", f"{lacking.message}", fixes.install(facts, package), side=_SIDE)
+        yield Check("fetch", "warn", lacking.message, fixes.install(facts, lacking.package), side=_SIDE)
         return
     free = fetched.free(top)
     room = f"{top} has {human(free)} free" if free is not None else f"{top}"
@@ -215,7 +217,7 @@ def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     else:
         there = fact.meminfo(facts.host)
         room = there.get("MemAvailable", 0) + there.get("SwapFree", 0)
-        limits = (Limit(room, "free memory and swap", RESIDENT),) if room else ()
+        limits = (Limit(room, "free memory and swap", "resident"),) if room else ()
     if not size or not limits:
         return
     short = memory.lacking(size, limits)

@@ -11,7 +11,7 @@ from kdumpwrap.doctor import bootconfig, crashkernel, defaults
 from kdumpwrap.doctor.crashkernel import M
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import packages
-from kdumpwrap.host.distribution import DEBIAN, SUSE
+from kdumpwrap.host.distribution import DEBIAN, SUSE, Manager
 from kdumpwrap.model.host import Step
 from kdumpwrap.shell import Hint
 
@@ -33,21 +33,25 @@ def look_again(facts: Facts) -> Steps:
 
 def install(facts: Facts, tool: str) -> Steps:
     """Install the package with ``tool``, or the package of that name."""
-    command = packages.install_on(facts.distribution, tool)
-    return (Step(f"Install {command.split()[-1]}", command, "install"),)
+    package = facts.distribution.package(tool)
+    return (_installing(f"Install {package}", facts.distribution.manager.install(package)),)
 
 
-def kdump_package(facts: Facts) -> Steps:
-    """Install what arms kdump."""
-    return install(facts, facts.distribution.kdump)
+def _installing(what: str, manager: Manager) -> Step:
+    return Step(what, manager.asking, "install", silent=manager.silent)
 
 
 def debuginfo(release: str) -> Steps:
     """Install the debuginfo of a kernel."""
-    command = packages.debuginfo(release)
-    known = re.match(r"(apt|dnf|yum|zypper|debuginfo-install) ", command)
-    what = f"Install the debuginfo of {release}"
-    return (Step(what, command, "install"),) if known else by_hand(f"For {release}: {command}")
+    known = packages.debuginfo_of(release)
+    if known is None:
+        return by_hand(f"For {release}: {packages.debuginfo(release)}")
+    return (_installing(f"Install the debuginfo of {release}", known),)
+
+
+def sources(release: str, package: packages.Sources) -> Steps:
+    """Install the sources of a kernel."""
+    return (_installing(f"Install the sources of {release}", package.install),)
 
 
 def by_hand(what: str) -> Steps:
@@ -61,7 +65,12 @@ def enable(facts: Facts, *, masked: bool = False) -> Steps:
     unmask = (Step(f"Unmask {name}", shell.hint("systemctl unmask {}", name), "enable"),) if masked else ()
     return (
         *unmask,
-        Step(f"Start {name} now and at every boot", shell.hint("systemctl enable --now {}", name), "enable"),
+        Step(
+            f"Start {name} now and at every boot",
+            shell.hint("systemctl enable --now {}", name),
+            "enable",
+            later=Step(f"Start {name} at every boot", shell.hint("systemctl enable {}", name), "enable"),
+        ),
     )
 
 

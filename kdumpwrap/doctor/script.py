@@ -2,8 +2,6 @@
 
 from typing import Dict, List, Tuple
 
-from kdumpwrap import shell
-from kdumpwrap.host import packages
 from kdumpwrap.model.host import PHASES, Check, Diagnosis, Step
 from kdumpwrap.render.escape import shown
 
@@ -23,7 +21,7 @@ def render(diagnosis: Diagnosis) -> str:
     found = steps(diagnosis.checks)
     for step in found:
         lines.append(f"step {_quoted(step.what)}")
-        command = packages.unattended(step.command)
+        command = step.silent or step.command
         if step.unless:
             lines.append(f"if {step.unless}; then\n\techo 'It is so already.'\nelse\n\t{command}\nfi\n")
         elif command:
@@ -55,8 +53,7 @@ def steps(checks: Tuple[Check, ...]) -> Tuple[Step, ...]:
     later: List[Step] = []
     for step in ordered:
         if step.phase == "enable":
-            now = shell.own(step.command.replace("systemctl enable --now ", "systemctl enable "))
-            later.append(step._replace(what=step.what.replace(" now and at every boot", " at every boot"), command=now))
+            later.append(step.later or step)
         elif step.phase not in ("load", "reboot"):
             later.append(step)
     return (*later, reboots[-1])

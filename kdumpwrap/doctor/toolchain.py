@@ -40,11 +40,8 @@ def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
             continue
         if tool.path is None:
             steps = fixes.install(facts, name)
-            after = (
-                causes.AFTER["makedumpfile"]
-                if name == "makedumpfile" and steps[0].command.endswith("kexec-tools")
-                else ()
-            )
+            bundled = name == "makedumpfile" and facts.distribution.package(name) == "kexec-tools"
+            after = causes.AFTER["makedumpfile"] if bundled else ()
             yield Check(name, "fail", f"{name} is not installed", steps, side="analysis", after=after)
             continue
         seen = f"{tool.path} {tool.version or ''}".rstrip()
@@ -98,7 +95,7 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
             version = needs.BINUTILS_OF.get(facts.distribution.generation)
         return Tool(path, version)
     if listed:
-        bundled = name == "makedumpfile" and fixes.install(facts, name)[0].command.split()[-1] in listed
+        bundled = name == "makedumpfile" and facts.distribution.package(name) in listed
         return Tool(f"{package} (listed)" if package in listed or bundled else None, version)
     return None
 

@@ -21,7 +21,7 @@ def holders(resolution: Resolution) -> Iterator[str]:
     if report.count > 1:
         yield f"{report.count} tasks hang with this very stack; this one was reported first (the log)."
     if report.blocker is not None:
-        article = "an" if report.blocker.what.startswith("rw") else "a"
+        article = "an" if report.blocker.what == "rw-semaphore" else "a"
         where = _own(report)
         sleeps = f", which stands in {_named(where)}" if where is not None else ""
         yield (

@@ -1,7 +1,7 @@
 """Reports without a failed access: BUG and WARN, divisions, stuck CPUs, panics that were asked for."""
 
 import re
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import operand
 from kdumpwrap.arch.x86 import register, width
@@ -22,7 +22,7 @@ from kdumpwrap.octets import spaced
 _HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
 _LONGEST_STATEMENT = 8  # lines
-_OUT_OF_MEMORY = {
+_OUT_OF_MEMORY: Dict[oom.Policy, str] = {
     "no victim": "Memory was used up, and no process was left that might be killed.",
     "system-wide": "Memory was used up, and vm.panic_on_oom is 1: so the kernel panics instead of killing a process.",
     "compulsory": "Memory was used up, and vm.panic_on_oom is 2: so the kernel panics instead of killing a process.",
@@ -242,7 +242,7 @@ def panic(resolution: Resolution) -> Iterator[str]:
         yield f"The reason stands in the machine's own logs: {resolution.report.message} (the panic's text)."
     elif resolution.report.message:
         yield _said(resolution.report.message)
-    cause = panics.cause(text)
+    cause, policy = panics.cause(text), oom.policy(text)
     if cause == "canary":
         yield (
             "The stack canary of the function that the headline names was overwritten when it returned: "
@@ -258,8 +258,8 @@ def panic(resolution: Resolution) -> Iterator[str]:
         yield f"Process 1 ended{how}: without it the kernel cannot go on."
     elif hardware.own_log(text) is not None:
         yield str(hardware.own_log(text))
-    elif oom.policy(text) is not None:
-        yield _OUT_OF_MEMORY[str(oom.policy(text))]
+    elif policy is not None:
+        yield _OUT_OF_MEMORY[policy]
         yield from table(resolution.report)
     elif cause == "root":
         yield "The root file system could not be mounted: its driver or device is missing."

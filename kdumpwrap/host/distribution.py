@@ -7,16 +7,33 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.host import variables
-from kdumpwrap.host.release import Release
+from kdumpwrap.host.release import FamilyName, Release
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.shell import Hint
+
+
+class Manager(NamedTuple):
+    """How a package manager is told to install the package that is named behind it."""
+
+    asking: Hint  # by a person, whom it asks
+    silent: Hint  # by a script
+
+    def install(self, package: str) -> "Manager":
+        """The commands that install ``package``."""
+        return Manager(shell.hint("{} {}", self.asking, package), shell.hint("{} {}", self.silent, package))
+
+
+YUM = Manager(shell.hint("yum install"), shell.hint("yum install -y"))  # el7 and before
+DNF = Manager(shell.hint("dnf install"), shell.hint("dnf install -y"))
+APT = Manager(shell.hint("apt install"), shell.hint("apt-get install -y"))
+ZYPPER = Manager(shell.hint("zypper install"), shell.hint("zypper --non-interactive install"))
 
 
 class Family(NamedTuple):
     """The row of a family of distributions. ``{release}`` is that of a kernel."""
 
-    name: str  # "el", "debian", "suse"
-    install: Hint  # the command that installs the packages that are named behind it
+    name: FamilyName
+    manager: Manager
     packages: Mapping[str, str]  # tool -> package where it is not called like the tool
     cross: Mapping[str, str]  # machine -> the package of binutils that read its code
     kdump: str  # the package that arms kdump
@@ -35,7 +52,7 @@ class Family(NamedTuple):
 
 EL = Family(
     name="el",
-    install=shell.hint("dnf install"),
+    manager=DNF,
     packages={"debuginfod-find": "elfutils-debuginfod-client"},
     cross={
         "x86_64": "binutils-x86_64-linux-gnu",
@@ -58,7 +75,7 @@ EL = Family(
 )
 DEBIAN = Family(
     name="debian",
-    install=shell.hint("apt install"),
+    manager=APT,
     packages={"xz": "xz-utils", "debuginfod-find": "debuginfod"},
     cross={**EL.cross, "x86_64": "binutils-x86-64-linux-gnu"},
     kdump="kdump-tools",
@@ -76,7 +93,7 @@ DEBIAN = Family(
 )
 SUSE = Family(
     name="suse",
-    install=shell.hint("zypper install"),
+    manager=ZYPPER,
     packages={"debuginfod-find": "debuginfod-client"},
     cross={machine: f"cross-{machine}-binutils" for machine in EL.cross},
     kdump="kdump",
@@ -92,7 +109,6 @@ SUSE = Family(
     write_menu=shell.hint("grub2-mkconfig -o"),
     parameters="GRUB_CMDLINE_LINUX_DEFAULT",
 )
-_YUM = shell.hint("yum install")  # el7 and before
 _PACKAGES = {
     **dict.fromkeys(("nm", "objdump", "addr2line", "readelf"), "binutils"),
     "eu-addr2line": "elfutils",
@@ -127,10 +143,11 @@ class Distribution(NamedTuple):
             return "kexec-tools"  # a package of its own since el10
         return _PACKAGES.get(tool) or self.family.packages.get(tool, tool)
 
-    def install(self, package: str) -> Hint:
-        """The command that installs ``package``."""
+    @property
+    def manager(self) -> Manager:
+        """Its package manager."""
         old = self.family is EL and self.id != "fedora" and (self.major or 9) < 8
-        return shell.hint("{} {}", _YUM if old else self.family.install, package)
+        return YUM if old else self.family.manager
 
 
 def of_root(root: Path = Path("/")) -> Distribution:

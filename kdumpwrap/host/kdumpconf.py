@@ -6,7 +6,7 @@
 """
 
 import re
-from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, cast
 
 from kdumpwrap import shell
 from kdumpwrap.host import variables
@@ -16,9 +16,32 @@ from kdumpwrap.shell import Hint
 DEFAULT_PATH = "/var/crash"
 COLLECTOR = "makedumpfile -l --message-level 7 -d 31"
 
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    TargetKind = Literal[
+        "raw",
+        "nfs",
+        "ssh",
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "minix",
+        "virtiofs",
+        "ftp",
+        "sftp",
+        "cifs",
+        "mount",
+        "",
+    ]
+else:
+    TargetKind = str  # Python 3.6 has no Literal
+
 # the directives of kdump.conf that say where the dump goes
 TARGETS = frozenset("raw nfs ssh ext2 ext3 ext4 xfs btrfs minix virtiofs".split())
-REMOTE = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")  # of all dialects
+REMOTE: Tuple[TargetKind, ...] = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")  # of all dialects
 
 Directives = Tuple[Tuple[str, str], ...]  # name and value of every line, in order
 
@@ -28,9 +51,9 @@ _PASSWORD = re.compile(r":[^@]*@")  # of ssh://user:password@host
 
 
 class Target(NamedTuple):
-    """Where the dump goes. ``kind``: one of TARGETS or REMOTE, "mount" (--mount), "" for the root file system."""
+    """Where the dump goes."""
 
-    kind: str
+    kind: TargetKind  # "mount" is dracut's --mount, "" the root file system
     where: str  # a device, HOST:/EXPORT, USER@HOST
     mountpoint: str = ""  # only for "mount"
 
@@ -79,7 +102,7 @@ def parse_debian(text: str, file: str = "/etc/default/kdump-tools") -> Config:
     where = ROOT
     for kind in ("FTP", "SSH", "NFS"):
         if settings.get(kind):
-            where = Target(kind.lower(), settings[kind])
+            where = Target(cast(TargetKind, kind.lower()), settings[kind])
     collector = f"makedumpfile {settings.get('MAKEDUMP_ARGS') or '-F -c -d 31'}"
     return Config(file, where, settings.get("KDUMP_COREDIR") or DEFAULT_PATH, collector, off=off)
 
@@ -91,7 +114,7 @@ def parse_suse(text: str, file: str = "/etc/sysconfig/kdump") -> Config:
     if not separator:
         scheme, rest = "file", scheme
     host, slash, directory = rest.partition("/")
-    where = ROOT if scheme == "file" else Target(scheme, _PASSWORD.sub("@", host))
+    where = ROOT if scheme == "file" else Target(cast(TargetKind, scheme), _PASSWORD.sub("@", host))
     level = settings.get("KDUMP_DUMPLEVEL") or "31"
     return Config(file, where, slash + directory if where.kind else rest, f"makedumpfile -d {level}")
 
@@ -118,7 +141,7 @@ def target(found: Directives) -> Target:
     """Where the dump goes; the last line that says so counts."""
     for name, value in reversed(found):
         if name in TARGETS:
-            return Target(name, value)
+            return Target(cast(TargetKind, name), value)
         mount = _MOUNT.search(value) if name == "dracut_args" else None
         if mount:
             words = [*mount["words"].split(), "", ""]

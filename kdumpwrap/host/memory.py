@@ -2,10 +2,14 @@
 
 import resource
 from pathlib import Path
-from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
-ADDRESS_SPACE = "address space"
-RESIDENT = "resident"
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    LimitKind = Literal["address space", "resident"]
+else:
+    LimitKind = str  # Python 3.6 has no Literal
 
 _UNLIMITED = 1 << 60  # bytes; cgroup v1 says 0x7ffffffffffff000 for "no limit"
 
@@ -15,7 +19,7 @@ class Limit(NamedTuple):
 
     bytes: int
     name: str
-    kind: str  # ADDRESS_SPACE counts what is mapped, RESIDENT what is in memory
+    kind: LimitKind  # what it counts: what is mapped, or what is in memory
 
 
 def available(
@@ -46,7 +50,7 @@ def unused(
 def _machine(meminfo: Path) -> Iterator[Limit]:
     fields = _fields(meminfo)
     if "MemAvailable:" in fields:
-        yield Limit(fields["MemAvailable:"] + fields.get("SwapFree:", 0), "free memory and swap", RESIDENT)
+        yield Limit(fields["MemAvailable:"] + fields.get("SwapFree:", 0), "free memory and swap", "resident")
 
 
 def _fields(meminfo: Path) -> Dict[str, int]:
@@ -61,7 +65,7 @@ def _rlimits(rlimit: Callable[[int], Tuple[int, int]]) -> Iterator[Limit]:
         soft, _ = rlimit(number)
         if soft != resource.RLIM_INFINITY:
             # ulimit -d counts private writable memory, which is about what crash has in memory
-            yield Limit(soft, name, ADDRESS_SPACE if number == resource.RLIMIT_AS else RESIDENT)
+            yield Limit(soft, name, "address space" if number == resource.RLIMIT_AS else "resident")
 
 
 def _cgroups(membership: Path, cgroups: Path) -> Iterator[Limit]:
@@ -94,7 +98,7 @@ def _cgroup(base: Path, path: str, files: Tuple[str, str, str]) -> Iterator[Limi
             name, _, value = line.partition(" ")
             if name == reclaimable_name:
                 reclaimable = _number(value) or 0
-        yield Limit(max(0, limit - usage + reclaimable), f"cgroup {limit_name}", RESIDENT)
+        yield Limit(max(0, limit - usage + reclaimable), f"cgroup {limit_name}", "resident")
 
 
 def _number(text: str) -> Optional[int]:

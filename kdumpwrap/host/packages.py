@@ -6,12 +6,14 @@ from typing import NamedTuple, Optional
 from kdumpwrap import shell
 from kdumpwrap.host import distribution
 from kdumpwrap.host import release as releases
-from kdumpwrap.host.distribution import EL, Distribution
+from kdumpwrap.host.distribution import APT, DNF, EL, YUM, ZYPPER, Distribution, Manager
 from kdumpwrap.host.release import Release
 from kdumpwrap.shell import Hint
 
 # Red Hat's toolsets bring newer binutils beside the system's, for el7 and el8
 _TOOLSETS = {7: "devtoolset-11", 8: "gcc-toolset-13"}
+_DEBUGINFO = Manager(shell.hint("dnf debuginfo-install"), shell.hint("dnf debuginfo-install -y"))
+_DEBUGINFO_OLD = Manager(shell.hint("debuginfo-install"), shell.hint("debuginfo-install -y"))
 _BY_HAND = shell.hint("install its debuginfo package, or name its vmlinux with --vmlinux FILE")
 
 
@@ -24,28 +26,8 @@ class Toolset(NamedTuple):
 
 def install(tool: str, root: Path = Path("/")) -> Hint:
     """The command that installs the package with ``tool`` (or the package of that name) on the host below ``root``."""
-    return install_on(distribution.of_root(root), tool)
-
-
-def install_on(host: Distribution, tool: str) -> Hint:
-    """The command that installs the package with ``tool`` (or the package of that name) on ``host``."""
-    return host.install(host.package(tool))
-
-
-def unattended(command: str) -> str:
-    """``command`` of a package manager so that it asks nothing: for a script. Any other command as it is."""
-    words = {
-        "yum install ": "yum install -y ",
-        "dnf install ": "dnf install -y ",
-        "dnf debuginfo-install ": "dnf debuginfo-install -y ",
-        "debuginfo-install ": "debuginfo-install -y ",
-        "apt install ": "apt-get install -y ",
-        "zypper install ": "zypper --non-interactive install ",
-    }
-    for asking, silent in words.items():
-        if command.startswith(asking):
-            return silent + command[len(asking) :]
-    return command
+    host = distribution.of_root(root)
+    return host.manager.install(host.package(tool)).asking
 
 
 def cross_binutils(arch: str, root: Path = Path("/")) -> Hint:
@@ -54,7 +36,7 @@ def cross_binutils(arch: str, root: Path = Path("/")) -> Hint:
     package = host.family.cross.get(arch)
     if package is None:
         return shell.hint("install binutils that were built for {}", arch)
-    return host.install(package)
+    return host.manager.install(package).asking
 
 
 def toolset(host: Distribution) -> Optional[Toolset]:
@@ -70,35 +52,40 @@ def newer_binutils(root: Path = Path("/")) -> Hint:
     if newer is None:
         return shell.hint("ADDR2LINE=FILE OBJDUMP=FILE kdumpwrap …, with the programs of newer binutils")
     programs = (f"{newer.directory}/addr2line", f"{newer.directory}/objdump")
-    return shell.hint("{}; ADDR2LINE={} OBJDUMP={} kdumpwrap …", host.install(newer.package), *programs)
+    return shell.hint("{}; ADDR2LINE={} OBJDUMP={} kdumpwrap …", host.manager.install(newer.package).asking, *programs)
 
 
 def debuginfo(release: str) -> Hint:
-    """The command that installs the debuginfo of the kernel ``release``, as its log prints it.
+    """How to install the debuginfo of the kernel ``release``, as its log prints it; in words where nobody knows.
 
     By the release and not by this host: a CentOS crash is often read elsewhere.
     """
+    found = debuginfo_of(release)
+    return found.asking if found is not None else _BY_HAND
+
+
+def debuginfo_of(release: str) -> Optional[Manager]:
+    """The commands that install the debuginfo of the kernel ``release``; None for one that was built by hand."""
     kernel = releases.parse(release)
     if kernel is None:
-        return _BY_HAND
+        return None
     if kernel.family == "el":
         middle = f"{kernel.flavour}-" if kernel.flavour else ""
-        command = shell.hint("debuginfo-install") if _is_old(kernel) else shell.hint("dnf debuginfo-install")
-        return shell.hint("{} {}", command, f"kernel-{middle}{kernel.base}")
+        return (_DEBUGINFO_OLD if _is_old(kernel) else _DEBUGINFO).install(f"kernel-{middle}{kernel.base}")
     if kernel.family == "suse":
-        return shell.hint("zypper install {}", f"kernel-{kernel.flavour}-debuginfo")
+        return ZYPPER.install(f"kernel-{kernel.flavour}-debuginfo")
     if kernel.vendor == "ubuntu":
-        return shell.hint("apt install {}", f"linux-image-unsigned-{release}-dbgsym")
+        return APT.install(f"linux-image-unsigned-{release}-dbgsym")
     if kernel.vendor == "debian":
-        return shell.hint("apt install {}", f"linux-image-{release}-dbg")
-    return _BY_HAND
+        return APT.install(f"linux-image-{release}-dbg")
+    return None
 
 
 class Sources(NamedTuple):
     """The commands that bring the sources of a kernel."""
 
     package: str
-    command: Hint
+    install: Manager
     packed: bool = False  # the package brings an archive of them in /usr/src (Debian, Ubuntu)
 
 
@@ -110,13 +97,15 @@ def sources(release: str) -> Optional[Sources]:
     if kernel.family == "el":
         name, _, machine = kernel.base.rpartition(".")
         package = f"kernel-debuginfo-common-{machine}-{name}"
-        manager = shell.hint("yum") if _is_old(kernel) else shell.hint("dnf")
-        return Sources(package, shell.hint("{} install --enablerepo='*debug*' {}", manager, package))
+        manager = YUM if _is_old(kernel) else DNF
+        return Sources(
+            package, Manager(*(shell.hint("{} --enablerepo='*debug*'", one) for one in manager)).install(package)
+        )
     if kernel.family == "suse":
         package = f"kernel-{kernel.flavour}-debugsource"
-        return Sources(package, shell.hint("zypper install {}", package))
+        return Sources(package, ZYPPER.install(package))
     package = f"linux-source-{kernel.minor}{'.0' if kernel.vendor == 'ubuntu' else ''}"
-    return Sources(package, shell.hint("apt install {}", package), packed=True)
+    return Sources(package, APT.install(package), packed=True)
 
 
 def _is_old(kernel: Release) -> bool:

@@ -12,7 +12,17 @@ Every distribution composes it in its own way::
 """
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Vendor = Literal[
+        "el", "uek", "elrepo", "fedora", "amazon", "anolis", "alinux", "openeuler", "debian", "ubuntu", "suse", ""
+    ]
+    FamilyName = Literal["el", "debian", "suse", ""]
+else:
+    Vendor = FamilyName = str  # Python 3.6 has no Literal
 
 # a release stands in paths and in commands that a person types: no "/", no blank, no quote, no leading "-" or "."
 PATTERN = r"[0-9A-Za-z_][0-9A-Za-z_.+~-]{0,63}"  # 64 bytes: __NEW_UTS_LEN of include/uapi/linux/utsname.h
@@ -70,8 +80,21 @@ _FILE = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^
 # "Linux version 5.14.0-503.el9.x86_64 (…) …", "Linux wan-gw1 5.14.0-503.el9.x86_64 #1 SMP …", "5.14.0-503.el9.x86_64"
 _UNAME = re.compile(r"(?:Linux (?:version|\S+) )?(?P<release>\d[^\s/]*)")
 
-_TAGS = {"el": "el", "fc": "fedora", "amzn": "amazon", "an": "anolis", "al": "alinux", "oe": "openeuler"}
-_FAMILIES = {"debian": "debian", "ubuntu": "debian", "suse": "suse", "": ""}  # the others install by yum and dnf
+_TAGS: Dict[str, Vendor] = {
+    "el": "el",
+    "fc": "fedora",
+    "amzn": "amazon",
+    "an": "anolis",
+    "al": "alinux",
+    "oe": "openeuler",
+}
+# the others install by yum and dnf
+_FAMILIES: Dict[Vendor, FamilyName] = {
+    "debian": "debian",
+    "ubuntu": "debian",
+    "suse": "suse",
+    "": "",
+}
 
 
 class Release(NamedTuple):
@@ -79,14 +102,14 @@ class Release(NamedTuple):
 
     text: str
     version: Tuple[int, int, int]  # (5, 14, 0); (0, 0, 0) where it does not start with one
-    vendor: str  # el, uek, elrepo, fedora, amazon, anolis, alinux, openeuler, debian, ubuntu, suse; "": built by hand
+    vendor: Vendor  # "": built by hand
     generation: Optional[int]  # the N of elN, fcN, amznN …
     flavour: str  # "debug", "rt", "rt-debug", "64k", "uek"; Debian's "cloud", Ubuntu's "generic", SUSE's "default"
     base: str  # the kernel of which this is a flavour, and whose sources it shares
     arch: Optional[str]  # as uname -m says it
 
     @property
-    def family(self) -> str:
+    def family(self) -> FamilyName:
         """Whose packages it comes from: "el" (yum, dnf), "debian", "suse", "" for one that was built by hand."""
         return _FAMILIES.get(self.vendor, "el")
 
@@ -114,7 +137,7 @@ def parse(text: Optional[str]) -> Optional[Release]:
     version = (int(match["major"]), int(match["minor"]), int(match["patch"] or 0)) if match else (0, 0, 0)
     rpm = _RPM.search(text)
     if rpm:
-        vendor = "uek" if rpm["uek"] else "elrepo" if rpm["elrepo"] else _TAGS[rpm["tag"]]
+        vendor: Vendor = "uek" if rpm["uek"] else "elrepo" if rpm["elrepo"] else _TAGS[rpm["tag"]]
         flavour, base = _rpm_flavour(text, vendor)
         return Release(text, version, vendor, int(rpm["generation"]), flavour, base, machine(text))
     suse = _SUSE.search(text)
@@ -155,7 +178,7 @@ def machine(text: str) -> Optional[str]:
     return next((name for name, pattern in _MACHINES if pattern.search(text)), None)
 
 
-def _rpm_flavour(text: str, vendor: str) -> Tuple[str, str]:
+def _rpm_flavour(text: str, vendor: Vendor) -> Tuple[str, str]:
     """Flavour and base of a release that ends in its machine and perhaps a flavour."""
     match = _BEHIND.search(text)
     base = text[: match.start("flavour") - 1] if match else text

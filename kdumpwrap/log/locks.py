@@ -1,10 +1,10 @@
 """Who holds which lock, and which function a report names outside of its stack."""
 
 import re
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, cast
 
 from kdumpwrap.log import trace
-from kdumpwrap.model.log import Blocker, Frame, HeldLock
+from kdumpwrap.model.log import Blocker, Frame, HeldLock, LockKind
 
 # 2 locks held by kworker/2:1/188:        no locks held by swapper/2/0.        lockdep_print_held_locks()
 _HOLDER = re.compile(r"\d{1,3} locks? held by (?P<comm>.{1,64})/(?P<pid>\d{1,10}):")
@@ -39,7 +39,7 @@ _MOST = 512  # locks of one report
 def owner(text: str) -> Optional[Blocker]:
     """Who holds what a hung task waits for, as khungtaskd says it, without its stack; None for another line."""
     match = _OWNER.match(text) if " likely " in text else None
-    return Blocker(match["what"], int(match["pid"]), match["comm"]) if match else None
+    return Blocker(cast(LockKind, match["what"]), int(match["pid"]), match["comm"]) if match else None
 
 
 class Locks:

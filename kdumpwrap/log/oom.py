@@ -1,9 +1,16 @@
 """What the kernel says when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
 
 import re
-from typing import Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, cast
 
 from kdumpwrap.model.log import LogLine, MemoryTask, OutOfMemory
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Policy = Literal["compulsory", "system-wide", "no victim"]
+else:
+    Policy = str  # Python 3.6 has no Literal
 
 # Out of memory: compulsory panic_on_oom is enabled                vm.panic_on_oom=2
 # Out of memory: system-wide panic_on_oom is enabled               vm.panic_on_oom=1
@@ -16,7 +23,7 @@ _PANIC = re.compile(
 )
 
 
-def policy(panic: str) -> Optional[str]:
+def policy(panic: str) -> Optional[Policy]:
     """Why the kernel called panic() when its memory was used up; None when ``panic`` is of another kind.
 
     ``system-wide`` and ``compulsory``: the setting vm.panic_on_oom, 1 or 2; ``no victim``: no process could be killed.
@@ -24,7 +31,7 @@ def policy(panic: str) -> Optional[str]:
     match = _PANIC.match(panic.strip())
     if match is None:
         return None
-    return match["policy"] or "no victim"
+    return cast(Policy, match["policy"] or "no victim")
 
 
 # acme_cache invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|…), order=0, oom_score_adj=0

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
@@ -33,11 +33,19 @@ _USER_PSW = 1 << 48  # the problem state bit of a PSW's mask
 _POWER_KERNEL = 1 << 60  # powerpc's kernel lies above: 0xc000000000000000
 
 
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Register = Literal["ip", "lr"]
+else:
+    Register = str  # Python 3.6 has no Literal
+
+
 class Pointer(NamedTuple):
     """The instruction pointer. ``frame`` is None when a user's program ran."""
 
     frame: Optional[Frame]
-    register: str = "ip"  # or "lr"
+    register: Register = "ip"
     arch: Optional[str] = None  # where the line's form tells it
     user: Optional[int] = None  # of user space: ``frame`` is None
     repeats: bool = False  # a trailer that says once more what the head said
@@ -76,7 +84,7 @@ def parse(text: str) -> Optional[Pointer]:
     return None
 
 
-def _pointer(place: str, register: str = "ip", arch: Optional[str] = None) -> Optional[Pointer]:
+def _pointer(place: str, register: Register = "ip", arch: Optional[str] = None) -> Optional[Pointer]:
     found = _RUNTIME.search(place)
     text = found and (found["runtime"] or found["power"] or found["bare"])
     runtime = trace.address(text) if text else None

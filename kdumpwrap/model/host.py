@@ -22,6 +22,8 @@ class Step(NamedTuple):
     command: Hint  # ready for a shell; "" when a person has to do it by hand
     phase: Phase = "configure"
     unless: Hint = NONE  # a shell's condition under which nothing is left to do, for a command that may not run twice
+    silent: Hint = NONE  # the command for a script, where ``command`` asks the one who types it
+    later: "Optional[Step]" = None  # what to do instead where the machine reboots afterwards
 
 
 PHASES: Tuple[Phase, ...] = (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
     Accessed = Literal["read", "write", "execute"]
+    LockKind = Literal["mutex", "semaphore", "rw-semaphore"]
     ReportKind = Literal[
         "null-pointer",
         "page-fault",
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         "oops",
     ]
 else:
-    Accessed = ReportKind = str  # Python 3.6 has no Literal
+    Accessed = LockKind = ReportKind = str  # Python 3.6 has no Literal
 
 
 class LogLine(NamedTuple):
@@ -130,7 +131,7 @@ class WorkItem(NamedTuple):
 class Blocker(NamedTuple):
     """Who holds what a hung task waits for, by khungtaskd's word."""
 
-    what: str  # "mutex", "semaphore", "rw-semaphore"
+    what: LockKind
     pid: int
     comm: str
     trace: Tuple[Frame, ...] = ()

@@ -1,11 +1,18 @@
 """The values that crash(8)'s answers give: what only the vmcore knows."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.log import LoadedModule
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    RungName = Literal["plain", "reduced", "zero-excluded", "minimal"]
+else:
+    RungName = str  # Python 3.6 has no Literal
 
 
 class Answer(NamedTuple):
@@ -15,7 +22,7 @@ class Answer(NamedTuple):
     output: str
     complete: bool  # False: cut off, or of a run that broke down
     seconds: float
-    rung: str = ""  # the way crash was started that gave it
+    rung: RungName  # the way crash was started that gave it
     cause: str = ""  # why it is not complete
     unavailable: bool = False  # the output is only crash's word that it does not know the command on this rung
 
@@ -116,7 +123,7 @@ class StuckTask(NamedTuple):
 class VmcoreFacts:
     """All that crash added to an analysis. What it could not say is None or empty, and told by ``problems``."""
 
-    rung: str
+    rung: RungName
     system: Optional[System] = None
     panic_task: Optional[Backtrace] = None
     other_cpus: Tuple[Backtrace, ...] = ()

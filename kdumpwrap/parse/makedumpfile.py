@@ -72,6 +72,11 @@ def parse(text: str) -> Vmcoreinfo:
     )
 
 
+def completed(text: str) -> bool:
+    """Whether makedumpfile says that it did its work."""
+    return "makedumpfile Completed." in text
+
+
 def cause(text: str) -> str:
     """Why makedumpfile failed, in a few words: by the message that is known, else its own first one."""
     for message, meaning in _CAUSES:

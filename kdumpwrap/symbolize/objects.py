@@ -155,8 +155,8 @@ def _by_build_id(
     from kdumpwrap.tools import debuginfod
 
     refused: List[Refused] = []
-    wanted = ("debuginfo",) if found is not None and found.code is not None else ("debuginfo", "executable")
-    for what in wanted:
+    wanted: Tuple[debuginfod.Sought, ...] = ("debuginfo", "executable")
+    for what in wanted[:1] if found is not None and found.code is not None else wanted:
         try:
             files.append(debuginfod.fetch(build_id, what, search.debuginfod))
         except KdumpwrapError as error:

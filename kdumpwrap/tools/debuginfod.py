@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
@@ -14,6 +14,13 @@ from kdumpwrap.host import files
 from kdumpwrap.tools.argv import word
 from kdumpwrap.tools.progress import told
 from kdumpwrap.tools.run import LONGEST, missing, run
+
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    Sought = Literal["debuginfo", "executable", "source"]
+else:
+    Sought = str  # Python 3.6 has no Literal
 
 _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
@@ -49,9 +56,9 @@ def timeout() -> float:
 
 
 def fetch(
-    build_id: str, what: str, client: Debuginfod, *, file: Optional[Path] = None, cache: Optional[Path] = None
+    build_id: str, what: Sought, client: Debuginfod, *, file: Optional[Path] = None, cache: Optional[Path] = None
 ) -> Path:
-    """The file that the servers have for ``build_id``: ``what`` is "debuginfo", "executable" or "source".
+    """The file that the servers have for ``build_id``: ``what`` of it is asked for.
 
     A "source" is the ``file`` of that name in the debug information. It lies in ``cache``, else in debuginfod's own,
     and stays there. Raises KdumpwrapError when no server is named or none has it, when
@@ -102,10 +109,9 @@ def fetch(
 
 def _reason(error: ToolFailed, build_id: str, what: str, client: Debuginfod) -> str:
     names = ", ".join(client.servers)
-    if any(words in error.message for words in _NOT_FOUND):
+    if any(words in error.said for words in _NOT_FOUND):
         return f"debuginfod: {names} has no {what} of build id {build_id}"
-    why = (error.message.partition("): ")[2] or error.message).strip()
-    return f"debuginfod: {what} of build id {build_id} could not be had from {names}: {why}"
+    return f"debuginfod: {what} of build id {build_id} could not be had from {names}: {error.said or error.message}"
 
 
 def _cache() -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Callable, ClassVar, Mapping, Optional, Sequence, Tuple
 
-from kdumpwrap.errors import KdumpwrapError, ToolFailed
+from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.model.fetched import Offer, Step, Wants
 from kdumpwrap.tools.progress import told
 from kdumpwrap.tools.run import LONGEST, missing
@@ -23,7 +23,7 @@ class Loader:
     programs: ClassVar[Mapping[str, str]] = MappingProxyType({})  # that it takes, each with its package
     ratio = 1  # at least so many times the size of a package of debuginfo are what is kept of it
 
-    def lacking(self) -> Optional[KdumpwrapError]:
+    def lacking(self) -> Optional[ToolMissing]:
         """What must be installed before it can be used; None when it can."""
         for program, package in self.programs.items():
             if shutil.which(program) is None:

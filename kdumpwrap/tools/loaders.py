@@ -3,11 +3,12 @@
 import shutil
 from typing import Optional
 
-from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.errors import KdumpwrapError, ToolMissing
 from kdumpwrap.host import packages
 from kdumpwrap.tools.debs import Apt
 from kdumpwrap.tools.loader import Loader
 from kdumpwrap.tools.rpms import Dnf, Yumdownloader
+from kdumpwrap.tools.run import missing
 
 
 def of(family: str, machine: Optional[str] = None) -> Loader:
@@ -23,5 +24,6 @@ def of(family: str, machine: Optional[str] = None) -> Loader:
         if shutil.which(kind.tool) is not None:
             return kind(machine)
     if shutil.which("yum") is not None:
-        raise KdumpwrapError("yumdownloader is not installed", packages.install("yum-utils"))
-    raise KdumpwrapError("its debuginfo is an RPM, and neither dnf nor yumdownloader is here", packages.install("dnf"))
+        raise missing("yumdownloader", "yum-utils")
+    what = "its debuginfo is an RPM, and neither dnf nor yumdownloader is here"
+    raise ToolMissing(what, packages.install("dnf"), "dnf")

@@ -25,7 +25,7 @@ def dmesg(vmcore: Path, into: Path) -> Dmesg:
     # it exits with 1 for whatever goes wrong
     output = run("makedumpfile", [*options("-D --dump-dmesg"), vmcore, into], ok=(0, 1), package="makedumpfile")
     info = makedumpfile.parse(output.text)
-    if "makedumpfile Completed." in output.text and into.is_file():
+    if makedumpfile.completed(output.text) and into.is_file():
         return Dmesg(into, info)
     return Dmesg(None, info, makedumpfile.cause(output.stderr))
 

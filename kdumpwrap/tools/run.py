@@ -206,7 +206,8 @@ def checked(
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
     if status not in ok:
         kind = ToolStopped if status < 0 else ToolFailed
-        raise kind(argv, f"{argv[0]} failed{_reason(status, errors)}", shell.join(argv))
+        said = next((line.strip() for line in errors.splitlines() if line.strip()), "")
+        raise kind(argv, f"{argv[0]} failed{_reason(status, said)}", shell.join(argv), said)
     if keep:
         stdout.seek(0)
     return Output(stdout.read() if keep else b"", errors, time.monotonic() - start)
@@ -224,7 +225,7 @@ def missing(tool: str, package: str = "") -> ToolMissing:
     """The error for a program that is not there."""
     from kdumpwrap.host.packages import install
 
-    return ToolMissing(f"{tool} is not installed", install(package or tool))
+    return ToolMissing(f"{tool} is not installed", install(package or tool), package or tool)
 
 
 def environment() -> Dict[str, str]:
@@ -246,9 +247,8 @@ def limited(timeout: Optional[float]) -> float:
     return min(limit, LONGEST if timeout is None else timeout)
 
 
-def _reason(status: int, stderr: str) -> str:
+def _reason(status: int, first: str) -> str:
     """`` (exit status 1): the first line of stderr``."""
-    first = next((line.strip() for line in stderr.splitlines() if line.strip()), "")
     first = first if len(first) <= _MESSAGE else f"{first[:_MESSAGE]}…"
     how = f" (signal {-status})" if status < 0 else f" (exit status {status})"
     return f"{how}: {first}" if first else how

@@ -3,7 +3,7 @@
 from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.vmcore import Answer
+from kdumpwrap.model.vmcore import Answer, RungName
 
 _NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # what an answer is worth; lacking: crash said all that it knew there
 
@@ -36,7 +36,7 @@ class Answers:
             return _NOTHING
         return _CUT if broken else _LACKING
 
-    def all(self, rung: str, cause: str) -> Tuple[Answer, ...]:
+    def all(self, rung: RungName, cause: str) -> Tuple[Answer, ...]:
         """One for each command; where nothing is known, an empty one with this ``rung`` and ``cause``."""
         empty = Answer("", "", False, 0.0, rung, cause)
         found = (self._known.get(number, empty) for number in range(len(self.commands)))

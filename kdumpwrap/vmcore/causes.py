@@ -9,7 +9,7 @@ from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import needs, packages
 from kdumpwrap.host.files import open_file, reason
-from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
+from kdumpwrap.host.memory import Limit
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
@@ -105,7 +105,7 @@ def holds(file: Path, text: bytes) -> bool:
 def _memory(size: int, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
     need = int(_need(size, limit)) >> 10
-    raised = shell.hint("ulimit -v {}", need) if limit and limit.name == "ulimit -v" else _MORE
+    raised = shell.hint("ulimit -v {}", need) if limit and limit.kind == "address space" else _MORE
     hint = shell.hint("{}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither", raised)
     return Problem(f"not enough memory for crash: {_takes(size, limit)}", hint)
 
@@ -124,8 +124,8 @@ def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
 
 
 def _takes(size: int, limit: Optional[Limit]) -> str:
-    kind = limit.kind if limit else RESIDENT
-    what = "address space" if kind == ADDRESS_SPACE else "memory"
+    kind = limit.kind if limit else "resident"
+    what = "address space" if kind == "address space" else "memory"
     have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
     return (
         f"with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(_need(size, limit))} of {what}, "
@@ -135,7 +135,7 @@ def _takes(size: int, limit: Optional[Limit]) -> str:
 
 def _need(size: int, limit: Optional[Limit]) -> float:
     """Bytes."""
-    return FULL[limit.kind if limit else RESIDENT].work * size
+    return FULL[limit.kind if limit else "resident"].work * size
 
 
 def _too_old(failure: Failure, subject: Subject) -> Problem:

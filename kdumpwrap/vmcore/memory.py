@@ -1,8 +1,8 @@
 """How much memory crash(8) takes, and whether that is there: the arithmetic behind the ladder's first rung."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
-from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit
+from kdumpwrap.host.memory import Limit, LimitKind
 
 
 class Need(NamedTuple):
@@ -15,8 +15,8 @@ class Need(NamedTuple):
 # Measured: crash 8.0.2, vmlinux 587 MB (6.1.0-47, DWARF 5). VmPeak 546 MB at the prompt, 645 MB after bt -a -l,
 # 695 MB after struct; RssAnon 368, 464, 520 MB. With --minimal 464 and 471 MB, RssAnon 266 and 280 MB.
 # Other options change nothing for a small dump: caches and tasks take memory in the measure of the crashed machine.
-FULL = {ADDRESS_SPACE: Need(0.93, 1.2), RESIDENT: Need(0.63, 0.9)}
-MINIMAL = {ADDRESS_SPACE: Need(0.79, 0.82), RESIDENT: Need(0.46, 0.48)}
+FULL: Dict[LimitKind, Need] = {"address space": Need(0.93, 1.2), "resident": Need(0.63, 0.9)}
+MINIMAL: Dict[LimitKind, Need] = {"address space": Need(0.79, 0.82), "resident": Need(0.46, 0.48)}
 _DOUBT = 0.9  # another crash, another compiler: what lacks no more than this share is tried
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import UsageError
+from kdumpwrap.model.vmcore import RungName
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.argv import Word, options
@@ -13,7 +14,7 @@ from kdumpwrap.tools.argv import Word, options
 class Rung(NamedTuple):
     """One way to start crash. Its names are those of ``--rung``."""
 
-    name: str
+    name: RungName
     options: Tuple[Word, ...]
     means: str  # for whoever reads its answers
 

@@ -18,7 +18,7 @@ from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search, vmlinux
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import distribution, packages
-from kdumpwrap.host.memory import ADDRESS_SPACE, Limit
+from kdumpwrap.host.memory import Limit
 from kdumpwrap.log import reader
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.parse import crash_failure, ndjson
@@ -106,7 +106,7 @@ def test_hints_are_made_in_one_place() -> None:
     assert makers == {"shell.py"}
     # a saved answer; words that were checked or are literals, inside the quotes of a sed script
     own = {file for file, _, name in calls() if name == "shell.own"}
-    assert own == {"parse/ndjson.py", "doctor/fixes.py", "doctor/script.py"}
+    assert own == {"parse/ndjson.py", "doctor/fixes.py"}
     assert not [
         file
         for file, _, name in calls()
@@ -163,11 +163,11 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     subject = files.Subject("false", crash / "vmlinux", crash / "vmcore", release)
     for kind in vars(crash_failure).values():
         if isinstance(kind, str) and kind in causes.WORDS:
-            limits = (Limit(1 << 20, "ulimit -v", ADDRESS_SPACE),)
+            limits = (Limit(1 << 20, "ulimit -v", "address space"),)
             yield causes.problem(crash_failure.Failure(kind, name), subject, 1 << 30, limits, 1.0).hint
     yield maker(name, (), release, top).hint
     for os_release in ("ID=centos\nVERSION_ID=7", "ID=debian", "ID=sles"):
-        yield packages.install_on(distribution.identify(os_release), name)
+        yield from distribution.identify(os_release).manager.install(name)
     yield packages.debuginfo(release)
     yield packages.cross_binutils(name, top)
 

@@ -6,7 +6,7 @@ from typing import Callable, Dict, Tuple
 
 import pytest
 
-from kdumpwrap.host.memory import ADDRESS_SPACE, RESIDENT, Limit, available, unused
+from kdumpwrap.host.memory import Limit, available, unused
 from kdumpwrap.vmcore import memory
 
 MB = 1 << 20
@@ -31,7 +31,7 @@ def host(path: Path, files: Dict[str, str]) -> Tuple[Path, Path, Path]:
 def test_memory_of_the_machine_counts_swap(tmp_path: Path) -> None:
     text = "MemTotal:        2048000 kB\nMemAvailable:     409600 kB\nSwapTotal: 1 kB\nSwapFree:         102400 kB\n"
     found = available(*host(tmp_path, {"meminfo": text}), rlimits())
-    assert found == (Limit(500 * MB, "free memory and swap", RESIDENT),)
+    assert found == (Limit(500 * MB, "free memory and swap", "resident"),)
 
 
 def test_a_kernel_without_memavailable_limits_nothing(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_kernel_without_memavailable_limits_nothing(tmp_path: Path) -> None:
 
 def test_ulimits(tmp_path: Path) -> None:
     found = available(*host(tmp_path, {}), rlimits(AS=300 * MB, DATA=200 * MB))
-    assert found == (Limit(300 * MB, "ulimit -v", ADDRESS_SPACE), Limit(200 * MB, "ulimit -d", RESIDENT))
+    assert found == (Limit(300 * MB, "ulimit -v", "address space"), Limit(200 * MB, "ulimit -d", "resident"))
 
 
 def test_cgroup_v2_what_is_left_of_the_tightest_above_us(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_cgroup_v2_what_is_left_of_the_tightest_above_us(tmp_path: Path) -> None
     }
     found = available(*host(tmp_path, files), rlimits())
     assert found == (
-        Limit(400 * MB, "cgroup memory.max", RESIDENT),  # the cache of files is given back when needed
-        Limit(800 * MB, "cgroup memory.high", RESIDENT),
+        Limit(400 * MB, "cgroup memory.max", "resident"),  # the cache of files is given back when needed
+        Limit(800 * MB, "cgroup memory.high", "resident"),
     )
 
 
@@ -86,7 +86,7 @@ def test_cgroup_v1_beside_an_empty_v2(tmp_path: Path) -> None:
         "sys/unified/cgroup.controllers": "\n",
     }
     found = available(*host(tmp_path, files), rlimits())
-    assert found == (Limit(312 * MB, "cgroup memory.limit_in_bytes", RESIDENT),)
+    assert found == (Limit(312 * MB, "cgroup memory.limit_in_bytes", "resident"),)
 
 
 def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path: Path) -> Non
         "sys/memory.current": f"{300 * MB}\n",
     }
     found = available(*host(tmp_path, files), rlimits())
-    assert found == (Limit(0, "cgroup memory.max", RESIDENT),)  # over the limit already: nothing, not less
+    assert found == (Limit(0, "cgroup memory.max", "resident"),)  # over the limit already: nothing, not less
 
 
 @pytest.mark.parametrize("text", ["", "max\n", "-1\n", "12 kB\n", "\udc80"])
@@ -111,13 +111,13 @@ def test_what_no_kernel_writes_limits_nothing(tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize(("megabytes", "hopeless"), [(300, True), (400, True), (450, True), (500, False), (600, False)])
 def test_which_start_is_not_even_tried(megabytes: int, hopeless: bool) -> None:
     """Measured: from 520 MiB on crash comes to its prompt. Somewhat below, another crash might."""
-    limits = (Limit(megabytes * MB, "ulimit -v", ADDRESS_SPACE),)
+    limits = (Limit(megabytes * MB, "ulimit -v", "address space"),)
     assert (memory.lacking(VMLINUX, limits) is not None) == hopeless
 
 
 def test_the_worst_limit_is_the_one_that_is_named() -> None:
-    limits = (Limit(650 * MB, "ulimit -v", ADDRESS_SPACE), Limit(200 * MB, "cgroup memory.max", RESIDENT))
+    limits = (Limit(650 * MB, "ulimit -v", "address space"), Limit(200 * MB, "cgroup memory.max", "resident"))
     worst = memory.tight(VMLINUX, limits)
     assert worst is not None
     assert worst.name == "cgroup memory.max"
-    assert memory.tight(VMLINUX, (Limit(4096 * MB, "free memory and swap", RESIDENT),)) is None
+    assert memory.tight(VMLINUX, (Limit(4096 * MB, "free memory and swap", "resident"),)) is None

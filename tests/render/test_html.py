@@ -343,7 +343,7 @@ def test_no_text_breaks_out(text: str) -> None:
         disassembly=(Instruction(1, b"\0", text, text, 1, True, text),),
     )
     facts = VmcoreFacts(
-        text,
+        "plain",
         replace(FACTS.system or System(), nodename=text, panic=text),
         Backtrace(
             1, 2, 3, text, (BacktraceFrame(0, ResolvedFrame(text, 1, module=text, context=text), text, 2),), (text,)
