@@ -45,7 +45,7 @@ def crash(
     from kdumpwrap.vmcore import crashcmd
 
     options.one_format(raw, json)
-    timeout = options.seconds("--timeout", timeout)
+    timeout = options.seconds(timeout)
     output.show_commands(verbose)
     search = options.search(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():

@@ -16,9 +16,7 @@ def resolve(
     caller: bool = typer.Option(
         False, "--caller", help="EXPR is a return address: the line of the call, one byte back."
     ),
-    release: Optional[str] = typer.Option(
-        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
-    ),
+    release: Optional[str] = options.RELEASE,
     raw: bool = options.RAW,
     json: bool = options.JSON,
     vmlinux: Optional[Path] = options.VMLINUX,
@@ -53,9 +51,7 @@ def disasm(
     expression: str = typer.Argument(..., metavar="EXPR", help="iptunnel_xmit+0x17d/0x1c0, 'send4+0xf2 [XxxWan]'."),
     whole: bool = typer.Option(False, "--all", help="The whole function, not a window round the instruction."),
     caller: bool = typer.Option(False, "--caller", help="EXPR is a return address: mark the call."),
-    release: Optional[str] = typer.Option(
-        None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
-    ),
+    release: Optional[str] = options.RELEASE,
     raw: bool = options.RAW,
     json: bool = options.JSON,
     vmlinux: Optional[Path] = options.VMLINUX,

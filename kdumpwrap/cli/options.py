@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
 JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
+RELEASE = typer.Option(
+    None, "--release", envvar="KDUMPWRAP_RELEASE", metavar="REL", help="The kernel's release; else the running one."
+)
 VMLINUX = typer.Option(
     None,
     "--vmlinux",
@@ -94,12 +97,12 @@ def with_values(arguments: Sequence[str]) -> List[str]:
     return ["--redact=" if one == "--redact" and i < end else one for i, one in enumerate(arguments)]
 
 
-def seconds(option: str, value: float) -> float:
-    """``value`` as a time limit, at most eleven days. Raises UsageError for what is no number."""
+def seconds(value: float) -> float:
+    """``--timeout`` as a time limit, at most eleven days. Raises UsageError for what is no number."""
     from kdumpwrap.tools.run import LONGEST
 
     if math.isnan(value):
-        raise UsageError(f"{option} {value}: no number of seconds")
+        raise UsageError(f"--timeout {value}: no number of seconds")
     return min(value, LONGEST)
 
 

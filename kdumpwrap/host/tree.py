@@ -76,11 +76,6 @@ class Host:
         mode = self._mode(path)
         return mode is not None and stat.S_ISDIR(mode)
 
-    def is_block(self, path: str) -> bool:
-        """Whether ``path`` is a block device."""
-        mode = self._mode(path)
-        return mode is not None and stat.S_ISBLK(mode)
-
     def modified(self, path: str) -> Optional[int]:
         """When ``path`` was last written, in whole seconds, as kdumpctl compares; None when it is not there."""
         real = self.locate(path)

@@ -8,7 +8,7 @@ from kdumpwrap.model.kernel import Instruction, Location, Source
 from kdumpwrap.model.location import telling
 from kdumpwrap.symbolize.objects import CodeAddress, Section
 
-BEFORE, AFTER = 8, 5  # instructions shown round the marked one
+_BEFORE, _AFTER = 8, 5  # instructions shown round the marked one
 
 
 def marked(rows: Sequence[Instruction], address: int) -> Tuple[Instruction, ...]:
@@ -16,11 +16,11 @@ def marked(rows: Sequence[Instruction], address: int) -> Tuple[Instruction, ...]
     return tuple(row._replace(fault=row.address <= address < row.address + len(row.data)) for row in rows)
 
 
-def excerpt(rows: Sequence[Instruction], before: int = BEFORE, after: int = AFTER) -> Tuple[Instruction, ...]:
+def excerpt(rows: Sequence[Instruction]) -> Tuple[Instruction, ...]:
     """The marked instruction with some before and after it; nothing when none is marked."""
     for position, row in enumerate(rows):
         if row.fault:
-            return tuple(rows[max(0, position - before) : position + after + 1])
+            return tuple(rows[max(0, position - _BEFORE) : position + _AFTER + 1])
     return ()
 
 

@@ -83,15 +83,6 @@ def settle(
     return tuple(left)
 
 
-def undecided(frame: Frame, code: Optional[Code]) -> str:
-    """What would decide between the functions that an ambiguous ``frame`` may mean, for a person."""
-    if not frame.certain:
-        return "the frame may be stale, so nothing in the trace can decide"
-    if frame.exact and code is None:
-        return "the bytes of a Code: line would decide"
-    return "the memory at its return address would decide: crash's `bt -r`, or `dis -r` of each"
-
-
 def _links(frames: Sequence[Frame]) -> Tuple[_Link, ...]:
     """Which certain frame called which. An interrupted frame did not call the one before it."""
     certain = [at for at, frame in enumerate(frames) if frame.certain and frame.symbol]

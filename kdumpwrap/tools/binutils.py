@@ -52,7 +52,7 @@ def toolset(arch: Optional[str]) -> Toolset:
     eu_addr2line = elfutils.addr2line()
     if eu_addr2line == named["addr2line"]:
         named["addr2line"] = None  # what is asked second is another one
-    native = arch == host or bool(prefix) or _knows("objdump", arch)
+    native = arch == host or bool(prefix) or _knows(arch)
     objdump_here = prefix + "objdump" if native else _llvm_objdump()
     return Toolset(
         nm=named["nm"] or prefix + "nm",
@@ -66,10 +66,10 @@ def toolset(arch: Optional[str]) -> Toolset:
     )
 
 
-def _knows(tool: str, arch: str) -> bool:
-    """Whether ``tool`` of this host was built for ``arch`` too (binutils-multiarch), as ``objdump -i`` lists."""
+def _knows(arch: str) -> bool:
+    """Whether objdump of this host was built for ``arch`` too (binutils-multiarch), as ``objdump -i`` lists."""
     try:
-        return (table.of(arch).bfd or arch) in run(tool, options("-i")).text
+        return (table.of(arch).bfd or arch) in run("objdump", options("-i")).text
     except ToolStopped:
         raise
     except KdumpwrapError:

@@ -59,7 +59,7 @@ def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok
             programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False)
             raise
         except ToolFailed as error:
-            if reader.returncode not in ok and _says(own, "No space left"):
+            if reader.returncode not in ok and _says_full(own):
                 programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False)
             raise error
         return programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False).stderr
@@ -72,6 +72,7 @@ def _end(process: "programs.Process[bytes]") -> None:
         process.wait()
 
 
-def _says(file: BinaryIO, words: str) -> bool:
+def _says_full(file: BinaryIO) -> bool:
+    """Whether the program complains of a full file system."""
     file.seek(0)
-    return words.encode() in file.read(1 << 16)
+    return b"No space left" in file.read(1 << 16)

@@ -14,7 +14,6 @@ from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.run import run
 
-MAGIC_SIZE = 6
 _RATIO = 64  # times the packed size: modules with debug information unpack to 5 to 12 times, filtered dumps to less
 _LEAST = 64 << 20  # bytes that may come out of any file
 _MEMORY = 1 << 30  # bytes of address space for the program; "xz -9" asks for 65 MB, "zstd --ultra -22" for 128

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import pytest
 from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 from crashtree import Kernels, grow, kernels
+from processes import ran
 
 from kdumpwrap.crashdir import finder
 from kdumpwrap.crashdir.release import release_of
@@ -377,14 +378,7 @@ def test_progress_shows_on_a_terminal_only(server: Server, tmp_path: Path) -> No
     few = tmp_path / "few"
     grow(few, server.kernels.labs, 10, size=SMALL)
     command = f"{sys.executable} -m kdumpwrap batch --root {tmp_path} {few}"
-    shown = subprocess.run(
-        ["script", "-qec", f"{command} >{tmp_path}/out", "/dev/null"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=environment(),
-        check=False,
-    )
+    shown = ran(["script", "-qec", f"{command} >{tmp_path}/out", "/dev/null"], env=environment())
     assert "10/10" in shown.stdout
     assert "10 bugs in 10 crashes" in (tmp_path / "out").read_text()
 

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -14,6 +13,7 @@ import pytest
 from conftest import RunCli, ToolDir, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import ran
 
 from kdumpwrap.example import worked
 from kdumpwrap.model import bugs as groups
@@ -169,15 +169,7 @@ def test_gnu_parallel(tmp_path: Path, tool_dir: ToolDir) -> None:
     tool_dir.fake("kdumpwrap", f'exec {shlex.quote(sys.executable)} -m kdumpwrap "$@"')
     recipe = re.sub("(?<=--sshlogin )[^ ]+", ":", readme(r"\$ parallel", "merge -")[2:])
     env = environment({**tool_dir.first, "KDUMPWRAP_ROOT": str(worked.root()), "HOME": str(tmp_path)})
-    done = subprocess.run(
-        ["bash", "-c", recipe],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=env,
-        check=False,
-        timeout=120,
-    )
+    done = ran(["bash", "-c", recipe], env=env, timeout=120)
     assert done.returncode == 0, done.stderr
     lines: List[str] = done.stdout.splitlines()
     assert lines[0] == "1 bug in 1 crash of 1 host and 1 kernel"
@@ -200,16 +192,7 @@ def test_ansible(tmp_path: Path, tool_dir: ToolDir, run_cli: RunCli) -> None:
     (tmp_path / "hosts").write_text("".join(f"{host} {here}\n" for host in ("web1", "web2", "db1")))
     env = environment({**tool_dir.first, "HOME": str(tmp_path), "ANSIBLE_LOCALHOST_WARNING": "0", "LC_ALL": "C.UTF-8"})
     argv = [str(playbook), "-i", "hosts", "play.yml"]
-    done = subprocess.run(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=env,
-        cwd=tmp_path,
-        check=False,
-        timeout=300,
-    )
+    done = ran(argv, env=env, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(file.name for file in (tmp_path / "fleet").iterdir()) == ["web1.ndjson", "web2.ndjson"]
     merged = run_cli("merge", *sorted((tmp_path / "fleet").iterdir()))

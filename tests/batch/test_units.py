@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TESTS, RunCli, environment
+from processes import ran
 
 from kdumpwrap.example import worked
 
@@ -37,7 +38,7 @@ def test_systemd_has_nothing_to_say_against_them(tmp_path: Path) -> None:
     dropped.parent.mkdir()
     dropped.write_text(DROP_IN.read_text().replace(PROGRAM, str(program)))
     verify = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS)]
-    done = subprocess.run(verify, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    done = ran(verify)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -62,7 +63,7 @@ def test_the_service_is_confined() -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(SCRIPTS / UNITS[0])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    done = ran(command)
     if "offline" in done.stderr:
         pytest.skip("systemd before 250")
     level = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)

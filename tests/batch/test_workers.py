@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ToolDir, environment
+from processes import ran
 
 from kdumpwrap.batch import workers
 
@@ -24,15 +25,7 @@ found.close()
 @pytest.mark.parametrize("before", ["", "trap '' TERM; "], ids=["", "SIGTERM ignored"])
 def test_closed_with_full_pipes(before: str) -> None:
     argv = ["sh", "-c", f'{before}exec "$@"', "sh", sys.executable, "-c", CLOSED_EARLY]
-    done = subprocess.run(
-        argv,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(argv, env=environment(), timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "3000\n", "")
 
 

@@ -4,13 +4,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 from conftest import RunCli, environment
+from processes import ran
 
 from kdumpwrap import __version__
 from kdumpwrap.log.kinds import KINDS
@@ -163,9 +163,7 @@ def test_the_page_has_no_fault(tool: str) -> None:
         if tool == "mandoc"
         else ["groff", "-t", "-man", "-ww", "-Tutf8", "-rLL=78n"]
     )
-    done = subprocess.run(
-        [*argv, str(PAGE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False
-    )
+    done = ran([*argv, str(PAGE)])
     assert (done.stderr + (done.stdout if tool == "mandoc" else "")).strip() == ""
 
 
@@ -179,15 +177,7 @@ def test_an_example_does_what_it_says(line: str, tmp_path: Path) -> None:
     if "jq" in line and shutil.which("jq") is None:
         pytest.skip("needs jq")
     command = line.replace("kdumpwrap ", f"{sys.executable} -m kdumpwrap ")
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        check=False,
-        env=environment(),
-    )
+    done = ran(["bash", "-c", command], cwd=tmp_path, env=environment())
     assert done.returncode in (0, 3), done.stderr  # 3: the module of the example has no debuginfo
     assert "include/net/ip_tunnels.h:462" in done.stdout
     if "--html" in line:

@@ -11,6 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple
 
 import pytest
 from conftest import environment
+from processes import ran
 
 from kdumpwrap.example import worked
 
@@ -77,15 +78,7 @@ def place(tmp_path: Path) -> Dict[str, str]:
 
 def shell(command: str, env: Dict[str, str]) -> "subprocess.CompletedProcess[str]":
     argv = ["bash", "-o", "pipefail", "-c", command]
-    return subprocess.run(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=env,
-        cwd=env["PWD"],
-        check=False,
-    )
+    return ran(argv, env=env, cwd=env["PWD"])
 
 
 @pytest.mark.parametrize("one", SHOWN, ids=lambda one: one.command)
@@ -146,13 +139,7 @@ def test_both_languages_have_the_same_commands() -> None:
 
 
 def test_the_picture_of_the_layers_is_what_the_package_imports() -> None:
-    done = subprocess.run(
-        [sys.executable, TOP / "scripts/layers"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        check=True,
-    )
+    done = ran([sys.executable, TOP / "scripts/layers"], check=True)
     assert f"```\n{done.stdout}```\n" in README, "scripts/layers draws another picture: paste it"
 
 

@@ -1,14 +1,17 @@
 """Ctrl-C, SIGTERM and SIGHUP, wherever in the program they arrive: it ends, and says nothing of its insides."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 from conftest import environment
+from processes import ran
 
 # Python throws a generator away, and cannot raise what its last lines raise
 IN_A_DESTRUCTOR = """
@@ -99,15 +102,7 @@ except KeyboardInterrupt:
 def test_a_signal_that_arrives_in_a_destructor_is_heard(number: signal.Signals) -> None:
     argv = [sys.executable, "-c", IN_A_DESTRUCTOR, str(int(number))]
     start = time.monotonic()
-    done = subprocess.run(
-        argv,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(argv, env=environment(), timeout=60)
     assert (done.returncode, done.stderr) == (128 + number, "")
     assert time.monotonic() - start < 15
 
@@ -116,59 +111,25 @@ def test_ctrl_c_before_anything_was_done(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     argv = [sys.executable, "-m", "kdumpwrap", "list"]
     path = f"{tmp_path}:{Path(__file__).parent.parent.parent}"
-    done = subprocess.run(
-        argv,
-        env=environment({"PYTHONPATH": path}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(argv, env=environment({"PYTHONPATH": path}), timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_signal_while_we_are_being_loaded() -> None:
     argv = [sys.executable, "-c", WHILE_LOADING]
-    done = subprocess.run(
-        argv,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(argv, env=environment(), timeout=60)
     assert (done.returncode, done.stderr) == (143, "")
 
 
 def test_a_bug_in_a_destructor_keeps_its_traceback() -> None:
     argv = [sys.executable, "-c", BUG_IN_A_DESTRUCTOR]
-    done = subprocess.run(
-        argv,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(argv, env=environment(), timeout=60)
     assert "ValueError: a bug" in done.stderr
 
 
 def test_processes_end_quietly_at_any_moment() -> None:
     for milliseconds in range(0, 60, 3):
-        argv = [sys.executable, "-c", AT_WORK]
-        with subprocess.Popen(
-            argv,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+        with ready(AT_WORK) as process:
             time.sleep(milliseconds / 1000)
             os.killpg(process.pid, signal.SIGTERM)  # as systemd does: the processes that do the work get it too
             _, said = process.communicate(timeout=60)
@@ -176,9 +137,21 @@ def test_processes_end_quietly_at_any_moment() -> None:
 
 
 def test_processes_start_no_tool_once_they_are_to_end() -> None:
-    argv = [sys.executable, "-c", AT_TOOLS]
+    with ready(AT_TOOLS) as process:
+        time.sleep(1)
+        start = time.monotonic()
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (143, "")
+    assert time.monotonic() - start < 15
+    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+
+
+@contextlib.contextmanager
+def ready(program: str) -> "Iterator[subprocess.Popen[str]]":
+    """The process of a Python ``program``, in a session of its own, once it has printed that it is ready."""
     with subprocess.Popen(
-        argv,
+        [sys.executable, "-c", program],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -187,13 +160,7 @@ def test_processes_start_no_tool_once_they_are_to_end() -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(1)
-        start = time.monotonic()
-        process.terminate()
-        _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (143, "")
-    assert time.monotonic() - start < 15
-    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+        yield process
 
 
 def session(stat: Path) -> int:

@@ -3,14 +3,15 @@
 import random
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
 from conftest import Lab, RunCli, each_kernel, without_lab
+from handmade import code
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import ran
 
 from kdumpwrap.codecheck import check as codecheck
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Relocation
@@ -36,16 +37,6 @@ def rows(*texts: str, start: int = BASE) -> Tuple[Instruction, ...]:
         made.append(Instruction(start, data, words, comment=comment or None))
         start += len(data)
     return tuple(made)
-
-
-def code(text: str, unit: int = 1) -> Code:
-    """``48 63 db <48> 83``; words of ``unit`` bytes are printed as numbers, so the other way round."""
-    data, trap = b"", 0
-    for word in text.split():
-        trap = len(data) if word[0] in "<(" else trap
-        octets = bytes.fromhex(word.strip("<>()"))
-        data += octets if unit == 1 else octets[::-1]
-    return Code(data, trap, unit)
 
 
 def compared(log: str, *texts: str, arch: str = "x86_64", **more: Any) -> codecheck.Checked:
@@ -339,9 +330,7 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
         without_lab("crash is not installed")
     directory = tmp_path_factory.mktemp("live")
     vmlinux, vmcore = lab.vmlinux, lab.crashes["null_deref"] / "vmcore"
-    symbols = subprocess.run(
-        ["nm", "-n", vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    ).stdout
+    symbols = ran(["nm", "-n", vmlinux], check=True).stdout
     addresses = [int(row.split()[0], 16) for row in symbols.splitlines() if re.match(r"f{8}\S+ [tT] ", row)]
     ends = {
         row.split()[2]: int(row.split()[0], 16) for row in symbols.splitlines() if row.endswith(("_stext", "_etext"))
@@ -353,9 +342,7 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
     slide = int(offset[1], 16)
     run = ["crash", "--minimal", "--no_crashrc", "-s", f"--kaslr={slide:#x}", str(vmlinux), str(vmcore)]
     script = "\n".join(f"rd -r {directory}/{start:x} {start + slide:#x} {LENGTH}" for start in starts) + "\nquit\n"
-    subprocess.run(
-        run, input=script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    )
+    ran(run, input=script, check=True)
     patches = binutils.patched(binutils.toolset("x86_64"), vmlinux)
     return Text(tuple(_stretches(vmlinux, directory, starts)), slide, patches)
 
@@ -363,11 +350,7 @@ def live(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Text:
 def _stretches(vmlinux: Path, directory: Path, starts: Sequence[int]) -> Iterator[Live]:
     for start in starts:
         run = ["objdump", "-d", f"--start-address={start}", f"--stop-address={start + LENGTH}", str(vmlinux)]
-        window = objdump.parse(
-            subprocess.run(
-                run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-            ).stdout
-        )
+        window = objdump.parse(ran(run, check=True).stdout)
         inside = tuple(row.address for row in window if 64 <= row.address - start < LENGTH - 64)
         memory = (directory / f"{start:x}").read_bytes()
         yield Live(start, memory, window, inside, b"".join(row.data for row in window))

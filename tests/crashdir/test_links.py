@@ -12,6 +12,7 @@ from typing import List
 
 import pytest
 from conftest import RunCli
+from processes import ran
 
 from kdumpwrap.cli import pages
 from kdumpwrap.errors import KdumpwrapError
@@ -108,13 +109,7 @@ def test_a_source_that_a_crafted_vmlinux_names_is_not_followed(crash: Crash, tmp
     )
     argv = ["gcc", "-g", "-O0", "-nostdlib", "-no-pie", "-o", str(crash.directory / "vmlinux"), str(source)]
     subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    table = subprocess.run(
-        ["nm", str(crash.directory / "vmlinux")],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    ).stdout
+    table = ran(["nm", str(crash.directory / "vmlinux")], check=True).stdout
     names = {row[2]: int(row[0], 16) for row in map(str.split, table.splitlines()) if len(row) == 3}
     size = names["_start"] - names["iptunnel_xmit"]
     crash.log.write_text(re.sub(r"(iptunnel_xmit\+0x17d)/0x\w+", rf"\1/{size:#x}", crash.log.read_text()))

@@ -1,7 +1,6 @@
 """--fix: the script passes bash and shellcheck, runs on a host, mends it, and may be run twice."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Iterator
 
@@ -11,6 +10,7 @@ import doctor_sandbox
 import pytest
 from doctor_fault import ALL, Fault
 from doctor_hosts import Tree
+from processes import ran
 from test_doctor_faults import FAULTS
 
 from kdumpwrap import shell
@@ -116,9 +116,7 @@ def check_syntax(text: str) -> None:
     for command in (["bash", "-n"], ["shellcheck", "-"]):
         if shutil.which(command[0]) is None:
             pytest.skip(f"needs {command[0]}")
-        done = subprocess.run(
-            command, input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False
-        )
+        done = ran(command, input=text)
         assert (done.returncode, done.stdout + done.stderr) == (0, ""), text
 
 

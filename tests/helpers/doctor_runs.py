@@ -1,7 +1,6 @@
 """Running doctor in the tests: without root's rights, and where / looks like a tree."""
 
 import json
-import subprocess
 import sys
 from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional
@@ -9,6 +8,7 @@ from typing import Dict, List, Mapping, Optional
 import doctor_sandbox
 from conftest import Result, ToolDir, environment
 from doctor_hosts import Tree
+from processes import ran
 
 NOBODY = 65534
 # run once as we are: then all is imported, also where nobody may not read the interpreter's own directory
@@ -46,15 +46,7 @@ def as_nobody(
 ) -> Result:
     command = [sys.executable, "-c", AS_NOBODY, *arguments]
     steers = {**environment(env), "LIMITS": json.dumps(dict(limits)), "USER_ID": str(user)}
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=steers,
-        timeout=120,
-        check=False,
-    )
+    done = ran(command, env=steers, timeout=120)
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -65,15 +57,7 @@ def live(tree: Tree, tools: ToolDir) -> Dict[str, List[str]]:
     doctor = [sys.executable, "-m", "kdumpwrap", "doctor", "--raw"]
     command = [*doctor_sandbox.namespace(), "sh", "-c", ENTER, "enter", *doctor]
     env = {**environment(tools.first), "TREE": str(tree.path)}
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=env,
-        timeout=60,
-        check=False,
-    )
+    done = ran(command, env=env, timeout=60)
     assert done.stderr == ""
     return rows(Result(done.returncode, done.stdout, done.stderr))
 

@@ -15,6 +15,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import pytest
 from doctor_hosts import Tree
+from processes import ran
 
 FAKES = Path(__file__).with_name("doctor_fakes.py")
 FAKED = (
@@ -57,15 +58,7 @@ def run(script: str, tree: Tree, healthy: Tree) -> Run:
     file = tree.path.parent / "fix.sh"
     file.write_text(script)
     env = {"PATH": f"{tools}:/usr/bin:/bin", "TREE": str(tree.path), "HEALTHY": str(healthy.path), "LOG": str(log)}
-    done = subprocess.run(
-        [*namespace(), "sh", "-c", _ENTER, "enter", str(file)],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran([*namespace(), "sh", "-c", _ENTER, "enter", str(file)], env=env, timeout=60)
     return Run(done.returncode, done.stdout, done.stderr, tuple(log.read_text().splitlines()))
 
 

@@ -27,6 +27,16 @@ VENDOR = "/home/vendor/xxxwan/xxxwan.c"
 BASE = 0xFFFFFFFF818A6F00
 
 
+def code(text: str, unit: int = 1) -> Code:
+    """``48 63 db <48> 83``; words of ``unit`` bytes are printed as numbers, so the other way round."""
+    data, trap = b"", 0
+    for word in text.split():
+        trap = len(data) if word[0] in "<(" else trap
+        octets = bytes.fromhex(word.strip("<>()"))
+        data += octets if unit == 1 else octets[::-1]
+    return Code(data, trap, unit)
+
+
 def insn(address: int, data: str, text: str, file: str, line: int, **more: Any) -> Instruction:
     return Instruction(address, bytes.fromhex(data), text, file, line, **more)
 

@@ -1,7 +1,6 @@
 """Reading back what a renderer wrote as HTML, and text that tries to become markup."""
 
 import re
-import subprocess
 from dataclasses import fields, is_dataclass, replace
 from html import unescape
 from html.parser import HTMLParser
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from conftest import environment
+from processes import ran
 
 HOSTILE = "<script>alert(1)</script>\"onload='x' \x1b[31mred\x07 \u202eevil\u2066 &lt; </style></title>]]>"
 
@@ -65,14 +65,6 @@ def pasted(page: Path, shell: str = "bash") -> str:
     assert listed
     listing = [unescape(code) for code in re.findall(r"<code>(.*?)</code>", listed[1])]
     script = "".join(f"{command}\nstatus=$?; [ $status = 0 ] || exit $status\n" for command in listing)
-    done = subprocess.run(
-        [shell],
-        input=script,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        check=False,
-        env=environment(),
-    )
+    done = ran([shell], input=script, env=environment())
     assert done.returncode == 0, f"{listing}\n{done.stderr}"
     return done.stdout

@@ -4,7 +4,6 @@ import ast
 import errno
 import fcntl
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Callable, Dict, List
 
 import pytest
 from conftest import TESTS
+from processes import ran
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.host import files
@@ -127,14 +127,7 @@ def test_a_mount_of_proc_elsewhere_is_known_for_one(tmp_path: Path) -> None:
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent)}
     try:
-        done = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            env=env,
-            check=False,
-        )
+        done = ran(["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside], env=env)
     except FileNotFoundError:
         pytest.skip("needs unshare")
     if "a file of proc" not in done.stderr and "OSError" not in done.stderr and done.returncode:

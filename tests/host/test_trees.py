@@ -10,6 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 import pytest
 from conftest import Lab, RunCli, ToolDir
+from processes import build_id, ran
 
 from kdumpwrap.debuginfo import Search, by_build_id
 from kdumpwrap.symbolize.maker import maker
@@ -28,19 +29,8 @@ class Tree(NamedTuple):
 
 
 def sections(file: Path) -> Dict[str, str]:
-    text = subprocess.run(
-        ["readelf", "-SW", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    ).stdout
+    text = ran(["readelf", "-SW", file], check=True).stdout
     return dict(re.findall(r"^ *\[ *\d+\] (\.\S+) +(\w+)", text, re.M))
-
-
-def build_id(file: Path) -> str:
-    notes = subprocess.run(
-        ["readelf", "-n", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    ).stdout
-    found = re.search(r"Build ID: ([0-9a-f]+)", notes)
-    assert found
-    return found[1]
 
 
 def split(debug: Path, code: Path, lines: Path) -> None:

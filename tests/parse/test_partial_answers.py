@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 from conftest import RunCli
+from processes import ran
 from test_addr2line import ASKED, TEXT
 
 from kdumpwrap.example import worked
@@ -52,7 +53,7 @@ def facts(value: Any) -> Iterator[Tuple[object, object]]:
 @pytest.fixture(scope="module")
 def truth() -> Dict[object, object]:
     argv = [sys.executable, "-m", "kdumpwrap", "analyze", "--example", "--json"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    done = ran(argv)
     return dict(facts(json.loads(done.stdout)))
 
 

@@ -11,6 +11,7 @@ from typing import Dict, List
 
 import pytest
 from conftest import Lab, RunCli
+from processes import ran
 
 pytestmark = pytest.mark.lab
 
@@ -50,7 +51,7 @@ def test_each_difference_from_the_script_is_right(lab: Lab, tmp_path: Path) -> N
     (modules / "xxxwan.ko").symlink_to(lab.module_dir / "xxxwan.debug.ko")
     script = lab.path / "source/scripts/decode_stacktrace.sh"
     argv = [sys.executable, str(SCRIPT), str(script), str(lab.vmlinux), str(modules), str(log)]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
+    done = ran(argv)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(chosen)} different places; the script decodes {len(chosen)}: " in done.stdout
     assert "the script alone 0, not shown to be right 0" in done.stdout

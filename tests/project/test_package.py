@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Opti
 import pytest
 from conftest import NEWER, environment, lab_path, open_lab
 from markup import pasted
+from processes import ran
 
 from kdumpwrap import __version__
 
@@ -53,16 +54,7 @@ def tool(name: str) -> str:
 
 def run(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]] = None, cwd: Path = TOP) -> str:
     """What ``argv`` prints; a failure of it is one of the test."""
-    done = subprocess.run(
-        [str(word) for word in argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=clean(env),
-        cwd=cwd,
-        timeout=600,
-        check=False,
-    )
+    done = ran([str(word) for word in argv], env=clean(env), cwd=cwd, timeout=600)
     assert done.returncode == 0, f"{argv}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -76,14 +68,7 @@ def clean(env: Optional[Mapping[str, Optional[str]]] = None) -> Dict[str, str]:
 def pip(python: object, *words: object) -> str:
     """pip of ``python``; where no index can be reached the test is skipped."""
     argv = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
-    done = subprocess.run(
-        [str(word) for word in argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=clean(),
-        check=False,
-    )
+    done = ran([str(word) for word in argv], env=clean())
     if done.returncode and re.search("NewConnectionError|Could not find a version", done.stderr):
         missing("a package index that pip can reach")
     assert done.returncode == 0, done.stderr
@@ -285,15 +270,7 @@ def works(argv: Sequence[object], env: Optional[Mapping[str, Optional[str]]], tm
 
     def kdumpwrap(*words: object) -> subprocess.CompletedProcess[str]:
         whole = [str(word) for word in (*argv, *words)]
-        return subprocess.run(
-            whole,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            env=clean(env),
-            cwd=tmp_path,
-            check=False,
-        )
+        return ran(whole, env=clean(env), cwd=tmp_path)
 
     assert kdumpwrap("--version").stdout == f"kdumpwrap {__version__}\n"
     done = kdumpwrap("analyze", "--example", "--html", tmp_path / "page.html")
@@ -420,14 +397,7 @@ def test_an_old_python_says_that_it_is_old(zipapp: Path) -> None:
     if not old:
         pytest.skip("needs a Python older than 3.6")
     for python in old:
-        done = subprocess.run(
-            [python, zipapp, "--version"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            env=clean(),
-            check=False,
-        )
+        done = ran([python, zipapp, "--version"], env=clean())
         assert done.returncode == 1
         assert done.stderr.startswith(
             f"kdumpwrap: Python 3.6 or newer is needed, this is {python.name[6:]}\nhint: python3.6 "
@@ -505,14 +475,7 @@ def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) 
         $(complete -p kdumpwrap | sed 's/.* -F \\([^ ]*\\) .*/\\1/') kdumpwrap
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(
-        [tool("bash"), "--norc", "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=on_path,
-        check=True,
-    )
+    done = ran([tool("bash"), "--norc", "-c", script], env=on_path, check=True)
     assert set(done.stdout.split()) == expected
 
 
@@ -520,14 +483,7 @@ def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) 
 def test_fish_completes(on_path: Dict[str, str], tmp_path: Path, line: str, expected: set[str]) -> None:
     script = f"set fish_complete_path {SHARE}/fish/vendor_completions.d; complete -C '{line}'"
     env = {**on_path, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [tool("fish"), "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        env=env,
-        check=True,
-    )
+    done = ran([tool("fish"), "-c", script], env=env, check=True)
     assert {row.split("\t")[0] for row in done.stdout.splitlines()} == expected
 
 

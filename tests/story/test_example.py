@@ -7,6 +7,7 @@ from typing import List
 
 import pytest
 from conftest import RunCli
+from processes import ran
 
 from kdumpwrap.example import worked
 
@@ -133,10 +134,5 @@ def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
     assert made[0] == made[1]
     dump = ["objdump", "-d", "-l", "--section=.text", "--no-show-raw-insn"]
     carried = worked.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
-    listings = [
-        subprocess.run(
-            [*dump, str(path)], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
-        ).stdout.splitlines()[4:]
-        for path in (tmp_path / "one", carried)
-    ]
+    listings = [ran([*dump, str(path)], check=True).stdout.splitlines()[4:] for path in (tmp_path / "one", carried)]
     assert listings[0] == listings[1], "run scripts/example/build"

@@ -9,6 +9,7 @@ from typing import Dict, Iterable, List, Optional, Tuple
 
 import pytest
 from conftest import ToolDir
+from processes import ran
 
 from kdumpwrap.model.kernel import Location, Symbol
 from kdumpwrap.symbolize import lines
@@ -73,13 +74,7 @@ def shown(one: Location) -> str:
 
 def division(path: Path, section: str) -> int:
     """Where the section divides for the first time."""
-    text = subprocess.run(
-        ["objdump", "-d", "-j", section, str(path)],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    ).stdout
+    text = ran(["objdump", "-d", "-j", section, str(path)], check=True).stdout
     return next(int(row.partition(":")[0], 16) for row in text.splitlines() if "div" in row)
 
 

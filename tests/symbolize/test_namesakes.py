@@ -11,6 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
 from conftest import Lab, each_kernel
+from processes import ran
 
 from kdumpwrap.model.kernel import Instruction, Symbol
 from kdumpwrap.model.log import Code, Frame
@@ -148,12 +149,6 @@ def test_code_that_cannot_be_read_decides_nothing() -> None:
     assert left[0] == (FIRST, SECOND)
 
 
-def test_what_would_decide_is_said() -> None:
-    assert "Code:" in namesakes.undecided(ip("show", 1), None)
-    assert "stale" in namesakes.undecided(ip("show", 1, certain=False), None)
-    assert "crash" in namesakes.undecided(Frame("show", 1, 16), None)
-
-
 # ---------------------------------------------------------------- every such name of a real kernel
 
 
@@ -161,9 +156,7 @@ class Kernel:
     """All functions of a vmlinux, and all of its instructions as objdump prints them, read as they are asked for."""
 
     def __init__(self, vmlinux: Path, directory: Path) -> None:
-        text = subprocess.run(
-            ["nm", "-n", vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-        ).stdout
+        text = ran(["nm", "-n", vmlinux], check=True).stdout
         rows = [(int(a, 16), kind, name) for a, kind, name in re.findall(r"^(f{8}\w{8}) (\w) (\S+)$", text, re.M)]
         addresses = sorted({address for address, _, _ in rows})
         sizes = {one: other - one for one, other in zip(addresses, addresses[1:])}

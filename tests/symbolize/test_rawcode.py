@@ -2,13 +2,14 @@
 
 import re
 import shutil
-import subprocess
 from typing import Dict, List, Optional, Tuple
 
 import pytest
 from conftest import Lab, ToolDir, each_kernel
+from handmade import code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import ran
 
 from kdumpwrap.errors import ToolFailed, ToolMissing
 from kdumpwrap.model.kernel import Instruction
@@ -25,15 +26,6 @@ NEXT_SEQ = (
     "e8 34 fd ff ff 48 89 df 5b e9 fb c3 db ed 5b c3 cc cc cc cc 0f 1f 44 00 00 "
     "<48> 8b 47 10 83 4f 1c 01 48 8d 50 01 48 89 57 10 c3 cc cc cc cc 0f"
 )
-
-
-def code(text: str, unit: int = 1) -> Code:
-    data, trap = b"", 0
-    for word in text.split():
-        trap = len(data) if word[0] in "<(" else trap
-        octets = bytes.fromhex(word.strip("<>()"))
-        data += octets if unit == 1 else octets[::-1]
-    return Code(data, trap, unit)
 
 
 def texts(rows: Tuple[Instruction, ...]) -> List[str]:
@@ -157,14 +149,10 @@ def test_any_bytes_give_instructions_one_after_the_other(data: bytes, share: flo
 @each_kernel
 def test_instructions_before_the_trap_are_the_compilers(lab: Lab) -> None:
     """Windows from a real function, decoded from their bytes alone: where vmlinux's instructions start, ours do."""
-    symbols = subprocess.run(
-        ["nm", "-n", lab.vmlinux], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    ).stdout
+    symbols = ran(["nm", "-n", lab.vmlinux], check=True).stdout
     start = int(re.search(r"^(\w+) [tT] tcp_sendmsg_locked$", symbols, re.M)[1], 16)  # type: ignore[index]
     run = ["objdump", "-d", f"--start-address={start}", f"--stop-address={start + 2048}", str(lab.vmlinux)]
-    rows = objdump.parse(
-        subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True).stdout
-    )
+    rows = objdump.parse(ran(run, check=True).stdout)
     data = b"".join(row.data for row in rows)
     starts = {row.address - start for row in rows}
     counts: Dict[bool, int] = {True: 0, False: 0}

@@ -13,6 +13,7 @@ from typing import Iterator, List, NamedTuple
 
 import pytest
 from conftest import Lab, RunCli, ToolDir, each_kernel
+from processes import build_id
 
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolMissing
@@ -28,15 +29,6 @@ class Server(NamedTuple):
     url: str
     build_id: str
     file: Path
-
-
-def build_id(file: Path) -> str:
-    notes = subprocess.run(
-        ["readelf", "-n", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=True
-    ).stdout
-    found = re.search(r"Build ID: ([0-9a-f]+)", notes)
-    assert found
-    return found[1]
 
 
 def needs(*programs: str) -> None:

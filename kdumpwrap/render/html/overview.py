@@ -13,6 +13,8 @@ from kdumpwrap.render.html import evidence, timeline
 from kdumpwrap.render.html.crash import Case
 from kdumpwrap.render.html.document import document, esc, island
 
+_PROBLEMS = 500  # that the page lists
+
 
 class Bug(NamedTuple):
     """All crashes of one signature, and how the bug is told on the index."""
@@ -129,12 +131,12 @@ def _row(number: int, one: Bug) -> str:
     )
 
 
-def _missing(problems: Sequence[Problem], most: int = 500) -> str:
+def _missing(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
-    more = f'<p class="note">{len(problems) - most} more.</p>' if len(problems) > most else ""
+    more = f'<p class="note">{len(problems) - _PROBLEMS} more.</p>' if len(problems) > _PROBLEMS else ""
     head = "<header><h2>What is missing</h2></header>"
-    return f'<section id="missing">{head}{evidence.problems(problems[:most])}{more}</section>'
+    return f'<section id="missing">{head}{evidence.problems(problems[:_PROBLEMS])}{more}</section>'
 
 
 def _numbered(values: Iterable[Optional[str]]) -> Dict[str, int]:
