@@ -1,4 +1,4 @@
-"""Where every way to start us begins: the program ``kdumpwrap``, the zipapp and ``python -m kdumpwrap``."""
+"""The entry of every start: the program ``kdumpwrap``, the zipapp and ``python -m kdumpwrap``."""
 
 import atexit
 import contextlib

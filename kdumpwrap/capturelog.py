@@ -89,7 +89,7 @@ def creation(crash: Crash) -> Optional[Creation]:
 
 
 def status(text: str) -> Optional[Creation]:
-    """What vmcore-creation.status says."""
+    """The outcome in vmcore-creation.status."""
     from kdumpwrap.parse import kdump
 
     return kdump.creation(text)
@@ -116,7 +116,7 @@ class Console:
         self._number = 1  # of the first line that is kept
 
     def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same pieces."""
+        """``blocks``, unchanged; each is read on its way."""
         before = b""
         for block in blocks:
             if self._kept or any(sign in before[-64:] + block for sign in _SIGNS):
@@ -131,7 +131,7 @@ class Console:
             yield block
 
     def capture(self) -> Optional[Capture]:
-        """What it said, once all pieces have passed."""
+        """The capture of the log, once all pieces have passed."""
         if not self._kept:
             return None
         from kdumpwrap.parse import kdump

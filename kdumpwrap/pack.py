@@ -1,4 +1,4 @@
-"""``kdumpwrap pack``: what another machine needs to analyse a crash, gathered into one small text."""
+"""``kdumpwrap pack``: the facts that another machine needs to analyse a crash, in one small file."""
 
 import json
 import tempfile

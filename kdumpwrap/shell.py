@@ -57,7 +57,7 @@ def join(words: Iterable[str]) -> Hint:
 
 
 def either(hints: Iterable[Hint]) -> Hint:
-    """Those of ``hints`` that say something: ``A; or B``."""
+    """The hints of ``hints`` that are not empty: ``A; or B``."""
     return Hint("; or ".join(one for one in hints if one))
 
 

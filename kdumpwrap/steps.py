@@ -215,7 +215,7 @@ def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[
 
 
 def verdict(resolution: Resolution) -> Verdict:
-    """The verdict of blame."""
+    """The culprit and the suspect of a report."""
     from kdumpwrap.culprit import blame
 
     return blame.verdict(resolution)
@@ -229,7 +229,7 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
 
 
 def signature_of(log: Log) -> Optional[Signature]:
-    """What the fatal report of ``log`` has in common with others of its bug."""
+    """The signature of the fatal report of ``log``."""
     from kdumpwrap.culprit import signature
 
     index = subject(len(log.reports), log.fatal)

@@ -1,1 +1,1 @@
-"""What differs between the machines: registers, operands (pure)."""
+"""The differences between machines: registers, operands (pure)."""

@@ -1,4 +1,4 @@
-"""What is known of each architecture: one row for each, by its name in ``uname -m``.
+"""The facts of each architecture: one row for each, by its name in ``uname -m``.
 
 Registers are called as the kernel's logs call them: ``r08`` and not ``r8`` on x86_64.
 """

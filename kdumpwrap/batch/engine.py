@@ -181,7 +181,7 @@ class _Kernels:
         self._known: Dict[Symbolizer, _Known] = {}
 
     def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
-        """That for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
+        """The symbolizer for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
 
         Logs that contradict each other, as one whose list of modules is cut off does, get one each: what they miss has
         other words.
@@ -212,7 +212,7 @@ class _Kernels:
         return self._open[key]
 
     def known(self, symbolizer: Symbolizer) -> _Known:
-        """What the crashes of a kernel had in common so far."""
+        """The facts that the crashes of a kernel had in common so far."""
         return self._known.setdefault(symbolizer, {})
 
     def close(self, but: int = 0) -> None:
@@ -279,7 +279,7 @@ def _of_one_kernel(
 
 
 def top(crash: Crash, below: Sequence[Path]) -> Path:
-    """That of the directories ``below`` in which ``crash`` lies, or which is a crash itself."""
+    """The directory, of those ``below``, in which ``crash`` lies, or which is a crash itself."""
     path = Path(crash.path)
     return next((one for one in below if one == path or one in path.parents), below[0])
 

@@ -44,7 +44,7 @@ def _in_single_quotes(begun: str) -> bool:
 
 
 def concerning(analysis: Analysis, history: Sequence[Command]) -> Tuple[Command, ...]:
-    """Those of a batch's ``history`` that led to ``analysis``, asking for its own addresses alone."""
+    """The commands of a batch's ``history`` that led to ``analysis``, asking for its own addresses alone."""
     wanted = _wanted(analysis)
     found = (_narrowed(command, analysis.kernel.vmlinux, wanted) for command in history)
     return tuple(dict.fromkeys(command for command in found if command is not None))

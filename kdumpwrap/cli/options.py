@@ -102,7 +102,7 @@ def seconds(value: float) -> float:
     from kdumpwrap.tools.run import LONGEST
 
     if math.isnan(value):
-        raise UsageError(f"--timeout {value}: no number of seconds")
+        raise UsageError(f"--timeout {value}: not a number of seconds")
     return min(value, LONGEST)
 
 

@@ -86,7 +86,7 @@ def error(message: str, hint: Hint = NONE) -> None:
 
 
 def teller() -> "Optional[Callable[[str], object]]":
-    """What shows one line of progress on standard error, the next in its place, "" for none; None off a terminal."""
+    """What shows a line of progress on standard error, the next in its place, "" for none; None off a terminal."""
     if not sys.stderr.isatty():
         return None
     from kdumpwrap.render import text

@@ -1,1 +1,1 @@
-"""Are these the bytes that ran: the log's code bytes against those of the vmlinux (pure)."""
+"""The code check: the log's code bytes against those of the vmlinux (pure)."""

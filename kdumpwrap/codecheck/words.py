@@ -11,7 +11,7 @@ from kdumpwrap.model.kernel import Instruction
 
 
 def rewritten(arch: str, row: Instruction, live: Bytes) -> Optional[str]:
-    """What the kernel did to ``row`` so that it reads ``live``; None: nothing known."""
+    """The change that the kernel made to ``row`` so that it reads ``live``; None: nothing known."""
     if None in live:
         return None  # no window cuts a word
     was, now = bytes(row.data), bytes(byte or 0 for byte in live)

@@ -78,7 +78,7 @@ _REGISTERS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" 
 
 
 def rewritten(row: Instruction, live: Bytes, entry: bool) -> Optional[str]:
-    """What the kernel did to ``row`` so that it reads ``live`` (as long), in a few words; None: nothing known.
+    """The change that the kernel made to ``row`` so that it reads ``live`` (as long); None: nothing known.
 
     ``entry``: the instruction is the first of its function.
     """
@@ -246,7 +246,7 @@ def is_nop(live: Bytes) -> bool:
 
 
 def is_filler(live: Bytes) -> bool:
-    """What may stand behind a jump: breakpoints, no-ops, or the one and then the other."""
+    """Whether it may stand behind a jump: breakpoints, no-ops, or the one and then the other."""
     stop = next((at for at, byte in enumerate(live) if byte not in (0xCC, None)), len(live))
     return any(is_nops(live[at:]) for at in range(stop + 1))
 

@@ -1,4 +1,4 @@
-"""What ``kdumpwrap pack`` writes: one JSON object with a crash's log and what is known of its kernel (pure).
+"""The file of ``kdumpwrap pack``: one JSON object with a crash's log and the facts of its kernel (pure).
 
     {"schema": "kdumpwrap-pack/1", "crash": {"path", "host", "time"}, "kernel": {"release", "arch", "build_id",
      "kaslr_offset"}, "code": "48 89 e5 …", "modules": {"xfs": "3f9c…"}, "facts": {"version": "Linux version …"},

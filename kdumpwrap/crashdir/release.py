@@ -1,4 +1,4 @@
-"""Which kernel a crash is of, without reading all of its log."""
+"""The release of the kernel that crashed, from a few KiB of its log or vmcore."""
 
 import re
 from typing import Optional

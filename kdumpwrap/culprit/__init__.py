@@ -1,1 +1,1 @@
-"""Whom to ask (pure)."""
+"""The culprit, the suspect and the signature of a crash (pure)."""

@@ -1,7 +1,7 @@
 """The culprit and the suspect: the function to look at first, and the first out-of-tree module of the trace (pure).
 
-The way is what certainly ran (callchain.py). Which functions on it are passed over stands in helpers.py, which of
-them call back in dispatch.py.
+The call chain holds what certainly ran (callchain.py). helpers.py lists the functions that are passed over on it,
+dispatch.py those that call back. first.py and sampled.py search it.
 """
 
 from typing import Optional
@@ -19,7 +19,7 @@ _IDLE = "(do|cpu)_idle(_.*)? cpu_startup_entry schedule_(idle|preempt_disabled) 
 
 
 def verdict(resolution: Resolution) -> Verdict:
-    """Both."""
+    """The culprit and the suspect."""
     found = blame(resolution)
     return Verdict(_culprit(found), suspect(resolution), found is not None and found.at_ip)
 
@@ -100,7 +100,7 @@ def _unresolved(frame: Frame) -> ResolvedFrame:
 
 
 def suspect(resolution: Resolution) -> Optional[Suspect]:
-    """The first out-of-tree module on the way; None when there is none, or the log does not prove one.
+    """The first out-of-tree module of the call chain; None when there is none, or the log does not prove one.
 
     Proof is a flag in the module list, of this report or another one of the same boot, or what the kernel said when the
     module was loaded (`callchain.strangers`). Without one there is no suspect.

@@ -1,4 +1,4 @@
-"""The first frame of the way that is no machinery: whom to ask where a frame of the stack answers (pure)."""
+"""The first frame of the call chain that is no helper: the culprit of most reports (pure)."""
 
 from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple

@@ -1,4 +1,4 @@
-"""Whom to ask where chance chose the frame in which the CPU stood: a sampled loop, a stack that ran over (pure)."""
+"""The culprit where chance chose the frame in which the CPU stood: a sampled loop, an overflown stack (pure)."""
 
 from typing import List, Optional, Sequence, Tuple
 

@@ -1,1 +1,1 @@
-"""Will this host catch its next crash, and can that be read here?"""
+"""The diagnosis of a host: whether it catches its next crash, and whether that can be read here."""

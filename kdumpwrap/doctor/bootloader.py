@@ -1,4 +1,4 @@
-"""Whether crashkernel= of the next boot is that of this one."""
+"""The check of the boot loader: whether crashkernel= of the next boot is that of this one."""
 
 from typing import Iterator, Tuple
 

@@ -1,4 +1,4 @@
-"""What became of the last crash: when its dump failed, that is the first thing to mend."""
+"""The dump of the last crash: where it failed, that is the first thing to mend."""
 
 import re
 from contextlib import suppress

@@ -97,7 +97,7 @@ def space(facts: Facts) -> Iterator[Check]:
 
 
 class Estimate(NamedTuple):
-    """What ``kdumpctl estimate`` says, in bytes."""
+    """The figures of ``kdumpctl estimate``, in bytes."""
 
     reserved: int
     recommended: int
@@ -124,7 +124,7 @@ def estimate(facts: Facts) -> Iterator[Check]:
 
 
 def recommended(facts: Facts) -> Optional[Estimate]:
-    """What ``kdumpctl estimate`` says; None where it does not. Raises ToolFailed."""
+    """The figures of ``kdumpctl estimate``; None where it gives none. Raises ToolFailed."""
     if not _estimates(facts):
         return None
     from kdumpwrap.tools.argv import options

@@ -42,7 +42,7 @@ def check(facts: Facts) -> Iterator[Check]:
 
 
 def configured(host: Host, name: str) -> Setting:
-    """What sysctl.d and sysctl.conf say of ``kernel.name``: of two files of one name the one in /etc counts, then
+    """The setting of ``kernel.name`` in sysctl.d and sysctl.conf: of two files of one name the one in /etc counts, then
     the last in the order of names, and /etc/sysctl.conf after all."""
     files: Dict[str, str] = {}
     for directory in reversed(_DIRECTORIES):

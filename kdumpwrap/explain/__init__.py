@@ -1,1 +1,1 @@
-"""Why it failed, in words (pure)."""
+"""The explanation of a failure, in words (pure)."""

@@ -1,4 +1,4 @@
-"""What a function of assembly was called with, as far as the registers still tell at the fault (pure, x86-64).
+"""The arguments of a function of assembly, as far as registers still hold them at the fault (pure, x86-64).
 
 DWARF knows no variables there, but those of the caller may still be in the registers. A register counts as known
 only where no way through the code could have changed it, also not through what the kernel put in the place of other
@@ -31,14 +31,14 @@ State = Mapping[str, "Value"]
 
 
 class Value(NamedTuple):
-    """What a register holds: what was in another one when the function was entered."""
+    """The content of a register: what another one held when the function was entered."""
 
     register: str
     exact: bool  # else something was added to it
 
 
 def targets(rows: Iterable[Instruction], patches: Patches) -> FrozenSet[int]:
-    """Where direct jumps and branches of ``rows`` may go; a return is none of them."""
+    """The targets of direct jumps and branches of ``rows``; a return is none of them."""
     rows = tuple(rows)
     found = {to for row in rows for to in _jumps(row)}
     starts = {row.address for row in rows}

@@ -11,7 +11,7 @@ _PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(
 
 
 def registers(resolution: Resolution) -> Tuple[str, ...]:
-    """Those that make up the address that failed, or hold the pointer that was called, or the divisor."""
+    """The registers that make up the address that failed, or hold the pointer that was called, or the divisor."""
     row = next((row for row in resolution.disassembly if row.fault), None)
     if row is None or resolution.report.kind not in FAILED:
         return ()

@@ -31,7 +31,7 @@ _NMI = re.compile(
 
 
 def machine_check(resolution: Resolution) -> Iterator[str]:
-    """That it was the hardware, what of it, and that the code which ran is not to blame."""
+    """Sentences on a hardware error: which part failed, and that the code which ran is not to blame."""
     found = sorted(resolution.report.machine_checks, key=_severity, reverse=True)
     if not found:
         yield "The hardware reported an error (machine check): it is no bug of the code that ran at that time."
@@ -95,7 +95,7 @@ def kind(code: int) -> str:
 
 
 def own_log(text: str) -> Optional[str]:
-    """Where the reason for a non-maskable interrupt stands; None for another panic."""
+    """The place of the reason for a non-maskable interrupt; None for another panic."""
     if not _NMI.search(text):
         return None
     return (

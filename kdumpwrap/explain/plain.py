@@ -1,4 +1,4 @@
-"""What a kind of report means: the last word of a report of which nothing else can be said (pure)."""
+"""The meaning of a kind of report: the last word of a report of which nothing else can be said (pure)."""
 
 from typing import Dict
 

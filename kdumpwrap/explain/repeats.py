@@ -39,7 +39,7 @@ def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
 
 
 def reporting(resolution: Resolution) -> int:
-    """How many frames the trace begins with that only made the report of a WARN: ``? report_bug``, ``__warn``.
+    """The number of frames at the start of the trace that only made the report of a WARN: ``? report_bug``, ``__warn``.
 
     What stands among them and is in doubt counts too; fewer than three are none.
     """

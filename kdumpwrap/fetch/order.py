@@ -137,5 +137,5 @@ def sources(analysis: Analysis) -> Tuple[str, ...]:
 
 
 def missing_sources(files: Tuple[str, ...], release: str, search: Search) -> Tuple[str, ...]:
-    """Those of ``files`` that are not here."""
+    """The files, of ``files``, that are not here."""
     return tuple(file for file in files if trees.find(file, 1, release, search) is None)

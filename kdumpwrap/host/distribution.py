@@ -13,7 +13,7 @@ from kdumpwrap.shell import Hint
 
 
 class Manager(NamedTuple):
-    """How a package manager is told to install the package that is named behind it."""
+    """The commands by which a package manager installs the package that is named behind them."""
 
     asking: Hint  # by a person, whom it asks
     silent: Hint  # by a script
@@ -145,7 +145,7 @@ class Distribution(NamedTuple):
 
     @property
     def manager(self) -> Manager:
-        """Its package manager."""
+        """The package manager of its release."""
         old = self.family is EL and self.id != "fedora" and (self.major or 9) < 8
         return YUM if old else self.family.manager
 

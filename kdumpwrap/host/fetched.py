@@ -1,4 +1,4 @@
-"""Where ``kdumpwrap fetch`` keeps debuginfo: a directory for each release, in it one for each build id.
+"""The directories of ``kdumpwrap fetch``: one for each release, in it one for each build id.
 
     /var/cache/kdumpwrap/5.14.0-503.el9.x86_64/3f9c…/{vmlinux,modules/…,source/…}
 
@@ -28,7 +28,7 @@ _BUILD_ID = re.compile(rf"[0-9a-f]{{8,64}}|{UNKNOWN}")
 
 
 def own(root: Path = Path("/")) -> Path:
-    """Where this user's are kept: root's below ``root``. Raises KdumpwrapError when the user has no home."""
+    """The directory of this user's files: root's below ``root``. Raises KdumpwrapError when the user has no home."""
     if os.geteuid() == 0:
         return root.absolute() / "var/cache" / NAME
     cache = user_cache()
@@ -49,7 +49,7 @@ def user_cache() -> Optional[Path]:
 
 
 def tops(root: Path = Path("/")) -> Tuple[Path, ...]:
-    """Where to look: what this user has fetched, then what root has. No place that a link leads to out of ``root``."""
+    """The directories to look in: this user's, then root's. No place that a link leads to out of ``root``."""
     found = [root.absolute() / "var/cache" / NAME]
     with contextlib.suppress(KdumpwrapError):
         found.insert(0, own(root))

@@ -1,4 +1,4 @@
-"""Where and how kdump saves on a host, in the three dialects that say so.
+"""The configuration of kdump: where and how it saves on a host, in three dialects.
 
 /etc/kdump.conf of CentOS and its kin: ``path /srv/crash``, ``xfs UUID=0b1c-77``, ``core_collector makedumpfile -d 31``.
 /etc/default/kdump-tools of Debian and Ubuntu: ``KDUMP_COREDIR="/var/crash"``, ``SSH="kdump@server"``.
@@ -51,7 +51,7 @@ _PASSWORD = re.compile(r":[^@]*@")  # of ssh://user:password@host
 
 
 class Target(NamedTuple):
-    """Where the dump goes."""
+    """The target of the dump."""
 
     kind: TargetKind  # "mount" is dracut's --mount, "" the root file system
     where: str  # a device, HOST:/EXPORT, USER@HOST
@@ -138,7 +138,7 @@ def last(found: Directives, *names: str) -> Optional[str]:
 
 
 def target(found: Directives) -> Target:
-    """Where the dump goes; the last line that says so counts."""
+    """The target of the dump; the last line that names one counts."""
     for name, value in reversed(found):
         if name in TARGETS:
             return Target(cast(TargetKind, name), value)

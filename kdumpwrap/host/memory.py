@@ -1,4 +1,4 @@
-"""How much memory a child of this process may take: what the machine has, ulimits, memory cgroups."""
+"""The memory that a child of this process may take: the machine's, ulimits, memory cgroups."""
 
 import resource
 from pathlib import Path

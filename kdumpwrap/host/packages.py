@@ -46,7 +46,7 @@ def toolset(host: Distribution) -> Optional[Toolset]:
 
 
 def newer_binutils(root: Path = Path("/")) -> Hint:
-    """How to come by binutils that read DWARF 5 on the host below ``root``, and how to use them."""
+    """The command that installs binutils which read DWARF 5 on the host below ``root``, and their use."""
     host = distribution.of_root(root)
     newer = toolset(host)
     if newer is None:
@@ -56,7 +56,7 @@ def newer_binutils(root: Path = Path("/")) -> Hint:
 
 
 def debuginfo(release: str) -> Hint:
-    """How to install the debuginfo of the kernel ``release``, as its log prints it; in words where nobody knows.
+    """The command that installs the debuginfo of the kernel ``release``, as its log prints it; else words.
 
     By the release and not by this host: a CentOS crash is often read elsewhere.
     """

@@ -110,7 +110,7 @@ class Release(NamedTuple):
 
     @property
     def family(self) -> FamilyName:
-        """Whose packages it comes from: "el" (yum, dnf), "debian", "suse", "" for one that was built by hand."""
+        """Its family of packages: "el" (yum, dnf), "debian", "suse", "" for one that was built by hand."""
         return _FAMILIES.get(self.vendor, "el")
 
     @property

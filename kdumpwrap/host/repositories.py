@@ -1,4 +1,4 @@
-"""Which packages have the debuginfo of a kernel, and which repositories have these."""
+"""The packages with the debuginfo of a kernel, and the repositories that have them."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -58,7 +58,7 @@ def enable(release: str, host: Distribution) -> Hint:
 
 
 def past(release: str) -> str:
-    """Where a distribution keeps the packages of kernels that it no longer offers, in words; "" where nobody knows."""
+    """The place of the packages of kernels that a distribution no longer offers, in words; "" where nobody knows."""
     kernel = releases.parse(release)
     if kernel is None:
         return ""

@@ -76,7 +76,7 @@ class Draft:
 
     @property
     def frames(self) -> List[Frame]:
-        """Those of its stack."""
+        """The frames of its stack."""
         return self._stack.frames
 
     def learn(self, said: Dict[str, str]) -> None:

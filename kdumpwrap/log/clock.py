@@ -1,4 +1,4 @@
-"""When a boot began by the wall's clock, as the kernel says it when it sets its own from the clock chip."""
+"""The time of day at which a boot began: the kernel prints it when it sets its clock from the clock chip."""
 
 import re
 from typing import Optional

@@ -1,4 +1,4 @@
-"""Who holds which lock, and which function a report names outside of its stack."""
+"""The locks that tasks hold, and the function that a report names outside of its stack."""
 
 import re
 from typing import List, Optional, Tuple, cast
@@ -37,7 +37,7 @@ _MOST = 512  # locks of one report
 
 
 def owner(text: str) -> Optional[Blocker]:
-    """Who holds what a hung task waits for, as khungtaskd says it, without its stack; None for another line."""
+    """The owner of what a hung task waits for, as khungtaskd names it, without its stack; None for another line."""
     match = _OWNER.match(text) if " likely " in text else None
     return Blocker(cast(LockKind, match["what"]), int(match["pid"]), match["comm"]) if match else None
 

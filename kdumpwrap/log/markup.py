@@ -1,4 +1,4 @@
-"""What a web page, a mail program or a console made of a log, undone for the whole of it where it shows the signs."""
+"""The marks that a web page, a mail program or a console left in a log, undone for all of it where it shows them."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""What the kernel says when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
+"""The kernel's words when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
 
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, cast
@@ -24,7 +24,7 @@ _PANIC = re.compile(
 
 
 def policy(panic: str) -> Optional[Policy]:
-    """Why the kernel called panic() when its memory was used up; None when ``panic`` is of another kind.
+    """The reason why the kernel called panic() when its memory was used up; None when ``panic`` is of another kind.
 
     ``system-wide`` and ``compulsory``: the setting vm.panic_on_oom, 1 or 2; ``no victim``: no process could be killed.
     """
@@ -136,7 +136,7 @@ class Table:
         return True
 
     def take(self) -> Optional[OutOfMemory]:
-        """What the table said, in KiB; None when there was none."""
+        """The contents of the table, in KiB; None when there was none."""
         if not self.open:
             return None
         self.open = False

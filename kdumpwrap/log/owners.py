@@ -1,4 +1,4 @@
-"""Which report, which stack, which kernel the references of a log belong to (pure)."""
+"""The owners of a log's references: the report, the stack and the kernel that each belongs to (pure)."""
 
 from bisect import bisect_right
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the words of a headline or message tell beside the kind of the report (pure)."""
+"""The particulars of a headline or message: what its words tell beside the kind of the report (pure)."""
 
 import re
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple, cast
@@ -127,6 +127,6 @@ def csd_wait(text: str) -> Optional[CsdWait]:
 
 
 def misuse(text: str) -> Optional[Misuse]:
-    """How KASAN says that memory was misused."""
+    """The misuse of memory, by KASAN's name for it."""
     match = _MISUSE.search(text)
     return match and cast(Misuse, match[0])

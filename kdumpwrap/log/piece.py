@@ -32,7 +32,7 @@ class Leftovers:
         self._sign: Optional[LogLine] = None
 
     def read(self, line: LogLine) -> None:
-        """Any line."""
+        """Take any line of the log."""
         if self._sign is None and _SIGN.search(line.text):
             self._sign = line
 

@@ -108,7 +108,7 @@ def _exact(place: str, runtime: Optional[int]) -> Frame:
 
 
 def merged(known: Optional[Frame], new: Frame) -> Frame:
-    """What two lines say of one instruction pointer: "IP: [<…>] f+…" and "RIP: …", "PC is at f+…" and "pc : [<…>]"."""
+    """The instruction pointer of two lines: "IP: [<…>] f+…" and "RIP: …", "PC is at f+…" and "pc : [<…>]"."""
     if known is None:
         return new
     if new.symbol is None or trace.same(known, new):

@@ -1,4 +1,4 @@
-"""What a context printed just before a report: the reason, for which BUG and WARN have no room in their own line."""
+"""The reason that is printed just before a report: BUG and WARN have no room for it in their own line."""
 
 import re
 from typing import Dict, Optional

@@ -1,4 +1,4 @@
-"""What a log tells of whose host it was: where its words stand, each pattern with a sample (pure).
+"""The words of a log that tell whose host it was, each pattern with a sample (pure).
 
 Each pattern has named groups, of which the one that matched is the secret. No list of patterns is complete.
 """

@@ -1,4 +1,4 @@
-"""Whether two headlines speak of one event: the kernel says in several of them what went wrong."""
+"""Headlines of one event: the kernel says in several of them what went wrong."""
 
 from typing import Optional
 

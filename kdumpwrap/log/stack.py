@@ -23,7 +23,7 @@ _END = re.compile(
 
 
 def title(text: str) -> Optional[str]:
-    """What stands behind the title of a stack: "", or its first frame; None for another line."""
+    """The text behind the title of a stack: "", or its first frame; None for another line."""
     match = _TITLE.match(text)
     return match["rest"] if match else None
 

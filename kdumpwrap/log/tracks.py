@@ -1,4 +1,4 @@
-"""Who allocated and who freed the memory of a KASAN or KFENCE report, as its stacks below the report's own tell."""
+"""The stacks on which the memory of a KASAN or KFENCE report was allocated and freed."""
 
 import re
 from typing import List

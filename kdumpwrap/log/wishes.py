@@ -1,4 +1,4 @@
-"""Which lines of a long log are read: those that the prefilter stops at are judged here."""
+"""The lines of a long log that are worth reading, among those at which the prefilter stops."""
 
 from kdumpwrap.log import clock, header, headline, oom, strangers
 from kdumpwrap.log import line as dmesg
@@ -6,7 +6,7 @@ from kdumpwrap.log.prefilter import Wanted
 
 
 class Wishes:
-    """What a line of a long log that holds a trigger is worth; of a boot's clock once."""
+    """Judges the lines of a long log that hold a trigger; of a boot's clock it wants one."""
 
     def __init__(self) -> None:
         self._clock = False  # of this boot it is known

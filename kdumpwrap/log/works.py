@@ -1,4 +1,4 @@
-"""Which work items the workers of the kernel run, as the workqueue code lists them: ``in-flight: 188:acme_work``."""
+"""The work items that the kernel's workers run, as the workqueue code lists them: ``in-flight: 188:acme_work``."""
 
 import re
 from typing import List, Optional

@@ -7,7 +7,7 @@ from kdumpwrap import shell
 
 
 class Command(NamedTuple):
-    """Its words, and where its input comes from and its output goes to."""
+    """The words of a command, the source of its input, and the target of its output."""
 
     argv: Tuple[str, ...]
     fed: Tuple[str, ...] = ()  # lines of its standard input
@@ -20,7 +20,7 @@ class Command(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a shell takes it: ``printf '%s\\n' 0x1 0x2 | addr2line …``."""
+        """The command as a shell takes it: ``printf '%s\\n' 0x1 0x2 | addr2line …``."""
         text: str = shell.join([*(("env", *self.variables) if self.variables else ()), *self.argv])
         text += f" <{shell.quote(self.source)}" if self.source else ""
         text += f" >{shell.quote(self.sink)}" if self.sink else ""

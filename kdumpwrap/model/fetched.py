@@ -1,4 +1,4 @@
-"""What ``kdumpwrap fetch`` asks for, is offered, and keeps."""
+"""The values of ``kdumpwrap fetch``: what it asks for, is offered, and keeps."""
 
 from dataclasses import dataclass
 from pathlib import Path

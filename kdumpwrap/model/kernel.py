@@ -80,7 +80,7 @@ class Source:
 
     @property
     def numbers(self) -> range:
-        """Of the lines."""
+        """The numbers of the lines."""
         return range(self.first, self.first + len(self.lines))
 
 

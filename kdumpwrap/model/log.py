@@ -129,7 +129,7 @@ class WorkItem(NamedTuple):
 
 
 class Blocker(NamedTuple):
-    """Who holds what a hung task waits for, by khungtaskd's word."""
+    """The owner of what a hung task waits for, by khungtaskd's word."""
 
     what: LockKind
     pid: int
@@ -146,7 +146,7 @@ class MemoryTask(NamedTuple):
 
 
 class OutOfMemory(NamedTuple):
-    """That table, in KiB; None is what it does not say."""
+    """The table of a kernel whose memory is used up, in KiB; None is what it does not say."""
 
     tasks: Tuple[MemoryTask, ...]  # the largest ones
     listed: int  # tasks in the table
@@ -172,7 +172,7 @@ class Track(NamedTuple):
 
 
 class MachineCheck(NamedTuple):
-    """What one bank of a processor reported."""
+    """The report of one bank of a processor."""
 
     cpu: Optional[int]
     bank: Optional[int]

@@ -13,7 +13,7 @@ _PLACE = re.compile(r".*:(?:\d+|\?)(?: \(discriminator \d+\))?")
 
 
 class Answered(NamedTuple):
-    """What a run of addr2line is good for."""
+    """The worth of a run of addr2line."""
 
     chains: Dict[int, Tuple[Location, ...]]  # innermost inlined function first; addresses without a line are left out
     missing: Tuple[int, ...]  # addresses whose answer is not there, or not whole

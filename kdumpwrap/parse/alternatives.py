@@ -1,4 +1,4 @@
-"""Where a kernel swaps instructions for others when it starts: .altinstructions, as ``objdump -s -r`` prints it.
+"""The instructions that a kernel swaps for others when it starts: .altinstructions, as ``objdump -s -r`` prints it.
 
 Each entry says which bytes give way, and where the bytes lie that may replace them. Both places are relative to the
 field that names them; in a module the fields are relocations. Kernel sources: arch/*/include/asm/alternative.h.
@@ -23,7 +23,7 @@ class Site(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What a section holds from ``address`` on, and its relocations: offset -> (section or symbol, offset in it)."""
+    """The bytes of a section from ``address`` on, and its relocations: offset -> (section or symbol, offset in it)."""
 
     address: int
     data: bytes

@@ -141,7 +141,7 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
 
 
 def system(text: str) -> System:
-    """``sys``."""
+    """The values in the output of ``sys``."""
     fields: Dict[str, str] = {}
     for line in text.splitlines():
         match = _FIELD.match(line)
@@ -164,7 +164,7 @@ def system(text: str) -> System:
 
 
 def memory(text: str) -> Tuple[MemoryRow, ...]:
-    """``kmem -i``."""
+    """The rows in the output of ``kmem -i``."""
     rows = []
     for line in text.splitlines():
         match = _MEMORY.match(line)

@@ -1,4 +1,4 @@
-"""Why crash(8) failed, from what it printed. The first of these that fits is the cause.
+"""The causes of a failure of crash(8), by its output. The first of these that fits is the cause.
 
 Texts of crash 8.0.2, seen; those of a crash that is too old are quoted by the notes of 7.3.0 and 8.0.0, which mended
 them.

@@ -138,7 +138,7 @@ def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, cons
 
 
 def creation(text: str) -> Optional[Creation]:
-    """What vmcore-creation.status says: ``success 1732612345``, the outcome and when (kdump-utils since 2024-11)."""
+    """Of vmcore-creation.status: ``success 1732612345``, the outcome and when (kdump-utils since 2024-11)."""
     match = re.match(r"\s*(?P<outcome>success|fail|manual|clear)\b(?:[^\d\n]{0,80}(?P<time>\d{9,11})\b)?", text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""What makedumpfile says: of the kernel in a vmcore (VMCOREINFO), and of what keeps it from reading one.
+"""The output of makedumpfile: the kernel in a vmcore (VMCOREINFO), and the reason why it cannot read one.
 
 ``makedumpfile -D --dump-dmesg VMCORE FILE`` (1.7.2, on standard output; the same since 1.3)::
 

@@ -1,4 +1,4 @@
-"""Where a kernel rewrites its own instructions when it starts, as the sections of its file list the places.
+"""The instructions that a kernel rewrites when it starts, as the sections of its file list them.
 
 Kernel sources: arch/x86/include/asm/{alternative,paravirt_types,runtime-const}.h, arch/x86/kernel/callthunks.c.
 """
@@ -32,7 +32,7 @@ class Patches(NamedTuple):
 
 
 def wanted(names: Collection[str]) -> Tuple[str, ...]:
-    """Those of the sections ``names`` whose contents ``parse`` reads."""
+    """The sections, of ``names``, whose contents ``parse`` reads."""
     known = (*alternatives.SECTIONS, _PARAVIRT, _FIXUPS)
     return tuple(name for name in names if name in known or _CONSTANT.match(name))
 

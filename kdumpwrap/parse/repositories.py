@@ -1,4 +1,4 @@
-"""What package managers say of packages: which repository has one, how large it is, what is in it, who signed it."""
+"""The output of package managers: a package's repository, its size, its files, its signer."""
 
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple

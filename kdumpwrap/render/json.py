@@ -1,4 +1,4 @@
-"""``--json``: one object a line. Which keys there are, and of which fields, stands in render.keys."""
+"""``--json``: one object a line. Its keys and their fields stand in render.keys."""
 
 from typing import Dict, Optional
 

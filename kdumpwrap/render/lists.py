@@ -1,4 +1,4 @@
-"""The rows of what people are shown as a list: frames, lines of the source, instructions (pure, and not escaped)."""
+"""The rows of lists for people: frames, lines of the source, instructions (pure, not escaped)."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence

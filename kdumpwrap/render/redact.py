@@ -82,12 +82,12 @@ class Redactor:
         self.hosts(hosts)
 
     def hosts(self, names: Iterable[str]) -> None:
-        """More names of hosts."""
+        """Add names of hosts."""
         for name in names:
             self._learn("host", name)
 
     def tasks(self, names: Iterable[str]) -> None:
-        """More names of tasks."""
+        """Add names of tasks."""
         for name in names if "names" in self._also else ():
             self._learn("task", name)
 

@@ -165,7 +165,7 @@ def problems(analysis: Analysis, known: "Optional[VmcoreFacts]") -> Tuple[Proble
 
 
 def unknown(variables: Variables) -> Optional[str]:
-    """How many variables have no value, and why; None where all have one."""
+    """The number of variables without a value, and the reason; None where all have one."""
     rest = "more " if variables.rows else ""
     if variables.callee is not None:
         told = f"{variables.callee} is assembly: these are the variables of its caller that it left in registers"

@@ -68,7 +68,7 @@ def raw(facts: VmcoreFacts) -> str:
 
 
 def in_words(facts: VmcoreFacts) -> Iterator[Tuple[str, str]]:
-    """What there is beside backtraces, a label and a line each: ("memory", "total 309.8 MB, free 279 MB (90%)")."""
+    """The facts beside backtraces, a label and a line each: ("memory", "total 309.8 MB, free 279 MB (90%)")."""
     if facts.system is not None:
         yield from _system(facts.system)
     if facts.panic_task is not None:

@@ -1,4 +1,4 @@
-"""Of a crash in assembly the C function that called it, and which registers still hold what it put there."""
+"""The C function that called the assembly in which a crash happened, and the registers that still hold its values."""
 
 from contextlib import suppress
 from typing import Dict, Optional, Set, Tuple
@@ -23,7 +23,7 @@ _FUNCTIONS = 6  # that jumps lead to from the one that was called
 def questions(
     resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolizer
 ) -> Optional[Tuple[Question, Question]]:
-    """What to ask about ``frame``, which called a function of the vmlinux that may be assembly; None if not proven so.
+    """The questions about ``frame``, which called what may be assembly of the vmlinux; None if not proven so.
 
     First of the call, where only those registers are known of which it is certain what they held there. Then of what
     is behind the call: of a variable that was passed and is still needed DWARF names there a register that calls keep.

@@ -54,7 +54,7 @@ class Disassembly:
         return operands.named(rows, found.nm) if found.nm else operands.of_module(rows, found.variables)
 
     def patches(self, section: Section) -> Patches:
-        """Where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
+        """The places where the kernel rewrites instructions when it starts. Raises KdumpwrapError."""
         if section not in self._patches:
             found = self._objects[section.module]
             path, tools = found.code, found.tools

@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the instructions of a report tell. Lines are still missing: ``addresses`` says what to ask for."""
+    """The facts that the instructions of a report tell. Lines are still missing: ``addresses`` says what to ask for."""
 
     check: CodeCheck  # of the report's code bytes
     frame: Optional[ResolvedFrame]  # whose instruction is marked
@@ -82,7 +82,7 @@ def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
 def gather(
     resolution: Resolution, window: Optional[Window], symbolizer: Symbolizer, arch: Optional[str], failures: Failures
 ) -> Evidence:
-    """What the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line.
+    """The facts that the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line.
 
     What objdump could not do is added to ``failures``. Where a tool failed there are none: those of the log would stand
     elsewhere, and read otherwise, than those of the file.

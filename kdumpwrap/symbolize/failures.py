@@ -34,7 +34,7 @@ class Failures:
         return any(one.tool_failed for one in self._found.get(module, ()))
 
     def of(self, modules: Iterable[str]) -> Iterator[Problem]:
-        """Those of the vmlinux, then those of ``modules``, by name."""
+        """The problems of the vmlinux, then those of ``modules``, by name."""
         yield from self._found.get(None, ())
         for name in sorted(set(modules)):
             yield from sorted(self._found.get(name, ()))

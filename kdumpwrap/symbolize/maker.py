@@ -16,7 +16,7 @@ _DEBUGINFO = "usr/lib/debug/"
 
 
 class Maker(NamedTuple):
-    """Where a module came from, in words to put behind its name ("" when it is not known), and what to type."""
+    """The origin of a module, in words to put behind its name ("" when it is not known), and what to type."""
 
     origin: str
     hint: Hint
@@ -26,7 +26,7 @@ class Maker(NamedTuple):
 def maker(
     name: str, paths: Sequence[Path], release: Optional[str], root: Path, stranger: Optional[bool] = None
 ) -> Maker:
-    """Who made the module ``name``, whose files are ``paths``.
+    """The maker of the module ``name``, whose files are ``paths``.
 
     Where it is installed decides; else what the log says: ``stranger`` is whether it is flagged as out of tree.
     """

@@ -111,7 +111,7 @@ class _Evidence:
     # ------------------------------------------------------------ the bytes at the instruction pointer
 
     def by_code(self, frame: Frame, symbols: Tuple[Symbol, ...], code: Code) -> Tuple[Symbol, ...]:
-        """Those whose bytes are the log's; all, when none or each of them is."""
+        """The functions whose bytes are the log's; all, when none or each of them is."""
         search = [symbol.address + (frame.offset or 0) for symbol in symbols]
         ranges = [
             Range(frame.module, symbol.section, symbol.address, check.span(code, place)[1] + _LONGEST)
@@ -162,12 +162,12 @@ class _Evidence:
         return _Call(True, done.target if known and not any(name in last.text for name in _INDIRECT) else None)
 
     def that_call(self, at: int, symbols: Tuple[Symbol, ...]) -> Tuple[Symbol, ...]:
-        """Those that have a call before the return address; all, when none has."""
+        """The functions that have a call before the return address; all, when none has."""
         calls = [self._call(at, symbol) for symbol in symbols]
         return tuple(symbol for symbol, call in zip(symbols, calls) if call is None or call.found) or symbols
 
     def linked(self, at: int, left: Sequence[Tuple[Symbol, ...]], links: Sequence[_Link]) -> Tuple[Symbol, ...]:
-        """Those of frame ``at`` that no neighbour speaks against; all, when none is left.
+        """The functions of frame ``at`` that no neighbour speaks against; all, when none is left.
 
         A caller that is certain and calls one of them by its address decides. One that calls the frame below by its
         address does not: another may have called it through a pointer at the same offset.

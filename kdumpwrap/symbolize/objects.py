@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Section(NamedTuple):
-    """What an address counts from: the vmlinux (both None), or a section of a module."""
+    """The start that an address counts from: the vmlinux (both None), or a section of a module."""
 
     module: Optional[str]
     name: Optional[str]
 
     @classmethod
     def of(cls, frame: ResolvedFrame) -> "Section":
-        """That of a placed frame."""
+        """The section of a placed frame."""
         return cls(frame.module, frame.section)
 
 
@@ -43,7 +43,7 @@ class CodeAddress(NamedTuple):
 
     @classmethod
     def of(cls, frame: ResolvedFrame) -> "CodeAddress":
-        """What to ask for a placed frame."""
+        """The address to ask for a placed frame."""
         return cls(Section.of(frame), lookup(frame))
 
 

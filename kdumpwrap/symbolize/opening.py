@@ -100,7 +100,7 @@ class Opening(NamedTuple):
 
 
 def pool() -> Pool:
-    """Where the tools for one kernel run: as many side by side as the memory allows."""
+    """The pool in which the tools for one kernel run: as many side by side as the memory allows."""
     return Pool(1 if memory.unused() < _TIGHT else 4)
 
 

@@ -37,7 +37,7 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
 
 
 def candidates(frame: ResolvedFrame) -> Iterator[CodeAddress]:
-    """What to ask for the lines of an ambiguous frame; nothing for one of a module, whose sections all begin at 0."""
+    """The addresses of an ambiguous frame's lines; none for one of a module, whose sections all begin at 0."""
     if frame.module is None:
         back = 0 if frame.exact else 1
         yield from (CodeAddress(Section(None, None), max(address - back, 0)) for address in frame.candidates)

@@ -12,7 +12,7 @@ _SWITCH = 0.0005  # seconds that a thread at work has before another gets its tu
 
 
 class Job(Generic[_T]):
-    """What a call will have returned or raised; the library's Future would have us load its logging too, 3 ms."""
+    """The future result of a call, or what it raised; the library's Future would have us load its logging too, 3 ms."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self.cancelled = False  # it was not begun, and never will be
@@ -50,7 +50,7 @@ class Pool:
         self._jobs: "Queue[Optional[Job[Any]]]" = Queue()
 
     def submit(self, call: Callable[..., _T], *args: Any, **named: Any) -> Job[_T]:
-        """What ``call(*args, **named)`` will have returned or raised."""
+        """The future result of ``call(*args, **named)``."""
         job: Job[_T] = Job(partial(call, *args, **named))
         if len(self._threads) < self._most:
             self._start()

@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
     @property
     def questions(self) -> Tuple[Question, ...]:
-        """Both."""
+        """The question of a crash, and where there is one that of the state behind the call."""
         return (self.question,) if self.returned is None else (self.question, self.returned)
 
 
@@ -57,7 +57,7 @@ class Scopes:
         }
 
     def of(self, number: int, resolution: Resolution) -> Tuple[Optional[Variables], Tuple[Problem, ...]]:
-        """What the variables of crash ``number`` say, and what went wrong when gdb was asked."""
+        """The variables of crash ``number``, and the problems of asking gdb."""
         if self._symbolizer.misplaced():
             return None, ()
         found: Optional[Variables] = None
@@ -85,7 +85,7 @@ class Scopes:
 
 
 def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ...]:
-    """What to ask about a report whose instructions are known; () when the registers do not belong to a function.
+    """The questions about a report whose instructions are known; () when the registers do not belong to a function.
 
     For a crash in what may be assembly, which has no variables, the second question is of its caller.
     """

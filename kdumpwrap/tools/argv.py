@@ -36,14 +36,14 @@ def word(text: str) -> Word:
     """``text`` out of a file, as an argument. Raises KdumpwrapError when a program could take it for anything else."""
     if not is_word(text):
         shown = text if len(text) <= 60 else f"{text[:60]}…"
-        raise KdumpwrapError(f"{shown!a} is handed to no program: a name there has letters, digits and . _ - alone")
+        raise KdumpwrapError(f"{shown!a} is not passed to any program: a name may hold letters, digits and . _ - only")
     return Word(text)
 
 
 def package(text: str) -> Word:
     """``text`` as the name of a package. Raises KdumpwrapError when a package manager could take it for more."""
     if len(text) > _LONGEST or _PACKAGE.fullmatch(text) is None:
-        raise KdumpwrapError(f"{text[:60]!a} is no name of a package")
+        raise KdumpwrapError(f"{text[:60]!a} is not the name of a package")
     return Word(text)
 
 

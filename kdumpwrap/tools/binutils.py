@@ -103,7 +103,7 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
 
 
 def nm_sorted(tools: Toolset, vmlinux: Path) -> bytes:
-    """What ``nm -n`` prints, which nobody has looked at: for ``symbols``, once it is known that the file is one."""
+    """The output of ``nm -n``, unchecked: for ``symbols``, once it is known that the file is one."""
     return run(tools.nm, [*options("-n"), vmlinux]).stdout
 
 
@@ -236,7 +236,7 @@ def instructions(
 
 
 def patched(tools: Toolset, elf_file: Path, section: Optional[str] = None) -> "Patches":
-    """Where the kernel rewrites instructions of ``elf_file`` when it starts; of a module those in ``section``."""
+    """The places where the kernel rewrites ``elf_file`` when it starts; of a module those in ``section``."""
     from kdumpwrap.parse import patches
 
     names = readelf.sections(run(tools.readelf, [*options("-W -S"), elf_file]).text)

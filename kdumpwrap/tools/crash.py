@@ -46,7 +46,7 @@ class Reply(NamedTuple):
 
 
 class End(NamedTuple):
-    """How crash ended: by ``status`` (exit status) or ``signal``; neither is set when it had to be killed by us."""
+    """The end of crash: by ``status`` (exit status) or ``signal``; neither is set when it had to be killed by us."""
 
     status: Optional[int]
     signal: Optional[int]

@@ -24,7 +24,7 @@ class Loader:
     ratio = 1  # at least so many times the size of a package of debuginfo are what is kept of it
 
     def lacking(self) -> Optional[ToolMissing]:
-        """What must be installed before it can be used; None when it can."""
+        """The program that must be installed before it can be used; None when it can."""
         for program, package in self.programs.items():
             if shutil.which(program) is None:
                 return missing(program, package)

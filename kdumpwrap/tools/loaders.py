@@ -1,4 +1,4 @@
-"""Which of the host's package managers loads a kernel's packages."""
+"""The package manager of the host that loads a kernel's packages."""
 
 import shutil
 from typing import Optional

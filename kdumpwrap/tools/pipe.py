@@ -21,12 +21,12 @@ class Command(NamedTuple):
 
     @property
     def argv(self) -> Tuple[str, ...]:
-        """As the system takes it."""
+        """The words, as the system takes them."""
         return (self.tool, *strings(self.arguments))
 
 
 def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok: Tuple[int, ...] = (0,)) -> str:
-    """What ``second`` writes to standard error while it reads what ``first`` writes; both run in ``directory``.
+    """The standard error of ``second``, which reads what ``first`` writes; both run in ``directory``.
 
     ``ok`` are the exit statuses of ``second`` that are taken for success. Raises ToolMissing, ToolTimeout, ToolStopped
     or ToolFailed, of ``first`` where both fail: the other one only read what it left.

@@ -1,4 +1,4 @@
-"""Which commands were run: each is kept as a value, by those who ask for the commands of a crash or of a batch."""
+"""The commands that were run, each kept as a value, for the crash or the batch that they were run for."""
 
 from pathlib import Path
 from typing import Callable, List, Mapping, Optional, Sequence, Tuple

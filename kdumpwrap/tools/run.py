@@ -198,7 +198,7 @@ def checked(
     *,
     keep: bool,
 ) -> Output:
-    """What a program that ended with ``status`` has printed; ``keep``: with its standard output."""
+    """The output of a program that ended with ``status``; ``keep``: with its standard output."""
     if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
         stdout.truncate(min(limit, _size(stdout)))  # it is bounded once it runs, and may have been quick
         raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))

@@ -12,7 +12,7 @@ from kdumpwrap.model.vmcore import Difference, StuckTask, VmcoreFacts
 
 
 def between(resolution: Resolution, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
-    """What the fatal report of the log and crash say differently, both as they say it.
+    """The differences between the fatal report of the log and crash, both in their words.
 
     The task and the code that crash shows are those of panic(): of a hang that is what the log prints behind "Kernel
     panic", not the stuck task.

@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 class HandOver(NamedTuple):
-    """How an interactive session went; ``end`` is None when crash never came to its prompt."""
+    """The course of an interactive session; ``end`` is None when crash never came to its prompt."""
 
     end: Optional[End]
     rung: Rung

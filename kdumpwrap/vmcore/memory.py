@@ -1,4 +1,4 @@
-"""How much memory crash(8) takes, and whether that is there: the arithmetic behind the ladder's first rung."""
+"""The memory that crash(8) takes, and whether that is there: the arithmetic behind the ladder's first rung."""
 
 from typing import Dict, NamedTuple, Optional, Tuple
 

@@ -60,7 +60,7 @@ def below(current: Rung, failure: Failure) -> Optional[Rung]:
 
 
 def reached(one: Rung) -> str:
-    """What ``one`` means for whoever reads its answers."""
+    """The meaning of ``one`` for whoever reads its answers."""
     return f"crash ran as {one.name} ({' '.join(one.options)}), {one.means}" if one.options else "crash ran whole"
 
 
@@ -85,7 +85,7 @@ _UNKNOWN = re.compile(r"symbol not found: |invalid address: |: no associated ker
 
 
 def lacks(rung: Rung, command: str, output: str) -> Optional[str]:
-    """What may be missing in the ``output`` of ``command`` on ``rung``, in half a sentence; None: nothing."""
+    """The part that may be missing in the ``output`` of ``command`` on ``rung``, in half a sentence; None: nothing."""
     words = command.split()
     if rung is PLAIN or not words or words[0].startswith("!"):
         return None

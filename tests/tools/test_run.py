@@ -59,7 +59,7 @@ def test_a_name_passes_the_gate(name: str) -> None:
     ],
 )
 def test_what_a_program_could_take_for_something_else_is_held(name: str) -> None:
-    with pytest.raises(KdumpwrapError, match="handed to no program"):
+    with pytest.raises(KdumpwrapError, match="not passed to any program"):
         word(name)
 
 
