@@ -52,7 +52,9 @@ def told(crash: Crash, top: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise KdumpwrapError(f"{crash.path}: what was shown cannot be noted, so --new shows it again: {error.strerror}") from None
+        raise KdumpwrapError(
+            f"{crash.path}: what was shown cannot be noted, so --new shows it again: {error.strerror}"
+        ) from None
 
 
 def _ours(path: str) -> bool:

@@ -1,14 +1,16 @@
-"""Repeated frames of a call trace: an endless recursion."""
+"""Repeats: frames of a call trace (an endless recursion), and reports of a log that say the same."""
 
-from typing import List, Optional, Sequence, Tuple
+import re
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.culprit import callchain
-from kdumpwrap.model.finding import Run
+from kdumpwrap.model.finding import Analysis, Run
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Frame
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are worth a word
+_NUMBER = re.compile(r"\d+")
 
 
 def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
@@ -75,3 +77,22 @@ def recursion(resolution: Resolution) -> Optional[str]:
     if len(ring) == 1:
         return f"{ring[0]} calls itself: {run.times} frames of it stand one behind the other in the call trace"
     return f"{', '.join(ring)} call each other in a ring: {run.times} rounds of it stand in the call trace"
+
+
+def alike(analysis: Analysis) -> Dict[int, List[int]]:
+    """Of the reports of a log those that say the same as an earlier one, under the index of that one.
+
+    The report that the analysis is about is not among them.
+    """
+    first: Dict[Tuple[object, ...], int] = {}
+    found: Dict[int, List[int]] = {}
+    for index, finding in enumerate(analysis.findings):
+        report = finding.report
+        said = _NUMBER.sub("#", report.headline)
+        key = (report.kind, said, tuple((frame.symbol, frame.offset) for frame in finding.resolution.frames))
+        if index == analysis.subject:
+            continue
+        known = first.setdefault(key, index)
+        if known != index:
+            found.setdefault(known, []).append(index)
+    return found

@@ -1,7 +1,7 @@
 """The text output: the headline, the facts, then the evidence. Nothing is wrapped."""
 
 import unicodedata
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
@@ -30,7 +30,7 @@ def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = Fals
     """One crash for people: the fatal report (or the last one), or every report in the log."""
     chosen = analysis.subject
     lines: List[str] = []
-    alike = view.alike(analysis) if all_reports else {}
+    alike = _alike(analysis) if all_reports else {}
     folded = {index for same in alike.values() for index in same}
     for index, finding in enumerate(analysis.findings):
         if index == chosen or (all_reports and index not in folded):
@@ -40,6 +40,12 @@ def render(analysis: Analysis, *, style: Style = PLAIN, all_reports: bool = Fals
     if chosen is None:
         lines += _about(analysis, Finding(Resolution(Report("oops", "", 0))))
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _alike(analysis: Analysis) -> Dict[int, List[int]]:
+    from kdumpwrap.explain.repeats import alike
+
+    return alike(analysis)
 
 
 def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN) -> str:

@@ -3,8 +3,7 @@
 Nothing here is escaped: a log's words leave through the one escape function of each renderer.
 """
 
-import re
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
 
 from kdumpwrap.log.kinds import title_of
 from kdumpwrap.model.crash import Problem
@@ -17,7 +16,6 @@ from kdumpwrap.model.scope import Variables
 if TYPE_CHECKING:
     from kdumpwrap.model.vmcore import VmcoreFacts
 
-_NUMBER = re.compile(r"\d+")
 _SHOWN = 8  # reports that are named
 
 # ---------------------------------------------------------------- sentences
@@ -118,25 +116,6 @@ def wall(report: Report) -> Optional[str]:
 
     at = utc(report.wall)
     return at and at.replace("T", " ").replace("Z", " UTC")
-
-
-def alike(analysis: Analysis) -> Dict[int, List[int]]:
-    """Of the reports of a log those that say the same as an earlier one, under the index of that one.
-
-    The report that the analysis is about is not among them.
-    """
-    first: Dict[Tuple[object, ...], int] = {}
-    found: Dict[int, List[int]] = {}
-    for index, finding in enumerate(analysis.findings):
-        report = finding.report
-        said = _NUMBER.sub("#", report.headline)
-        key = (report.kind, said, tuple((frame.symbol, frame.offset) for frame in finding.resolution.frames))
-        if index == analysis.subject:
-            continue
-        known = first.setdefault(key, index)
-        if known != index:
-            found.setdefault(known, []).append(index)
-    return found
 
 
 def position(analysis: Analysis, index: int, same: Sequence[int] = ()) -> Optional[str]:
