@@ -1,17 +1,25 @@
 """A report in the making: takes the lines that follow its headline and gathers what they say."""
 
 import re
-from typing import Dict, List, Optional, Set
+from typing import TYPE_CHECKING, Dict, List, Optional, Set
 
 from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, stack, trace, tracks, works
 from kdumpwrap.log.headline import Headline, text_follows
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, OutOfMemory
 
-# where in its report a line stands: before the stack, in it, behind it, in an instruction dump, behind s390's
-# "Last Breaking-Event-Address"
-HEAD, TRACE, OTHER, DUMP, BREAKING = "head", "trace", "other", "dump", "breaking"
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
 
+    # where in its report a line stands: before the stack, in it, behind it, in an instruction dump, behind s390's
+    # "Last Breaking-Event-Address"
+    Section = Literal["head", "trace", "other", "dump", "breaking"]
+    # what a line is; "" when nothing was understood
+    LineKind = Literal[
+        "", "end", "title", "code", "listed", "said", "frame", "ip", "task", "modules", "registers", "fact"
+    ]
+else:
+    Section = LineKind = str  # Python 3.6 has no Literal
 
 _ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512
@@ -67,9 +75,9 @@ class Draft:
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
         self.unread: List[LogLine] = []  # that begin like a frame and are none that is understood
         self.registers: Dict[str, int] = {}
-        self.section = TRACE if self.kind in BARE_TRACE else HEAD
+        self.section: Section = "trace" if self.kind in BARE_TRACE else "head"
         self._elsewhere = False  # the registers that follow are a user's, or those of other code that was interrupted
-        self._before = ""  # what the last line was
+        self._before: LineKind = ""  # what the last line was
         self._width = 0  # and its length
         self.learn(headline.facts)
         self.checks.read(headline.text)
@@ -103,7 +111,7 @@ class Draft:
     def take_panic(self, line: LogLine, text: str) -> None:
         """panic() was brought about by this report; what it prints is listened to for what is still missing."""
         self.panic = text
-        self.section = OTHER if self.frames else HEAD
+        self.section = "other" if self.frames else "head"
         if self.kind in HANGS:
             self.panicker = Draft(line, Headline("panic", "panic", text, {}), self.boot)
         self._seen(line)
@@ -145,7 +153,7 @@ class Draft:
             self._width = len(text)
             self._seen(line)
 
-    def _read(self, text: str, raw: str, before: str) -> str:
+    def _read(self, text: str, raw: str, before: LineKind) -> LineKind:
         """The kind of the line; "" when nothing was understood."""
         if text.startswith("---["):
             self.ended = self.ended or "end trace" in text
@@ -154,19 +162,19 @@ class Draft:
         if behind is not None:
             self._begin_stack(text)
             return (self._in_stack(behind) if behind else "") or "title"
-        if self.section == DUMP and self.dump.row(text):
+        if self.section == "dump" and self.dump.row(text):
             return "code"
         if self.locks.read(text) or self.works.read(text) or (self.kind == "machine-check" and self.checks.read(text)):
             return "listed"
-        what = self._in_stack(text) if self.section in (TRACE, BREAKING) else ""
+        what = self._in_stack(text) if self.section in ("trace", "breaking") else ""
         what = (
             what or self._owner(text) or self._pointer(text) or self._who(text, before) or self._rest(text, raw, before)
         )
-        if what and self.section == DUMP and what != "code":
-            self.section = OTHER
+        if what and self.section == "dump" and what != "code":
+            self.section = "other"
         return what
 
-    def _owner(self, text: str) -> str:
+    def _owner(self, text: str) -> LineKind:
         found = locks.owner(text) if self.kind == "hung-task" and self.blocker is None else None
         if found is None:
             return ""
@@ -179,11 +187,11 @@ class Draft:
 
     def _expects_frames(self) -> bool:
         """Whether a frame here would be the report's own: those in the head of a lockdep or slab report are not."""
-        return self.section == TRACE or (self.section == HEAD and self.kind not in CHECKERS)
+        return self.section == "trace" or (self.section == "head" and self.kind not in CHECKERS)
 
-    def _said(self, text: str) -> str:
+    def _said(self, text: str) -> LineKind:
         """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
-        head = self.section == HEAD and self.modules is None and self.release is None and not self.frames
+        head = self.section == "head" and self.modules is None and self.release is None and not self.frames
         if head and self.message is None and text_follows(self.kind, self.headline):
             self.message = text[:_LONGEST_MESSAGE]
             return "said"
@@ -195,18 +203,18 @@ class Draft:
     # ------------------------------------------------------------ the stack
 
     def _begin_stack(self, text: str) -> None:
-        if any(frame.certain for frame in self.frames) or (self.section == OTHER and self.kind == "rcu-stall"):
-            self.section = OTHER
+        if any(frame.certain for frame in self.frames) or (self.section == "other" and self.kind == "rcu-stall"):
+            self.section = "other"
             return
-        self.section = TRACE
+        self.section = "trace"
         self._stack.leave()
         if text.startswith("Call trace"):
             self.arch = self.arch or "aarch64"
 
-    def _in_stack(self, text: str) -> str:
-        if self.section == BREAKING:
+    def _in_stack(self, text: str) -> LineKind:
+        if self.section == "breaking":
             self.breaking = trace.parse(text)
-            self.section = OTHER
+            self.section = "other"
             return "frame" if self.breaking else ""
         power = trace.interrupted(text)
         if power:
@@ -216,15 +224,15 @@ class Draft:
         if self._stack.read(text):
             return "frame"
         if self.frames and stack.ends(text):
-            self.section = OTHER
+            self.section = "other"
         return ""
 
-    def _pointer(self, text: str) -> str:
+    def _pointer(self, text: str) -> LineKind:
         found = pointer.parse(text)
         if found is None:
             return ""
         self.arch = self.arch or found.arch
-        if self.section == OTHER and not (self.kind == "kfence" and self.ip is None):
+        if self.section == "other" and not (self.kind == "kfence" and self.ip is None):
             return "ip"
         if found.register == "lr":
             if self.lr is None and self.ip is not None and not self._elsewhere:
@@ -233,19 +241,19 @@ class Draft:
             self._elsewhere = True
             self.user_ip = found.user if self.user_ip is None else self.user_ip
         else:
-            nested = self.section == TRACE and bool(self.frames) and not found.repeats and not self.ended
+            nested = self.section == "trace" and bool(self.frames) and not found.repeats and not self.ended
             if self.kind in NO_IP or (nested and (self.ip is not None or self.kind not in NESTED_IP)):
                 self._elsewhere = True
             elif self.ip is None or not self.frames:
                 self.ip = pointer.merged(self.ip, found.frame)
-                self.section = HEAD if self.section == OTHER else self.section
+                self.section = "head" if self.section == "other" else self.section
             if nested:
                 self._stack.push(found.frame)
         return "ip"
 
     # ------------------------------------------------------------ who and where
 
-    def _who(self, text: str, before: str) -> str:
+    def _who(self, text: str, before: LineKind) -> LineKind:
         if text.startswith(("CPU: ", "Pid: ")) or "ainted" in text:
             task = header.task(text)
             if task:
@@ -261,28 +269,28 @@ class Draft:
                 return "modules"
         if text.startswith("Hardware name:"):
             self.hardware = self.hardware or text[14:].strip() or None
-            return "hardware"
+            return "fact"
         if text.startswith("Workqueue: "):
             self.workqueue = self.workqueue or text[11:].strip() or None
-            return "workqueue"
-        if self.kind in HANGS and self.section != OTHER:
+            return "fact"
+        if self.kind in HANGS and self.section != "other":
             task = header.shown_task(text)
             if task:
                 self._task(task)
                 return "task"
         if self.kind in ("rcu-stall", "csd-stall") and not self.frames:
             if _GRACE_PERIOD.match(text):
-                self.section = OTHER
+                self.section = "other"
                 return "title"
             other = _OTHER_CPU.match(text)
             if other:
-                self.section = HEAD
+                self.section = "head"
                 self.cpu = int(other["cpu"]) if self.cpu is None else self.cpu
                 return "title"
         return ""
 
     def _task(self, task: header.Task) -> None:
-        own = self.section != OTHER or self.kind in CHECKERS
+        own = self.section != "other" or self.kind in CHECKERS
         if own and self.pid in (None, task.pid) and not (self.kind == "hung-task" and self.frames):
             if self.kind != "hung-task":
                 self.cpu = task.cpu if self.cpu is None else self.cpu
@@ -293,28 +301,28 @@ class Draft:
 
     # ------------------------------------------------------------ the rest
 
-    def _rest(self, text: str, raw: str, before: str) -> str:
-        if self.dump.expects(text, before):
-            self.section = DUMP if self.dump.begins_rows(text) else self.section
+    def _rest(self, text: str, raw: str, before: LineKind) -> LineKind:
+        if self.dump.expects(text, goes_on=before == "code"):
+            self.section = "dump" if self.dump.begins_rows(text) else self.section
             # right behind a "RIP:" it shows that code; behind the stack (to 4.16) the code of the report
             theirs = self._elsewhere and before == "ip"
             return "code" if self.dump.read(text, raw, own=not theirs and self.kind not in NO_IP) else ""
         if text.startswith("Last Breaking-Event-Address"):
-            self.section = BREAKING
+            self.section = "breaking"
             return "title"
         if text.startswith("Kernel Offset:"):
             match = _OFFSET.match(text)
             if match and self.kernel_offset is None:
                 self.kernel_offset = int(match["offset"] or "0", 16)
-            return "offset"
+            return "fact"
         if text.startswith("LE PAGE_SIZE"):
             self.arch = "ppc64le"
-            return "head"
+            return "fact"
         values = registers.parse(raw.rstrip(), len(self.registers))
         if values:
             if values[0][0] == "cr2" and len(values) == 1 and before != "registers":  # ends a page fault's oops
                 self.learn({"addr": f"{values[0][1]:x}"})
-            if not self._elsewhere and self.section != OTHER and self.kind not in NO_IP:
+            if not self._elsewhere and self.section != "other" and self.kind not in NO_IP:
                 for name, value in values:
                     self.registers.setdefault(name, value)
             return "registers"
@@ -322,11 +330,11 @@ class Draft:
         if said:
             self.learn(said)
             return "fact"
-        if self.section == HEAD:  # arm and riscv give their stacks no title
+        if self.section == "head":  # arm and riscv give their stacks no title
             bare = _BRACKETED.match(text) and self.kind not in CHECKERS  # its "Call Trace:" was left out
             found = trace.parse(text) if bare or self.arch == "riscv64" else trace.arm(text)
             if found:
-                self.section = TRACE
+                self.section = "trace"
                 self.arch = self.arch or ("x86_64" if bare else "arm")
                 self._stack.push(found)
                 return "frame"

@@ -34,9 +34,9 @@ class Dump:
     def __bool__(self) -> bool:
         return bool(self._words or self._krnl)
 
-    def expects(self, text: str, before: str) -> bool:
-        """Whether ``text``, behind a line that is ``before``, begins a dump or goes on with one of s390."""
-        return text.startswith(_BEGINS) or (bool(self._krnl) and before == "code")
+    def expects(self, text: str, *, goes_on: bool) -> bool:
+        """Whether ``text`` begins a dump; ``goes_on``: or goes on with one of s390, since it stands behind it."""
+        return text.startswith(_BEGINS) or (goes_on and bool(self._krnl))
 
     def begins_rows(self, text: str) -> bool:
         """Whether the rows of powerpc's dump follow; those of a second dump are of no account."""
