@@ -20,7 +20,6 @@ from kdumpwrap import __version__, shell
 from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
-from kdumpwrap.host import files
 
 _FILES = 256  # that may be open at a time: tools and readers of logs that run side by side need some 100
 
@@ -117,7 +116,7 @@ def _run() -> int:
         if failure.filename is None and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             return result.FAILED  # typer could not write, which result.finish() says
         what = f"{failure.filename}: " if failure.filename is not None else ""
-        return _given_up(what + files.reason(failure))
+        return _given_up(what + (failure.strerror or str(failure)))
 
 
 def _given_up(why: str) -> int:
