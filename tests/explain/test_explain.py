@@ -3,21 +3,16 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import handmade
 import pytest
 import recorded
 from conftest import Lab, RunCli, each_kernel
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kdumpwrap.arch import operand
-from kdumpwrap.explain import access, poison, reasons, repeats
+from kdumpwrap.explain import access, reasons
 from kdumpwrap.log import reader
-from kdumpwrap.model.finding import Run
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
-from kdumpwrap.model.log import Frame
 
 IP = ResolvedFrame("f", 0x20, 0x100, exact=True)
 
@@ -41,111 +36,6 @@ def report(*texts: str, kind: str = "page-fault", arch: str = "x86_64", fault: i
 
 def told(*texts: str, **more: Any) -> str:
     return "\n".join(reasons.explain(report(*texts, **more)))
-
-
-# ---------------------------------------------------------------- what a pointer says
-
-
-@pytest.mark.parametrize(
-    ("value", "arch", "kind", "words", "offset"),
-    [
-        (0, "x86_64", "null", "NULL", 0),
-        (0x18, "x86_64", "null", "NULL", 0x18),
-        (0x4000, "x86_64", "small", "small number", 0),
-        (0xFFFFFFFFFFFFFFF4, "x86_64", "error", "-ENOMEM", 0),
-        (0xFFFFFFFFFFFFFFFE, "aarch64", "error", "-ENOENT", 0),
-        (0xDEAD000000000100, "x86_64", "poison", "LIST_POISON1", 0),
-        (0xDEAD0000000000E8, "x86_64", "poison", "LIST_POISON1", -0x18),
-        (0xDEAD000000000122, "x86_64", "poison", "LIST_POISON2", 0),
-        (0xDEAD000000000200, "x86_64", "poison", "LIST_POISON2", 0),
-        (0x5DEADBEEF0000100, "ppc64le", "poison", "LIST_POISON1", 0),
-        (0x6B6B6B6B6B6B6B6B, "x86_64", "poison", "POISON_FREE", 0),
-        (0x6B6B6B6B6B6B6C2B, "x86_64", "poison", "POISON_FREE", 0xC0),
-        (0x006B6B6B6B6B6B7B, "aarch64", "poison", "POISON_FREE", 0x10),
-        (0x5A5A5A5A5A5A5A5A, "x86_64", "poison", "POISON_INUSE", 0),
-        (0xBBBBBBBBBBBBBBBB, "x86_64", "poison", "redzone", 0),
-        (0xCCCCCCCCCCCCCCCC, "x86_64", "poison", "redzone", 0),
-        (0xAAAAAAAAAAAAAAAA, "x86_64", "poison", "PAGE_POISON", 0),
-        (0x09F911029D74E35B, "x86_64", "poison", "RED_INACTIVE", 0),
-        (0xFFFFFFFFFFFF4111, "x86_64", "poison", "STACKLEAK_POISON", 0),
-        (0xDFFFFC0000000003, "x86_64", "shadow", "KASAN's shadow of 0x18", 0),
-        (0x6C6C2F6E69622F2E, "x86_64", "ascii", "'./bin/ll'", 0),
-        (0x2E2F62696E2F6C6C, "s390x", "ascii", "'./bin/ll'", 0),
-        (0x0000DEAD00000000, "x86_64", "non-canonical", "non-canonical", 0),
-        (0x00007F0012345678, "x86_64", "user", "a user-space address", 0),
-    ],
-)
-def test_what_a_value_means(value: int, arch: str, kind: str, words: str, offset: int) -> None:
-    found = poison.meaning(value, arch)
-    assert found is not None
-    assert (found.kind, found.offset) == (kind, offset)
-    assert words in found.text
-
-
-@pytest.mark.parametrize(
-    ("value", "arch"),
-    [
-        (0xFFFF888012345678, "x86_64"),
-        (0xFFFFFFFFC0A12345, "x86_64"),
-        (0xFF11000012345678, "x86_64"),  # five levels of page tables
-        (0xFFFF000012345678, "aarch64"),
-        (0xC000000012345678, "ppc64le"),
-        (0x0000000012345678, "s390x"),  # the kernel has an address space of its own
-    ],
-)
-def test_a_pointer_of_the_kernel_means_nothing(value: int, arch: str) -> None:
-    assert poison.meaning(value, arch) is None
-
-
-@given(value=st.integers(0, (1 << 64) - 1), arch=st.sampled_from(["x86_64", "aarch64", "ppc64le", "s390x", None]))
-def test_any_value_has_a_meaning_or_none(value: int, arch: Optional[str]) -> None:
-    found = poison.meaning(value, arch)
-    assert found is None or found.text
-
-
-# ---------------------------------------------------------------- instructions taken apart
-
-
-@pytest.mark.parametrize(
-    ("arch", "text", "access", "size", "base", "displacement"),
-    [
-        ("x86_64", "addq $0x1,0x10(%rax)", "read-write", 8, "rax", 0x10),
-        ("x86_64", "mov 0x10(%rdi),%rax", "read", 8, "rdi", 0x10),
-        ("x86_64", "mov %eax,-0x8(%r12)", "write", 4, "r12", -8),
-        ("x86_64", "movzbl 0xb(%r8),%ecx", "read", 1, "r08", 0xB),
-        ("x86_64", "movslq 0x4(%rsi),%rdx", "read", 4, "rsi", 4),
-        ("x86_64", "cmpl $0x0,0x10(%r9)", "read", 4, "r09", 0x10),
-        ("x86_64", "lock cmpxchg %rdx,(%rdi)", "read-write", 8, "rdi", 0),
-        ("x86_64", "sete 0x4(%rax)", "write", 1, "rax", 4),
-        ("x86_64", "call *0x18(%rax)", "read", 8, "rax", 0x18),
-        ("x86_64", "rep stos %al,%es:(%rdi)", "write", 1, "rdi", 0),
-        ("aarch64", "ldr x0, [x1, #24]", "read", 8, "x1", 24),
-        ("aarch64", "stp x29, x30, [sp, #-32]!", "write", 16, "sp", -32),
-        ("aarch64", "ldxr x2, [x4]", "read", 8, "x4", 0),
-        ("aarch64", "strh w1, [x3, #4]", "write", 2, "x3", 4),
-        ("aarch64", "ldadd x1, x2, [x3]", "read-write", 8, "x3", 0),
-        ("ppc64le", "ld r9,24(r31)", "read", 8, "r31", 24),
-        ("ppc64le", "stw r0,-4(r1)", "write", 4, "r1", -4),
-        ("s390x", "oi 31(%r2),1", "read-write", 1, "r2", 31),
-        ("s390x", "lg %r2,16(%r2)", "read", 8, "r2", 16),
-        ("s390x", "mvc 0(8,%r1),0(%r2)", "write", 8, "r1", 0),
-    ],
-)
-def test_memory_operands(arch: str, text: str, access: str, size: int, base: str, displacement: int) -> None:
-    memory = operand.parse(text, arch).memory[0]
-    assert (memory.access, memory.size, memory.base, memory.displacement) == (access, size, base, displacement)
-
-
-@pytest.mark.parametrize(
-    "text", ["lea 0x8(%rax),%rbx", "nopl 0x0(%rax,%rax,1)", "ud2", "jne 10 <f+0x10>", "xor %eax,%eax"]
-)
-def test_what_touches_no_memory(text: str) -> None:
-    assert operand.parse(text, "x86_64").memory == ()
-
-
-@given(text=st.text(max_size=80), arch=st.sampled_from(["x86_64", "i386", "aarch64", "ppc64le", "s390x", "arm", None]))
-def test_no_text_raises(text: str, arch: Optional[str]) -> None:
-    operand.parse(text, arch)
 
 
 # ---------------------------------------------------------------- accesses
@@ -458,36 +348,6 @@ def test_a_stack_canary() -> None:
         kind="panic", headline="Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x1"
     )
     assert "canary" in text
-
-
-# ---------------------------------------------------------------- recursion
-
-
-def frames(*names: str) -> List[Frame]:
-    return [ResolvedFrame(name.lstrip("?"), 0x10, 0x40, certain=not name.startswith("?")) for name in names]
-
-
-def test_repeats_are_folded() -> None:
-    trace = frames("top", *["walk"] * 30, "main")
-    assert repeats.folded(trace) == (Run(1, 31, 1, 30),)
-    ring = frames("a", "b", "?x", "a", "b", "a", "b", "a", "b", "end")
-    (run,) = repeats.folded(ring)
-    assert (run.first, run.stop, run.times) == (0, 9, 4)
-    assert repeats.folded(frames("a", "b", "c", "a", "b")) == ()
-    assert repeats.folded(frames("a", "b", "b", "b")) == (Run(1, 4, 1, 3),)  # the least that is told
-
-
-def test_endless_recursion_is_told() -> None:
-    text = told(kind="double-fault", trace=tuple(frames(*["walk"] * 12, "main")))
-    assert "walk calls itself: 12 frames" in text
-    assert "endless recursion" in text
-
-
-@given(names=st.lists(st.sampled_from(["a", "b", "?c", "d"]), max_size=60))
-def test_runs_do_not_overlap(names: Sequence[str]) -> None:
-    runs = repeats.folded(frames(*names))
-    assert all(one.stop <= other.first for one, other in zip(runs, runs[1:]))
-    assert all(run.times >= 3 and run.first < run.stop <= len(names) for run in runs)
 
 
 # ---------------------------------------------------------------- logs

@@ -40,7 +40,7 @@ from kdumpwrap.model.vmcore import (
     VmcoreFacts,
 )
 from kdumpwrap.render import html
-from kdumpwrap.render.html import colour, document, timeline
+from kdumpwrap.render.html import document, timeline
 
 EXAMPLE_CRASH = worked.root() / "var/crash/127.0.0.1-2023-12-20-10:51:07"
 
@@ -362,58 +362,6 @@ def test_no_text_breaks_out(text: str) -> None:
     assert {tag for tag, _ in Page(written).elements} <= {tag for tag, _ in clean_page.elements}
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", written)
     written.encode()  # no lone surrogate
-
-
-# ---------------------------------------------------------------- colours
-
-
-def test_c_is_coloured_and_says_the_same() -> None:
-    lines = FINDING.resolution.source.lines if FINDING.resolution.source else ()
-    coloured = colour.c(lines)
-    assert '<i class="k">struct</i>' in coloured[4]
-    assert '<i class="c">/* per CPU: nobody else writes here */</i>' in coloured[3]
-    assert [Page(line).words for line in coloured] == [" ".join(line.split()) for line in lines]
-
-
-def test_an_excerpt_may_begin_within_a_comment() -> None:
-    coloured = colour.c(["  struct in words", "  the end */", "struct s;"])
-    assert coloured[0] == '<i class="c">  struct in words</i>'
-    assert coloured[2].startswith('<i class="k">struct</i>')
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "/*" * 190,
-        "a" * 100_000,
-        '"' * 399,
-        "f(" * 199,
-        "x " * 199,
-        "a::" * 130,
-        "/**/ " * 79,
-        "#" * 399,
-        "\\" * 399,
-        "''''" * 99,
-        "int a (" + "int " * 90,
-    ],
-    ids=lambda line: line[:8],
-)
-@pytest.mark.timing
-def test_a_source_that_only_resembles_c_costs_no_time(line: str) -> None:
-    import time
-
-    start = time.process_time()
-    coloured = colour.c([line] * 40)
-    assert time.process_time() - start < 2
-    assert len(coloured) == 40
-    assert Page(coloured[7]).words == " ".join(line.split())
-
-
-def test_an_instruction_is_coloured_and_says_the_same() -> None:
-    text = "jne ffffffff818a70d1 <iptunnel_xmit+0x1d1>"
-    assert Page(colour.assembly(text, ())).words == text
-    assert colour.assembly("mov 0x10(%eax),%rbx", {"rax"}).count("guilty") == 1
-    assert colour.assembly("ldr x0, [x0, #16]", {"x0"}).startswith('<i class="k">ldr</i> <i class="r">x0</i>, [<b')
 
 
 # ---------------------------------------------------------------- the index
