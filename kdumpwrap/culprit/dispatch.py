@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         "interrupt handler",
         "hook",
         "task work",
+        "part of an exit",
         "function of a driver",
         "other CPU",
     ]

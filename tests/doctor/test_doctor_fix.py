@@ -126,5 +126,5 @@ def test_nothing_in_the_script_is_hidden() -> None:
     steps = (Step(word, shell.hint("rm {}", word)), Step(word, shell.NONE))
     text = script.render(Diagnosis("/", word, word, word, None, False, (Check("service", "fail", word, steps),)))
     assert text.replace("\n", "").isascii() and text.replace("\n", "").replace("\t", "").isprintable()
-    done = subprocess.run(["bash", "-n"], input=text, universal_newlines=True, stderr=subprocess.PIPE, check=False)
+    done = ran(["bash", "-n"], input=text)
     assert done.stderr == ""
