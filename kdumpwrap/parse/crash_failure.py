@@ -18,6 +18,7 @@ NO_VMLINUX = "no vmlinux"
 NO_DEBUGINFO = "no debuginfo"
 TOO_OLD = "too old"
 BROKEN = "broken"
+LOST = "lost tasks"
 COMPRESSION = "compression"
 KILLED = "killed"
 EXPIRED = "expired"
@@ -46,8 +47,10 @@ _MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|F
 # log: read error: kernel virtual address: ffffffff98c62560  type: "prb"
 # crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
 # WARNING: cannot read prb_text_data_ring contents
+# Alone, "WARNING: cannot read linux_banner string" is said of another kernel's vmlinux, which has it elsewhere.
 _READ = re.compile(
-    r"\b[\w-]{1,32}: (?:read error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*|^WARNING: cannot read \w+.*",
+    r"\b[\w-]{1,32}: (?:read error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*"
+    r"|^WARNING: cannot read (?!linux_banner string)\w+.*",
     re.M,
 )
 # crash: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
@@ -73,7 +76,8 @@ _UNKNOWN_KERNEL = re.compile(
 # crash 8.0.2 goes on after that, on a dump of 6.12 until the heap's own checks end it; `sys` and `log` say this alone.
 _BROKEN = re.compile(r"^ *<segmentation violation in gdb>", re.M)
 # crash: cannot read pid struct from xarray
-# Said at its start on the same dump, once for each task that it lacks from then on; 7.x: "from radix tree".
+# Said at its start on the same dump, once for each task that it lacks from then on; 7.x: "from radix tree". So does
+# crash 8.0.6, which knows 6.12, of a dump that makedumpfile 1.7.2 filtered, which does not.
 _TASKS = re.compile(r"^crash: cannot read pid struct from .*", re.M)
 
 _STARTING = (
@@ -127,9 +131,12 @@ def incomplete(text: str) -> Optional[Failure]:
 
 
 def broken(text: str) -> Optional[Failure]:
-    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on."""
-    match = _BROKEN.search(text) or _TASKS.search(text)
-    return Failure(BROKEN, match[0].strip()) if match else None
+    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on: BROKEN, or LOST."""
+    for kind, pattern in ((BROKEN, _BROKEN), (LOST, _TASKS)):
+        match = pattern.search(text)
+        if match:
+            return Failure(kind, match[0].strip())
+    return None
 
 
 def answering(text: str) -> Optional[Failure]:

@@ -68,7 +68,8 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
         )
     if failure.kind == crash_failure.EXCLUDED:
         return Problem(
-            f"{vmcore} was filtered too far ({_first(failure.words)})", shell.hint("makedumpfile -d 31 keeps enough")
+            f"{vmcore} was filtered too far ({_first(failure.words)})",
+            shell.hint("makedumpfile -d 31 keeps enough, if it is as new as the kernel: kdumpwrap doctor looks at it"),
         )
     if failure.kind == crash_failure.NO_DEBUGINFO:
         return Problem(f"{vmlinux} has no debug information", debuginfo)
@@ -186,7 +187,10 @@ def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
         return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
     if died.end.signal is not None:
         return at_end(died.end, died.text, tight=tight)
-    return crash_failure.starting(died.text, vmlinux)
+    failure = crash_failure.starting(died.text, vmlinux)
+    if failure.kind == crash_failure.NO_DEBUGINFO and tight and holds(Path(vmlinux), b"\0.debug_info\0"):
+        return Failure(crash_failure.MEMORY)  # for which it found no room, and said that it is not there
+    return failure
 
 
 def answering(died: CrashDied, *, tight: bool) -> Failure:
@@ -233,6 +237,13 @@ class Trouble:
     def damage(self) -> Optional[Failure]:
         """What is wrong with the dump itself, by what crash said about it; None: nothing is known to be."""
         return next((failure for failure in self.failures if failure.kind in _DAMAGED), None)
+
+    @property
+    def known(self) -> bool:
+        """Whether crash knows the kernel, by its version and as far as it came; not of a version that is unknown."""
+        version = _quietly(lambda: crash_program.version(self._subject.tool))
+        old = version is None or needs.lacking("crash", version, self._subject.release) is not None
+        return not old and all(failure.kind != crash_failure.TOO_OLD for failure in self.failures)
 
     @property
     def last(self) -> Failure:

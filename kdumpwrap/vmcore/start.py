@@ -94,7 +94,9 @@ class Starter:
                     self._trouble.failures.append(half)
                 broken = crash_failure.broken(said)
                 if broken is not None and self._trouble.damage is None:
-                    raise NotStarted(broken)
+                    if broken.kind != crash_failure.LOST or not self._trouble.known:
+                        raise NotStarted(broken._replace(kind=crash_failure.BROKEN))
+                    self._trouble.failures.append(broken._replace(kind=crash_failure.EXCLUDED))
                 if rung is LEAST and not self._matches(session):
                     raise NotStarted(Failure(crash_failure.MISMATCH))
             except CrashDied as died:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import pytest
-from conftest import Lab, RunCli, ToolDir, each_kernel
+from conftest import Lab, RunCli, ToolDir
 
 from kdumpwrap.parse import makedumpfile
 
@@ -170,7 +170,6 @@ def told(found: Dict[str, Any]) -> List[Any]:
 
 
 @pytest.mark.lab
-@each_kernel
 def test_the_log_in_a_vmcore_says_what_the_dmesg_says(lab: Lab, tmp_path: Path, run_cli: RunCli) -> None:
     vmcore = lab.crashes["iptunnel"] / "vmcore"
     beside = answer(run_cli, lab, lab.crashes["iptunnel"])
@@ -193,7 +192,6 @@ def test_the_log_in_a_vmcore_says_what_the_dmesg_says(lab: Lab, tmp_path: Path, 
 
 
 @pytest.mark.lab
-@each_kernel
 def test_crash_takes_what_makedumpfile_refuses(lab: Lab, tmp_path: Path, run_cli: RunCli, tool_dir: ToolDir) -> None:
     whole = (lab.crashes["null_deref"] / "vmcore").read_bytes()
     vmcore = tmp_path / "vmcore"
@@ -208,7 +206,6 @@ def test_crash_takes_what_makedumpfile_refuses(lab: Lab, tmp_path: Path, run_cli
 
 
 @pytest.mark.lab
-@each_kernel
 def test_the_vmlinux_must_be_of_the_build_that_vmcoreinfo_names(lab: Lab, tmp_path: Path, run_cli: RunCli) -> None:
     vmcore = tmp_path / "vmcore"
     head = (lab.crashes["null_deref"] / "vmcore").read_bytes()

@@ -453,6 +453,18 @@ def test_a_kernel_that_crash_does_not_know_to_be_moved(fake: Fake) -> None:
     assert "crash ran as minimal (--minimal), with log, dis, rd, sym, eval and set alone" in result.stderr
 
 
+def test_a_dump_without_tasks_of_a_kernel_that_crash_knows_was_filtered_too_far(fake: Fake) -> None:
+    fake.program(start=f"say({TASKS!r})", answer="say('#0 x\\n')", version="8.0.6")
+    rows, result = fake.answers("bt")
+    assert fake.starts == [""]
+    assert [(row["output"], row["complete"]) for row in rows] == [("#0 x\n", True)]
+    assert result.status == 3
+    assert (
+        "vmcore was filtered too far (crash: cannot read pid struct from xarray)\nhint: makedumpfile" in result.stderr
+    )
+    assert "too old" not in result.stderr
+
+
 def test_a_dump_without_the_first_page_that_crash_reads_is_truncated(fake: Fake) -> None:
     fake.program(start=f"if not minimal:\n    say({UNMOVED!r}); sys.exit(1)")
     rows, result = fake.answers("log")
