@@ -19,7 +19,7 @@ from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.one_kernel]
 
 COUNT = 100
 SMALL = 30_000  # bytes of a log

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 import pytest
-from conftest import MEASURED, Lab, Result, RunCli, ToolDir, each_kernel, environment
+from conftest import MEASURED, Lab, Result, RunCli, ToolDir, environment
 
 from kdumpwrap.example import worked
 
@@ -303,7 +303,6 @@ def test_no_vmlinux_where_one_is_named(
 
 
 @pytest.mark.lab
-@each_kernel
 def test_the_vmlinuz_that_boots_is_no_vmlinux(lab: Lab, run_cli: RunCli) -> None:
     image = lab.root / "boot" / f"vmlinuz-{lab.release}"
     result = run_cli("analyze", "--vmlinux", image, "--root", lab.root, lab.crashes["bug_on"])

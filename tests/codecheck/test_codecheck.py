@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
-from conftest import Lab, RunCli, each_kernel, without_lab
+from conftest import Lab, RunCli, without_lab
 from handmade import code
 from hypothesis import given
 from hypothesis import strategies as st
@@ -369,7 +369,6 @@ def _checked(live: Text, stretch: Live, ip: int, data: bytes) -> codecheck.Check
 
 
 @pytest.mark.lab
-@each_kernel
 def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(live: Text) -> None:
     counts: Dict[str, int] = {}
     slides = set()
@@ -388,7 +387,6 @@ def test_of_2000_windows_of_live_text_less_than_one_in_500_is_a_false_mismatch(l
 
 
 @pytest.mark.lab
-@each_kernel
 def test_of_flipped_bytes_more_than_99_in_a_hundred_are_caught(live: Text) -> None:
     chance = random.Random(2)
     tried = caught = 0
@@ -412,7 +410,6 @@ CASES = ("iptunnel", "null_deref", "bug_on", "list_del", "divide", "softlockup",
 
 
 @pytest.mark.lab
-@each_kernel
 @pytest.mark.parametrize("case", CASES)
 def test_the_code_of_every_crash_is_that_of_its_vmlinux(lab: Lab, run_cli: RunCli, case: str) -> None:
     report = fatal(run_cli, lab, case)
@@ -420,7 +417,6 @@ def test_the_code_of_every_crash_is_that_of_its_vmlinux(lab: Lab, run_cli: RunCl
 
 
 @pytest.mark.lab
-@each_kernel
 def test_the_slide_is_told(lab: Lab, run_cli: RunCli) -> None:
     found = analysed(run_cli, lab, "iptunnel")
     offset = int(found["kernel"]["kaslr_offset"], 16)

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 import handmade
 import pytest
 import recorded
-from conftest import Lab, RunCli, each_kernel
+from conftest import Lab, RunCli
 
 from kdumpwrap.explain import access, reasons
 from kdumpwrap.log import reader
@@ -468,7 +468,6 @@ EXPECTED = {
 
 
 @pytest.mark.lab
-@each_kernel
 @pytest.mark.parametrize("case", sorted(EXPECTED))
 def test_every_crash_of_the_lab_is_explained(lab: Lab, run_cli: RunCli, case: str) -> None:
     text = "\n".join(explained(lab, run_cli, case))

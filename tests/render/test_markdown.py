@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional
 
 import handmade
 import pytest
-from conftest import Lab, RunCli, each_kernel
+from conftest import Lab, RunCli
 from handmade import ANALYSIS, COMMANDS, FACTS, FINDING, TRACE, with_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,7 +189,6 @@ def test_from_the_command_line(run_cli: RunCli) -> None:
 
 
 @pytest.mark.lab
-@each_kernel
 def test_each_real_crash_fits_and_names_its_line(lab: Lab, run_cli: RunCli) -> None:
     options = ("--root", lab.root, "--module-dir", lab.module_dir, "--source-dir", lab.source.parent)
     for case, crash in lab.crashes.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import pytest
-from conftest import Lab, RunCli, each_kernel, without_lab
+from conftest import Lab, RunCli, without_lab
 
 pytestmark = pytest.mark.lab
 
@@ -537,13 +537,11 @@ def test_nothing_is_written_beside_the_crash(crash: Crash) -> None:
     assert {file.name for file in crash.path.iterdir()} == {"vmcore", "vmcore-dmesg.txt"}
 
 
-@each_kernel
 def test_the_newest_crash_is_the_default(lab: Lab, run_cli: RunCli) -> None:
     result = run_cli("analyze", "--json", "--root", lab.root, "--module-dir", lab.module_dir)
     assert json.loads(result.stdout)["crash"]["path"] == str(max(lab.crashes.values(), key=lambda path: path.name))
 
 
-@each_kernel
 def test_list_names_every_crash(lab: Lab, run_cli: RunCli) -> None:
     result = run_cli("list", "--raw", "--root", lab.root)
     rows = [line.split("\t") for line in result.stdout.splitlines()]

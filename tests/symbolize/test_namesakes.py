@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
-from conftest import Lab, each_kernel
+from conftest import Lab
 from processes import ran
 
 from kdumpwrap.model.kernel import Instruction, Symbol
@@ -276,7 +276,6 @@ def kernel(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
 
 
 @pytest.mark.lab
-@each_kernel
 def test_of_all_names_of_a_kernel_none_gets_a_wrong_single_answer(kernel: Kernel) -> None:
     assert len(kernel.namesakes) > 250
     right: Dict[str, int] = {}
@@ -300,7 +299,6 @@ def test_of_all_names_of_a_kernel_none_gets_a_wrong_single_answer(kernel: Kernel
 
 
 @pytest.mark.lab
-@each_kernel
 def test_an_unfit_neighbour_never_makes_a_wrong_answer(kernel: Kernel) -> None:
     """With the caller of another function in the place of the true one the answer is the truth, or a list with it."""
     chance = random.Random(2)

@@ -5,7 +5,7 @@ import shutil
 from typing import Dict, List, Optional, Tuple
 
 import pytest
-from conftest import Lab, ToolDir, each_kernel
+from conftest import Lab, ToolDir
 from handmade import code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -146,7 +146,6 @@ def test_any_bytes_give_instructions_one_after_the_other(data: bytes, share: flo
 
 
 @pytest.mark.lab
-@each_kernel
 def test_instructions_before_the_trap_are_the_compilers(lab: Lab) -> None:
     """Windows from a real function, decoded from their bytes alone: where vmlinux's instructions start, ours do."""
     symbols = ran(["nm", "-n", lab.vmlinux], check=True).stdout

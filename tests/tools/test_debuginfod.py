@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Iterator, List, NamedTuple
 
 import pytest
-from conftest import Lab, RunCli, ToolDir, each_kernel
+from conftest import Lab, RunCli, ToolDir
 from processes import build_id
 
 from kdumpwrap.debuginfo import Debuginfod
@@ -155,7 +155,6 @@ def test_servers_are_those_of_the_environment_or_of_etc(tmp_path: Path, monkeypa
 
 
 @pytest.mark.lab
-@each_kernel
 def test_a_crash_without_debuginfo_gets_its_vmlinux(lab: Lab, run_cli: RunCli, tmp_path: Path) -> None:
     needs("debuginfod", "debuginfod-find", "makedumpfile")
     files, root = tmp_path / "files", tmp_path / "root"
