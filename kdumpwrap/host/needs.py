@@ -78,12 +78,9 @@ def beyond(version: Optional[str], release: Optional[str]) -> Optional[Tuple[int
     return most if most is not None and kernel.version[:2] > most else None
 
 
-def told(words: str) -> Optional[Need]:
-    """The need of a crash(8) that failed, whatever the kernel's number: distributions backport changes.
-
-    ``words``: "invalid structure member offset: module_core_size".
-    """
-    return next((need for need in NEEDS if need.stumbles and words.endswith(f": {need.stumbles}")), None)
+def of_stumbling(lacking: str) -> Optional[Need]:
+    """The need of a crash(8) that did not find ``lacking``, whatever the kernel's number: changes are backported."""
+    return next((need for need in NEEDS if need.stumbles and need.stumbles == lacking), None)
 
 
 def stronger(one: Optional[Need], other: Optional[Need]) -> Optional[Need]:

@@ -5,34 +5,46 @@ them.
 """
 
 import re
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
-MEMORY = "memory"
-INCOMPLETE = "incomplete"
-TRUNCATED = "truncated"
-UNMOVED = "unmoved"
-EXCLUDED = "excluded"
-MISMATCH = "mismatch"
-NO_DUMP = "no dump"
-NO_VMLINUX = "no vmlinux"
-NO_DEBUGINFO = "no debuginfo"
-TOO_OLD = "too old"
-BROKEN = "broken"
-LOST = "lost tasks"
-COMPRESSION = "compression"
-KILLED = "killed"
-EXPIRED = "expired"
-ENDLESS = "endless"
-ENDED = "ended"
-SILENT = "silent"
-OTHER = "other"
+if TYPE_CHECKING:
+    from typing import Literal  # novm: no Python runs this
+
+    FailureKind = Literal[
+        "memory",
+        "incomplete",
+        "truncated",
+        "unmoved",
+        "excluded",
+        "mismatch",
+        "no dump",
+        "no vmlinux",
+        "no debuginfo",
+        "too old",
+        "broken",
+        "lost tasks",
+        "compression",
+        "killed",
+        "expired",
+        "endless",
+        "ended",
+        "silent",
+        "other",
+    ]
+else:
+    FailureKind = str  # Python 3.6 has no Literal
 
 
 class Failure(NamedTuple):
-    """What went wrong, one of the kinds above, and crash's own words for it."""
+    """What went wrong, and crash's own words for it."""
 
-    kind: str
+    kind: FailureKind
     words: str = ""
+
+    @property
+    def lacking(self) -> str:
+        """The symbol, size or member that crash did not find: ``module_core_size``; empty for other failures."""
+        return self.words.rpartition(": ")[2] if self.kind == "too old" else ""
 
 
 # crash: cannot allocate any more memory!
@@ -80,31 +92,33 @@ _BROKEN = re.compile(r"^ *<segmentation violation in gdb>", re.M)
 # crash 8.0.6, which knows 6.12, of a dump that makedumpfile 1.7.2 filtered, which does not.
 _TASKS = re.compile(r"^crash: cannot read pid struct from .*", re.M)
 
-_STARTING = (
-    (MEMORY, _MEMORY),
-    (MEMORY, _MALLOC),
-    (INCOMPLETE, _INCOMPLETE),
+_STARTING: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (
+    ("memory", _MEMORY),
+    ("memory", _MALLOC),
+    ("incomplete", _INCOMPLETE),
     # with read errors before it, "do not match!" is only what a damaged dump leads to
-    (TRUNCATED, _READ),
-    (UNMOVED, _UNMOVED),
-    (TRUNCATED, _SEEK),
-    (EXCLUDED, _EXCLUDED),
+    ("truncated", _READ),
+    ("unmoved", _UNMOVED),
+    ("truncated", _SEEK),
+    ("excluded", _EXCLUDED),
     # crash: /usr/lib/debug/…/vmlinux and /var/crash/…/vmcore do not match!
-    (MISMATCH, re.compile(r"^.* do not match!", re.M)),
-    (NO_DEBUGINFO, re.compile(r"^crash: .*: no debugging data available", re.M)),
+    ("mismatch", re.compile(r"^.* do not match!", re.M)),
+    ("no debuginfo", re.compile(r"^crash: .*: no debugging data available", re.M)),
     # diskdump: uncompress failed: no zstd compression support
-    (COMPRESSION, re.compile(r"^.*uncompress failed.*", re.M)),
-    (NO_DUMP, re.compile(r"^crash: .*: not a supported file format", re.M)),
-    (TOO_OLD, _UNKNOWN_KERNEL),
-    (BROKEN, _BROKEN),
+    ("compression", re.compile(r"^.*uncompress failed.*", re.M)),
+    ("no dump", re.compile(r"^crash: .*: not a supported file format", re.M)),
+    ("too old", _UNKNOWN_KERNEL),
+    ("broken", _BROKEN),
 )
 
+_GOES_ON: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (("broken", _BROKEN), ("lost tasks", _TASKS))
+
 # words without which a pattern cannot fit: an answer may have 16 MB
-_SPOILING = (
-    (MEMORY, _MEMORY, ("any more memory!", "memory exhausted")),
-    (BROKEN, _BROKEN, ("<segmentation violation in gdb>",)),
-    (TRUNCATED, _READ, ("read error: ", "page incomplete: ", "WARNING: cannot read ")),
-    (TOO_OLD, _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
+_SPOILING: Tuple[Tuple[FailureKind, "re.Pattern[str]", Tuple[str, ...]], ...] = (
+    ("memory", _MEMORY, ("any more memory!", "memory exhausted")),
+    ("broken", _BROKEN, ("<segmentation violation in gdb>",)),
+    ("truncated", _READ, ("read error: ", "page incomplete: ", "WARNING: cannot read ")),
+    ("too old", _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
 )
 
 # with -s, warnings are no word about the end:
@@ -115,24 +129,24 @@ _WARNING = re.compile(r"^(?:WARNING: .*|NOTE: .*|\s*)$")
 def starting(text: str, vmlinux: str) -> Failure:
     """Why crash ended before its first prompt; ``vmlinux`` is the path it was given."""
     if f"crash: {vmlinux}: not a supported file format" in text:
-        return Failure(NO_VMLINUX)
+        return Failure("no vmlinux")
     for kind, pattern in _STARTING:
         match = pattern.search(text)
         if match:
             return Failure(kind, match[0].strip())
     words = [line.strip() for line in text.splitlines() if not _WARNING.match(line)]
-    return Failure(OTHER, words[0]) if words else Failure(SILENT)
+    return Failure("other", words[0]) if words else Failure("silent")
 
 
 def incomplete(text: str) -> Optional[Failure]:
     """What crash says at its start about a dump that was not written to its end, though it goes on."""
     match = _INCOMPLETE.search(text)
-    return Failure(INCOMPLETE, match[0].strip()) if match else None
+    return Failure("incomplete", match[0].strip()) if match else None
 
 
 def broken(text: str) -> Optional[Failure]:
-    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on: BROKEN, or LOST."""
-    for kind, pattern in ((BROKEN, _BROKEN), (LOST, _TASKS)):
+    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on."""
+    for kind, pattern in _GOES_ON:
         match = pattern.search(text)
         if match:
             return Failure(kind, match[0].strip())

@@ -12,7 +12,7 @@ from kdumpwrap.host.files import open_file, reason
 from kdumpwrap.host.memory import Limit
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
-from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.parse.crash_failure import Failure, FailureKind
 from kdumpwrap.tools import crash_program
 from kdumpwrap.tools.crash import LARGEST, CrashDied, End
 from kdumpwrap.vmcore import memory
@@ -27,24 +27,24 @@ _SOURCES = "https://github.com/crash-utility/crash"
 _MORE = shell.hint("free memory or add swap")
 
 # of an answer that is not whole, in half a sentence
-WORDS: Dict[str, str] = {
-    crash_failure.MEMORY: "crash ran out of memory",
-    crash_failure.KILLED: "crash was killed",
-    crash_failure.INCOMPLETE: "the dump is incomplete",
-    crash_failure.TRUNCATED: "the dump lacks what it needs",
-    crash_failure.EXCLUDED: "the dump lacks what it needs",
-    crash_failure.MISMATCH: "another kernel's vmlinux",
-    crash_failure.NO_DUMP: "no kernel dump",
-    crash_failure.NO_VMLINUX: "no vmlinux",
-    crash_failure.NO_DEBUGINFO: "no debug information",
-    crash_failure.TOO_OLD: "crash does not know this kernel",
-    crash_failure.BROKEN: "crash broke down",
-    crash_failure.COMPRESSION: "crash cannot unpack the dump",
-    crash_failure.EXPIRED: "the time limit was over",
-    crash_failure.ENDLESS: f"crash printed more than {LARGEST >> 20} MiB",
-    crash_failure.ENDED: "crash ended in the middle of the answer",
-    crash_failure.SILENT: "crash ended without a word",
-    crash_failure.OTHER: "crash failed",
+WORDS: Dict[FailureKind, str] = {
+    "memory": "crash ran out of memory",
+    "killed": "crash was killed",
+    "incomplete": "the dump is incomplete",
+    "truncated": "the dump lacks what it needs",
+    "excluded": "the dump lacks what it needs",
+    "mismatch": "another kernel's vmlinux",
+    "no dump": "no kernel dump",
+    "no vmlinux": "no vmlinux",
+    "no debuginfo": "no debug information",
+    "too old": "crash does not know this kernel",
+    "broken": "crash broke down",
+    "compression": "crash cannot unpack the dump",
+    "expired": "the time limit was over",
+    "endless": f"crash printed more than {LARGEST >> 20} MiB",
+    "ended": "crash ended in the middle of the answer",
+    "silent": "crash ended without a word",
+    "other": "crash failed",
 }
 
 
@@ -53,37 +53,37 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
     debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
     again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
-    if failure.kind == crash_failure.MEMORY:
+    if failure.kind == "memory":
         return _memory(size, limits)
-    if failure.kind == crash_failure.KILLED:
+    if failure.kind == "killed":
         return _killed(failure, size, limits)
-    if failure.kind == crash_failure.MISMATCH:
+    if failure.kind == "mismatch":
         of = f", which crashed with {release}" if release else ""
         return Problem(f"{vmlinux} is another kernel's vmlinux, not that of {vmcore}{of}", debuginfo)
-    if failure.kind == crash_failure.TRUNCATED:
+    if failure.kind == "truncated":
         return Problem(f"{vmcore} is truncated ({_first(failure.words)})", again)
-    if failure.kind == crash_failure.INCOMPLETE:
+    if failure.kind == "incomplete":
         return Problem(
             f"{vmcore} is incomplete: it was not written to its end", shell.hint("see that kdump has room to write to")
         )
-    if failure.kind == crash_failure.EXCLUDED:
+    if failure.kind == "excluded":
         return Problem(
             f"{vmcore} was filtered too far ({_first(failure.words)})",
             shell.hint("makedumpfile -d 31 keeps enough, if it is as new as the kernel: kdumpwrap doctor looks at it"),
         )
-    if failure.kind == crash_failure.NO_DEBUGINFO:
+    if failure.kind == "no debuginfo":
         return Problem(f"{vmlinux} has no debug information", debuginfo)
-    if failure.kind == crash_failure.NO_VMLINUX:
+    if failure.kind == "no vmlinux":
         return Problem(f"{vmlinux} is no vmlinux that crash can read", debuginfo)
-    if failure.kind == crash_failure.NO_DUMP:
+    if failure.kind == "no dump":
         return Problem(f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list"))
-    if failure.kind == crash_failure.EXPIRED:
+    if failure.kind == "expired":
         return Problem(f"crash did not answer within {timeout:g} s (time limit)", shell.hint("--timeout SECONDS"))
-    if failure.kind in (crash_failure.ENDLESS, crash_failure.ENDED):
+    if failure.kind in ("endless", "ended"):
         return Problem(f"{WORDS[failure.kind]} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
-    if failure.kind in (crash_failure.TOO_OLD, crash_failure.BROKEN):
+    if failure.kind in ("too old", "broken"):
         return _too_old(failure, subject)
-    if failure.kind == crash_failure.COMPRESSION:
+    if failure.kind == "compression":
         return _compression(failure, subject)
     said = f": {_first(failure.words)}" if failure.words else " without a word"
     return Problem(f"crash failed{said}", shell.hint("crash -d1 {} {}", vmlinux, vmcore))
@@ -142,7 +142,7 @@ def _need(size: int, limit: Optional[Limit]) -> float:
 def _too_old(failure: Failure, subject: Subject) -> Problem:
     version = _quietly(lambda: crash_program.version(subject.tool))
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
-    need = needs.stronger(needs.told(_first(failure.words)), needs.needed("crash", subject.release))
+    need = needs.stronger(needs.of_stumbling(failure.lacking), needs.needed("crash", subject.release))
     old = need is not None and version is not None and needs.older(version, need.version)
     wanted = need if old or not version else None
     newer = shell.hint("crash {} or newer", wanted.version) if wanted else shell.hint("a newer crash")
@@ -184,39 +184,39 @@ def _megabytes(count: float) -> str:
 def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
     """Before the first prompt. SILENT is either half a dump or a memory that ran out."""
     if died.expired or died.endless:
-        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
+        return Failure("endless" if died.endless else "expired")
     if died.end.signal is not None:
         return at_end(died.end, died.text, tight=tight)
     failure = crash_failure.starting(died.text, vmlinux)
-    if failure.kind == crash_failure.NO_DEBUGINFO and tight and holds(Path(vmlinux), b"\0.debug_info\0"):
-        return Failure(crash_failure.MEMORY)  # for which it found no room, and said that it is not there
+    if failure.kind == "no debuginfo" and tight and holds(Path(vmlinux), b"\0.debug_info\0"):
+        return Failure("memory")  # for which it found no room, and said that it is not there
     return failure
 
 
 def answering(died: CrashDied, *, tight: bool) -> Failure:
     """In the middle of an answer."""
     if died.expired or died.endless:
-        return Failure(crash_failure.ENDLESS if died.endless else crash_failure.EXPIRED)
+        return Failure("endless" if died.endless else "expired")
     if died.end.status == 0:
-        return Failure(crash_failure.ENDED)
+        return Failure("ended")
     return at_end(died.end, died.text, tight=tight)
 
 
 def at_end(end: End, text: str, *, tight: bool) -> Failure:
     """After its first prompt; ``tight`` says whether memory may well have run out, which crash often does not say."""
     found = crash_failure.answering(text)
-    if found is not None and found.kind == crash_failure.MEMORY:
+    if found is not None and found.kind == "memory":
         return found
     if end.signal is not None:
-        return Failure(crash_failure.KILLED, str(end.signal))
+        return Failure("killed", str(end.signal))
     if tight:
-        return Failure(crash_failure.MEMORY)
-    return Failure(crash_failure.OTHER, f"it ended with status {end.status}")
+        return Failure("memory")
+    return Failure("other", f"it ended with status {end.status}")
 
 
 # ---------------------------------------------------------------- over several runs
 
-_DAMAGED = (crash_failure.INCOMPLETE, crash_failure.TRUNCATED)
+_DAMAGED = ("incomplete", "truncated")
 
 
 class Trouble:
@@ -243,11 +243,11 @@ class Trouble:
         """Whether crash knows the kernel, by its version and as far as it came; not of a version that is unknown."""
         version = _quietly(lambda: crash_program.version(self._subject.tool))
         old = version is None or needs.lacking("crash", version, self._subject.release) is not None
-        return not old and all(failure.kind != crash_failure.TOO_OLD for failure in self.failures)
+        return not old and all(failure.kind != "too old" for failure in self.failures)
 
     @property
     def last(self) -> Failure:
-        return self.failures[-1] if self.failures else Failure(crash_failure.OTHER)
+        return self.failures[-1] if self.failures else Failure("other")
 
     def problem(self, failure: Failure) -> Problem:
         """``failure`` in a line for people."""

@@ -104,7 +104,7 @@ class Ladder:
         """The highest rung that can start within the memory there is; the last one is tried in any case."""
         if not self._trouble.hopeless:
             return PLAIN
-        self._trouble.failures.append(Failure(crash_failure.MEMORY))
+        self._trouble.failures.append(Failure("memory"))
         return LEAST
 
     def _on(self, current: Rung, answers: Answers, waiting: List[int]) -> Tuple[List[int], Optional[Failure]]:
@@ -153,11 +153,11 @@ class Ladder:
                 said[index] = Answer(command, died.text, False, died.seconds, current.name)
                 answers.keep(said, WORDS[failure.kind])
                 return _Done(failure, index)
-            flaw = Failure(crash_failure.EXPIRED) if reply.expired else crash_failure.answering(reply.output)
+            flaw = Failure("expired") if reply.expired else crash_failure.answering(reply.output)
             unavailable = flaw is None and parse.unavailable(reply.output)
             cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
             cause = cause or lacks(current, command, reply.output) or ""
-            if flaw is not None and flaw.kind in (crash_failure.MEMORY, crash_failure.BROKEN):
+            if flaw is not None and flaw.kind in ("memory", "broken"):
                 spoiled = flaw
                 lost.append(index)
             elif current is ZERO_EXCLUDED and self._trouble.damage:  # where --minimal answers, nothing is made up
@@ -177,10 +177,10 @@ class Ladder:
     def _flawed(self, flaw: Optional[Failure], current: Rung) -> str:
         """Why an answer is not whole although crash went on; empty when it is."""
         if flaw is not None:
-            if flaw.kind != crash_failure.TRUNCATED or not self._trouble.damage:
+            if flaw.kind != "truncated" or not self._trouble.damage:
                 self._trouble.failures.append(flaw)
             return WORDS[flaw.kind]
-        return WORDS[crash_failure.INCOMPLETE] if current is ZERO_EXCLUDED and self._trouble.damage else ""
+        return WORDS["incomplete"] if current is ZERO_EXCLUDED and self._trouble.damage else ""
 
 
 class _Done(NamedTuple):

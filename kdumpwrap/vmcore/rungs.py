@@ -1,13 +1,12 @@
 """The ways to start crash(8), the most first, and which to try after a failure."""
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model.vmcore import RungName
-from kdumpwrap.parse import crash_failure
-from kdumpwrap.parse.crash_failure import Failure
+from kdumpwrap.parse.crash_failure import Failure, FailureKind
 from kdumpwrap.tools.argv import Word, options
 
 
@@ -30,16 +29,16 @@ LEAST = Rung("minimal", options("--minimal"), "with log, dis, rd, sym, eval and 
 RUNGS = (PLAIN, REDUCED, ZERO_EXCLUDED, LEAST)
 
 # where a failure leads; a kind that is not here ends it all
-_PATHS = {
-    crash_failure.MEMORY: (REDUCED, LEAST),
-    crash_failure.KILLED: (REDUCED, LEAST),
-    crash_failure.INCOMPLETE: (ZERO_EXCLUDED, LEAST),
-    crash_failure.EXCLUDED: (ZERO_EXCLUDED, LEAST),
-    crash_failure.TRUNCATED: (LEAST,),
-    crash_failure.TOO_OLD: (LEAST,),
-    crash_failure.BROKEN: (LEAST,),
-    crash_failure.SILENT: (LEAST,),
-    crash_failure.OTHER: (LEAST,),
+_PATHS: Dict[FailureKind, Tuple[Rung, ...]] = {
+    "memory": (REDUCED, LEAST),
+    "killed": (REDUCED, LEAST),
+    "incomplete": (ZERO_EXCLUDED, LEAST),
+    "excluded": (ZERO_EXCLUDED, LEAST),
+    "truncated": (LEAST,),
+    "too old": (LEAST,),
+    "broken": (LEAST,),
+    "silent": (LEAST,),
+    "other": (LEAST,),
 }
 
 
@@ -54,7 +53,7 @@ def rung(name: str) -> Rung:
 def below(current: Rung, failure: Failure) -> Optional[Rung]:
     """The rung to try after ``current`` failed so."""
     path = _PATHS.get(failure.kind, ())
-    if failure.kind == crash_failure.TOO_OLD and ": module_" in failure.words:
+    if failure.lacking.startswith("module_"):
         path = (REDUCED, *path)  # which does not look at modules
     return next((one for one in path if RUNGS.index(one) > RUNGS.index(current)), None)
 

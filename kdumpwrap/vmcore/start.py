@@ -94,11 +94,11 @@ class Starter:
                     self._trouble.failures.append(half)
                 broken = crash_failure.broken(said)
                 if broken is not None and self._trouble.damage is None:
-                    if broken.kind != crash_failure.LOST or not self._trouble.known:
-                        raise NotStarted(broken._replace(kind=crash_failure.BROKEN))
-                    self._trouble.failures.append(broken._replace(kind=crash_failure.EXCLUDED))
+                    if broken.kind != "lost tasks" or not self._trouble.known:
+                        raise NotStarted(broken._replace(kind="broken"))
+                    self._trouble.failures.append(broken._replace(kind="excluded"))
                 if rung is LEAST and not self._matches(session):
-                    raise NotStarted(Failure(crash_failure.MISMATCH))
+                    raise NotStarted(Failure("mismatch"))
             except CrashDied as died:
                 self._again(rung, died)
             else:
@@ -190,23 +190,23 @@ class Starter:
     def _again(self, rung: Rung, died: CrashDied) -> None:
         """Raises NotStarted with the cause, unless crash is to be started once more: told that the kernel was moved."""
         failure = self._why(rung, died)
-        if failure.kind != crash_failure.UNMOVED:
+        if failure.kind != "unmoved":
             raise NotStarted(failure) from None
         if self._slide:  # it was told, and there is no such page all the same
-            raise NotStarted(failure._replace(kind=crash_failure.TRUNCATED)) from None
+            raise NotStarted(failure._replace(kind="truncated")) from None
         self._slide = words("--kaslr=auto")
 
     def _why(self, rung: Rung, died: CrashDied) -> Failure:
         failure = causes.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
-        if failure.kind != crash_failure.SILENT:
+        if failure.kind != "silent":
             return failure
         if self._trouble.damage is not None:
             return self._trouble.damage
         if self._trouble.tight and rung is not LEAST and not self._forced:
-            return Failure(crash_failure.MEMORY)
+            return Failure("memory")
         failure = self._probe(rung)
-        silent = failure.kind == crash_failure.SILENT
-        return Failure(crash_failure.MEMORY) if silent and self._trouble.tight else failure
+        silent = failure.kind == "silent"
+        return Failure("memory") if silent and self._trouble.tight else failure
 
     def _probe(self, rung: Rung) -> Failure:
         """What crash says at ``-d1`` about an end that it was silent about."""
@@ -215,5 +215,5 @@ class Starter:
                 session.start(self._timeout)
             except CrashDied as died:
                 found = crash_failure.starting(died.text, str(self._vmlinux))
-                return found if found.kind != crash_failure.OTHER else Failure(crash_failure.SILENT)
-        return Failure(crash_failure.SILENT)
+                return found if found.kind != "other" else Failure("silent")
+        return Failure("silent")

@@ -18,7 +18,7 @@ from kdumpwrap.log import reader, strangers
 from kdumpwrap.model.finding import Finding
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
-from kdumpwrap.parse.crash_failure import TOO_OLD, Failure
+from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.render.html import frames
 from kdumpwrap.vmcore import causes
 from kdumpwrap.vmcore.files import Subject
@@ -165,7 +165,7 @@ def test_doctor_and_crash_itself_name_the_same_version_of_crash(
     crash.write_text("#!/bin/sh\necho crash 7.2.3\n")
     crash.chmod(0o755)
     subject = Subject(str(crash), Path("vmlinux"), Path("vmcore"), release)
-    told = causes.problem(Failure(TOO_OLD, "no such member"), subject, 0, (), 1.0).message
+    told = causes.problem(Failure("too old", "no such member"), subject, 0, (), 1.0).message
     if version is None:
         assert check.status == "ok" and "which needs" not in told
     else:

@@ -161,10 +161,9 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     yield hint_of(lambda: files.subject(packed, Search(top)))
     yield hint_of(lambda: vmlinux(release, Search(top)))
     subject = files.Subject("false", crash / "vmlinux", crash / "vmcore", release)
-    for kind in vars(crash_failure).values():
-        if isinstance(kind, str) and kind in causes.WORDS:
-            limits = (Limit(1 << 20, "ulimit -v", "address space"),)
-            yield causes.problem(crash_failure.Failure(kind, name), subject, 1 << 30, limits, 1.0).hint
+    for kind in causes.WORDS:
+        limits = (Limit(1 << 20, "ulimit -v", "address space"),)
+        yield causes.problem(crash_failure.Failure(kind, name), subject, 1 << 30, limits, 1.0).hint
     yield maker(name, (), release, top).hint
     for os_release in ("ID=centos\nVERSION_ID=7", "ID=debian", "ID=sles"):
         yield from distribution.identify(os_release).manager.install(name)
