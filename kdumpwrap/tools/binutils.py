@@ -13,7 +13,7 @@ from kdumpwrap.parse.readelf import Elf, Span
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools import elfutils
 from kdumpwrap.tools.argv import Argument, option, options, word
-from kdumpwrap.tools.run import run
+from kdumpwrap.tools.run import Output, run
 
 if TYPE_CHECKING:
     from kdumpwrap.model.kernel import Instruction, Location, Symbol
@@ -33,6 +33,7 @@ class Toolset(NamedTuple):
     relocates: bool = True  # addr2line can be trusted with a module (relocatable file) of this machine
     disassembles: bool = True
     eu_addr2line: Optional[str] = None  # elfutils' for files of any machine, where it is to be asked before addr2line
+    format: Optional[str] = None  # what nm, unless it was named, calls this machine's files
 
 
 def toolset(arch: Optional[str]) -> Toolset:
@@ -63,6 +64,7 @@ def toolset(arch: Optional[str]) -> Toolset:
         relocates=native or named["addr2line"] is not None,
         disassembles=objdump_here is not None or named["objdump"] is not None,
         eu_addr2line=eu_addr2line,
+        format=table.of(arch).bfd if native and named["nm"] is None else None,
     )
 
 
@@ -104,7 +106,18 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
 
 def nm_sorted(tools: Toolset, vmlinux: Path) -> bytes:
     """The output of ``nm -n``, unchecked: for ``symbols``, once it is known that the file is one."""
-    return run(tools.nm, [*options("-n"), vmlinux]).stdout
+    return _nm(tools, options("-n"), vmlinux).stdout
+
+
+def _nm(tools: Toolset, how: Sequence[Argument], path: Path) -> Output:
+    """What nm prints. It is told the format of the file, else it loads the plugins of compilers to ask them: 15 ms."""
+    if tools.format is not None:
+        try:
+            return run(tools.nm, [*how, option("--target={}", word(tools.format)), path])
+        except ToolFailed as error:
+            if isinstance(error, ToolStopped):
+                raise
+    return run(tools.nm, [*how, path])  # and another nm than GNU's knows no --target
 
 
 def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None, text: Optional[bytes] = None) -> bytes:
@@ -135,7 +148,7 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
     """Every function and variable of a module, of which readelf tells what is ``known``."""
     from kdumpwrap.parse import nm
 
-    text = run(tools.nm, [*options("-f sysv"), module]).text
+    text = _nm(tools, options("-f sysv"), module).text
     if not text.endswith("\n"):
         raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
     rows = len(re.findall(r"^[^|\n]+\|.*\|", text, re.M))

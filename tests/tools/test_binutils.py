@@ -1,6 +1,8 @@
 """The tools on real files, and which of them is chosen for which machine."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Callable
 
@@ -11,6 +13,7 @@ from kdumpwrap.errors import ToolFailed, ToolMissing, ToolTimeout
 from kdumpwrap.example import worked
 from kdumpwrap.parse import nm
 from kdumpwrap.tools import binutils
+from kdumpwrap.tools.argv import Word
 from kdumpwrap.tools.run import run
 
 VMLINUX = worked.root() / "usr/lib/debug/lib/modules/4.19.113-88.8bs.el7.x86_64/vmlinux"
@@ -43,6 +46,27 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
 
 def foreign() -> str:
     return "s390x" if os.uname().machine != "s390x" else "x86_64"
+
+
+@pytest.mark.skipif(table.of(os.uname().machine).bfd is None, reason="how binutils call this machine's files")
+def test_nm_is_told_the_format_of_the_files_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It then asks no plugin of a compiler. An nm that is named may be another than GNU's."""
+    real, host = shutil.which("nm"), os.uname().machine
+    program(tmp_path, "nm", f'echo "$*" >>{tmp_path}/asked\nexec {real} "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("NM", raising=False)
+    vmlinux = Path(sys.executable).resolve()
+    assert binutils.nm_sorted(binutils.toolset(None), vmlinux) == run("nm", [Word("-n"), vmlinux]).stdout
+    monkeypatch.setenv("NM", str(tmp_path / "nm"))
+    assert binutils.nm_sorted(binutils.toolset(None), vmlinux) == run("nm", [Word("-n"), vmlinux]).stdout
+    first, _, named, _ = (tmp_path / "asked").read_text().splitlines()
+    assert (first, named) == (f"-n --target={table.of(host).bfd} {vmlinux}", f"-n {vmlinux}")
+
+
+def test_an_nm_that_knows_no_format_is_asked_without(only: Callable[..., Path]) -> None:
+    real = shutil.which("nm")
+    only("nm", script=f'case "$*" in *--target*) echo unknown >&2; exit 1;; esac; exec {real} "$@"')
+    assert nm.parse(binutils.symbols(TOOLS._replace(format="elf64-x86-64"), VMLINUX), ["iptunnel_xmit"])
 
 
 def test_elf() -> None:
