@@ -34,12 +34,15 @@ def locations(
     is left out. Raises ToolFailed when the answers are not those to the questions.
 
     The first address is asked for once more at the end: behind it, all answers are known to be whole.
+    --pretty-print saves a fifth of the time: without it each line of an inlined function names that which contains it,
+    after a look at every symbol.
     """
     from kdumpwrap.parse import eu_addr2line
 
     asked = (*addresses, *addresses[:1])
     within = (*options("-j"), word(section)) if section else ()
-    arguments: List[Argument] = [*options("-a -f -i" if functions else "-a"), *within, *options("-e"), elf_file]
+    wanted = options("-a -f -i --pretty-print" if functions else "-a")
+    arguments: List[Argument] = [*wanted, *within, *options("-e"), elf_file]
     text = "".join(f"{address:#x}\n" for address in asked).encode()
     # exit status 1, beside all answers: "offset 0x40 lies outside section '.text.unlikely'"
     output = run(tool, arguments, stdin=text, package="elfutils", ok=(0, 1))

@@ -122,11 +122,12 @@ def test_symbols_that_are_all_moved(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", range(12))
-@pytest.mark.parametrize("tool", ["eu-addr2line", "addr2line"])
-def test_an_addr2line_that_loses_a_line(
-    run_cli: RunCli, tmp_path: Path, truth: Dict[object, object], tool: str, lost: int
+@pytest.mark.parametrize(("tool", "many"), [("eu-addr2line", 2), ("addr2line", 1)])
+def test_an_addr2line_that_loses_lines(
+    run_cli: RunCli, tmp_path: Path, truth: Dict[object, object], tool: str, many: int, lost: int
 ) -> None:
-    env = between(tmp_path, tool, f"l = o.splitlines(True); del l[{lost}]; o = b''.join(l)")
+    """What can be lost is one of the writes, of 4096 bytes: in that of eu-addr2line an answer begins."""
+    env = between(tmp_path, tool, f"l = o.splitlines(True); del l[{lost} : {lost + many}]; o = b''.join(l)")
     done = run_cli("analyze", "--example", "--json", env=env)
     said = dict(facts(json.loads(done.stdout)))
     assert not {key: value for key, value in said.items() if value is not None and value != truth.get(key)}

@@ -108,7 +108,7 @@ def test_addr2line_is_asked_where_a_unit_has_no_aranges(tmp_path: Path) -> None:
 
 def test_nm_names_a_function_that_has_no_name(tool_dir: ToolDir, tmp_path: Path) -> None:
     path = compiled(tmp_path)
-    nameless = "cat >/dev/null; printf '0x%016x\\n??\\npart.c:3:14\\n??\\npart.c:8:9\\n' 4 4"
+    nameless = "cat >/dev/null; printf '0x%016x: ?? at part.c:3:14\\n (inlined by) ?? at part.c:8:9\\n' 4 4"
     tool = str(tool_dir.fake("eu-addr2line", nameless))
     assert located(opened(path, eu_addr2line=tool), [(".text.unlikely", 4)]) == ["None part.c:3:14 < cold part.c:8:9"]
 
@@ -117,7 +117,7 @@ def test_a_part_of_the_answers(tool_dir: ToolDir, tmp_path: Path) -> None:
     """What is missing the other tool is asked, and a person is told."""
     path = compiled(tmp_path)
     later = division(path, ".text.unlikely")
-    first = f"cat >/dev/null; printf '0x%016x\\ncold\\nother.c:1:1\\n' 0 {later}"  # and what is asked last is not there
+    first = f"cat >/dev/null; printf '0x%016x: cold at other.c:1:1\\n' 0 {later}"  # and what is asked last is not there
     tool = str(tool_dir.fake("eu-addr2line", first))
     failures = Failures()
     answers = located(opened(path, eu_addr2line=tool), [(".text.unlikely", 0), (".text.unlikely", later)], failures)
