@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from queue import Empty, Queue
-from typing import Any, Callable, Generic, List, Optional, TypeVar
+from typing import Any, Callable, Generic, List, Optional, Set, TypeVar
 
 _T = TypeVar("_T")
 _SWITCH = 0.0005  # seconds that a thread at work has before another gets its turn; 0.005 by default
@@ -29,6 +29,10 @@ class Job(Generic[_T]):
             self._error = error
         self._done.set()
 
+    def ended(self) -> None:
+        """Wait for the end of it."""
+        self._done.wait()
+
     def result(self, timeout: Optional[float] = None) -> _T:
         """Wait for what it returns; raises what it raises, and TimeoutError."""
         if not self._done.wait(timeout):
@@ -48,6 +52,7 @@ class Pool:
         self._most = most
         self._threads: List[threading.Thread] = []
         self._jobs: "Queue[Optional[Job[Any]]]" = Queue()
+        self._open: Set[Job[Any]] = set()  # those that have not ended
 
     def submit(self, call: Callable[..., _T], *args: Any, **named: Any) -> Job[_T]:
         """The future result of ``call(*args, **named)``."""
@@ -55,13 +60,17 @@ class Pool:
         if len(self._threads) < self._most:
             self._start()
         if self._threads:
+            self._open.add(job)
             self._jobs.put(job)
         else:
             job.do()
         return job
 
     def close(self, *, wait: bool = True) -> None:
-        """Do nothing that has not begun, and ``wait`` for what has; else leave all to the end of the process."""
+        """Do nothing that has not begun, and ``wait`` for what has; else leave all to the end of the process.
+
+        The threads end by themselves: each of them would first have to wake up.
+        """
         if not wait:
             return
         with suppress(Empty):
@@ -69,10 +78,11 @@ class Pool:
                 job = self._jobs.get_nowait()
                 if job is not None:
                     job.cancelled = True
+                    self._open.discard(job)
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
+        for job in tuple(self._open):
+            job.ended()
 
     def _start(self) -> None:
         # the thread that starts nm when readelf has ended waits for the one that loads what is needed later
@@ -88,3 +98,4 @@ class Pool:
     def _work(self) -> None:
         for job in iter(self._jobs.get, None):
             job.do()
+            self._open.discard(job)
