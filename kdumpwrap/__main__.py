@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -10,11 +11,15 @@ from typing import NoReturn
 if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded ends us without a traceback
 
-from kdumpwrap.cli import app
-
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    gc.set_threshold(100_000)  # what is loaded below stays, and looking for cycles in it takes 10 ms
+    from kdumpwrap.cli import early
+
+    early.begin(sys.argv[1:])
+    from kdumpwrap.cli import app  # it takes 30 ms
+
     try:
         app.main()
     except SystemExit as end:

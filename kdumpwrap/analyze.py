@@ -212,7 +212,8 @@ def analyses(
 
 def _load_steps() -> None:
     from kdumpwrap import steps  # noqa: F401
-    from kdumpwrap.symbolize import evidence, placed  # noqa: F401
+    from kdumpwrap.parse import eu_addr2line  # noqa: F401
+    from kdumpwrap.symbolize import placed  # noqa: F401
 
 
 def _frames(log: "Log") -> "Iterator[Frame]":

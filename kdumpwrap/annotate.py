@@ -166,12 +166,12 @@ class Annotator:
         failures = Failures()
         traces, dumps = Traces(symbolizer, failures), Dumps(symbolizer, failures)
         placed = [traces.of(case.report) for case in cases]
+        symbolizer.begin(traces.addresses())  # of all tools eu-addr2line takes longest
         asked = {
             case.dumped: dumps.ask(case.report, frames)
             for case, frames in zip(cases, placed)
             if case.dumped is not None
         }
-        symbolizer.begin(traces.addresses())
         located = symbolizer.locate(traces.addresses(), dumps.addresses())
         told.instructions.update((row, dumps.rows(key, located)) for row, key in asked.items())
         traces.locate(located)

@@ -1,12 +1,8 @@
 """The command line: its commands, and the way out of each: a Result, an error or a signal."""
 
-import gc
-
-gc.set_threshold(100_000)  # first of all: what is loaded below stays, and looking for cycles in it takes 10 ms
-
-# ruff: noqa: E402
 import contextlib
 import errno
+import gc
 import resource
 import signal
 import sys

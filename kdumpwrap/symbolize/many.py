@@ -1,15 +1,18 @@
 """Many reports of one kernel: each distinct frame is placed once, each distinct code dump is read once."""
 
-from typing import Dict, Hashable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Hashable, Iterator, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.kernel import Instruction, Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, Report
-from kdumpwrap.symbolize import evidence
-from kdumpwrap.symbolize.evidence import Evidence, Window
 from kdumpwrap.symbolize.failures import Failures
 from kdumpwrap.symbolize.objects import CodeAddress, Located
 from kdumpwrap.symbolize.placed import candidates, placed, with_lines
 from kdumpwrap.symbolize.symbolizer import Symbolizer
+
+if TYPE_CHECKING:
+    from kdumpwrap.symbolize.evidence import Evidence, Window
+
+# evidence is imported where it is used: while it loads, eu-addr2line is at work.
 
 
 class Traces:
@@ -60,7 +63,7 @@ class Traces:
 
 class _Dump(NamedTuple):
     resolution: Resolution
-    window: Optional[Window]
+    window: "Optional[Window]"
 
 
 class Dumps:
@@ -71,10 +74,12 @@ class Dumps:
         self._symbolizer = symbolizer
         self._failures = failures
         self._asked: Dict[Hashable, _Dump] = {}
-        self._found: Dict[Hashable, Evidence] = {}
+        self._found: "Dict[Hashable, Evidence]" = {}
 
     def ask(self, report: Report, frames: Tuple[ResolvedFrame, ...]) -> Hashable:
         """Have objdump read the code of ``report`` and of its placed ``frames``; the key of the answer."""
+        from kdumpwrap.symbolize import evidence
+
         ip = frames[0] if report.ip is not None else None
         key = (ip, report.code, report.arch)
         if key not in self._asked:
@@ -89,8 +94,10 @@ class Dumps:
             self._found[key] = self._gather(dump)
         return [place for one in self._found.values() for place in one.addresses()]
 
-    def _gather(self, dump: _Dump) -> Evidence:
+    def _gather(self, dump: _Dump) -> "Evidence":
         """The file's instructions; those of the log's own bytes where the file is of another build, or not there."""
+        from kdumpwrap.symbolize import evidence
+
         report = dump.resolution.report
         found = evidence.gather(dump.resolution, dump.window, self._symbolizer, report.arch, self._failures)
         if found.check.result == "mismatch":

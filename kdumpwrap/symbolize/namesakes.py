@@ -6,8 +6,6 @@ is settled here, or stays a list: a wrong single answer is worse than none.
 
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from kdumpwrap.arch import operand
-from kdumpwrap.codecheck import check
 from kdumpwrap.model.kernel import Instruction, Symbol
 from kdumpwrap.model.log import Code, Frame
 
@@ -112,6 +110,8 @@ class _Evidence:
 
     def by_code(self, frame: Frame, symbols: Tuple[Symbol, ...], code: Code) -> Tuple[Symbol, ...]:
         """The functions whose bytes are the log's; all, when none or each of them is."""
+        from kdumpwrap.codecheck import check
+
         search = [symbol.address + (frame.offset or 0) for symbol in symbols]
         ranges = [
             Range(frame.module, symbol.section, symbol.address, check.span(code, place)[1] + _LONGEST)
@@ -143,6 +143,8 @@ class _Evidence:
 
     def _call(self, at: int, symbol: Symbol) -> Optional[_Call]:
         """The call that ``symbol`` would have made at the return address of frame ``at``; None when unknown."""
+        from kdumpwrap.arch import operand
+
         frame = self._frames[at]
         stretch = self._before(at, symbol)
         if frame.exact or not frame.offset or stretch.stop <= stretch.start:
@@ -205,6 +207,8 @@ class _Evidence:
 
     def _jumps(self, above: Frame, caller: Symbol, start: int, goal: int) -> int:
         """As _score: whether the function at ``start`` jumps to ``goal``, a tail call, which leaves no frame."""
+        from kdumpwrap.arch import operand
+
         function = self._enclosing(above, start) if self._enclosing else None
         if function is None or function.size is None or function.address != start:
             return 1

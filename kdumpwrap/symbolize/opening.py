@@ -1,9 +1,10 @@
 """The vmlinux of a release, found and opened: readelf and nm are at work while the rest of the package is loaded."""
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
@@ -11,12 +12,15 @@ from kdumpwrap.debuginfo import Debuginfod, Search
 from kdumpwrap.errors import KdumpwrapError, ToolTold
 from kdumpwrap.host import memory, packages
 from kdumpwrap.host import release as releases
+from kdumpwrap.model.command import Command
 from kdumpwrap.parse.readelf import Elf
 from kdumpwrap.symbolize.pool import Job, Pool
 from kdumpwrap.tools import binutils
 from kdumpwrap.tools.binutils import Toolset
+from kdumpwrap.tools.recording import Recording
 
 _TIGHT = 1 << 30  # bytes of available memory below which the tools run one after the other
+_SOON = 1.0  # seconds within which a thread begins
 
 
 class Vmlinux(NamedTuple):
@@ -59,7 +63,7 @@ def open_vmlinux(
     if not elf.has_symbols:
         raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
     tools = binutils.toolset(elf.machine)
-    text = begun.nm.result() if begun is not None and (begun.path, begun.tool) == (path, tools.nm) else None
+    text = begun.nm.result() if begun is not None and (begun.path, begun.tools) == (path, tools) else None
     return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf, text))
 
 
@@ -88,7 +92,7 @@ class Begun(NamedTuple):
     """nm at work on a file that readelf has still to say is a vmlinux of this machine."""
 
     path: Path
-    tool: str
+    tools: Toolset
     nm: Job[bytes]
 
 
@@ -99,9 +103,34 @@ class Opening(NamedTuple):
     vmlinux: Job[Vmlinux]
 
 
+class _Foreseen(Recording):
+    """nm at work before the command line has been read; what records its command."""
+
+    def __init__(self, release: Optional[str], search: Search, beside: Optional[Path]) -> None:
+        super().__init__()
+        self._noted = threading.Event()
+        self.pool = pool()
+        with self:
+            self.begun = _begun(release, search, beside, self.pool)
+            if self.begun is not None:
+                self._noted.wait(_SOON)
+
+    def add(self, entry: List[Command]) -> None:
+        super().add(entry)
+        self._noted.set()
+
+
+_foreseen: List[_Foreseen] = []  # one, until it is known to be of use or of none
+
+
 def pool() -> Pool:
     """The pool in which the tools for one kernel run: as many side by side as the memory allows."""
     return Pool(1 if memory.unused() < _TIGHT else 4)
+
+
+def foresee(release: Optional[str], search: Search, beside: Optional[Path]) -> None:
+    """Have nm work on what ``begin`` is likely to be asked for, if that is here."""
+    _foreseen.append(_Foreseen(release, search, beside))
 
 
 def begin(
@@ -111,10 +140,27 @@ def begin(
     build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Opening:
     """Have the vmlinux of ``release`` opened; see ``open_vmlinux``."""
-    tools, host, begun = pool(), os.uname().machine, None
-    with suppress(KdumpwrapError):  # else it is not here, and the job says so or fetches it
-        path = debuginfo.vmlinux(release, search, beside)
-        if releases.machine(release or "") in (None, host):
-            native = binutils.toolset(None)
-            begun = Begun(path, native.nm, tools.submit(binutils.nm_sorted, native, path))
+    early = _foreseen.pop() if _foreseen else None
+    if early is not None and early.begun is not None and early.begun.path == _path(release, search, beside):
+        early.retell()
+        tools = early.pool
+        begun: Optional[Begun] = early.begun
+    else:
+        tools = pool()
+        begun = _begun(release, search, beside, tools)
     return Opening(tools, tools.submit(open_vmlinux, release, search, beside, build_id, begun))
+
+
+def _begun(release: Optional[str], search: Search, beside: Optional[Path], tools: Pool) -> Optional[Begun]:
+    path = _path(release, search, beside)
+    if path is None or releases.machine(release or "") not in (None, os.uname().machine):
+        return None
+    native = binutils.toolset(None)
+    return Begun(path, native, tools.submit(binutils.nm_sorted, native, path))
+
+
+def _path(release: Optional[str], search: Search, beside: Optional[Path]) -> Optional[Path]:
+    """The vmlinux, if it is here; else ``open_vmlinux`` says that, or fetches it."""
+    with suppress(KdumpwrapError):
+        return debuginfo.vmlinux(release, search, beside)
+    return None

@@ -67,6 +67,11 @@ class Recording:
         """One more; it may still grow by what it is fed with."""
         self._entries.append(entry)
 
+    def retell(self) -> None:
+        """Have those who record now know of these commands too."""
+        for recording in _recordings:
+            recording._entries += self._entries
+
     @property
     def commands(self) -> Tuple[Command, ...]:
         """In the order in which they were begun."""

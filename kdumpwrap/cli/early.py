@@ -1,0 +1,52 @@
+"""nm begins while the command line's library is still being loaded, which takes as long as half of nm's work.
+
+What the command line will be found to ask for is guessed from its words, and where they are not plain nothing is begun.
+A wrong guess costs the time of an nm whose answer nobody reads.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.symbolize import opening
+
+_COMMANDS = ("analyze", "annotate")
+_VALUED = ("--root", "--vmlinux", "--module-dir", "--source-dir")
+_FLAGS = ("--raw", "--json", "--markdown", "--all-reports", "--only-report", "--variables", "--no-variables")
+_STEERING = ("KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE")
+
+
+def begin(arguments: Sequence[str]) -> None:
+    """Begin with what the command line ``arguments`` plainly asks for."""
+    if not arguments or arguments[0] not in _COMMANDS or any(os.environ.get(name) for name in _STEERING):
+        return
+    values: Dict[str, str] = {}
+    crash = _crash(arguments[1:], values)
+    if crash is None:
+        return
+    with suppress(KdumpwrapError, OSError, ValueError):  # which are said when the command line is read
+        vmlinux = Path(values["--vmlinux"]) if "--vmlinux" in values else None
+        search = Search(Path(values.get("--root", "/")), vmlinux)
+        found = finder.find(crash, search.root)
+        if found.dmesg is not None and not found.packed:
+            opening.foresee(release_of(found), search, Path(found.dmesg).parent)
+
+
+def _crash(words: Sequence[str], values: Dict[str, str]) -> Optional[str]:
+    """The one crash that ``words`` name, a file or a directory; ``values`` get those of options."""
+    crashes: List[str] = []
+    rest = iter(words)
+    for one in rest:
+        name, given, value = one.partition("=")
+        if name in _VALUED:
+            values[name] = value if given else next(rest, "")
+        elif not one.startswith("-"):
+            crashes.append(one)
+        elif one not in _FLAGS:
+            return None
+    return crashes[0] if len(crashes) == 1 and Path(crashes[0]).exists() else None

@@ -1,0 +1,116 @@
+"""nm begins before the command line is read, where what that asks for is plain."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import pytest
+from conftest import RunCli, ToolDir
+
+from kdumpwrap.cli import early
+from kdumpwrap.debuginfo import Search
+from kdumpwrap.example import worked
+from kdumpwrap.symbolize import opening
+from kdumpwrap.tools.recording import Recording
+
+TOP = Path(__file__).parents[2]
+ROOT = worked.root()
+CRASH = next((ROOT / "var/crash").iterdir())
+LOG = CRASH / "vmcore-dmesg.txt"
+VMLINUX = next(ROOT.glob("usr/lib/debug/lib/modules/*/vmlinux"))
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("KDUMPWRAP_")]:
+        monkeypatch.delenv(name)
+    yield
+    opening._foreseen.clear()
+
+
+def foreseen(*words: object) -> Optional[Path]:
+    """The file that nm has begun on."""
+    early.begin([*map(str, words)])
+    begun = [one.begun for one in opening._foreseen if one.begun is not None]
+    return begun[0].path if begun else None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyze", "--root", ROOT, CRASH),
+        ("analyze", f"--root={ROOT}", "--json", "--no-variables", LOG),
+        ("analyze", CRASH, "--module-dir", "/nowhere", "--root", ROOT),
+        ("annotate", "--vmlinux", VMLINUX, LOG),
+    ],
+)
+def test_what_is_plain_is_begun(words: List[object]) -> None:
+    assert foreseen(*words) == VMLINUX
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("analyze",),
+        ("analyze", "--root", ROOT),
+        ("analyze", "--root", ROOT, "-"),
+        ("analyze", "--root", ROOT, CRASH, CRASH),
+        ("analyze", "--root", ROOT, "-v", CRASH),
+        ("analyze", "--root", ROOT, "--html", "page", CRASH),
+        ("analyze", "--root", "/nowhere", CRASH),
+        ("analyze", "--root", ROOT, CRASH / "nothing"),
+        ("analyze", "--root", ROOT, "/dev/null"),
+        ("analyze", "--root", ROOT, "a\0b"),
+        ("dmesg", "--root", ROOT, CRASH),
+    ],
+)
+def test_what_is_not_plain_is_left_alone(words: List[object]) -> None:
+    assert foreseen(*words) is None
+
+
+def test_nothing_is_read_of_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    assert foreseen("annotate", "--vmlinux", VMLINUX, tmp_path / "log") is None
+
+
+@pytest.mark.parametrize("name", ["KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE"])
+def test_what_the_environment_steers_is_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert foreseen("analyze", "--root", ROOT, CRASH) is None
+
+
+def test_a_wrong_guess_changes_nothing(tmp_path: Path) -> None:
+    other = Path(shutil.copy(str(VMLINUX), str(tmp_path)))
+    assert foreseen("annotate", "--vmlinux", VMLINUX, LOG) == VMLINUX
+    with Recording() as recording:
+        begun = opening.begin(None, Search(vmlinux=other))
+        assert begun.vmlinux.result(60).path == other
+    assert [command.argv[-1] for command in recording.commands if command.argv[0] == "nm"] == [str(other)]
+
+
+TYPER = """
+import os, pathlib, time
+for _ in range(500):
+    if pathlib.Path({started!r}).exists():
+        os._exit(7)
+    time.sleep(0.01)
+"""
+
+
+def test_nm_is_at_work_before_typer_is_loaded(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    tool_dir.fake("nm", f'echo >{started}; exec {shutil.which("nm")} "$@"')
+    (tmp_path / "typer.py").write_text(TYPER.format(started=str(started)))
+    env = {**tool_dir.first, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(TOP)])}
+    assert run_cli("analyze", "--root", ROOT, CRASH, env=env).status == 7
+
+
+def test_it_runs_once_and_is_told_as_any_other(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    tool_dir.fake("nm", f'echo "$*" >>{tmp_path}/asked; exec {shutil.which("nm")} "$@"')
+    words = ("analyze", "--markdown", "--no-variables", "--root", ROOT, CRASH)
+    page = run_cli(*words, env=tool_dir.first).stdout
+    assert (tmp_path / "asked").read_text().count(str(VMLINUX)) == 1
+    assert len(re.findall(r"^nm -n .*vmlinux$", page, re.M)) == 1
