@@ -14,7 +14,8 @@ from kdumpwrap.doctor import facts as fact
 from kdumpwrap.doctor.crashkernel import human
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ReadFailed, ToolMissing
-from kdumpwrap.host import fetched, kdumpconf, packages
+from kdumpwrap.host import fetched, kdumpconf, packages, repositories
+from kdumpwrap.host import release as releases
 from kdumpwrap.host.memory import Limit, available
 from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.crash import Crash, Entry
@@ -24,6 +25,7 @@ from kdumpwrap.tools.run import missing
 from kdumpwrap.vmcore import memory
 
 _SIDE: Side = "analysis"
+_ASKING = 20.0  # seconds for the package manager to say who has a kernel's debuginfo
 _ROOM = 2 << 30  # bytes for a package of 0.3 to 0.7 GB and what comes out of it
 
 
@@ -197,6 +199,20 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     if lacking is not None:
         yield Check("fetch", "warn", lacking.message, fixes.install(facts, lacking.package), side=_SIDE)
         return
+    release = _to_fetch(facts, crashes) if loader is not None else None
+    names = repositories.packaged(release) if release is not None else None
+    if loader is not None and release is not None and names is not None:
+        try:
+            offers = loader.offers(names.debuginfo, _ASKING)
+        except KdumpwrapError as error:
+            steps = fixes.by_hand(f"Let it reach its repositories: {error.hint}")
+            yield Check("fetch", "warn", f"nothing to be had of {release}: {error.message}", steps, side=_SIDE)
+            return
+        if not offers:
+            steps = fixes.by_hand(f"Enable the one that has it: {repositories.enable(release, facts.distribution)}")
+            yield Check("fetch", "warn", f"{names.debuginfo[0]} is in no enabled repository", steps, side=_SIDE)
+            return
+        seen = f"{seen} from {offers[0].repository}"
     free = fetched.free(top)
     room = f"{top} has {human(free)} free" if free is not None else f"{top}"
     if free is not None and free < _ROOM:
@@ -206,6 +222,15 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
         yield Check("fetch", "warn", f"{top} cannot be written to", fixes.look_again(facts), side=_SIDE)
     else:
         yield Check("fetch", "ok", f"by {seen}; {room}", side=_SIDE, evidence=(str(top),))
+
+
+def _to_fetch(facts: Facts, crashes: Crashes) -> Optional[str]:
+    """The kernel of this distribution that would be fetched next: the last one that crashed without debuginfo here."""
+    for release in reversed(kernels(facts, crashes)):
+        kernel = releases.parse(release)
+        if kernel is not None and kernel.family == facts.distribution.family.name and _vmlinux(facts, release) is None:
+            return release
+    return None
 
 
 def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:

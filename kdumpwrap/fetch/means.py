@@ -61,7 +61,7 @@ def by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) -
             with suppress(KdumpwrapError):
                 file = debuginfod.fetch(build_id, "source", client, file=Path(name), cache=place)
                 brought[f"{fetched.SOURCE}/{packaged.source_name(name)}"] = file
-    return Found({**files, **_within(brought)})
+    return Found({**files, **within(brought)})
 
 
 def _debuginfo(build_id: str, client: Debuginfod, place: Path) -> Path:
@@ -110,7 +110,7 @@ def by_package(order: Order, search: Search, loader: Loader, place: Path, tell: 
                 raise KdumpwrapError(f"{offer.file}: no vmlinux of {order.release} in it")
             files.update(found)
         else:
-            files.update(_within(found))
+            files.update(within(found))
     if order.named and len(offers) == 1 and sources(order, search, files):
         if alone:
             raise KdumpwrapError(f"no enabled repository has the sources, {_packages(order).sources}")
@@ -183,7 +183,7 @@ def sources(order: Order, search: Search, files: Mapping[str, Path]) -> Tuple[st
     return orders.missing_sources(found, order.release, search)
 
 
-def _within(brought: Dict[str, Path]) -> Dict[str, Path]:
+def within(brought: Dict[str, Path]) -> Dict[str, Path]:
     """As many of the sources ``brought``, the first ones, as may be kept for one crash."""
     kept: Dict[str, Path] = {}
     directories: Set[str] = set()

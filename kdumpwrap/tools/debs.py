@@ -36,12 +36,12 @@ class Apt(Loader):
         """``machine``: of the packages, where it is not this host's."""
         self._suffix = f":{_NAMES.get(machine, machine)}" if machine else ""
 
-    def offers(self, packages: Sequence[str]) -> Tuple[Offer, ...]:
+    def offers(self, packages: Sequence[str], timeout: float = LOADING) -> Tuple[Offer, ...]:
         """See Loader."""
         found = []
         for name in packages:
             plain = name.partition("=")[0]
-            said = _apt((*_URIS, package(self._full(name))), absent=True)
+            said = _apt((*_URIS, package(self._full(name))), absent=True, timeout=timeout)
             found += [offer for offer in repositories.uris(said) if offer.name == plain]
         return tuple(found)
 
@@ -103,9 +103,11 @@ class Apt(Loader):
         return tuple(found)
 
 
-def _apt(arguments: Sequence[Argument], directory: Path = Path("/"), *, absent: bool = False) -> str:
+def _apt(
+    arguments: Sequence[Argument], directory: Path = Path("/"), *, absent: bool = False, timeout: float = LOADING
+) -> str:
     """What apt-get prints; ``absent``: nothing where it does not know the package. Raises ToolFailed with its error."""
-    done = run("apt-get", arguments, directory=directory, timeout=LOADING, limit=None, ok=(0, 100))
+    done = run("apt-get", arguments, directory=directory, timeout=timeout, limit=None, ok=(0, 100))
     errors = [line[3:] for line in done.stderr.splitlines() if line.startswith("E: ")]  # behind its warnings
     if absent and errors and errors[0].startswith(_UNKNOWN):
         return ""

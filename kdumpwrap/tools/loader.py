@@ -30,7 +30,7 @@ class Loader:
                 return missing(program, package)
         return None
 
-    def offers(self, packages: Sequence[str]) -> Tuple[Offer, ...]:
+    def offers(self, packages: Sequence[str], timeout: float = LOADING) -> Tuple[Offer, ...]:
         """Those of ``packages`` that an enabled repository has. Raises KdumpwrapError when that cannot be told."""
         raise NotImplementedError
 

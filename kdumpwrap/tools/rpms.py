@@ -40,11 +40,11 @@ class Dnf(Loader):
     def _foreign(self) -> Tuple[Word, ...]:
         return (option("--forcearch={}", word(self._machine)),) if self._machine else ()
 
-    def offers(self, packages: Sequence[str]) -> Tuple[Offer, ...]:
+    def offers(self, packages: Sequence[str], timeout: float = LOADING) -> Tuple[Offer, ...]:
         """See Loader. A repository that cannot be reached is an error: it may have them."""
         names = tuple(map(package, packages))
         found = repositories.repoquery(
-            run(self._asker, (*self._query, *self._foreign, *names), timeout=LOADING, limit=None).text
+            run(self._asker, (*self._query, *self._foreign, *names), timeout=timeout, limit=None).text
         )
         # "kernel-debuginfo-5.14.0-503.el9.x86_64" was asked for, "kernel-debuginfo" is its name
         return tuple(

@@ -15,8 +15,8 @@ from packages_made import DEBIAN, EL, FILE, Kernel, Key
 
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.fetch import means, stage, story
 from kdumpwrap.fetch import order as orders
-from kdumpwrap.fetch import story
 from kdumpwrap.fetch.order import Order
 from kdumpwrap.host import fetched
 
@@ -61,6 +61,31 @@ def test_from_debian_packages_too(bookworm: Host) -> None:
             ("source", f"source/{FILE}"),
         )
     ]
+
+
+def takes(build: Path) -> int:
+    """Bytes on the disk that ``build`` takes beyond those of its vmlinux and modules."""
+    rest = [build / "vmlinux", *(build / "modules").rglob("*.ko*")]
+    return fetched.size(build) - sum(path.stat().st_blocks * 512 for path in rest if path.is_file())
+
+
+@pytest.mark.parametrize("which", ["centos", "bookworm"])
+def test_beyond_vmlinux_and_modules_a_crash_keeps_1_mb_at_most(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    found: Host = request.getfixturevalue(which)
+    assert found.fetch().status == 0
+    assert takes(found.cache / found.kernel.release / found.kernel.build_id) <= 1_000_000
+    sources = {}
+    for number in range(400):  # a trace names some forty
+        sources[f"source/net/{number}/long/way/down/{number}.c"] = tmp_path / f"{number}.c"
+        (tmp_path / f"{number}.c").write_bytes(b"x" * (5000 + 700 * number))
+    chosen = means.within(sources)
+    assert next(iter(sources)) in chosen  # those round the fault come first
+    files = {**chosen, "vmlinux": tmp_path / "vmlinux"}
+    (tmp_path / "vmlinux").write_bytes(b"x" * 100_000)
+    target, _ = stage.keep(files, tmp_path / "top", EL, "ab" * 20)
+    assert 500_000 < takes(target) <= 1_000_000
 
 
 @pytest.mark.parametrize("which", ["centos", "bookworm"])
