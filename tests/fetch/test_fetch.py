@@ -129,6 +129,27 @@ def test_analyze_fetches_when_asked_and_says_how_when_not(centos: Host) -> None:
     assert FILE in fetching.stdout
 
 
+@pytest.mark.parametrize(
+    "release",
+    [
+        "3.10.0-1160.el7.x86_64",
+        "4.18.0-553.el8_10.x86_64",
+        "5.14.0-503.el9.x86_64",
+        "6.12.0-124.56.1.el10_1.x86_64",
+        "6.1.0-47-amd64",
+    ],
+)
+def test_without_debuginfo_the_last_line_is_the_command_that_brings_it(
+    run_cli: RunCli, tmp_path: Path, release: str
+) -> None:
+    crash = tmp_path / "var/crash/127.0.0.1-2024-01-31-10:00:00"
+    crash.mkdir(parents=True)
+    (crash / "vmcore-dmesg.txt").write_text(made.log(release, 0x20))
+    for target, command in ((str(crash), f"kdumpwrap fetch {crash}"), ("-", f"kdumpwrap fetch {release}")):
+        done = run_cli("analyze", "--root", tmp_path, target, stdin=made.log(release, 0x20))
+        assert (done.status, done.stderr.splitlines()[-1]) == (3, f"hint: {command}")
+
+
 def test_a_dry_run_shows_commands_and_sizes_and_does_nothing(centos: Host) -> None:
     done = centos.fetch("--dry-run", "--json", centos.crash)
     assert done.status == 0, done.stderr
