@@ -26,20 +26,22 @@ def beside(crash: Crash) -> Optional[Capture]:
     begun = crash.vmcore is not None and contents.is_incomplete(crash.vmcore)
     if written(crash) is not None and not begun:
         return None
-    if crash.capture is None:
-        return Capture("cut") if begun and _keeps_log(release_of(crash)) else None
+    file = crash.capture or ""
+    own = file.endswith(f"/{contents.CAPTURE_LOG}")
     try:
-        text = crashfile.tail(crash.capture, _MOST)
+        text = crashfile.tail(file, _MOST) if file else b""
     except ReadFailed:
         raise
     except KdumpwrapError:
         return None
     from kdumpwrap.parse import kdump
 
-    found = kdump.capture((text,), whole=len(text) < _MOST) or Capture()
-    if not text.endswith(b"\n") and found.cause is None and not found.saved:
-        found = _cut(found, text, crash.capture)
-    return replace(found, file=crash.capture)
+    found = kdump.capture((text,), whole=len(text) < _MOST, console=not own)
+    if found is None:  # there is no log, or one of a console on which no capture kernel speaks
+        return Capture("cut") if begun and _keeps_log(release_of(crash)) else None
+    if own and not text.endswith(b"\n") and found.cause is None and not found.saved:
+        found = _cut(found, text, file)
+    return replace(found, file=file)
 
 
 def _keeps_log(release: Optional[str]) -> bool:

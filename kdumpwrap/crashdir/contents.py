@@ -29,6 +29,8 @@ _VMCORE = tuple(
 )
 # of the capture kernel: it says how kdump went, and is never taken for the log of the crash
 CAPTURE_LOG = "kexec-dmesg.log"
+# of the host's console, put there by hand or by what records it: both kernels may speak in it
+_CONSOLE = re.compile(r"console(\.log|\.txt)?|[\w.-]+\.console", re.ASCII)
 _CREATION = "vmcore-creation.status"  # of kdumpctl test
 
 
@@ -53,13 +55,14 @@ def entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
     if not dmesg_bytes and vmcore_bytes:
         dmesg = None  # an empty log: the one in the vmcore is asked
     others = {item.name: item.path for item in items if item.name in (CAPTURE_LOG, _CREATION)}
+    consoles = sorted(item.path for item in items if _CONSOLE.fullmatch(item.name))
     crash = Crash(
         path,
         dmesg.path if dmesg else None,
         vmcore.path if vmcore else None,
         host,
         time,
-        others.get(CAPTURE_LOG),
+        others.get(CAPTURE_LOG) or next(iter(consoles), None),
         others.get(_CREATION),
     )
     return Entry(crash, vmcore_bytes, incomplete, dmesg_bytes)

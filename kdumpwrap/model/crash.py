@@ -24,7 +24,7 @@ class Crash:
     vmcore: Optional[str] = None
     host: Optional[str] = None
     time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
-    capture: Optional[str] = None  # the log of the kernel that saved it: kexec-dmesg.log
+    capture: Optional[str] = None  # the log of the kernel that saved it: kexec-dmesg.log, or the console's
     creation: Optional[str] = None  # of a test of kdump: vmcore-creation.status
     packed: bool = False  # ``dmesg`` is what kdumpwrap pack wrote
 

@@ -3,6 +3,8 @@
 kdump's words are those of dracut-kdump.sh and kdump-lib-initramfs.sh: kexec-tools 2.0.15 (el7: ``kdump: saving
 vmcore``, on the console alone), 2.0.20 and later (el8.4, el9) and kdump-utils (el10): ``kdump[614]: saving vmcore
 failed, exitcode:1``, kept in kexec-dmesg.log with the journal; and of Debian's kdump-config (kdump-tools 1.8.1).
+SUSE's save_dump.sh: ``Saving dump using makedumpfile``, ``Dump saving completed.``, ``Last command failed (1).``; these
+were not compared with a release of it.
 """
 
 import re
@@ -20,13 +22,13 @@ _SHOWN = 240  # characters of it that are kept
 _LOGGER = re.compile(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,255} ")
 
 # kdump[641]: saving vmcore complete      kdump: saving vmcore complete      kdump-tools: saved vmcore in /var/crash/…
-_SAVED = re.compile(r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in |The dumpfile is saved to ")
-_BEGUN = re.compile(r"\bsaving vmcore(?:$| to )|running makedumpfile |Copying data +: \[")
+_SAVED = re.compile(r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in |The dumpfile is saved to |^Dump saving completed")
+_BEGUN = re.compile(r"\bsaving vmcore(?:$| to )|running makedumpfile |^Saving dump using |Copying data +: \[")
 # kdump[641]: saving vmcore failed, exitcode:1      kdump: saving vmcore failed       kdump[641]: sync vmcore failed, …
 # kdump-tools: failed to save vmcore in /var/crash/202312201051
 _FAILED = re.compile(
     r"\b(?:saving|sync|moving) vmcore failed|: failed to save vmcore in "
-    r"|\bkdump_pre script exited with non-zero status!"
+    r"|\bkdump_pre script exited with non-zero status!|^Last command failed \(\d{1,3}\)"
 )
 # …saving vmcore failed, exitcode:137: 128 and the number of the signal (bash)
 _SIGNAL = re.compile(r"\bsaving vmcore failed, exitcode:(?:129|13[0-9]|14[0-3])\b")
@@ -63,7 +65,7 @@ _LOCKED = re.compile(
 _NETWORK = re.compile(
     r"ssh: connect to host (?P<connect>\S+) port \d+: "
     r"|ssh: Could not resolve hostname (?P<resolve>[^\s:]+)"
-    r"|Permission denied \((?:publickey|gssapi|password|keyboard)"
+    r"|(?:[\w.-]{1,64}@(?P<refused>[^\s@]{1,255}): )?Permission denied \((?:publickey|gssapi|password|keyboard)"
     r"|Host key verification failed"
     r"|mount\.nfs4?: (?:access denied by server while mounting (?P<export>\S+)"
     r"|Failed to resolve server (?P<server>[^\s:]+)|Connection |No route to host|Network is unreachable)"

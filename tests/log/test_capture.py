@@ -1,7 +1,8 @@
 """Why there is no whole vmcore: the capture kernel's log, by the words of its kernel, makedumpfile and kdump.
 
 The texts of el7 to el10 and Debian in data/capture are written from the messages of their scripts: dracut-kdump.sh and
-kdump-lib-initramfs.sh of kexec-tools 2.0.15, 2.0.20, 2.0.27 and kdump-utils 1.0.50, kdump-config of kdump-tools 1.8.1.
+kdump-lib-initramfs.sh of kexec-tools 2.0.15, 2.0.20, 2.0.27 and kdump-utils 1.0.50, kdump-config of kdump-tools 1.8.1,
+SUSE's save_dump.sh (not compared with a release of it).
 Those that begin with "lab-" are of real crashes, boots shortened.
 """
 
@@ -44,16 +45,20 @@ TEXTS: List[Tuple[str, Optional[str], Optional[int], Optional[str]]] = [
     ("el8-space.log", "space", 12, "/kdumproot/data/var/crash/127.0.0.1-2023-12-20-10:51:05/vmcore-incomplete"),
     ("el8-unsaid.log", "failed", 7, None),
     ("el8-mount.log", "mount", 2, "btrfs"),
+    ("el8-lvm.console", "device", 8, "/dev/mapper/data-crash"),
     ("el9-oom.log", "memory", 3, "makedumpfile"),
     ("el9-killed.log", "killed", 3, None),
     ("el9-device.console", "device", 4, "/dev/mapper/mpatha1"),
     ("el9-luks.console", "device", 3, "luks-8a3b0f6e-2f36-4c9b-9c1e-5d6c2c8a1f00"),
     ("el9-nfs.console", "network", 3, "10.0.0.9:/export/crash"),
+    ("el9-ssh.console", "network", 4, "10.0.0.9"),
     ("el10-saved.log", None, None, None),
     ("el10-collector.log", "makedumpfile", 5, None),
     ("ppc64le-fadump.console", "failed", 5, None),
     ("debian-nfs.console", "network", 4, "dumps:/export"),
     ("debian-failed.console", "space", 5, None),
+    ("suse-space.console", "space", 13, "/kdump/mnt1/var/crash/2023-12-20-10:51/vmcore"),
+    ("suse-unsaid.console", "failed", 11, None),
     ("lab-memory.console", "memory", 65, None),
     ("lab-nospace.console", "space", 70, "/disk/var/crash/127.0.0.1-2024-03-01-10:00:14/vmcore-incomplete"),
     ("lab-nodevice.console", "device", 64, "/dev/vda"),
@@ -303,6 +308,26 @@ def test_a_log_that_is_cut_off_too_speaks_of_a_full_disk(crash: Path, tmp_path: 
         assert nodump.brief(told).startswith("no space left on the target: ")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("name", ["console.log", "ttyS0.console"])
+def test_the_console_s_log_beside_a_crash_is_read_where_kdump_kept_none(name: str, crash: Path, run_cli: RunCli) -> None:
+    """It is no log of the crash, which it may tell of too, and none of kdump's own comes after it."""
+    root = crash.parent.parent.parent
+    console = crash / name
+    log = (crash / "kexec-dmesg.log").read_bytes()
+    shutil.copy(str(DATA / "lab-killed.console"), str(console))
+    assert rows(run_cli, root)[0][7] == "space"
+    (crash / "kexec-dmesg.log").unlink()
+    assert rows(run_cli, root)[0][7] == "killed"
+    value = json.loads(run_cli("analyze", "--json", "--root", root, crash).stdout)
+    assert value["reports"][value["fatal"]]["ip"]["symbol"] == "iptunnel_xmit"
+    assert (value["capture"]["cause"], value["capture"]["file"]) == ("killed", str(console))
+    console.write_bytes((DATA / "lab-killed.console").read_bytes().partition(b"reset_devices")[0])
+    assert rows(run_cli, root)[0][7] == "", "no capture kernel speaks in it"
+    (crash / "vmcore-incomplete").rename(crash / "vmcore")
+    console.write_bytes(log)
+    assert rows(run_cli, root)[0][6:9] == ["", "", ""]
 
 
 def test_a_test_of_kdump_is_told_from_a_crash(crash: Path, run_cli: RunCli) -> None:
