@@ -33,10 +33,22 @@ def failed(text: str, old: str = "", new: str = "") -> Callable[[Tree, str], Non
 
 
 def loaded_driver(tree: Tree, name: str) -> None:
-    tree.write("proc/modules", "megaraid_sas 172032 3 - Live 0xffffffffc0a12000 (OE)\n")
-    path = f"lib/modules/{RELEASES[name]}/extra/megaraid_sas/megaraid-sas.ko.xz"
-    tree.write(path, "")
-    tree.touch(path, "2026-01-01")
+    new_module(tree, name, "extra/megaraid_sas/megaraid-sas.ko.xz")
+
+
+def own_driver(tree: Tree, name: str) -> None:
+    new_module(tree, name, "kernel/drivers/scsi/megaraid/megaraid_sas.ko.xz")
+
+
+def new_module(tree: Tree, name: str, module: str) -> None:
+    """``module`` is loaded and newer than the initramfs; another one, which is as new, is not loaded."""
+    top = f"lib/modules/{RELEASES[name]}"
+    tree.write("proc/modules", "megaraid_sas 172032 3 - Live 0xffffffffc0a12000 (OE)\nsd_mod 65536 4 - Live 0x0\n")
+    others = ("kernel/drivers/scsi/sd_mod.ko.xz", "kernel/drivers/net/dummy.ko.xz")
+    tree.write(f"{top}/modules.dep", f"{others[0]}: {others[1]}\n{others[1]}:\n{module}: {others[0]}\n")
+    for path, day in zip((*others, module), ("2024-01-01", "2026-01-01", "2026-01-01")):
+        tree.write(f"{top}/{path}", "")
+        tree.touch(f"{top}/{path}", day)
 
 
 def unsigned(tree: Tree, name: str) -> None:
@@ -135,6 +147,15 @@ FAULTS = (
         "initramfs",
         REBUILD,
         "which is loaded, is newer than /boot/initramfs-",
+        "warn",
+    ),
+    Fault(
+        "new-own-driver",
+        BLS,
+        own_driver,
+        "initramfs",
+        REBUILD,
+        "/kernel/drivers/scsi/megaraid/megaraid_sas.ko.xz, which is loaded, is newer than /boot/initramfs-",
         "warn",
     ),
     Fault(
