@@ -45,6 +45,23 @@ def test_a_test_of_kdump_and_a_whole_dump_are_no_failure(tmp_path: Path) -> None
     assert tried["tested"] == f"a crash of {doctor_ills.RELEASES['el10']} was caught"
 
 
+def test_a_kernel_that_came_after_the_last_test_was_not_tried(tmp_path: Path) -> None:
+    tree = doctor_hosts.build("el10", tmp_path / "el10")
+    release = doctor_ills.RELEASES["el10"]
+
+    def tested() -> str:
+        (check,) = (check for check in examine(tree.path).checks if check.name == "tested")
+        assert check.status == "ok"
+        return check.seen
+
+    assert tested() == f"not tried with {release} yet; kdumpctl test crashes it on purpose"
+    tree.touch(f"boot/vmlinuz-{release}", "2024-11-20")
+    tree.write("var/lib/kdump/vmcore-creation.status", "success 1732612345\n")  # 2024-11-26
+    assert tested() == "the last kdumpctl test succeeded"
+    tree.touch(f"boot/vmlinuz-{release}", "2024-12-20")
+    assert tested().startswith(f"not tried with {release} yet; ")
+
+
 def test_a_collector_that_leaves_nothing_out_is_mended_where_there_was_no_room(tmp_path: Path) -> None:
     tree = doctor_hosts.build("el9", tmp_path / "el9")
     doctor_faults_dump.failed("el8-space.log")(tree, "el9")
