@@ -1,5 +1,6 @@
 """The rows of lists for people: frames, lines of the source, instructions (pure, not escaped)."""
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -129,12 +130,22 @@ class Step(NamedTuple):
     tied: bool  # that is the faulting one
 
 
+def _target(row: Instruction) -> str:
+    """What the instruction refers to: the function that is called, an address with its name where that is near."""
+    if row.relocations:
+        target = row.relocations[0].target
+        # "call …  R_X86_64_PLT32 __fentry__-0x4": relative to the instruction's end
+        return target[:-4] if row.text.startswith(("call", "j")) and target.endswith("-0x4") else target
+    # "ffffffff82367cf1 <jumptable.49+0x6afd1>": a string, and the last symbol anywhere before it
+    return re.sub(r" <[^<>+]+\+0x[0-9a-f]{4,}>$", "", row.comment or "")
+
+
 def steps(rows: Sequence[Instruction], source: Optional[Source] = None) -> Iterator[Step]:
     """The instructions, where each line of the source begins, and what each has to do with the ``source`` shown."""
     before = ""
     for row in rows:
         place = where(Location(None, row.file, row.line)) if row.file else ""
-        target = row.relocations[0].target if row.relocations else row.comment or ""
+        target = _target(row)
         known = source is not None and row.file == source.file and row.line in source.numbers
         tied = known and source is not None and row.line == source.fault_line
         yield Step(row, place if place != before else "", target, row.line if known else None, tied)

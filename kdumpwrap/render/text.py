@@ -239,7 +239,9 @@ def _about(analysis: Analysis, finding: Finding) -> Iterator[str]:
         if label in known:
             yield _fact(label.lower(), clean(known[label]))
     if report.code is not None and check.result != "unchecked":
-        yield _fact("code", clean(f"{check.result}: {check.detail}" if check.detail else check.result))
+        told = f"{check.result}: {check.detail}" if check.detail else check.result
+        fits = check.result in ("match", "patched")
+        yield _fact("code", clean(f"the log's code bytes are those of the file ({told})" if fits else told))
     host = f" on {clean(crash.host)}" if crash.host and crash.host != "127.0.0.1" else ""
     time = f", {clean(known['Time'])}" if "Time" in known else ""
     yield _fact("crash", f"{'standard input' if crash.path == '-' else clean(crash.path)}{time}{host}")

@@ -27,9 +27,11 @@ def headline(finding: Finding) -> str:
 
 
 def beside(finding: Finding) -> Dict[str, str]:
-    """The kernel's words beside the headline: its ``message`` just before, the text of the ``panic``."""
-    said = {"message": finding.report.message, "panic": finding.report.panic}
-    return {key: text for key, text in said.items() if text and text not in finding.report.headline}
+    """The kernel's words beside the headline: its ``message`` just before, the ``panic`` that followed."""
+    said = {"message": ("", finding.report.message), "panic": ("Kernel panic - not syncing: ", finding.report.panic)}
+    return {
+        key: f"{begin}{text}" for key, (begin, text) in said.items() if text and text not in finding.report.headline
+    }
 
 
 def title(finding: Finding) -> str:
