@@ -22,7 +22,10 @@ _SHOWN = 240  # characters of it that are kept
 _LOGGER = re.compile(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,255} ")
 
 # kdump[641]: saving vmcore complete      kdump: saving vmcore complete      kdump-tools: saved vmcore in /var/crash/…
-_SAVED = re.compile(r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in |The dumpfile is saved to |^Dump saving completed")
+_SAVED = re.compile(
+    r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in "
+    r"|The dumpfile is saved to |^Dump saving completed"
+)
 _BEGUN = re.compile(r"\bsaving vmcore(?:$| to )|running makedumpfile |^Saving dump using |Copying data +: \[")
 # kdump[641]: saving vmcore failed, exitcode:1      kdump: saving vmcore failed       kdump[641]: sync vmcore failed, …
 # kdump-tools: failed to save vmcore in /var/crash/202312201051

@@ -311,7 +311,7 @@ def test_a_log_that_is_cut_off_too_speaks_of_a_full_disk(crash: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["console.log", "ttyS0.console"])
-def test_the_console_s_log_beside_a_crash_is_read_where_kdump_kept_none(name: str, crash: Path, run_cli: RunCli) -> None:
+def test_a_console_s_log_beside_a_crash_is_read_where_kdump_kept_none(name: str, crash: Path, run_cli: RunCli) -> None:
     """It is no log of the crash, which it may tell of too, and none of kdump's own comes after it."""
     root = crash.parent.parent.parent
     console = crash / name
