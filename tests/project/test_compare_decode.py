@@ -50,11 +50,13 @@ def test_each_difference_from_the_script_is_right(lab: Lab, tmp_path: Path) -> N
     modules.mkdir()
     (modules / "xxxwan.ko").symlink_to(lab.module_dir / "xxxwan.debug.ko")
     script = lab.path / "source/scripts/decode_stacktrace.sh"
-    argv = [sys.executable, str(SCRIPT), str(script), str(lab.vmlinux), str(modules), str(log)]
+    argv = [sys.executable, str(SCRIPT), "--time", str(script), str(lab.vmlinux), str(modules), str(log)]
     done = ran(argv)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(chosen)} different places; the script decodes {len(chosen)}: " in done.stdout
     assert "the script alone 0, not shown to be right 0" in done.stdout
+    times = r"^(one by one|in one run): annotate [\d.]+ s, the script [\d.]+ s, ([1-9]\d*) times as long$"
+    assert [what for what, _ in re.findall(times, done.stdout, re.M)] == ["one by one", "in one run"], done.stdout
     causes = set(re.findall(r"^(calls|sections|namesakes): ", done.stdout, re.M))
     sections = subprocess.run(["objdump", "-h", modules / "xxxwan.ko"], check=True, stdout=subprocess.PIPE).stdout
     assert causes == {"calls", "namesakes"} | ({"sections"} if b".text.unlikely" in sections else set()), done.stdout
