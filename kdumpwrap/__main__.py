@@ -15,9 +15,10 @@ if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
 def main() -> NoReturn:
     """Run the command line and exit."""
     gc.set_threshold(100_000)  # what is loaded below stays, and looking for cycles in it takes 10 ms
-    from kdumpwrap.cli import early
+    if sys.argv[1:2] in (["analyze"], ["annotate"]):
+        from kdumpwrap.cli import early
 
-    early.begin(sys.argv[1:])
+        early.begin(sys.argv[2:])
     from kdumpwrap.cli import app  # it takes 30 ms
 
     try:

@@ -15,18 +15,17 @@ from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.symbolize import opening
 
-_COMMANDS = ("analyze", "annotate")
 _VALUED = ("--root", "--vmlinux", "--module-dir", "--source-dir")
 _FLAGS = ("--raw", "--json", "--markdown", "--all-reports", "--only-report", "--variables", "--no-variables")
 _STEERING = ("KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE")
 
 
-def begin(arguments: Sequence[str]) -> None:
-    """Begin with what the command line ``arguments`` plainly asks for."""
-    if not arguments or arguments[0] not in _COMMANDS or any(os.environ.get(name) for name in _STEERING):
+def begin(words: Sequence[str]) -> None:
+    """Begin with what ``words`` behind analyze or annotate plainly ask for."""
+    if any(os.environ.get(name) for name in _STEERING):
         return
     values: Dict[str, str] = {}
-    crash = _crash(arguments[1:], values)
+    crash = _crash(words, values)
     if crash is None:
         return
     with suppress(KdumpwrapError, OSError, ValueError):  # which are said when the command line is read

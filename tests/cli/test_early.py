@@ -40,10 +40,10 @@ def foreseen(*words: object) -> Optional[Path]:
 @pytest.mark.parametrize(
     "words",
     [
-        ("analyze", "--root", ROOT, CRASH),
-        ("analyze", f"--root={ROOT}", "--json", "--no-variables", LOG),
-        ("analyze", CRASH, "--module-dir", "/nowhere", "--root", ROOT),
-        ("annotate", "--vmlinux", VMLINUX, LOG),
+        ("--root", ROOT, CRASH),
+        (f"--root={ROOT}", "--json", "--no-variables", LOG),
+        (CRASH, "--module-dir", "/nowhere", "--root", ROOT),
+        ("--vmlinux", VMLINUX, LOG),
     ],
 )
 def test_what_is_plain_is_begun(words: List[object]) -> None:
@@ -54,17 +54,15 @@ def test_what_is_plain_is_begun(words: List[object]) -> None:
     "words",
     [
         (),
-        ("analyze",),
-        ("analyze", "--root", ROOT),
-        ("analyze", "--root", ROOT, "-"),
-        ("analyze", "--root", ROOT, CRASH, CRASH),
-        ("analyze", "--root", ROOT, "-v", CRASH),
-        ("analyze", "--root", ROOT, "--html", "page", CRASH),
-        ("analyze", "--root", "/nowhere", CRASH),
-        ("analyze", "--root", ROOT, CRASH / "nothing"),
-        ("analyze", "--root", ROOT, "/dev/null"),
-        ("analyze", "--root", ROOT, "a\0b"),
-        ("dmesg", "--root", ROOT, CRASH),
+        ("--root", ROOT),
+        ("--root", ROOT, "-"),
+        ("--root", ROOT, CRASH, CRASH),
+        ("--root", ROOT, "-v", CRASH),
+        ("--root", ROOT, "--html", "page", CRASH),
+        ("--root", "/nowhere", CRASH),
+        ("--root", ROOT, CRASH / "nothing"),
+        ("--root", ROOT, "/dev/null"),
+        ("--root", ROOT, "a\0b"),
     ],
 )
 def test_what_is_not_plain_is_left_alone(words: List[object]) -> None:
@@ -73,18 +71,18 @@ def test_what_is_not_plain_is_left_alone(words: List[object]) -> None:
 
 def test_nothing_is_read_of_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
-    assert foreseen("annotate", "--vmlinux", VMLINUX, tmp_path / "log") is None
+    assert foreseen("--vmlinux", VMLINUX, tmp_path / "log") is None
 
 
 @pytest.mark.parametrize("name", ["KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE"])
 def test_what_the_environment_steers_is_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
-    assert foreseen("analyze", "--root", ROOT, CRASH) is None
+    assert foreseen("--root", ROOT, CRASH) is None
 
 
 def test_a_wrong_guess_changes_nothing(tmp_path: Path) -> None:
     other = Path(shutil.copy(str(VMLINUX), str(tmp_path)))
-    assert foreseen("annotate", "--vmlinux", VMLINUX, LOG) == VMLINUX
+    assert foreseen("--vmlinux", VMLINUX, LOG) == VMLINUX
     with Recording() as recording:
         begun = opening.begin(None, Search(vmlinux=other))
         assert begun.vmlinux.result(60).path == other
@@ -106,6 +104,12 @@ def test_nm_is_at_work_before_typer_is_loaded(run_cli: RunCli, tool_dir: ToolDir
     (tmp_path / "typer.py").write_text(TYPER.format(started=str(started)))
     env = {**tool_dir.first, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(TOP)])}
     assert run_cli("analyze", "--root", ROOT, CRASH, env=env).status == 7
+
+
+@pytest.mark.parametrize("words", [("--version",), ("dmesg", CRASH)])
+def test_what_needs_no_nm_loads_nothing_for_it(words: List[object], run_cli: RunCli) -> None:
+    done = run_cli(*map(str, words), env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.status == 0 and "kdumpwrap.cli.app" in done.stderr and "kdumpwrap.cli.early" not in done.stderr
 
 
 def test_it_runs_once_and_is_told_as_any_other(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
