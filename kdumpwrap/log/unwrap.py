@@ -40,6 +40,8 @@ _JOINS = (
     # … stuck for 22s! | [kworker/6:2:42513]                  … blocked for more than | 120 seconds.
     (r".*soft lockup -(?: CPU#\d+(?: stuck(?: for(?: \d{1,9}s!)?)?)?)?$", r"(?:CPU#|stuck|for|\d+s!|\[)"),
     (r"INFO: task .* blocked(?: for(?: more(?: than(?: \d{1,9})?)?)?)?$", r"(?:for|more|than|\d{1,9}|seconds)"),
+    # csd: Detected non-responsive CSD lock (#1) on CPU#2, | waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
+    (r"csd: \w+ non-responsive CSD lock .*(?:,|waiting|\d| \w?s|for)$", r"(?:waiting|\d+ \w?s|\w?s for|for|CPU#\d)"),
     # general protection fault, probably for non-canonical address | 0xdead000003e0: 0000 [#1]
     (r"(?:Oops: )?general protection .*(?: for|canonical|address)$", r"(?:non-|address|0x)"),
     # BUG: unable to handle kernel NULL pointer dereference | at 0000000000000008

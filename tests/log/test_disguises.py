@@ -9,7 +9,7 @@ from typing import Callable, Dict, List
 import pytest
 import recorded
 import test_blamed_logs
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from test_wrapping import PLAIN, STAMP, mailed
 
@@ -77,6 +77,7 @@ def test_lines_that_a_console_cut_are_whole_again(name: str) -> None:
 
 
 @settings(deadline=None, max_examples=300)
+@example("csd-lock", "wrapped at 72", 1.0)
 @given(st.sampled_from(SUBJECTS), st.sampled_from(sorted(DISGUISES)), st.floats(0, 1))
 def test_cut_anywhere_no_more_than_there_was(name: str, disguise: str, share: float) -> None:
     data = recorded.data(name)
