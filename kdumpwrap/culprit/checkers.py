@@ -30,7 +30,7 @@ CHECKERS: Tuple[Group, ...] = (
         sched_show_task (un)?wind_backtrace (c|walk)_(backtrace|stackframe) printk(_.*)? vprintk(_.*)?
         console_(unlock|flush_all|emit_next_record) call_console_drivers (dev|netdev|xfs|drm_dev)_v?printk(_emit)?
         (dev|netdev)_(emerg|alert|crit|err|warn|notice|info) v?panic nmi_panic.* crash_kexec.* machine_kexec
-        crash_save_.* native_machine_crash_shutdown crash_setup_regs
+        dev_driver_string crash_save_.* native_machine_crash_shutdown crash_setup_regs
         warn(_printk|_alloc|_alloc_show_mem|_bogus_irq_restore|_slowpath_.*)? report_bug.* handle_bug fixup_bug die
         die_(addr|body|header|kernel_fault) oops_(begin|end|enter|exit) page_fault_oops no_context add_taint bad_area.*
         kernelmode_fixup_or_oops bad_page_fault bad_kernel_fault do_kernel_fault do_bad_area arm64_notify_die

@@ -193,6 +193,7 @@ GROUPS: Tuple[Group, ...] = (
         (en|dis)able_irq(_.*)? free_irq request_(threaded_|percpu_)?irq dma_(direct_)?(map|unmap|alloc|free|sync)_.*
         dma_pool_.* swiotlb_.* io(re|un)map(_.*)? (pci|of|platform|devm)_io(re|un)?map.* mem(re|un)map(_.*)?
         clk_(core_)?(un)?(prepare|dis|en)(able)?(_.*)? regulator_(put|(en|dis)able)(_.*)? iommu_dma_.*
+        (alloc|free)_iova(_fast)?
         pci_(en|dis)able_(msix?|device)(_.*)? pci_(alloc|free)_irq_vectors(_.*)?
         (pci_)?free_msi_irqs (pci_)?msix?_(domain|setup|capability)_.*
         irq_domain_(alloc|free|activate|deactivate|associate)_.*
