@@ -1,15 +1,16 @@
 """The entry of every start: the program ``kdumpwrap``, the zipapp and ``python -m kdumpwrap``."""
 
+import _signal  # type: ignore[import-not-found]  # built in: nothing is loaded before Ctrl-C ends us without a traceback
+
+if _signal.getsignal(_signal.SIGINT) == _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import atexit
 import contextlib
 import gc
 import os
-import signal
 import sys
 from typing import NoReturn
-
-if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded ends us without a traceback
 
 
 def main() -> NoReturn:

@@ -107,8 +107,9 @@ def test_a_signal_that_arrives_in_a_destructor_is_heard(number: signal.Signals) 
     assert time.monotonic() - start < 15
 
 
-def test_ctrl_c_before_anything_was_done(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+@pytest.mark.parametrize("loaded", ["typer", "contextlib", "signal"])
+def test_ctrl_c_before_anything_was_done(tmp_path: Path, loaded: str) -> None:
+    (tmp_path / f"{loaded}.py").write_text("import _signal, os; os.kill(os.getpid(), _signal.SIGINT)")
     argv = [sys.executable, "-m", "kdumpwrap", "list"]
     path = f"{tmp_path}:{Path(__file__).parent.parent.parent}"
     done = ran(argv, env=environment({"PYTHONPATH": path}), timeout=60)
