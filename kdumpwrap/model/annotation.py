@@ -9,7 +9,7 @@ from kdumpwrap.model.scope import Variables
 class Mark(NamedTuple):
     """A place in the code that a line names."""
 
-    end: int  # bytes of the line up to where the text goes
+    end: int  # offset in the line, in bytes, at which the text is inserted
     frame: ResolvedFrame
 
 

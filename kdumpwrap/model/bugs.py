@@ -1,4 +1,4 @@
-"""Many crashes, few bugs: the row that stands for a crash, and the groups that rows of one signature make (pure)."""
+"""The row of a crash, and the groups of rows with one signature (pure)."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from kdumpwrap.model.verdict import Signature, Suspect
 
 
 class Row(NamedTuple):
-    """One crash in a line. What is unknown is None."""
+    """One crash as a row. An unknown value is None."""
 
     time: Optional[str]  # ISO 8601
     host: Optional[str]
@@ -69,7 +69,7 @@ class Groups:
         self._groups.setdefault(row.signature.id, Group(row)).add(row)
 
     def sorted(self) -> Tuple[Group, ...]:
-        """The most frequent bug first, of two as frequent the one seen last."""
+        """The groups, the most frequent first; of two as frequent, the one that was seen last."""
         groups = sorted(self._groups.values(), key=lambda group: group.newest.signature.id)
         groups.sort(key=lambda group: group.last or "", reverse=True)
         return tuple(sorted(groups, key=lambda group: -group.count))
@@ -102,7 +102,7 @@ def row(analysis: Analysis) -> Optional[Row]:
 
 
 def _site(finding: Finding) -> Tuple[Optional[str], Optional[int], Optional[str], Optional[int]]:
-    """Symbol, offset, file and line of the instruction pointer; of the culprit where that points nowhere (a panic)."""
+    """Symbol, offset, file and line of the instruction pointer; of the culprit when it has no symbol (a panic)."""
     ip, culprit = finding.resolution.ip, finding.culprit
     if ip is not None and ip.symbol is not None:
         place = finding.place

@@ -30,22 +30,22 @@ class Capture:
     """The log of the capture kernel. ``cause`` is None when nothing in it says that saving failed."""
 
     cause: Optional[Cause] = None
-    said: Optional[Said] = None  # what the cause rests on
+    said: Optional[Said] = None  # the line that shows the cause
     subject: Optional[str] = None  # the device, host, mount point, or process that it is about
     driver: Optional[Said] = None  # a driver that timed out or failed, or wanted firmware
     firmware: Optional[str] = None  # the file that the driver wanted
     saved: bool = False  # "saving vmcore complete"
     memory: Optional[int] = None  # bytes that the capture kernel had
-    used: Optional[int] = None  # bytes of the process that was killed for want of memory
+    used: Optional[int] = None  # resident bytes of the process that the out-of-memory killer killed
     percent: Optional[float] = None  # of the pages, copied
     fadump: bool = False  # the firmware kept the memory, no kexec
     file: Optional[str] = None
-    cut: bool = False  # its log ends in the middle of a line: that had no room either, or the machine was reset
-    room: Optional[int] = None  # bytes free there now, of a log that is cut
+    cut: bool = False  # the log ends in the middle of a line: the log had no room either, or the machine was reset
+    room: Optional[int] = None  # bytes free now on the file system of a log that is cut
 
 
 class Creation(NamedTuple):
-    """vmcore-creation.status: what came of the last test of kdump, or of the last crash."""
+    """vmcore-creation.status: the outcome of the last test of kdump, or of the last crash."""
 
     outcome: Outcome
     time: Optional[int] = None  # seconds since 1970

@@ -11,8 +11,8 @@ class Command(NamedTuple):
 
     argv: Tuple[str, ...]
     fed: Tuple[str, ...] = ()  # lines of its standard input
-    data: bytes = b""  # or what that was, decoded
-    source: str = ""  # or the file that it was
+    data: bytes = b""  # or the bytes of its standard input
+    source: str = ""  # or the file that was its standard input
     sink: str = ""  # the file that took its standard output
     variables: Tuple[str, ...] = ()  # "NAME=value", added to its environment
     directory: str = "/"  # in which it ran

@@ -1,4 +1,4 @@
-"""The files of one crash, and what could not be done with them."""
+"""The files of one crash, and the problems with them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
@@ -7,11 +7,11 @@ from kdumpwrap.shell import NONE, Hint
 
 
 class Problem(NamedTuple):
-    """Something that could not be done, kept beside what could."""
+    """A problem: what could not be done, and a hint. The rest of the answer stands beside it."""
 
     message: str
     hint: Hint = NONE
-    tool_failed: bool = False  # by a program, so that the next try may go better: no answer with it is kept as final
+    tool_failed: bool = False  # a program failed, and may not the next time: no answer with it is final
     wrong_vmlinux: bool = False  # the vmlinux may not be that of the kernel that crashed
 
 
@@ -24,13 +24,13 @@ class Crash:
     vmcore: Optional[str] = None
     host: Optional[str] = None
     time: Optional[str] = None  # ISO 8601, local time of the host: "2023-12-20T10:51:07"
-    capture: Optional[str] = None  # the log of the kernel that saved it: kexec-dmesg.log, or the console's
+    capture: Optional[str] = None  # the log of the capture kernel: kexec-dmesg.log, or the console's
     creation: Optional[str] = None  # of a test of kdump: vmcore-creation.status
     packed: bool = False  # ``dmesg`` is what kdumpwrap pack wrote
 
 
 class Entry(NamedTuple):
-    """One crash of a listing: its files, and what can be told without reading them."""
+    """One crash of a listing: its files, and what their names and sizes tell."""
 
     crash: Crash
     vmcore_bytes: Optional[int]  # None: no vmcore

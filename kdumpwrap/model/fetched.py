@@ -1,4 +1,4 @@
-"""The values of ``kdumpwrap fetch``: what it asks for, is offered, and keeps."""
+"""The values of ``kdumpwrap fetch``: the files it wants, the packages offered, the files it keeps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Offer(NamedTuple):
     version: str
     repository: str
     size: Optional[int]  # bytes to load
-    file: str  # that it comes as
+    file: str  # name of the package's file
 
 
 class Step(NamedTuple):
@@ -50,7 +50,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Fetched:
-    """The result. ``steps``: what would be done, where that alone was asked."""
+    """The result. ``steps``: the commands that would be run, when only those were asked for."""
 
     release: str
     build_id: Optional[str] = None
@@ -62,7 +62,7 @@ class Fetched:
 
 
 class Build(NamedTuple):
-    """The debuginfo of one build of a kernel, as it is kept."""
+    """The kept debuginfo of one build of a kernel."""
 
     release: str
     build_id: str

@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Something that is said of a crash, and how far it can be trusted."""
+    """A statement about a crash, and how far it can be trusted."""
 
     about: About
     what: str
@@ -48,11 +48,11 @@ class Finding:
     resolution: Resolution
     culprit: Optional[Culprit] = None
     suspect: Optional[Suspect] = None
-    stopped_there: bool = False  # the culprit is the function in which it stopped
+    stopped_there: bool = False  # the culprit is the function in which the CPU stopped
     explanation: Tuple[str, ...] = ()
     deliberate: bool = False  # somebody asked for the crash: it is no bug
-    part: Part = "on the way"  # of the suspect in what happened: it happened in it, or in what it called
-    place: Optional[Location] = None  # of the instruction pointer's inline chain the line that tells most
+    part: Part = "on the way"  # the suspect's: the crash was in the suspect, or in what it called
+    place: Optional[Location] = None  # the most telling line of the instruction pointer's inline chain
     guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
     reporting: int = 0  # frames at the start of the trace that only made the report, where they are many
@@ -91,7 +91,7 @@ class Analysis:
 
     @property
     def finding(self) -> Optional[Finding]:
-        """The one that the analysis is about."""
+        """The finding that the analysis is about; None without a report."""
         return None if self.subject is None else self.findings[self.subject]
 
 

@@ -38,10 +38,10 @@ PHASES: Tuple[Phase, ...] = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One check of a host and its result.
 
-    ``status``: "ok"; "fail", a fault; "warn", something to know that stops nothing; "unknown", it could not be
-    told; "skip", a fault that is the mere consequence of the one in the check ``cause``.
+    ``status``: "ok"; "fail", a fault; "warn", a fact that stops nothing; "unknown", no answer; "skip", a fault that is
+    only the consequence of the fault in the check ``cause``.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Check:
     side: Side = "capture"  # "capture": catching the next crash; "analysis": reading it
     after: Tuple[str, ...] = ()  # checks whose fault would explain this one
     cause: Optional[str] = None
-    evidence: Tuple[str, ...] = ()  # files and commands that said so
+    evidence: Tuple[str, ...] = ()  # files and commands that show it
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ResolvedFrame(Frame):
-    """A frame of the log, and where the files of the kernel have it. Unknown where they do not."""
+    """A frame of the log, and its place in the files of the kernel. A field that they do not tell keeps its default."""
 
     address: Optional[int] = None  # link-time address of symbol+offset; section-relative in a module
     section: Optional[str] = None  # the module's section that `address` counts from
@@ -97,7 +97,7 @@ class ResolvedFrame(Frame):
 
     @classmethod
     def of(cls, frame: Frame) -> "ResolvedFrame":
-        """``frame`` where nothing is known of it but the log's word."""
+        """``frame`` as the log gives it, without a place in the files."""
         return cls(**vars(frame))
 
 
@@ -113,7 +113,7 @@ UNCHECKED = CodeCheck("unchecked")
 
 @dataclass(frozen=True)
 class Resolution:
-    """A report with what the files of the kernel say of it: addresses, lines, instructions, source."""
+    """A report, with the addresses, lines, instructions and source that the files of the kernel give."""
 
     report: Report
     ip: Optional[ResolvedFrame] = None
@@ -127,7 +127,7 @@ class Resolution:
 
     @classmethod
     def of(cls, report: Report) -> "Resolution":
-        """``report`` where there are no files."""
+        """The resolution of ``report`` without files."""
         ip = ResolvedFrame.of(report.ip) if report.ip is not None else None
         return cls(report, ip, tuple(map(ResolvedFrame.of, report.trace)))
 

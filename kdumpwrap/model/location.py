@@ -1,4 +1,4 @@
-"""Locations for people: the line of an inline chain that tells most, and short names of files.
+"""Locations for display: the most telling line of an inline chain, and short names of files.
 
 The innermost function of a faulting access is often a primitive: ``local_add`` of arch/x86/include/asm/local.h says
 how the kernel adds, ``iptunnel_xmit_stats`` of include/net/ip_tunnels.h:526 says what it was doing.

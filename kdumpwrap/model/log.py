@@ -56,7 +56,7 @@ class LogLine(NamedTuple):
     text: str
     prefixed: bool = False  # something stood before the text: a time, a level, a logger's date and host
     width: int = 0  # bytes of the whole line in the file
-    clock: Optional[float] = None  # seconds on the wall's clock, from a logger's date: good for differences alone
+    clock: Optional[float] = None  # seconds since the start of a year, from a logger's date: for differences alone
 
 
 class TaintFlag(NamedTuple):
@@ -84,7 +84,7 @@ class Frame:
     runtime: Optional[int] = None  # the address the log printed, if it did (KASLR slide included)
     certain: bool = True  # False for "? f+…", "(unreliable)", "([<…>] f)"
     context: Optional[str] = None  # "IRQ", "TASK", "LR", …; None outside every marker
-    exact: bool = False  # True: an instruction pointer, looked up as it is; False: a return address, one byte back
+    exact: bool = False  # True: looked up as it is (instruction pointer); False: one byte back (return address)
     module_build_id: Optional[str] = None  # CONFIG_STACKTRACE_BUILD_ID: "[mod 1f0c…]"
 
 
@@ -108,7 +108,7 @@ class Panicker:
 
 
 class HeldLock(NamedTuple):
-    """A lock that a task holds, as lockdep lists it; of a task that waits the last one is what it waits for."""
+    """A lock that a task holds, as lockdep lists it. The last lock of a waiting task is the one that it waits for."""
 
     pid: int
     comm: str
@@ -129,7 +129,7 @@ class WorkItem(NamedTuple):
 
 
 class Blocker(NamedTuple):
-    """The owner of what a hung task waits for, by khungtaskd's word."""
+    """The owner of the lock that a hung task waits for, as khungtaskd names it."""
 
     what: LockKind
     pid: int
@@ -146,7 +146,7 @@ class MemoryTask(NamedTuple):
 
 
 class OutOfMemory(NamedTuple):
-    """The table of a kernel whose memory is used up, in KiB; None is what it does not say."""
+    """The table of a kernel whose memory is used up, in KiB; a value that it does not print is None."""
 
     tasks: Tuple[MemoryTask, ...]  # the largest ones
     listed: int  # tasks in the table
@@ -172,7 +172,7 @@ class Track(NamedTuple):
 
 
 class MachineCheck(NamedTuple):
-    """The report of one bank of a processor."""
+    """The machine check of one bank of a processor."""
 
     cpu: Optional[int]
     bank: Optional[int]
@@ -180,12 +180,12 @@ class MachineCheck(NamedTuple):
     address: Optional[int] = None  # MCi_ADDR
     socket: Optional[int] = None
     amd: bool = False  # an AMD or Hygon processor
-    said: Optional[str] = None  # by the EDAC driver: "Execution Unit: Watchdog timeout error"
+    said: Optional[str] = None  # text of the EDAC driver: "Execution Unit: Watchdog timeout error"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One report in a log: an oops, a warning, a lockup, a panic that stands alone…"""
+    """One report in a log: an oops, a warning, a lockup, a panic without another report…"""
 
     kind: ReportKind
     headline: str
@@ -211,23 +211,23 @@ class Report:
     workqueue: Optional[str] = None  # "Workqueue: events_unbound foo [bar]"
     kernel_offset: Optional[int] = None  # "Kernel Offset:"
     last_line: Optional[int] = None  # number of the report's last line
-    strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: not all have a list of modules
-    panicker: Optional[Panicker] = None  # of a hang after which somebody called panic(): who it was
+    strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: some reports list no modules
+    panicker: Optional[Panicker] = None  # the task that called panic() because of this hang
     message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
     machine_checks: Tuple[MachineCheck, ...] = ()  # of the kind of that name, in the order printed
     named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
     works: Tuple[WorkItem, ...] = ()  # that workers run, as it lists them
     blocker: Optional[Blocker] = None  # of a hung task
-    memory: Optional[OutOfMemory] = None  # of a panic for want of it
+    memory: Optional[OutOfMemory] = None  # of a panic because memory was used up
     wall: Optional[float] = None  # seconds since 1970, by the clock chip at boot
-    user_ip: Optional[int] = None  # where the program was that called the kernel
+    user_ip: Optional[int] = None  # instruction pointer of the program that called the kernel
     tracks: Tuple[Track, ...] = ()  # of the memory that KASAN or KFENCE found misused
-    count: int = 1  # tasks that hang with this very stack
+    count: int = 1  # tasks that hang with the same stack
 
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
-    """Index of that of ``reports`` reports that an analysis is about: the fatal one, else the last; None without."""
+    """Index of the report that an analysis is about, of ``reports``: the ``fatal`` one, else the last; None without."""
     return fatal if fatal is not None or not reports else reports - 1
 
 
@@ -243,4 +243,4 @@ class Log:
     build_id: Optional[str] = None  # of the kernel that crashed, where the vmcore was asked for its log
     problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
     around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the report it is about
-    capture: Optional[Capture] = None  # how saving the vmcore went, of a crash that has none, or half of one
+    capture: Optional[Capture] = None  # how saving the vmcore went, of a crash without a whole vmcore

@@ -4,7 +4,7 @@ from typing import NamedTuple, Optional, Tuple
 
 
 class Hop(NamedTuple):
-    """One step of a way through memory: ``offset`` bytes from where a pointer points to."""
+    """One step of a chain through memory: ``offset`` bytes from the address that a pointer holds."""
 
     offset: int
     percpu: bool = False  # the pointer is a per-CPU one: this CPU's offset was added to it
@@ -66,7 +66,10 @@ class Scope(NamedTuple):
     instruction: str = ""  # at the address that was asked about, as gdb disassembles it
 
     def joined(self, other: "Scope") -> "Scope":
-        """With the variables of ``other``, another instruction of the same function, that this one has no value of."""
+        """This scope, with those variables of ``other`` that it has no value of.
+
+        ``other`` is the scope of another instruction of the same function.
+        """
         names = {(one.function, one.name) for one in self.variables}
         more = tuple(one for one in other.variables if (one.function, one.name) not in names)
         return self._replace(variables=self.variables + more, unknown=max(self.unknown - len(more), 0))
@@ -90,5 +93,5 @@ class Variables(NamedTuple):
     expression: Optional[Expression] = None
     sentence: Optional[str] = None  # the failed access in C
     missing: Optional[str] = None  # why gdb could not be asked
-    callee: Optional[str] = None  # the function of assembly in which it crashed: the variables are its caller's
-    otherwise: Optional[str] = None  # the instruction as gdb reads it, where that is another one than objdump's
+    callee: Optional[str] = None  # the assembly function that crashed: the variables are its caller's
+    otherwise: Optional[str] = None  # the instruction as gdb reads it, where it differs from objdump's

@@ -16,12 +16,12 @@ class Culprit(NamedTuple):
 
     @property
     def location(self) -> Optional[Location]:
-        """Of the function in the source, None when unknown."""
+        """The location of the function in the source; None when the file is unknown."""
         return Location(self.symbol, self.file, self.line) if self.file else None
 
 
 class Suspect(NamedTuple):
-    """The first out-of-tree module on the certain part of the way."""
+    """The first out-of-tree module of the call chain."""
 
     module: str
     flags: str
@@ -31,7 +31,7 @@ class Suspect(NamedTuple):
 
     @property
     def location(self) -> Optional[Location]:
-        """Of the function in the source, None when unknown."""
+        """The location of the function in the source; None when the file is unknown."""
         return Location(self.symbol, self.file, self.line) if self.file else None
 
 
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 
     culprit: Optional[Culprit]
     suspect: Optional[Suspect]
-    stopped_there: bool = False  # the culprit is the function in which it stopped
+    stopped_there: bool = False  # the culprit is the function in which the CPU stopped
 
 
 class Signature(NamedTuple):

@@ -22,17 +22,17 @@ class Answer(NamedTuple):
     output: str
     complete: bool  # False: cut off, or of a run that broke down
     seconds: float
-    rung: RungName  # the way crash was started that gave it
+    rung: RungName  # how crash was started
     cause: str = ""  # why it is not complete
-    unavailable: bool = False  # the output is only crash's word that it does not know the command on this rung
+    unavailable: bool = False  # crash does not know the command on this rung, and its output only says so
 
 
 class BacktraceFrame(NamedTuple):
-    """One frame of ``bt``, with what crash says about its line and what kdumpwrap says."""
+    """One frame of ``bt``, with the line that crash gives and the lines that kdumpwrap resolves."""
 
     number: int  # as crash counts; an exception's registers belong to the frame before
     frame: ResolvedFrame  # resolved by kdumpwrap: inline chain, line of the call
-    file: Optional[str] = None  # crash's word: the innermost line, for a caller the one after the call
+    file: Optional[str] = None  # as crash gives it: the innermost line, for a caller the line after the call
     line: Optional[int] = None
     warning: Optional[str] = None  # crash's: "WARNING: possibly bogus exception frame", of the registers at this frame
 
@@ -97,7 +97,7 @@ class SlabObject(NamedTuple):
 
 
 class LoadedAt(NamedTuple):
-    """A module and where it was: one line of ``mod``."""
+    """A module and its address: one line of ``mod``."""
 
     name: str
     base: int
@@ -121,7 +121,7 @@ class StuckTask(NamedTuple):
 
 @dataclass(frozen=True)
 class VmcoreFacts:
-    """All that crash added to an analysis. What it could not say is None or empty, and told by ``problems``."""
+    """The facts that crash adds to an analysis. An unknown value is None or empty, and ``problems`` says why."""
 
     rung: RungName
     system: Optional[System] = None
@@ -129,9 +129,9 @@ class VmcoreFacts:
     other_cpus: Tuple[Backtrace, ...] = ()
     memory: Tuple[MemoryRow, ...] = ()
     blocked: Tuple[BlockedTask, ...] = ()  # uninterruptible, the longest first
-    slab: Optional[SlabObject] = None  # what the fault's address lies in
+    slab: Optional[SlabObject] = None  # the object that the fault address lies in
     modules: Tuple[LoadedModule, ...] = ()  # those that taint the kernel
     log: Optional[str] = None  # the kernel's log, when there was no other
     differences: Tuple[Difference, ...] = ()
-    stuck: Optional[StuckTask] = None  # then the panic task is the watcher
+    stuck: Optional[StuckTask] = None  # the task that hangs, when the panic task is the watcher
     problems: Tuple[Problem, ...] = ()
