@@ -46,7 +46,7 @@ def blame(resolution: Resolution) -> Optional[Blame]:
     named = _named(resolution)
     if named and resolution.report.kind == "panic" and panic.cause(resolution.report.headline) == "canary":
         return Blame(named, "its stack was overwritten")
-    if resolution.report.kind == "machine-check":  # the hardware's word: the function that ran did not cause it
+    if resolution.report.kind == "machine-check":  # the hardware reports it: the function that ran did not cause it
         return None
     if resolution.report.kind in SAMPLED:
         return sampled.sampled(resolution)
@@ -67,7 +67,7 @@ def blame(resolution: Resolution) -> Optional[Blame]:
 
 
 def _kept_lock(resolution: Resolution) -> Optional[Blame]:
-    """The function that took a lock and never gave it back, which lockdep finds where the task leaves the kernel."""
+    """The function that took a lock which lockdep says the task should have released; None for other reports."""
     locks = resolution.report.locks
     if resolution.report.kind != "lockdep" or not locks or not particulars.keeps_lock(resolution.report.headline):
         return None
@@ -76,14 +76,17 @@ def _kept_lock(resolution: Resolution) -> Optional[Blame]:
 
 
 def _is_idle(resolution: Resolution, found: Blame) -> bool:
-    """Whether the idle task has to pay for what somebody else left behind: a count of preemption."""
+    """Whether the report is of an idle task that scheduled with a preemption count which other code left wrong."""
     return particulars.is_atomic(resolution.report.headline) and symbolname.matches(
         callchain.true_name(found.frame), _IDLE
     )
 
 
 def _told(resolution: Resolution) -> Optional[ResolvedFrame]:
-    """The function that the report names beside its stack, or its message does: ``timer: f+0x0/0x90 preempt leak``."""
+    """The function that the report names outside of its stack, or in its message: ``timer: f+0x0/0x90 preempt leak``.
+
+    None when they name none.
+    """
     report = resolution.report
     if report.named is not None:
         return _unresolved(report.named)
@@ -118,7 +121,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
 
 
 def _called(resolution: Resolution) -> Optional[ResolvedFrame]:
-    """The function that code of Lustre and ZFS names in its own words."""
+    """The function that a message of Lustre or ZFS names; None for other messages."""
     for text in (resolution.report.headline, resolution.report.message or ""):
         symbol = particulars.speaker(text)
         if symbol is not None:

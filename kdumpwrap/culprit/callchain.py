@@ -12,7 +12,7 @@ from kdumpwrap.model.log import Log, Report
 
 
 def certain(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
-    """The instruction pointer, then the certain frames, each with a symbol; none stands there twice in a row.
+    """The instruction pointer, then the certain frames, each with a symbol. A frame that is printed again is left out.
 
     aarch64 and s390x print the instruction pointer once more as the first frame of the trace (behind ``LR``).
     """
@@ -31,7 +31,7 @@ def _certain(ip: Optional[ResolvedFrame], trace: Sequence[ResolvedFrame]) -> Tup
 
 
 def interrupted(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
-    """The way without the interrupt in which the report was made: what the CPU did before."""
+    """The call chain without the interrupt in which the report was made: what the CPU ran before it."""
     frames = [frame for frame in resolution.trace if frame.symbol and frame.certain]
     start = next((index for index, frame in enumerate(frames) if dispatch.is_interrupt(frame.symbol or "")), None)
     if start is None or not dispatch.is_watch(frames[0].symbol or ""):
@@ -42,15 +42,15 @@ def interrupted(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
 
 
 def stood(resolution: Resolution) -> Optional[ResolvedFrame]:
-    """Where the CPU was interrupted, of a log that has no ``RIP:`` of it but shows it in the trace; else None."""
+    """The interrupted instruction of a log that has no ``RIP:`` of it but shows it in the trace; else None."""
     path = interrupted(resolution)
     return path[0] if resolution.ip is None and path and path[0] not in resolution.trace else None
 
 
 def _saved(resolution: Resolution, entry: ResolvedFrame) -> Optional[ResolvedFrame]:
-    """The instruction that was interrupted, where the log has no ``RIP:`` of it (to 4.9): behind the ``entry``.
+    """The interrupted instruction of a log without its ``RIP:`` (kernels to 4.9): the frame behind ``entry``.
 
-    It lies on the stack among the registers, so that the kernel marks it with a question mark.
+    It lies on the stack among the saved registers: the kernel marks it with a question mark.
     """
     behind = resolution.trace[resolution.trace.index(entry) + 1 :][:1]
     if resolution.ip is not None or not behind or behind[0].certain or not behind[0].symbol:
@@ -73,7 +73,7 @@ def recursion(resolution: Resolution) -> Tuple[ResolvedFrame, ...]:
 
 
 def left(before: ResolvedFrame, frame: ResolvedFrame) -> bool:
-    """Whether ``frame`` was interrupted by what stands before it, and so has nothing to do with it."""
+    """Whether an interrupt entered the frame ``before`` on top of ``frame``: ``frame`` did not call it."""
     return before.context != frame.context and before.context in ("IRQ", "SOFTIRQ", "NMI")
 
 
@@ -87,7 +87,7 @@ def hidden(frame: ResolvedFrame) -> bool:
 
 
 def true_name(frame: ResolvedFrame) -> str:
-    """The function's name in the source; behind a call that never returns the one that the vmlinux tells."""
+    """The function's name in the source; after a call that never returns, the name that the vmlinux gives."""
     known = _told(frame) if _behind(frame) else None
     return known or symbolname.plain(frame.symbol or "")
 
@@ -109,7 +109,7 @@ def strangers(report: Report) -> FrozenSet[str]:
 
 
 def origins(log: Log) -> Dict[str, bool]:
-    """Of each module on a trace that is in the log's list of modules too: whether it is flagged as out of tree."""
+    """Whether each module on a trace is out of tree, by name; modules of which the log does not tell are left out."""
     listed = {module.name for report in log.reports for module in (*report.modules, *report.strangers)}
     foreign = {name for report in log.reports for name in strangers(report)}
     frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
@@ -117,6 +117,6 @@ def origins(log: Log) -> Dict[str, bool]:
 
 
 def reports(frame: ResolvedFrame) -> bool:
-    """Whether the function only tells what has happened."""
+    """Whether the function only reports what other code did."""
     group = helpers.group(true_name(frame))
     return group is not None and group.tells

@@ -1,4 +1,4 @@
-"""Functions that report or check what another one did wrong: they are never the culprit (pure).
+"""Functions that report or check the fault of another function: they are never the culprit (pure).
 
 How names are written, and what the rest of the table is: see helpers.py.
 """
@@ -16,14 +16,14 @@ class Group(NamedTuple):
     waiting: bool = False  # passed over only where a task waits (hung task, scheduling while atomic)
     leaking: bool = False  # passed over only where memory leaks
     anywhere: bool = False  # passed over in out-of-tree modules too
-    tells: bool = False  # only tells what another one did
-    idle: bool = False  # says nothing of who is to blame, even where nothing else is left
+    tells: bool = False  # only reports what another function did
+    idle: bool = False  # never the culprit of the last resort (first.py), unless the instruction pointer is in it
 
 
 CHECKERS: Tuple[Group, ...] = (
     Group(
         "reporting",
-        "They print the report or stop the kernel, once somebody else has found the fault.",
+        "They print the report or stop the kernel, once other code has found the fault.",
         """
         dump_(stack|stack_lvl|trace|backtrace|backtrace_entry|cpu_task|header|page) show_(stack|stack_log_lvl|regs)
         print_bad_pte vm_normal_(page|folio).* show_(regs_print_info|registers|trace_log_lvl|trace_log|state_filter)
@@ -40,7 +40,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "stack unwinding",
-        "They walk over a stack that others left: for a report, or for a checker that notes who allocated what.",
+        "They unwind a stack for a report, or for a checker that records who allocated what.",
         """
         arch_stack_walk.* stack_trace_(save|consume).* save_stack.* stack_depot_.* unwind_(next|start|get|done|init).*
         orc_(ftrace_|module_)?find stack_access_ok deref_stack_.* get_stack_info(_noinstr)? update_stack_state
@@ -48,7 +48,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "panic wrapping",
-        "A subsystem's own way to say that its data are broken, then panic() or BUG(): who noticed is the caller.",
+        "They report that a subsystem's data are broken and call panic() or BUG(): the caller found the fault.",
         """
         reiserfs_(panic|error|abort) ext[234]_(error|abort|handle_error|std_error).* ext4_grp_locked_error
         btrfs_(panic|handle_fs_error|abort_transaction) xfs_(error_report|corruption_error|do_force_shutdown) asswarn
@@ -66,7 +66,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "exception handling",
-        "The way from the faulting instruction to the report; what faulted is the next frame.",
+        "They lead from the faulting instruction to the report: the next frame faulted.",
         """
         (asm_)?exc_.* (trace_)?do_(async_)?page_fault (async_|trace_)?page_fault do_(user|kern)_addr_fault do_trap
         do_(error_trap|trap_no_signal|debug|mce|machine_check) machine_check mce_(panic|end) error_(entry|exit)
@@ -94,7 +94,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "sanitizer",
-        "Compiler instrumentation, and the run-time of KASAN, KMSAN, KCSAN, KFENCE, UBSAN, kcov: others err.",
+        "Compiler instrumentation, and the run-time of KASAN, KMSAN, KCSAN, KFENCE, UBSAN, kcov: the caller errs.",
         """
         (hw|k)?asan_.* k?msan_.* kcsan_.* tsan_.* kfence_.* sanitizer_.* ubsan_.* write_comp_data instrument_.*
         check_memory_region(_inline)? check_region_inline memory_is_poisoned.* print_(report|address_description)
@@ -120,7 +120,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "reference counting",
-        "A counter is wrong because somebody took or put once too often: the caller, or one before it.",
+        "A counter is wrong because a reference was taken or put once too often: by the caller, or before it.",
         """
         refcount_.* kref_.* ref_tracker_.* rcuref_.* lockref_.*
         percpu_ref_(get|put|tryget|kill|exit|init|resurrect|reinit)(_.*)? (drop|inc|clear|set)_nlink
@@ -159,7 +159,7 @@ CHECKERS: Tuple[Group, ...] = (
     ),
     Group(
         "slab checking",
-        "SLUB's consistency checks find what somebody wrote outside of its object; who uses the object is above them.",
+        "SLUB's consistency checks find a write outside of an object: the caller uses the object.",
         """
         object_err slab_(err|fix|bug|pad_check) check_(bytes_and_report|object|slab|valid_pointer|pad_bytes) on_freelist
         (alloc|free)_(debug_processing|consistency_checks) list_slab_objects free_partial

@@ -1,9 +1,9 @@
 """Functions that call callbacks: what they call belongs to the code that registered it (pure).
 
 ``process_one_work`` runs a driver's work item, ``vfs_write`` a driver's write function, ``call_timer_fn`` its timer.
-Below such a call stands how the kernel came there, which is the same for every bug and differs from one occurrence of
-a bug to the next: a softirq may run on the way out of any interrupt. So a signature ends there, and the function that
-was called is the one name that stays the same however often a loop is sampled (lockups, stalls).
+The frames below such a call do not depend on the bug and differ between its occurrences: a softirq may run at the end
+of any interrupt. So a signature ends there. The function that was called back is the one name that is the same in
+every sample of a loop (lockups, stalls).
 
 Names are written as in helpers.py: regular expressions that match a whole name as `symbolname.bare` gives it.
 """
@@ -115,7 +115,7 @@ CALLERS: Tuple[Caller, ...] = (
     ),
     Caller(
         "part of an exit",
-        "A task that ends gives back one thing after the other, whatever made it end.",
+        "A task that exits releases its resources one by one, whatever made it exit.",
         "do_exit",
     ),
     Caller(
@@ -151,13 +151,13 @@ CALLERS: Tuple[Caller, ...] = (
     ),
     Caller(
         "hook",
-        "Notifier chains and netfilter call whoever registered.",
+        "Notifier chains and netfilter call the registered functions.",
         "(raw_|atomic_|blocking_|srcu_)?notifier_call_chain.* call_netdevice_.*notifiers.* nf_hook_slow.* nf_iterate",
         loops=False,
     ),
     Caller(
         "task work",
-        "Work that a task does for others on its way back to user space.",
+        "A task runs queued work before it returns to user space.",
         "task_work_run(_loop)?",
         loops=False,
     ),
@@ -175,11 +175,11 @@ CALLERS: Tuple[Caller, ...] = (
     ),
     Caller(
         "other CPU",
-        "It waits until other CPUs have answered: which of them does not is what matters.",
+        "It waits for the answer of other CPUs: the CPU that does not answer is the one that hangs.",
         "smp_call_function.* smp_cfm_core stop_(one_cpu|machine|cpus).* generic_exec_single csd_lock_wait",
     ),
 )
-# what an interrupt puts on the stack of whatever it interrupted, outermost last
+# functions that an interrupt puts on the stack of the code that it interrupted
 _INTERRUPT = """
     (asm_)?sysvec_.* (asm_)?common_interrupt(_return)? ret_from_intr do_IRQ asm_call_(irq_)?on_stack retint_.*
     (smp_)?(trace_)?(local_)?apic_timer_interrupt.*
@@ -191,7 +191,7 @@ _INTERRUPT = """
     system_reset_(common|exception) do_irq (ext|io|restart|mcck)_int_handler do_(ext|io)_irq
 """
 
-# what makes a CPU print where it is: a watchdog, the check of RCU, a request from another CPU
+# functions that make a CPU print its stack: a watchdog's, those of RCU's stall check, those of another CPU's request
 _WATCH = """
     rcu_(check_callbacks|sched_clock_irq|pending|dump_cpu_stacks) .*_cpu_stall nmi_(cpu_backtrace|trigger_.*|panic)
     watchdog_.* perf_event_(overflow|nmi_handler) is_hardlockup dump_stack(_lvl)? (sched_)?show_(task|regs|stack)
@@ -207,11 +207,11 @@ def caller(symbol: str) -> Optional[Caller]:
 
 @lru_cache(maxsize=1 << 15)
 def is_interrupt(symbol: str) -> bool:
-    """Whether ``symbol`` is part of the way from an interrupted instruction to the interrupt's handler."""
+    """Whether ``symbol`` is a function between an interrupted instruction and the interrupt's handler."""
     return symbolname.matches(symbol, _INTERRUPT)
 
 
 @lru_cache(maxsize=1 << 15)
 def is_watch(symbol: str) -> bool:
-    """Whether ``symbol`` belongs to a watchdog, to the check of RCU, or prints a trace for them."""
+    """Whether ``symbol`` belongs to a watchdog or to RCU's stall check, or prints a trace for them."""
     return symbolname.matches(symbol, _WATCH)

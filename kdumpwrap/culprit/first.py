@@ -16,11 +16,11 @@ class Blame(NamedTuple):
 
     frame: ResolvedFrame
     why: str
-    at_ip: bool = False  # because it stopped there
+    at_ip: bool = False  # the reason is that the CPU stopped there
 
 
 def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[Group]:
-    """The group of machinery to which ``frame`` belongs, or None.
+    """The group of helpers to which ``frame`` belongs, or None.
 
     A function of an out-of-tree module is no helper, whatever its name, but for ported libraries. Where the
     taint says that there are such modules and the list does not tell which, every module may be one.
@@ -29,7 +29,7 @@ def passed_over(resolution: Resolution, frame: ResolvedFrame) -> Optional[Group]
     if group is None or group.anywhere or frame.module is None:
         return group
     report = resolution.report
-    # of the kernel's own taint U is another flag: something that a user asked for
+    # in the kernel's own taint, U is another flag: a user asked for the taint
     tainted = origin((report.taint or "").replace("U", ""), report.release)
     doubtful = not report.modules and tainted == OUT_OF_TREE
     return None if doubtful or frame.module in callchain.strangers(report) else group
@@ -40,7 +40,7 @@ def _waits(resolution: Resolution) -> bool:
 
 
 def first(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
-    """The first frame of ``path`` that is no machinery, not looking past the end of its context."""
+    """The first frame of ``path`` that is no helper, up to the end of the context; else one of last resort, or None."""
     skipped: List[Tuple[Group, ResolvedFrame]] = []
     concealed: Optional[ResolvedFrame] = None
     for before, frame in zip((None, *path), path):
@@ -58,9 +58,10 @@ def first(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Bla
 
 
 def doubtful(resolution: Resolution) -> Optional[Blame]:
-    """For a hung task of whose stack the unwinder gives up behind the scheduler: the first frame with a question mark.
+    """The culprit of a hung task whose stack the unwinder does not follow past the scheduler; None without one.
 
-    What is no return address does not count: a pointer to a function, or to its end.
+    It is the first frame that is no helper, frames with a question mark included. A frame that is no return address
+    does not count: a pointer to a function, or to its end.
     """
     likely = (frame for frame in resolution.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
     shown = replace(resolution, trace=tuple(replace(frame, certain=True) for frame in likely))
@@ -93,10 +94,10 @@ def _reason(
 
 
 def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[Group, ResolvedFrame]]) -> Optional[Blame]:
-    """All is machinery, or the log was cut there: what is left to say.
+    """The culprit when all frames are helpers, or the log was cut there; None without one.
 
-    Of a task that waits, or that called panic(), the outermost frame that says for what; otherwise the innermost that
-    does not only report.
+    It is the outermost helper of a task that waits or called panic(), else the innermost one. Groups that ``tells`` or
+    ``idle`` marks do not count, except at the instruction pointer.
     """
     known = [frame for group, frame in skipped if not (group.tells or group.idle) or frame is resolution.ip]
     if not known:
@@ -104,11 +105,11 @@ def _last_resort(resolution: Resolution, skipped: Sequence[Tuple[Group, Resolved
     frame = known[-1] if _waits(resolution) or resolution.report.kind == "panic" else known[0]
     if frame is resolution.ip:
         return Blame(frame, "the instruction pointer", at_ip=True)
-    return Blame(frame, "nothing but helper functions on the way")
+    return Blame(frame, "the call chain holds helper functions alone")
 
 
 def _ends(frame: ResolvedFrame) -> bool:
-    """Whether the way ends above ``frame``: where a context was entered."""
+    """Whether the call chain ends above ``frame``: a context was entered there."""
     return is_entry(frame) or dispatch.is_interrupt(frame.symbol or "")
 
 

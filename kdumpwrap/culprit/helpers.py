@@ -1,9 +1,9 @@
 """Functions that act for their callers: they are never the culprit, and each group says why (pure).
 
 An oops in ``memcpy`` is seldom the fault of ``memcpy``: it was handed a bad pointer. Each group below holds functions
-that act on whatever their caller hands them, or that report what somebody else has found; the frame past them is
-where a person should look first. A name stands here for what the function does in the kernel, of any version from
-2.6.32 to today. Functions that call back (``process_one_work``, ``call_timer_fn``) are another matter: see dispatch.py.
+that act on what their caller hands them, or that report what other code has found. A person should look at the frame
+past them first. Each name is listed for what the function does in any kernel from 2.6.32 to today. dispatch.py lists
+the functions that call back (``process_one_work``, ``call_timer_fn``).
 
 Names are regular expressions, split by blanks, that must match a whole name as `symbolname.bare` gives it: without
 compiler suffix and leading underscores, so that ``lock_acquire`` stands for ``__lock_acquire`` too.
@@ -21,7 +21,7 @@ GROUPS: Tuple[Group, ...] = (
     *CHECKERS,
     Group(
         "spin locking",
-        "A spinning lock waits for its owner or trips over the object it lies in: the caller chose lock and object.",
+        "A spinlock waits for its owner, or faults on the object it lies in: the caller chose lock and object.",
         """
         (do_|rt_)?(raw_)?(spin|read|write)_(try|un)?lock(_(bh|init|irq|irqsave|irqrestore|nested|nest_lock|flags|slow.*|failed|irqsave_.*))?
         bit_spin_.* lock_text_start console_(try)?lock (native_|pv_)?queued_(spin|read|write)_(un)?lock(_.*)?
@@ -33,7 +33,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "sleeping lock",
-        "mutex, rwsem, semaphore, rt_mutex: they trip over the object they lie in, or wait for the owner.",
+        "mutex, rwsem, semaphore, rt_mutex: they fault on the object they lie in, or wait for the owner.",
         """
         (ww_|rt_)?mutex_.* rwsem_.* ldsem_.* rwbase_.* call_rwsem_.* (percpu_)?(down|up)(_(read|write|common).*)?
         remove_waiter down_(interruptible|killable|timeout|trylock) percpu_rwsem_.* owner_on_cpu task_blocks_on_rt_mutex
@@ -51,7 +51,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "scheduling",
-        "Giving up the CPU and waking others; what the task wanted stands below.",
+        "Giving up the CPU and waking tasks: the frames below show what the task waits for.",
         """
         schedule(_(timeout|preempt_disabled|hrtimeout|rtlock|idle).*)? io_schedule.* preempt_schedule.* cond_resched.*
         context_switch switch_to(_asm)? (finish_task|prepare_task)_switch (do_)?sched_yield yield(_to)?
@@ -63,7 +63,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "completion",
-        "Waiting until somebody else is done: the caller knows with what.",
+        "Waiting until other code is done: the caller chose what to wait for.",
         "(do_)?wait_for_(common|completion).* do_wait_intr.* wait_on_bit.* out_of_line_wait_on_.*",
     ),
     Group(
@@ -97,7 +97,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "allocator",
-        "kmalloc, slab, pages, vmalloc, per-CPU memory, pools: they stumble over what was freed twice or overwritten.",
+        "kmalloc, slab, pages, vmalloc, per-CPU memory, pools: they fault on memory freed twice or overwritten.",
         """
         (do_)?k(m|z|c|vm|vz|vc|re|vre)alloc(_(node|track_caller|caller|trace|large|order|array|noprof|cache|nolock))*
         k?[vz]?free(_(const|sensitive|bulk|atomic|mightsleep|rcu|hook))? vfree_.* vunmap(_.*)? kmem_cache_.*
@@ -155,7 +155,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "interrupt flags",
-        "Enabling and disabling interrupts and softirqs, and short delays: part of somebody else's section.",
+        "Enabling and disabling interrupts and softirqs, and short delays: they are part of the caller's section.",
         """
         (arch_|raw_)?local_(irq|save|bh)_.* native_(irq|save|restore)_.* (pv_native_)?irq_(en|dis)able
         irqentry_(enter|exit) (const_)?[un]?delay delay_(tsc|loop|halt.*|mwaitx)
@@ -168,14 +168,14 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "register access",
-        "Reading and writing a register of a device: the driver chose it, mapped it, and may have taken it away.",
+        "Reading and writing a register of a device: the driver chose it, mapped it, and may have unmapped it.",
         """
         io(read|write)(8|16|32|64)(_rep|_lo_hi|_hi_lo|be.*)? regmap_(read|write|update|bulk|raw|field)(_.*)?
         """,
     ),
     Group(
         "registration",
-        "Names, references and events of devices, sysfs and proc files: who registers or removes them is the caller.",
+        "Names, references and events of devices, sysfs and proc files: the caller registers or removes them.",
         """
         kobject_.* kset_.* kobj_(child_ns_ops|ns_ops|kset_.*) add_uevent_var (get|put)_device
         sysfs_(do_)?create_(dir_ns|link.*) proc_(register|create.*|mkdir.*) sysfs_remove_.*
@@ -188,7 +188,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "device resource",
-        "Interrupts, DMA and register mappings, clocks, regulators of a driver, which takes and gives them back.",
+        "Interrupts, DMA and register mappings, clocks, regulators: the driver takes and releases them.",
         """
         (en|dis)able_irq(_.*)? free_irq request_(threaded_|percpu_)?irq dma_(direct_)?(map|unmap|alloc|free|sync)_.*
         dma_pool_.* swiotlb_.* io(re|un)map(_.*)? (pci|of|platform|devm)_io(re|un)?map.* mem(re|un)map(_.*)?
@@ -228,7 +228,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "object creation",
-        "They make an object of the core for whoever asks: memory that leaks was lost by that one.",
+        "They allocate an object of the core for the caller: the caller lost the memory that leaks.",
         """
         ((net)?dev_|napi_|sock_)?(alloc|build)_skb(_.*)? sock_alloc_send_p?skb sk_(prot_)?alloc bio_alloc(_.*)?
         alloc_(netdev|etherdev)_mqs? vm_area_(alloc|dup) alloc_(buffer_head|page_buffers|file|empty_file)(_.*)?
@@ -238,7 +238,7 @@ GROUPS: Tuple[Group, ...] = (
     ),
     Group(
         "waiting",
-        "A task that hangs stands in some wait; its own function is the one that chose to wait.",
+        "A task that hangs is in a wait function: the caller chose to wait.",
         """
         (.*_)?(timed)?wait(_.*)? (.*_)?fdatawait(_.*)? sleep_on_.* synchronize_.* rcu_barrier_.*
         kthread_(stop|park|create).* do_read_cache_(page|folio) refrigerator try_to_freeze freezing_slow_path
@@ -251,6 +251,6 @@ GROUPS: Tuple[Group, ...] = (
 
 @lru_cache(maxsize=1 << 15)
 def group(symbol: str, waiting: bool = False, leaking: bool = False) -> Optional[Group]:
-    """The group that passes ``symbol`` over, or None. ``waiting``, ``leaking``: such a report's groups count too."""
+    """The group that passes ``symbol`` over, or None. ``waiting``, ``leaking``: the groups for such reports count."""
     groups = (group for group in GROUPS if (waiting or not group.waiting) and (leaking or not group.leaking))
     return next((group for group in groups if symbolname.matches(symbol, group.names)), None)

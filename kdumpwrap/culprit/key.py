@@ -1,7 +1,7 @@
 """The key of a crash: equal for two crashes of one bug in one build of a kernel (pure).
 
-Addresses in the code, lines, the culprit and the signature follow from the key alone. Whoever has a thousand crashes
-asks for those once for each key, and gets the same answer as one who asks for each crash.
+Addresses in the code, lines, the culprit and the signature follow from the key alone. A batch of crashes is resolved
+once for each key, with the same answers as once for each crash.
 """
 
 import re
@@ -12,7 +12,7 @@ from kdumpwrap.model.log import Log, Report
 # what differs from one occurrence of a bug to the next
 _OWN = frozenset(
     "headline message line last_line time wall cpu pid user_ip fault_address registers hardware memory machine_checks "
-    "blocker panicker tracks".split()  # of the first two _DIFFERS
+    "blocker panicker tracks".split()  # headline, message: without _DIFFERS
 )
 # "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
 # "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."
@@ -23,7 +23,7 @@ _DIFFERS = re.compile(
 
 
 def key(log: Log) -> Hashable:
-    """The same for two logs of which everything but an explanation can be told together."""
+    """The key: equal for two logs when one analysis is true of both, except for the explanation."""
     return (log.release, log.arch, log.kernel_offset, log.fatal, *map(_key, log.reports))
 
 

@@ -11,7 +11,7 @@ from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 def sampled(resolution: Resolution) -> Optional[Blame]:
     """For a loop that was sampled: the function that stays the same from sample to sample.
 
-    Where the CPU stood is chance, somewhere in the loop. A sample in an out-of-tree module, or in what that called, is
+    The CPU was sampled at a random place in the loop. A sample in an out-of-tree module, or in what that called, is
     in that module's own loop. A function that only waits is the loop itself (spin.py). Otherwise it is the function
     that was called back: the system call, the driver's operation, the timer's, the work item's function.
     """
@@ -29,7 +29,7 @@ def sampled(resolution: Resolution) -> Optional[Blame]:
 def _waiting(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
     """The function that only waits, if the CPU was sampled in one, or in a delay or a spinlock that it called.
 
-    Who waits for other CPUs is not it: see `called_back`.
+    A function that waits for other CPUs does not count: see `called_back`.
     """
     what: Optional[str] = None
     for frame in path:
@@ -63,13 +63,13 @@ def out_of_tree(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Tuple[
 
 
 def overflown(resolution: Resolution) -> bool:
-    """Whether the stack ran over: how deep it was matters, not where the last straw fell."""
+    """Whether the stack overflowed: its depth is the cause, not the function that ran last."""
     deep = resolution.report.kind == "stack-overflow" or panic.cause(resolution.report.headline) == "stack end"
     return deep or (resolution.report.kind == "double-fault" and bool(callchain.recursion(resolution)))
 
 
 def overflowing(resolution: Resolution) -> Optional[Blame]:
-    """For a stack that ran over: the function that is called again and again, or that was called back."""
+    """For a stack that overflowed: the function that is called again and again, or that was called back."""
     path = callchain.interrupted(resolution)
     again = callchain.recursion(resolution)
     if again:
@@ -78,7 +78,7 @@ def overflowing(resolution: Resolution) -> Optional[Blame]:
 
 
 def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
-    """The function on ``path`` that somebody called back, and what it is; None when the path shows no such call."""
+    """The function on ``path`` that was called back, and what it is; None when the path shows no such call."""
     before: Optional[ResolvedFrame] = None
     item = _work_item(resolution, path)
     if item is not None:
@@ -97,7 +97,7 @@ def called_back(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Option
 
 
 def _work_item(resolution: Resolution, path: Sequence[ResolvedFrame]) -> Optional[Blame]:
-    """The work item that a softirq interrupted: the softirq goes away and comes back, the item is what does not end."""
+    """The work item that a softirq interrupted: softirqs come and go, the work item does not end; None without one."""
     softirq, before = False, None
     for frame in path:
         caller = dispatch.caller(callchain.true_name(frame))

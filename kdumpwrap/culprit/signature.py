@@ -1,8 +1,8 @@
 """The signature: equal for two crashes of the same bug (pure).
 
 A signature is made from names alone: no offsets, addresses, CPUs, pids or line numbers, no compiler suffixes, no
-machinery that one kernel inlines and the next does not, and nothing below the function that was called back, where
-the way to the bug differs from one time to the next. It needs no debuginfo, so that a host without says the same.
+helpers that one kernel inlines and the next does not, and no frames below the function that was called back, which
+differ between occurrences of a bug. It needs no debuginfo: a host without debuginfo computes the same signature.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Signature
 
-# functions in a signature: two callers tell bugs apart, more would follow the compiler's mood
+# functions in a signature: two callers tell bugs apart, more depend on what the compiler inlines
 DEPTH = 3
 
 # numbers and addresses in a headline; "#" stands for each
@@ -35,7 +35,7 @@ def signature(report: Report) -> Signature:
 
 
 def _wording(report: Report) -> str:
-    """The headline without what differs from one time to the next; a task's name stays where it is the task's fault."""
+    """The headline without what differs between occurrences of a bug; the task's name stays in a report of a hang."""
     words = report.headline
     if report.comm and report.kind not in HANGS:
         words = words.replace(report.comm, "#")
@@ -44,7 +44,7 @@ def _wording(report: Report) -> str:
 
 def _names(resolution: Resolution) -> Iterator[str]:
     if resolution.report.kind == "panic" and oom.policy(resolution.report.headline):
-        yield "out_of_memory"  # who asked for memory when there was no more is chance
+        yield "out_of_memory"  # the task that asked for memory last is chance
         return
     found = blame.blame(resolution)
     if found is None:
@@ -65,10 +65,10 @@ def _names(resolution: Resolution) -> Iterator[str]:
 
 
 def _callers(resolution: Resolution, path: Sequence[ResolvedFrame]) -> List[str]:
-    """The culprit and who called it, up to whoever called back.
+    """The culprit and its callers, up to the function that called back.
 
-    What stands twice in a row stands once: recursion, ``foo.part.0 < foo``, ``__foo < foo``, which another compiler
-    makes one function.
+    A name that repeats in a row is given once: recursion, ``foo.part.0 < foo``, ``__foo < foo``, which another
+    compiler makes one function.
     """
     names = [_name(path[0])]
     for before, frame in zip(path, path[1:]):
@@ -82,7 +82,7 @@ def _callers(resolution: Resolution, path: Sequence[ResolvedFrame]) -> List[str]
 
 
 def _loop(resolution: Resolution, entry: ResolvedFrame) -> Iterator[str]:
-    """What stays the same from sample to sample, or however often a function calls itself."""
+    """The names that are the same in every sample of a loop, or at every depth of a recursion."""
     again = callchain.recursion(resolution)
     if again and sampled.overflown(resolution):
         yield from sorted({_name(frame) for frame in again})[:DEPTH]
@@ -93,7 +93,7 @@ def _loop(resolution: Resolution, entry: ResolvedFrame) -> Iterator[str]:
     frame = own[-1] if own else back.frame if back else entry
     name = _name(frame)
     if name.startswith("smp_call_function"):
-        name = "smp_call_function"  # _many, _single, _many_cond: whoever waits, another CPU is the one that hangs
+        name = "smp_call_function"  # _many, _single, _many_cond: in all of them another CPU hangs
     yield name
     if name.startswith("sys_") and frame in path[1:]:
         yield _name(path[path.index(frame) - 1])  # a system call alone says too little

@@ -1,6 +1,6 @@
 """Waiting CPUs: a sampled CPU that only waits in a loop, a pause, a delay or a spinlock (pure).
 
-Where a CPU stood is chance, but not there: it comes back to such a place as long as it waits.
+A sample hits a random instruction, but a waiting CPU returns to the same place as long as it waits.
 """
 
 from typing import Dict, Optional, Sequence, Tuple
@@ -13,7 +13,7 @@ from kdumpwrap.model.log import Code
 # cpu_relax(): pause, yield
 _PAUSES: Dict[str, bytes] = {"x86_64": b"\xf3\x90", "i386": b"\xf3\x90", "aarch64": b"\x3f\x20\x03\xd5"}
 
-# udelay(), ndelay() and the functions in which a CPU spins until somebody else lets go of a lock
+# udelay(), ndelay() and the functions in which a CPU spins until another CPU releases a lock
 _DELAYS = "(const_)?[un]?delay delay_(tsc|loop|halt.*|mwaitx)"
 _LOCKS = """
     ((native|pv|xen|hv)_)?queued_(spin|read|write)_lock_slowpath (do_)?(raw_)?(spin|read|write)_lock(_.*)?
@@ -59,7 +59,7 @@ def calls(rows: Sequence[Instruction], arch: Optional[str]) -> bool:
 
 
 def loop(rows: Sequence[Instruction], arch: Optional[str]) -> Optional[Tuple[Instruction, ...]]:
-    """The smallest loop round the marked instruction: from the target of a branch back to that branch; None without.
+    """The smallest loop round the marked instruction: from the target of a branch to that branch; None without one.
 
     Only what is shown is seen: a loop that reaches further is not found.
     """
