@@ -1,1 +1,1 @@
-"""The tools' words -> values. No os, no subprocess; never raises on any text."""
+"""The parsers of tools' output: text -> values. No os, no subprocess; they never raise on any text."""

@@ -13,7 +13,7 @@ _PLACE = re.compile(r".*:(?:\d+|\?)(?: \(discriminator \d+\))?")
 
 
 class Answered(NamedTuple):
-    """The worth of a run of addr2line."""
+    """The answers of one run of addr2line."""
 
     chains: Dict[int, Tuple[Location, ...]]  # innermost inlined function first; addresses without a line are left out
     missing: Tuple[int, ...]  # addresses whose answer is not there, or not whole
@@ -22,9 +22,9 @@ class Answered(NamedTuple):
 def parse(text: str, asked: Sequence[int]) -> Answered:
     """The locations of each address of ``asked``, which addr2line was given in this order, the last one as a mark.
 
-    An answer is whole when the answer to the next address stands behind it; the mark's own is not looked at. One with
-    lines too many or too few is none. Sample (binutils 2.40): the address, then two lines for each function of the
-    inline chain::
+    An answer is whole when the answer to the next address stands behind it; the mark's own answer does not count. An
+    answer with too many or too few lines does not count either. Sample (binutils 2.40): the address, then two lines for
+    each function of the inline chain::
 
         0xffffffff818a7103
         local_add
@@ -71,9 +71,9 @@ def _fits(lines: Sequence[str]) -> bool:
 
 
 def place(text: str) -> Tuple[str, int]:
-    """File and line of ``FILE:LINE``, with ``/./`` folded away; ("", 0) where the tool did not know.
+    """File and line of ``FILE:LINE``, with ``/./`` folded away; ("", 0) for an unknown place.
 
-    ``??:0``, ``??:?``, ``FILE:?`` and ``:?`` are its ways to say so: a file without a line is not an answer.
+    The tool prints ``??:0``, ``??:?``, ``FILE:?`` or ``:?`` for it: a file without a line is no answer.
     """
     file, _, line = _DISCRIMINATOR.sub("", text.rstrip()).rpartition(":")
     if not line.isdigit() or int(line) == 0 or file in ("", "??"):

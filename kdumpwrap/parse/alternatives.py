@@ -1,7 +1,7 @@
 """The instructions that a kernel swaps for others when it starts: .altinstructions, as ``objdump -s -r`` prints it.
 
-Each entry says which bytes give way, and where the bytes lie that may replace them. Both places are relative to the
-field that names them; in a module the fields are relocations. Kernel sources: arch/*/include/asm/alternative.h.
+Each entry names the place of the bytes that are replaced, and that of their replacement. Both places are relative to
+the field that names them; in a module the fields are relocations. Kernel sources: arch/*/include/asm/alternative.h.
 """
 
 import re
@@ -34,9 +34,9 @@ class _Layout(NamedTuple):
     """One ``struct alt_instr``: two s32 places, then a feature's number, then the two lengths."""
 
     size: int
-    length: int  # where the length of what gives way lies
-    replaced: int  # where that of the replacement lies
-    near: bool = True  # replacements lie in .altinstr_replacement; no length means none, not a function's work
+    length: int  # offset of the length of the replaced bytes
+    replaced: int  # offset of the length of the replacement
+    near: bool = True  # replacements lie in .altinstr_replacement, and length 0 means none; else a function's result
     big_endian: bool = False
 
 
@@ -64,10 +64,10 @@ _RECORD = re.compile(r"^(?P<offset>[0-9a-f]{8,16}) R_\S+ +(?P<target>[^\s+-]+)(?
 
 
 def parse(found: Mapping[str, Section], arch: Optional[str], section: Optional[str] = None) -> Tuple[Site, ...]:
-    """The sites that the two ``SECTIONS`` among ``found`` tell of, by address.
+    """The sites that the two ``SECTIONS`` among ``found`` list, sorted by address.
 
     ``section``: of a module only those in this one, whose addresses count from its start. The size of an entry differs
-    from kernel to kernel: the one with which all entries make sense is taken; () when there is none.
+    from kernel to kernel: the one with which all entries are valid is taken; () when there is none.
     """
     if SECTIONS[0] not in found:
         return ()

@@ -134,7 +134,7 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
             frames = _on_stack(frames, stack["stack"])
         elif line.startswith(("WARNING: ", "bt: ")):
             warnings.append(line)
-            if _BOGUS in line and frames:  # it follows the registers that it doubts
+            if _BOGUS in line and frames:  # it follows the registers that it warns of
                 frames[-1] = frames[-1]._replace(warning=line)
     close()
     return tuple(found)
@@ -244,7 +244,7 @@ def _frame(match: "re.Match[str]", context: Optional[str]) -> ResolvedFrame:
 
 
 def _on_stack(frames: List[BacktraceFrame], stack: str) -> List[BacktraceFrame]:
-    """``frames`` with those of no known stack said to be on ``stack``."""
+    """``frames``, with the name of ``stack`` as the context of those that have none."""
     name = stack.replace(" exception", "").replace(" stack", "").strip() or None
     return [
         row if row.frame.context is not None else row._replace(frame=replace(row.frame, context=name)) for row in frames

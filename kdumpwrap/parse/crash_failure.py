@@ -1,7 +1,7 @@
 """The causes of a failure of crash(8), by its output. The first of these that fits is the cause.
 
-Texts of crash 8.0.2, seen; those of a crash that is too old are quoted by the notes of 7.3.0 and 8.0.0, which mended
-them.
+The texts are those of crash 8.0.2, as seen. The texts of a crash that is too old are quoted in the release notes of
+7.3.0 and 8.0.0, which fixed the failures.
 """
 
 import re
@@ -36,7 +36,7 @@ else:
 
 
 class Failure(NamedTuple):
-    """What went wrong, and crash's own words for it."""
+    """The kind of a failure, and crash's own words for it."""
 
     kind: FailureKind
     words: str = ""
@@ -49,7 +49,7 @@ class Failure(NamedTuple):
 
 # crash: cannot allocate any more memory!
 # utils.c:671: internal-error: virtual memory exhausted: can't allocate 163066556 bytes.
-# The first may stand in the middle of a line: crash goes to no new one for it.
+# The first may stand in the middle of a line: crash begins no new line for it.
 _MEMORY = re.compile(
     r"(?:\b[\w-]{1,32}: cannot allocate any more memory!|^[\w./-]+:\d+: internal-error: virtual memory exhausted.*)",
     re.M,
@@ -121,13 +121,13 @@ _SPOILING: Tuple[Tuple[FailureKind, "re.Pattern[str]", Tuple[str, ...]], ...] = 
     ("too old", _UNKNOWN_KERNEL, ("length of symbol: ", "invalid structure ")),
 )
 
-# with -s, warnings are no word about the end:
+# with -s, a warning is not the cause of the end:
 # WARNING: active task ffff8b6e9fe39800 on cpu 1 not found in PID hash
 _WARNING = re.compile(r"^(?:WARNING: .*|NOTE: .*|\s*)$")
 
 
 def starting(text: str, vmlinux: str) -> Failure:
-    """Why crash ended before its first prompt; ``vmlinux`` is the path it was given."""
+    """The failure that ended crash before its first prompt; ``vmlinux`` is the path it was given."""
     if f"crash: {vmlinux}: not a supported file format" in text:
         return Failure("no vmlinux")
     for kind, pattern in _STARTING:
@@ -139,13 +139,13 @@ def starting(text: str, vmlinux: str) -> Failure:
 
 
 def incomplete(text: str) -> Optional[Failure]:
-    """What crash says at its start about a dump that was not written to its end, though it goes on."""
+    """The failure that crash prints at its start about an incomplete dump, though it goes on; None without one."""
     match = _INCOMPLETE.search(text)
     return Failure("incomplete", match[0].strip()) if match else None
 
 
 def broken(text: str) -> Optional[Failure]:
-    """What crash says at its start about a kernel whose tasks it cannot read, though it goes on."""
+    """The failure that crash prints at its start when it breaks or lacks tasks, though it goes on; None without one."""
     for kind, pattern in _GOES_ON:
         match = pattern.search(text)
         if match:
@@ -154,7 +154,7 @@ def broken(text: str) -> Optional[Failure]:
 
 
 def answering(text: str) -> Optional[Failure]:
-    """What spoils an answer although crash went on: memory, pages or structures that it lacks. None: nothing."""
+    """The failure that spoils an answer although crash goes on: it lacks memory, pages or structures. None: without."""
     for kind, pattern, words in _SPOILING:
         match = pattern.search(text) if any(word in text for word in words) else None
         if match:

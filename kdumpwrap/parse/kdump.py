@@ -1,6 +1,6 @@
 """The messages of the capture kernel's programs: kdump's own script, dracut, systemd, mount, ssh (pure).
 
-kdump's words are those of dracut-kdump.sh and kdump-lib-initramfs.sh: kexec-tools 2.0.15 (el7: ``kdump: saving
+kdump's messages are those of dracut-kdump.sh and kdump-lib-initramfs.sh: kexec-tools 2.0.15 (el7: ``kdump: saving
 vmcore``, on the console alone), 2.0.20 and later (el8.4, el9) and kdump-utils (el10): ``kdump[614]: saving vmcore
 failed, exitcode:1``, kept in kexec-dmesg.log with the journal; and of Debian's kdump-config (kdump-tools 1.8.1).
 SUSE's save_dump.sh: ``Saving dump using makedumpfile``, ``Dump saving completed.``, ``Last command failed (1).``; these
@@ -90,13 +90,13 @@ _ENDED = re.compile(r"Executing (?:final|failure|default) action|reboot: Restart
 
 
 class _Rule(NamedTuple):
-    """A line of this form means ``cause``."""
+    """The form of a line, and the cause that it shows."""
 
     cause: Cause
     form: "Pattern[str]"
 
 
-# The first that any line fits counts, and of its lines the first: what is below follows from what is above.
+# The first rule that any line fits counts, with its first line: a cause below is a consequence of one above.
 _RULES = (
     _Rule("memory", kernel.OUT_OF_MEMORY),
     _Rule("memory", makedumpfile.NO_MEMORY),
@@ -114,7 +114,7 @@ _RULES = (
     _Rule("makedumpfile", makedumpfile.FAILED),
     _Rule("failed", _FAILED),
 )
-# another program's "Can't open …" is none of makedumpfile's
+# "Can't open …" may be another program's: it counts only when makedumpfile says that it failed
 _CANNOT, _FAILED_TOO = (
     next(rank for rank, rule in enumerate(_RULES) if rule.form is form)
     for form in (makedumpfile.CANNOT, makedumpfile.FAILED)
@@ -123,7 +123,7 @@ _PROGRESS = re.compile(r"Copying data +: \[ {0,3}(?P<percent>\d{1,3}(?:\.\d{1,3}
 
 
 def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, console: bool = False) -> Optional[Capture]:
-    """The capture kernel's log in ``blocks``; None when no capture kernel speaks in it.
+    """The capture kernel's log in ``blocks``; None when they hold none.
 
     Its lines are numbered from ``first`` on, if it is ``whole``. ``console``: other boots may come first; the last of a
     capture kernel counts.
@@ -143,7 +143,7 @@ def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, cons
 
 
 def creation(text: str) -> Optional[Creation]:
-    """Of vmcore-creation.status: ``success 1732612345``, the outcome and when (kdump-utils since 2024-11)."""
+    """The outcome and time in vmcore-creation.status, ``success 1732612345`` (kdump-utils since 2024-11), or None."""
     match = re.match(r"\s*(?P<outcome>success|fail|manual|clear)\b(?:[^\d\n]{0,80}(?P<time>\d{9,11})\b)?", text)
     if match is None:
         return None
@@ -222,7 +222,7 @@ class _Reader:
 
 
 def _subject(match: "Match[str]") -> Optional[str]:
-    """The group that took part, as a path where systemd wrote it as the name of a unit."""
+    """The text of the group that matched, as a path where systemd wrote the name of a unit; None without one."""
     found = next((value for value in match.groupdict().values() if value), None)
     if found is None or not found.startswith("dev-"):
         return found

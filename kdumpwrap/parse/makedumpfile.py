@@ -19,7 +19,7 @@ _STATUS = re.compile(r"^ *status +: (?P<flags>\d{1,9})$", re.M | re.A)
 _HEX = re.compile(r"[0-9a-f]{1,16}", re.A)
 _INCOMPLETE = 8  # DUMP_DH_COMPRESSED_INCOMPLETE: makedumpfile ran out of room while it wrote
 
-# what stands in the messages of 1.7.2, and what it means
+# parts of the messages of 1.7.2, and their meaning
 _CAUSES = (
     # readpage_kdump_compressed: Can't read cut50. No such file or directory
     ("readpage_", "cut off"),
@@ -34,7 +34,7 @@ _CAUSES = (
 )
 
 
-# what makedumpfile 1.5 to 1.7.9 says in the capture kernel, while it writes
+# messages of makedumpfile 1.5 to 1.7.9 in the capture kernel, while it writes
 # Can't write the dump file(/kdumproot/var/crash/…/vmcore-incomplete). No space left on device
 # dd: error writing '/var/crash/…/vmcore-incomplete': No space left on device
 NO_SPACE = re.compile(r"(?:file\((?P<subject>[^()]{1,200})\)\. |: )(?:No space left on device|Disk quota exceeded)")
@@ -78,7 +78,7 @@ def completed(text: str) -> bool:
 
 
 def cause(text: str) -> str:
-    """Why makedumpfile failed, in a few words: by the message that is known, else its own first one."""
+    """The reason why makedumpfile failed, in a few words: by a known message, else its own first one."""
     for message, meaning in _CAUSES:
         if message in text:
             return meaning

@@ -1,4 +1,4 @@
-"""The output of ``--json``, read back for groups and rows. Any line will do."""
+"""The output of ``--json``, read back for groups and rows. Any line is accepted."""
 
 import json
 from typing import Dict, List, Optional, Tuple, Union, cast
@@ -20,7 +20,7 @@ Json = Union[None, bool, int, float, str, "List[Json]", "Dict[str, Json]"]
 def parse(line: str, *, ours: bool = False) -> Optional[Analysis]:
     """The analysis in ``line``, with the report it is about alone; None when it is no object of ``kdumpwrap/1``.
 
-    ``ours``: this program wrote it and nobody else could change it. What others say to type is left out.
+    ``ours``: this program wrote it and nobody else could change it. Otherwise the hints of the problems are left out.
     """
     if len(line) > _LONGEST:
         return None
@@ -32,7 +32,7 @@ def parse(line: str, *, ours: bool = False) -> Optional[Analysis]:
 
 
 def analysis(value: "Dict[str, Json]", *, ours: bool = False) -> Optional[Analysis]:
-    """The same of an object that was read already."""
+    """The analysis in ``value``, a JSON object, as `parse` gives it."""
     crash, kernel = _object(value.get("crash")), _object(value.get("kernel"))
     path = _text(crash.get("path"))
     if value.get("schema") != SCHEMA or path is None:
@@ -68,7 +68,7 @@ def _finding(value: "Dict[str, Json]") -> Finding:
     symbol, module = _text(culprit.get("symbol")), _text(suspect.get("module"))
     registers = ((name, _address(text)) for name, text in _object(value.get("registers")).items())
     report = Report(
-        cast(ReportKind, _text(value.get("kind")) or "oops"),  # another host's may be newer
+        cast(ReportKind, _text(value.get("kind")) or "oops"),  # the line of another host may have a newer kind
         _text(value.get("headline")) or "",
         _number(value.get("line")) or 0,
         time=_seconds(value.get("time")),

@@ -17,8 +17,8 @@ _ANY_ROW = re.compile(rb"^([0-9a-f]+) [B-TV-Zb-z] (?!\.L|\$)(\S+)$", re.M)
 
 
 NAMESAKES = 100  # functions of one name that are told apart; Debian's 6.1 vmlinux has 17 called jhash
-_ALTERNATIVES = 100  # names for which one expression is faster than a look at each row
-_FAR = 4096  # rows between a function and the next one that counts; more of them are no kernel's
+_ALTERNATIVES = 100  # names up to which one expression is faster than a test of each row
+_FAR = 4096  # rows between a function and the next one that counts; no kernel has more
 _LARGE = 10_000  # rows: a vmlinux, whose linker script ends with the symbol _end
 
 
@@ -65,7 +65,7 @@ def _rows(text: bytes, names: Set[bytes]) -> "Iterator[re.Match[bytes]]":
     if len(names) > _ALTERNATIVES:
         yield from (match for match in _ROW.finditer(text) if match[2] in names)
         return
-    # one expression for all names: 100,000 rows in 7 ms, where a look at each row takes 40
+    # one expression for all names: 100,000 rows in 7 ms, where a test of each row takes 40
     wanted = b"|".join(map(re.escape, sorted(names)))
     for hit in re.finditer(rb" [tTwWi] (?:" + wanted + rb")$", text, re.M):
         match = _ROW.match(text, text.rfind(b"\n", 0, hit.start()) + 1)
@@ -100,7 +100,7 @@ def enclosing(text: bytes, place: int) -> Optional[Symbol]:
 
 
 def place_name(text: bytes, place: int) -> Optional[str]:
-    """``pv_lock_ops+0x8``, what lies at the address ``place``, code or data, in the output of ``nm -n``."""
+    """The name of the address ``place``, code or data, in the output of ``nm -n``: ``pv_lock_ops+0x8``; or None."""
     end = _after(text, place)
     best: Optional[Tuple[int, str]] = None
     while end > 0:

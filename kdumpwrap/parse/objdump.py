@@ -52,7 +52,7 @@ def parse(text: str, *, little_endian_words: bool = True) -> Tuple[Instruction, 
                 found = place(named["place"])
                 file, line = (found[0] or None), (found[1] or None)
             elif row.endswith(">:"):
-                file = line = None  # a new function: what stood before does not reach into it
+                file = line = None  # a new function: the line before is not its line
     if records:
         rows[-1] = rows[-1]._replace(relocations=tuple(records))
     return tuple(rows)

@@ -26,7 +26,7 @@ class Patches(NamedTuple):
     paravirt: Mapping[int, int] = MappingProxyType({})  # calls through pv_…ops: address -> length
     constants: Mapping[int, int] = MappingProxyType({})  # immediates that become runtime constants: address -> length
     fixups: Optional[Mapping[int, int]] = (
-        None  # of a vmlinux: instruction that may fault -> where it goes on; or unknown
+        None  # of a vmlinux: address of an instruction that may fault -> address of its fixup; None: unknown
     )
     calls_tracked: bool = False  # whether calls can be moved for call depth tracking
 
@@ -38,7 +38,7 @@ def wanted(names: Collection[str]) -> Tuple[str, ...]:
 
 
 def parse(text: str, names: Collection[str], arch: Optional[str], section: Optional[str] = None) -> Patches:
-    """The places that ``objdump -s -r -j …`` of the ``wanted`` sections tells of; ``names`` are all that the file has.
+    """The places that ``objdump -s -r -j …`` of the ``wanted`` sections lists; ``names`` are all sections of the file.
 
     ``section``: of a module only those in this one, whose addresses count from its start.
     """
@@ -82,7 +82,9 @@ def _constants(found: Mapping[str, Section]) -> Dict[int, int]:
 
 
 def _fixups(table: Section) -> Optional[Dict[int, int]]:
-    """None when no size of an entry fits: they are in the order of their instructions. A field counts from itself.
+    """The fixup of each instruction; None when no size of an entry fits. Entries are in the order of instructions.
+
+    A field counts from its own address.
 
     Sample (6.1, x86-64): `` ffffffff82434570 89c3bcfe 87c3bcfe 08000000 d9c3bcfe``.
     """

@@ -1,11 +1,11 @@
-"""The kind of an ELF file, as ``readelf -W -h -n -S`` prints it."""
+"""The facts about an ELF file, as ``readelf -W -h -n -S`` prints them."""
 
 import re
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.arch.table import ARCHES
 
-# readelf's words for the machines of CentOS; the names are those of uname -m
+# readelf's names for the machines of CentOS, and the names of uname -m
 _MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is not None}
 
 
@@ -39,7 +39,7 @@ class Elf(NamedTuple):
 
 
 def is_refusal(message: str) -> bool:
-    """Whether readelf says that a file is no ELF file at all."""
+    """Whether readelf says that a file is no ELF file."""
     return _REFUSAL.search(message) is not None
 
 

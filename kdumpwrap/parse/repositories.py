@@ -72,7 +72,7 @@ class Distrust(NamedTuple):
 
     why: str
     signed: bool = True
-    known: bool = True  # the key is here
+    known: bool = True  # rpm has the key
 
 
 def distrust(text: str) -> Optional[Distrust]:
