@@ -1,1 +1,1 @@
-"""The kernel's words -> reports. No os, no subprocess; never raises on any text."""
+"""The parsers of a kernel log: text -> reports. No os, no subprocess; they never raise on any text."""

@@ -12,7 +12,7 @@ _BANNER = re.compile(r"Linux version (?P<release>\d\S*) \(")
 
 
 class Banner(NamedTuple):
-    release: Optional[str]  # None where it can be none: "5.14.0-1;reboot"
+    release: Optional[str]  # None for a text that is no release: "5.14.0-1;reboot"
     arch: Optional[str]
 
 

@@ -1,4 +1,4 @@
-"""Single facts in a report's body: the bad address, the kind of access, the error code, whose task it was."""
+"""Single facts in a report's body: the bad address, the kind of access, the error code, the task."""
 
 import re
 from typing import Dict, Optional, Tuple

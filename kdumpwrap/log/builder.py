@@ -1,4 +1,4 @@
-"""A report in the making: takes the lines that follow its headline and gathers what they say."""
+"""The draft of a report: it gathers the facts of the headline and of the lines that follow."""
 
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Set
@@ -30,7 +30,7 @@ _OFFSET = re.compile(r"Kernel Offset: (?:0x(?P<offset>[0-9a-f]{1,16}) from|disab
 
 
 class Draft:
-    """Gathers one report. What a line says first stands; later lines repeat it or speak of something else."""
+    """Gathers one report. The first value of a fact stays: later lines repeat it, or belong to something else."""
 
     def __init__(self, line: LogLine, headline: Headline, boot: int) -> None:
         self.kind = headline.kind
@@ -43,7 +43,7 @@ class Draft:
         self.caller = line.caller
         self.boot = boot
         self.panic: Optional[str] = None
-        self.panicker: Optional[Draft] = None  # gathers who called panic(): for a hang the watcher, not who hangs
+        self.panicker: Optional[Draft] = None  # the task that called panic() because of a hang: the watcher
         self.die: Optional[str] = headline.text if headline.role == "die" else None
         self.ended = False  # "---[ end trace" was seen
         self.facts: Dict[str, str] = {}
@@ -51,7 +51,7 @@ class Draft:
         self.pid: Optional[int] = None
         self.comm: Optional[str] = None
         self.taint: Optional[str] = None
-        self.message: Optional[str] = None  # what was said just before
+        self.message: Optional[str] = None  # the text printed just before
         self.release: Optional[str] = None
         self.hardware: Optional[str] = None
         self.workqueue: Optional[str] = None
@@ -70,15 +70,15 @@ class Draft:
         self.checks = checks.Checks()
         self.tracks = tracks.Tracks()
         self.dump = code.Dump()
-        self.owner: Optional[Draft] = None  # gathers who holds what a hung task waits for
+        self.owner: Optional[Draft] = None  # gathers the owner of the lock that a hung task waits for
         self.blocker: Optional[Blocker] = None
         self.pids: Set[Optional[int]] = set()  # of other tasks that hang likewise
-        self.unread: List[LogLine] = []  # that begin like a frame and are none that is understood
+        self.unread: List[LogLine] = []  # lines that begin like a frame and are not understood
         self.registers: Dict[str, int] = {}
         self.section: Section = "trace" if self.kind in BARE_TRACE else "head"
         self._elsewhere = False  # the registers that follow are a user's, or those of other code that was interrupted
-        self._before: LineKind = ""  # what the last line was
-        self._width = 0  # and its length
+        self._before: LineKind = ""  # the kind of the last line
+        self._width = 0  # the length of the last line
         self.learn(headline.facts)
         self.checks.read(headline.text)
 
@@ -88,7 +88,7 @@ class Draft:
         return self._stack.frames
 
     def learn(self, said: Dict[str, str]) -> None:
-        """Facts from a headline or a line of the body; what is known already stays."""
+        """Add the facts of a headline or of a line of the body; a known fact stays."""
         for name, value in said.items():
             self.facts.setdefault(name, value)
         if self.pid is None and "pid" in said:
@@ -99,7 +99,7 @@ class Draft:
             self.cpu = int(said["cpu"])
 
     def merge(self, line: LogLine, headline: Headline) -> None:
-        """A second headline of the same event, the line of die() above all."""
+        """Add a second headline of the same event, most often the line of die()."""
         if headline.role == "die":
             self.die = headline.text
         elif headline.role == "weak" and self.message is None:  # behind ZFS's VERIFY: "PANIC at dnode.c:9:f()"
@@ -109,7 +109,7 @@ class Draft:
         self._seen(line)
 
     def take_panic(self, line: LogLine, text: str) -> None:
-        """panic() was brought about by this report; what it prints is listened to for what is still missing."""
+        """Add the panic that this report brought about; the lines that panic() prints fill in missing facts."""
         self.panic = text
         self.section = "other" if self.frames else "head"
         if self.kind in HANGS:
@@ -117,7 +117,7 @@ class Draft:
         self._seen(line)
 
     def absorb(self, other: "Draft") -> None:
-        """``other`` is a task that hangs with the same stack: it is counted, and its panic is this report's."""
+        """Count ``other``, a task that hangs with the same stack; its panic becomes this report's."""
         self.pids.add(other.pid)
         if other.panic is not None:
             self.panic, self.panicker = other.panic, other.panicker
@@ -136,7 +136,7 @@ class Draft:
         return None if self._clock is None or line.clock is None else line.clock - self._clock
 
     def feed(self, line: LogLine) -> None:
-        """One more line; what is not understood is passed over."""
+        """Read one more line; a line that is not understood is passed over."""
         text = line.text.strip()
         if not text:
             return
@@ -148,7 +148,7 @@ class Draft:
         what = self._read(text, line.text, self._before) or self._said(text)
         if not what and trace.begins(text) and self._expects_frames() and len(self.unread) < stack.MAX_FRAMES:
             self.unread.append(line)
-        if what:  # else somebody else's line between those of the report
+        if what:  # else the line of other code, between those of the report
             self._before = what
             self._width = len(text)
             self._seen(line)
@@ -190,7 +190,7 @@ class Draft:
         return self.section == "trace" or (self.section == "head" and self.kind not in CHECKERS)
 
     def _said(self, text: str) -> LineKind:
-        """What is said behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
+        """Take the text behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
         head = self.section == "head" and self.modules is None and self.release is None and not self.frames
         if head and self.message is None and text_follows(self.kind, self.headline):
             self.message = text[:_LONGEST_MESSAGE]

@@ -6,7 +6,7 @@ init/initramfs.c, kernel/panic.c, drivers/base/firmware_loader, drivers/scsi, dr
 
 import re
 
-# The capture kernel is told by its command line: kdumpctl, kdump-config and kexec-tools put these words on it.
+# The command line tells a capture kernel: kdumpctl, kdump-config and kexec-tools put these words on it.
 #   Command line: … elfcorehdr=0x1f000000 … reset_devices nr_cpus=1
 # With fadump it is the usual kernel again, whose firmware has kept the memory:
 #   rtas fadump: Firmware-assisted dump is active.
@@ -16,7 +16,7 @@ ELFCOREHDR = "elfcorehdr="
 BANNER = "Linux version "
 
 # Memory: 141024K/262144K available (14342K kernel code, …)
-# Memory: 134732k/1030592k available (7792k kernel code, 863968k absent, …)     before 3.12: what is not its own counts
+# Memory: 134732k/1030592k available (7792k kernel code, 863968k absent, …)     before 3.12: total with what is absent
 MEMORY = re.compile(r"Memory: \d{1,15}[kK]/(?P<total>\d{1,15})[kK] available(?:.{0,80}? (?P<absent>\d{1,15})k absent)?")
 
 # Out of memory: Killed process 612 (makedumpfile) total-vm:45056kB, anon-rss:31234kB, …     5.1 and later
@@ -44,7 +44,7 @@ SEGFAULT = re.compile(r"\b(?P<subject>makedumpfile)\[\d{1,10}\]: segfault at ")
 
 # bnx2 0000:01:00.0: Direct firmware load for bnx2/bnx2-mips-09-6.2.1b.fw failed with error -2
 FIRMWARE = re.compile(r": Direct firmware load for (?P<subject>[\w./+@-]{1,200}) failed with error")
-# what every boot looks for and can do without: net/wireless/reg.c
+# firmware that every boot looks for and does not need: net/wireless/reg.c
 OPTIONAL_FIRMWARE = re.compile(r"regulatory\.db")
 # nvme nvme0: I/O 8 QID 0 timeout, disable controller         nvme nvme0: Device not ready; aborting initialisation
 # ata1.00: qc timeout (cmd 0xec)                              sd 0:0:0:0: timing out command, waited 180s
@@ -59,6 +59,6 @@ DRIVER = re.compile(
 
 
 def begins(line: str) -> bool:
-    """Whether ``line`` tells that the kernel whose boot this is captures a dump."""
+    """Whether ``line`` shows that this boot is a capture kernel's."""
     _, found, words = line.partition("ommand line: ")
     return FADUMP in line or bool(found and _OWN_WORDS.search(words))

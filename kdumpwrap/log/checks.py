@@ -1,4 +1,4 @@
-"""The machine checks that a report lists: what the kernel prints of each bank, and what the EDAC driver says of it.
+"""The machine checks that a report lists: the values that the kernel prints of each bank, the EDAC driver's text.
 
 Sources: arch/x86/kernel/cpu/mce/core.c __print_mce(), drivers/edac/mce_amd.c amd_decode_mce(), 3.10 to 6.12.
 """
@@ -30,13 +30,13 @@ _MOST = 64
 
 
 class Checks:
-    """Gathers them, in the order printed."""
+    """Gathers the machine checks of a report, in the order printed."""
 
     def __init__(self) -> None:
         self.found: List[MachineCheck] = []
 
     def read(self, text: str) -> bool:
-        """One line of the log; whether it was one of these."""
+        """Read one line of the log; True when it belongs to a machine check."""
         _, mark, text = text.partition("[Hardware Error]: ")
         if not mark:
             return False

@@ -10,11 +10,11 @@ _WORD = WORD.decode()
 _SET = re.compile(
     r"(?:\S+ \S+: )?setting system clock to \d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC \((?P<epoch>\d{1,10})\)"
 )
-_EARLIEST, _LATEST = 946684800, 4102444800  # 2000, 2100: a chip without battery says 1970
+_EARLIEST, _LATEST = 946684800, 4102444800  # 2000, 2100: a chip without battery gives 1970
 
 
 def parse(text: str) -> Optional[int]:
-    """Seconds since 1970 in such a line; None in another one, or when the chip knew no better."""
+    """Seconds since 1970 in such a line; None for another line, or when the clock chip had no valid time."""
     match = _SET.match(text) if _WORD in text else None
     epoch = int(match["epoch"]) if match else 0
     return epoch if _EARLIEST <= epoch < _LATEST else None

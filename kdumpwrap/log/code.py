@@ -39,7 +39,7 @@ class Dump:
         return text.startswith(_BEGINS) or (goes_on and bool(self._krnl))
 
     def begins_rows(self, text: str) -> bool:
-        """Whether the rows of powerpc's dump follow; those of a second dump are of no account."""
+        """Whether the rows of powerpc's dump follow; those of a second dump do not count."""
         return text.startswith("Instruction dump:") and self._words is None and not self._krnl
 
     def read(self, text: str, raw: str, *, own: bool) -> bool:

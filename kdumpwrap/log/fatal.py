@@ -61,7 +61,7 @@ def cause(text: str, line: LogLine, drafts: Sequence[Draft], boot: int) -> Tuple
 
 
 def _first(drafts: Sequence[Draft], index: int) -> Draft:
-    """Of hung tasks found in one round the first made it panic; of oopses one inside the other, the outermost."""
+    """The report whose panic it is: of hung tasks found in one round the first, of nested oopses the outermost."""
     found = drafts[index]
     for before in reversed(drafts[max(0, index - _BACK) : index]):
         if before.boot != found.boot or before.panic is not None:

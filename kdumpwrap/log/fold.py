@@ -1,16 +1,16 @@
-"""Hung tasks that wait at one place are one report: the first of them, and how many there are."""
+"""Hung tasks with the same stack become one report: the first of them, with the number of tasks."""
 
 from typing import Dict, Hashable, List, Sequence
 
 from kdumpwrap.log.builder import Draft
 
-_ROUND = 60.0  # seconds in which one look at all tasks reports what it finds
+_ROUND = 60.0  # seconds within which one scan of all tasks prints its reports
 
 
 def fold(drafts: Sequence[Draft]) -> List[Draft]:
     """``drafts`` without the hung tasks whose stack an earlier one of the same boot has; that one counts them.
 
-    What is listed behind the last of one look, the locks that all tasks hold, is said of each.
+    The locks that all tasks hold are listed behind the last report of a scan: each report of the scan gets them.
     """
     kept: List[Draft] = []
     first: Dict[Hashable, Draft] = {}

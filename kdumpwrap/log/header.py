@@ -48,12 +48,12 @@ _SHOW_TASK_NEW = re.compile(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<
 
 # "acpi_pad", "ib_core(OE)", "ipr(+)", el6: "sysdig_probe(P)(U)"
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{16})$")  # of a dumped stack
-_FEW = 4  # names, of which a line of something else does not consist
+_FEW = 4  # names; no other line consists of so many
 _MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1,12}\)(?:\([A-Za-z+-]{1,12}\))?)?$")
 
 
 class Task(NamedTuple):
-    """The facts of such a line; None where it has none."""
+    """The facts of a task line; None for those that the line does not have."""
 
     cpu: Optional[int] = None
     pid: Optional[int] = None
@@ -101,7 +101,7 @@ def shown_task(text: str) -> Optional[Task]:
 def _state(text: str) -> Tuple[Optional[str], Optional[str]]:
     """Taint letters and release of "Tainted: G OE ------- 5.14.0-503.el9.x86_64 #1".
 
-    Letters with no release behind them may be the first of more: they are not told.
+    Letters without a release behind them may be cut: they give None.
     """
     _, clean, rest = text.partition("Not tainted")
     if clean:
@@ -111,7 +111,7 @@ def _state(text: str) -> Tuple[Optional[str], Optional[str]]:
 
 
 def _closed_letters(text: str) -> Optional[str]:
-    """Taint letters of lockdep, behind whose state nothing stands: RHEL's dashes close them."""
+    """Taint letters at the end of lockdep's line; None unless RHEL's dashes show that they are whole."""
     if text.startswith("Not tainted"):
         return ""
     return _letters(text.partition("Tainted:")[2])[0] if text.rstrip().endswith("-") else None

@@ -24,7 +24,7 @@ class Headline(NamedTuple):
 @lru_cache(maxsize=1024)  # a line is asked for when it is looked for, joined and read, and many logs of a bug share it
 def parse(text: str) -> Optional[Headline]:
     """The headline in ``text``, a line of the log without its prefix; None when it is another line."""
-    if not ANY_TRIGGER.search(text):  # spares most lines the table
+    if not ANY_TRIGGER.search(text):  # most lines need no search of the table
         return None
     text = text.strip()
     for row in FIRST_LINES:

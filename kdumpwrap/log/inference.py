@@ -17,7 +17,7 @@ _BAD_ACCESS = re.compile(
     r"(?:Oops: )+[0-9a-f]{4} \[#|Internal error: Oops: (?:00000000)?[89][0-9a-f]{7} |Oops: Kernel access of bad area|"
     r"Oops: 00(?:04|10|11|38|39|3a|3b) ilc"
 )
-# the first registers of which an architecture's dump speaks
+# registers that tell the architecture of a dump
 _REGISTERS: Dict[str, str] = {
     "x29": "aarch64",
     "x0": "aarch64",
@@ -29,7 +29,7 @@ _REGISTERS: Dict[str, str] = {
     "psr": "arm",
     "gp": "riscv64",
 }
-# functions by which one knows the architecture of a trace without registers
+# functions that tell the architecture of a trace without registers
 _ENTRIES: Tuple[Tuple[str, str], ...] = (
     ("entry_SYSCALL_64", "x86_64"),
     ("do_syscall_64", "x86_64"),
@@ -46,9 +46,10 @@ _ENTRIES: Tuple[Tuple[str, str], ...] = (
 
 
 def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optional[float] = None) -> Report:
-    """The finished report. What the log does not say is None.
+    """The finished report. A value that the log does not tell is None.
 
-    By its other lines ``strangers`` are out of tree, and ``booted`` is when the boot began, in seconds since 1970.
+    ``strangers`` are the modules that other lines of the boot call out of tree. ``booted`` is the time at which the
+    boot began, in seconds since 1970.
     """
     arch = _arch(draft)
     ip = _ip(draft, arch)
@@ -97,7 +98,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optiona
 
 
 def _panicker(draft: Draft) -> Optional[Panicker]:
-    """Who called panic() because of a hang; None when the log does not say."""
+    """The task that called panic() because of a hang; None when the log does not tell it."""
     found = draft.panicker
     if found is None or not (found.frames or found.comm):
         return None
@@ -115,7 +116,7 @@ def _number(text: Optional[str]) -> Optional[int]:
 
 
 def _kind(draft: Draft, fault: Optional[int]) -> ReportKind:
-    """As the headline says; where that is cut off, as the line of die() and the address say."""
+    """The kind by the headline; when that is cut off, by the line of die() and the fault address."""
     null = fault is not None and fault < _PAGE
     if draft.kind == "oops" and (
         _BAD_ACCESS.match(draft.die or "") or (draft.role in ("headless", "piece") and fault is not None)
@@ -174,7 +175,7 @@ def _access(draft: Draft, arch: Optional[str]) -> Optional[Accessed]:
     return None
 
 
-# ---------------------------------------------------------------- what lies where
+# ---------------------------------------------------------------- the frames
 
 
 def _ip(draft: Draft, arch: Optional[str]) -> Optional[Frame]:
@@ -190,10 +191,10 @@ def _ip(draft: Draft, arch: Optional[str]) -> Optional[Frame]:
 
 
 def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Frame]:
-    """The trace; marked exact is what is no return address.
+    """The trace. Frames that are no return addresses are marked exact.
 
-    That is the instruction pointer printed again (on x86 as ``? f+…``: the register that the exception saved), what an
-    exception interrupted, and a pointer to a function.
+    These are the instruction pointer printed again (on x86 as ``? f+…``: the register that the exception saved), the
+    instruction that an exception interrupted, and a pointer to a function.
     """
     frames: List[Frame] = []
     for frame in draft.frames:
@@ -208,7 +209,7 @@ def _frames(draft: Draft, ip: Optional[Frame], arch: Optional[str]) -> List[Fram
 
 
 def _link(frame: Frame, frames: List[Frame], index: int) -> Frame:
-    """A link register's frame: uncertain when it lies in the function before it, or says what the next one says."""
+    """A link register's frame: uncertain when it lies in the function before it, or repeats the next frame."""
     before, after = frames[index - 1] if index else None, frames[index + 1] if index + 1 < len(frames) else None
     stale = before is not None and (before.symbol, before.module) == (frame.symbol, frame.module)
     return replace(frame, certain=not stale and not trace.same(frame, after), exact=False)

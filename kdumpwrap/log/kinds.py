@@ -1,11 +1,11 @@
-r"""The kinds of reports: what code asks of each, and the first lines by which a kernel prints it. Two tables.
+r"""The kinds of reports: the properties of each, and the first lines by which a kernel prints it. Two tables.
 
 A row of the lines is three lines: kind, role and trigger; the pattern (after ``~``); a line that it matches (after
 ``=``). The first row that matches counts. A trigger is a word of the line by which it is found in a long log: long, of
 rare letters; several are split by `` | ``. One with ``?`` is looked for in short logs alone. The lines of die() need
 none: each holds ``[#``. Named groups are facts: ``addr`` (hex, "(null)"), ``access``, ``cpu``, ``pid``, ``comm``,
-``code``, ``panic``, ``at`` (f+0x1/0x2 [mod]). In front of each may stand who speaks: "NMI watchdog: ", "rcu: ",
-"traps: ".
+``code``, ``panic``, ``at`` (f+0x1/0x2 [mod]). A speaker may stand in front of each: "NMI watchdog: ",
+"rcu: ", "traps: ".
 
 The roles::
 
@@ -16,7 +16,7 @@ The roles::
     weak    begins a report, which a better headline right behind it takes over
     logged  is worth a report only in a log that holds nothing else
 
-Two have no row: ``headless``, a report whose first lines the log lost; ``piece``, one that somebody cut out.
+Two have no row: ``headless``, a report whose first lines the log lost; ``piece``, a report that a person cut out.
 
 Sources: arch/*/mm/fault.c, arch/*/kernel/{traps,dumpstack}.c, kernel/{panic,watchdog,hung_task}.c, kernel/rcu/,
 kernel/locking/lockdep.c, kernel/sched/core.c, mm/{slub,kmemleak,kasan,kmsan,kfence}, lib/{bug,ubsan}.c, 2.6.32 to 6.18.
@@ -262,12 +262,12 @@ class Kind(NamedTuple):
     """The properties of a kind of report."""
 
     title: str  # for people
-    sampled: bool = False  # the CPU was where it happened to be when somebody looked
+    sampled: bool = False  # the CPU was sampled at a random instruction
     waits: bool = False  # of a task that sleeps
     memory: bool = False  # an access to memory failed
     trap: bool = False  # code stopped on purpose, by an instruction made for it
-    failed: bool = False  # an instruction failed; elsewhere (a BUG(), a lockup) it did what it was told
-    dies: bool = False  # ends in die(): with kdump loaded the crash kernel starts there, before any word of a panic
+    failed: bool = False  # an instruction failed; at a BUG() or in a lockup none failed
+    dies: bool = False  # ends in die(): with kdump loaded the crash kernel starts there, before panic() prints
     checker: bool = False  # a checker of the kernel found it
     warns: bool = False  # panic_on_warn makes a panic of it
     bare_trace: bool = False  # its stack follows without "Call Trace:"
@@ -331,7 +331,7 @@ class FirstLine(NamedTuple):
     kind: ReportKind
     role: Role
     triggers: Tuple[str, ...]
-    literal: str  # the longest plain text in the pattern: what a line has to hold
+    literal: str  # the longest plain text in the pattern: each line that matches holds it
     pattern: str  # not compiled: a log needs few of them, and re keeps those
     example: str
 

@@ -32,7 +32,7 @@ _DATE = re.compile(
 )
 # "host1 kernel: ", "kernel: ", "host1 kernel[0]: ", "(none) user.warn kernel: "
 _KERNEL = re.compile(r"(?:[\w.:()-]{1,64}[ ]{1,2}){0,2}[ ]?kernel(?:\[\d{1,9}\])?: ?")
-# "host1 mcelog: ", "host1 systemd[1]: ": said by another program, not by the kernel
+# "host1 mcelog: ", "host1 systemd[1]: ": a message of another program, not of the kernel
 _PROGRAM = re.compile(r"[\w.:-]{1,64} [\w./@()-]{1,64}(?:\[\d{1,9}\])?: ")
 _LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
 
@@ -64,7 +64,7 @@ _BEGIN = re.compile(r"\s*[\[<>|]")  # how a prefix begins that has neither colon
 def parse(number: int, raw: bytes) -> List[LogLine]:
     """The log lines in line ``number`` of the file: one, or more where newlines were lost or escaped.
 
-    None at all for what another program than the kernel said. Never raises.
+    No log line for the message of another program than the kernel. Never raises.
     """
     raw = raw[:MAX_LINE]
     plain = _plain(raw)
@@ -74,7 +74,7 @@ def parse(number: int, raw: bytes) -> List[LogLine]:
 
 
 def behind_stamp(raw: bytes) -> Optional[bytes]:
-    """The text of a line that has a time before it and nothing else to be undone; None: ``parse`` tells more."""
+    """The text of a line that has a time before it and nothing else to be undone; None when only `parse` reads it."""
     plain = _plain(raw[:MAX_LINE])
     return plain[2] if plain is not None else None
 
@@ -88,7 +88,7 @@ def _plain(raw: bytes) -> "Optional[re.Match[bytes]]":
 
 
 def _careful(number: int, raw: bytes) -> List[LogLine]:
-    """What ``parse`` says of any line."""
+    """The log lines of any line, as `parse` gives them."""
     width = len(raw)
     if b"\\x" in raw:
         raw = _ESCAPE.sub(lambda m: bytes([int(m[0][2:], 16)]), raw)
@@ -163,7 +163,7 @@ def _prefix(text: str) -> _Prefix:
 
 
 def _clock(date: "re.Match[str]") -> Optional[float]:
-    """Seconds since the year began, which a logger's date may not name; no leap year."""
+    """Seconds since the year began. A logger's date may lack the year, so leap days do not count."""
     found = date.groupdict()
     name = found["month"]
     month = _MONTHS.index(name) if name in _MONTHS else int(found.get("number") or 0) - 1

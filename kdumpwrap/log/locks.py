@@ -37,7 +37,7 @@ _MOST = 512  # locks of one report
 
 
 def owner(text: str) -> Optional[Blocker]:
-    """The owner of what a hung task waits for, as khungtaskd names it, without its stack; None for another line."""
+    """The owner of the lock that a hung task waits for, as khungtaskd names it, without a stack; None: another line."""
     match = _OWNER.match(text) if " likely " in text else None
     return Blocker(cast(LockKind, match["what"]), int(match["pid"]), match["comm"]) if match else None
 
@@ -49,14 +49,14 @@ class Locks:
         self.held: List[HeldLock] = []
         self.named: Optional[Frame] = None
         self.everybody = False  # all tasks' locks are listed
-        self._by: Optional[Tuple[str, int]] = None  # whose locks the next lines list
+        self._by: Optional[Tuple[str, int]] = None  # the holder of the locks on the next lines
         self._announced = False  # the next line names a function
 
     def read(self, text: str) -> bool:
-        """One line of the report; whether it was understood."""
+        """Read one line of the report; True when it was understood."""
         announced, self._announced = self._announced, text.endswith(" at:") and bool(_NAMES_NEXT.match(text))
         if self._announced:
-            return False  # it may say who does it, too
+            return False  # the line may name the task, too
         if text.startswith("#"):
             return self._lock(text)
         if text.startswith("Showing all locks held in the system"):

@@ -1,10 +1,10 @@
-"""The marks that a web page, a mail program or a console left in a log, undone for all of it where it shows them."""
+"""The markup that a web page, a mail program or a console left in a log: each sort found is undone in all lines."""
 
 import itertools
 import re
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-LONGEST = 4 << 20  # bytes of a log that somebody may have handed on; a longer one comes from a machine
+LONGEST = 4 << 20  # bytes of a log that a person may have pasted; a longer one comes from a machine
 _Row = Tuple[int, bytes]  # number of the line in the file, text
 
 # ---------------------------------------------------------------- JSON: "…\n[    1.234567] RIP: …\n"
@@ -82,7 +82,7 @@ _BREAKS = frozenset(
     b"address article blockquote body br center dd div dl dt h1 h2 h3 h4 h5 h6 head hr html li main ol p pre section "
     b"table tbody td th thead title tr ul".split()
 )
-# patterns that begin with one byte are looked for at the speed of that byte
+# a pattern that begins with a fixed byte is searched for at the speed of that byte
 _ANY_TAG = re.compile(rb"<(?:/|br|BR|p>|P>)")
 
 
@@ -188,9 +188,9 @@ _SAMPLE = 20  # of which that many are looked at first
 
 
 def _column(data: bytes) -> int:
-    """At which column a console cut the lines; 0 where none did.
+    """The column at which a console cut the lines; 0 when none did.
 
-    Then no line is longer, and a line without the kernel's time stands behind a full one only.
+    In a cut log no line is longer, and a line without the kernel's time stands behind a full one only.
     """
     if max(map(len, data[:_GLANCE].split(b"\n"))) > _WIDTHS[-1] or data.count(b"\n") * _WIDTHS[-1] < len(data):
         return 0

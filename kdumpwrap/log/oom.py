@@ -1,4 +1,4 @@
-"""The kernel's words when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
+"""The kernel's messages when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
 
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, cast
@@ -79,12 +79,12 @@ class Table:
         self._titles: List[str] = []
         self._tasks: List[MemoryTask] = []  # the largest among them
         self._listed = 0
-        self.unread: List[LogLine] = []  # that begin like a row of the table and are none that is understood
+        self.unread: List[LogLine] = []  # lines that begin like a row of the table and are not understood
         self._group: Optional[str] = None
         self._node = 0
 
     def read(self, line: LogLine) -> None:
-        """One line of the log."""
+        """Read one line of the log."""
         text = line.text
         if BEGINS in text:
             self._begin()

@@ -31,10 +31,10 @@ class Stack(NamedTuple):
 
 
 class Releases:
-    """Which kernel speaks at a line: that of the last report or boot before it, else the first that is known."""
+    """The release of the kernel at each line: that of the last report or boot before it, else the first one known."""
 
     def __init__(self, rows: Sequence[bytes], log: Log, before: Optional[str]) -> None:
-        """``rows`` are the lines that ``log`` was read from; ``before`` them the kernel ``before`` spoke."""
+        """``rows`` are the lines that ``log`` was read from; ``before`` is the release of the kernel before them."""
         told = [(report.line, report.release) for report in log.reports if report.release]
         for index, row in enumerate(rows):
             for line in dmesg.parse(index + 1, row) if _BANNER in row else ():
@@ -59,7 +59,7 @@ def references(rows: Sequence[bytes]) -> References:
 
 
 def owned(reports: Sequence[Report], found: References) -> List[List[Where]]:
-    """Of each report the references that are its frames; none is that of two reports."""
+    """The references that are frames, for each report; no reference belongs to two reports."""
     taken: Set[Where] = set()
     every: List[List[Where]] = []
     for report in reports:

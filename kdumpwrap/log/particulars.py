@@ -1,4 +1,4 @@
-"""The particulars of a headline or message: what its words tell beside the kind of the report (pure)."""
+"""The particulars of a headline or message: the facts that it tells besides the kind of the report (pure)."""
 
 import re
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple, cast
@@ -62,7 +62,7 @@ _MISUSE = re.compile(
 
 
 class RefusedMsr(NamedTuple):
-    """A model-specific register that the CPU would not read, or not write ``value`` to."""
+    """A model-specific register whose read the CPU refused, or whose write of ``value``."""
 
     register: int
     value: Optional[int]
@@ -77,17 +77,17 @@ class CsdWait(NamedTuple):
 
 
 def is_sysrq(text: str) -> bool:
-    """Whether SysRq c asked for the crash."""
+    """Whether SysRq c triggered the crash."""
     return _SYSRQ in text
 
 
 def is_atomic(text: str) -> bool:
-    """Whether a task slept where it must not: the count of preemption is wrong."""
+    """Whether the scheduler was called in atomic context, by the preemption count."""
     return _ATOMIC in text
 
 
 def keeps_lock(text: str) -> bool:
-    """Whether lockdep found that a task kept a lock which it should have given back."""
+    """Whether lockdep found that a task kept a lock which it should have released."""
     return bool(_KEPT_LOCK.search(text))
 
 
@@ -103,30 +103,30 @@ def functions(text: str) -> Iterator[Frame]:
 
 
 def speaker(text: str) -> Optional[str]:
-    """The function by whose words it is, of code that names it so (Lustre, ZFS)."""
+    """The function that printed the text, as Lustre and ZFS name it; None for another text."""
     match = _SPEAKER.search(text[:_LONGEST])
     return match and match["symbol"]
 
 
 def check(text: str) -> Optional[Tuple[str, int]]:
-    """File and line of the check that failed."""
+    """File and line of the check that failed; None when the text names none."""
     match = _CHECK.search(text)
     return match and (match["file"], int(match["line"]))
 
 
 def refused_msr(text: str) -> Optional[RefusedMsr]:
-    """The access to a model-specific register that the CPU refused."""
+    """The access to a model-specific register that the CPU refused; None for another text."""
     match = _MSR.match(text)
     return match and RefusedMsr(int(match["register"], 16), int(match["value"], 16) if match["value"] else None)
 
 
 def csd_wait(text: str) -> Optional[CsdWait]:
-    """Which CPU waits for which one."""
+    """The CPU that waits and the CPU that it waits for; None for another text."""
     match = _CSD_WAIT.search(text)
     return match and CsdWait(int(match["by"]), int(match["cpu"]), match["function"])
 
 
 def misuse(text: str) -> Optional[Misuse]:
-    """The misuse of memory, by KASAN's name for it."""
+    """The misuse of memory, by KASAN's name for it; None when the text names none."""
     match = _MISUSE.search(text)
     return match and cast(Misuse, match[0])

@@ -1,4 +1,4 @@
-"""A report whose head somebody left out: it begins with any line of its body, anywhere in a log."""
+"""A report without its head: it begins with any line of its body, anywhere in a log."""
 
 import re
 from typing import Dict, Optional
@@ -10,18 +10,18 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LogLine
 
 _CONTEXTS = 256  # that print at the same time
-_LONGEST = 24  # lines within which a piece must show where the CPU was, and what
+_LONGEST = 24  # lines within which a piece must show the instruction pointer, and code bytes or registers
 _REGISTERS = 4  # that are enough where there are no code bytes
-# how the lines of a body begin that stand in front of the instruction pointer, and it itself
+# how the lines of a body begin, up to the line of the instruction pointer
 _BODY = re.compile(
     r"CPU: \d{1,6} .{0,20}(?:PID|Pid): \d|Hardware name: |Workqueue: |[RE]IP: [0-9a-f]{4}:|pstate: |pc : |NIP:? |"
     r"Krnl PSW : |Modules linked in:"
 )
-# who else shows a CPU's registers: a request for all stacks, SysRq p, a guest's own dump
+# lines before a dump of a CPU's registers that is no crash: a request for all stacks, SysRq p, a guest's own dump
 _ASKED = re.compile(r"NMI backtrace for cpu|Sending NMI|[sS]ys[rR]q ?:|Show|invoked oom-killer|page allocation failure")
 
 
-# what nothing but a crash report holds
+# text that only a crash report holds
 _SIGN = re.compile(r"RIP:? |Call [Tt]race:|\[<[0-9a-f]{16}>\]|\[&lt;[0-9a-f]{16}")
 
 
@@ -32,7 +32,7 @@ class Leftovers:
         self._sign: Optional[LogLine] = None
 
     def read(self, line: LogLine) -> None:
-        """Take any line of the log."""
+        """Read any line of the log."""
         if self._sign is None and _SIGN.search(line.text):
             self._sign = line
 
@@ -54,10 +54,10 @@ class Pieces:
 
     def __init__(self) -> None:
         self._open: Dict[Optional[str], Draft] = {}
-        self._asked: Dict[Optional[str], int] = {}  # line in which somebody asked for a dump
+        self._asked: Dict[Optional[str], int] = {}  # number of the line that asked for a dump
 
     def read(self, line: LogLine, boot: int) -> Optional[Draft]:
-        """The report that ``line``, of no report that is known, completes so far that it is one; else None."""
+        """Read ``line``, which belongs to no known report. The report when the line completes one, else None."""
         if len(self._open) > _CONTEXTS or len(self._asked) > _CONTEXTS:
             self._open.clear()
             self._asked.clear()
@@ -75,11 +75,11 @@ class Pieces:
         if draft.ip is not None and (draft.dump or len(draft.registers) >= _REGISTERS):
             del self._open[line.caller]
             return draft
-        # a stack without registers before it is one that somebody wanted to see: a RIP behind it is what it interrupted
+        # a stack without registers before it was asked for: a RIP behind it is the code that was interrupted
         if line.number - (draft.last_line if draft.frames else draft.line) > _LONGEST:
             del self._open[line.caller]
         return None
 
     def forget(self, line: LogLine) -> None:
-        """A report with a head begins in this context."""
+        """Drop the open piece of this context: a report with a head begins."""
         self._open.pop(line.caller, None)

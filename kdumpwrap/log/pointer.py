@@ -1,4 +1,4 @@
-"""The line that says where the CPU was: the instruction pointer and, where there is one, the link register."""
+"""The line of the instruction pointer and, where there is one, that of the link register."""
 
 import re
 from dataclasses import replace
@@ -48,7 +48,7 @@ class Pointer(NamedTuple):
     register: Register = "ip"
     arch: Optional[str] = None  # where the line's form tells it
     user: Optional[int] = None  # of user space: ``frame`` is None
-    repeats: bool = False  # a trailer that says once more what the head said
+    repeats: bool = False  # a trailer that repeats the line of the head
 
 
 @lru_cache(maxsize=trace.SHARED)
@@ -99,7 +99,7 @@ def _pointer(place: str, register: Register = "ip", arch: Optional[str] = None) 
 
 
 def _at_zero(runtime: int) -> bool:
-    """A jump through a null pointer, or near one: no user's program lies there."""
+    """Whether it is a jump through a null pointer, or near one: no user's program lies there."""
     return runtime < 1 << 12
 
 

@@ -10,13 +10,13 @@ _CUT = "cut here ]-"  # "------------[ cut here ]------------", whose start a ma
 _CONTEXTS = 256  # more than print at the same time
 _SOON = 1.0  # seconds between the reason and the line of scissors
 _NEAR = 4  # lines, those of others among them
-# what is said before the scissors and then ends in BUG(); anything else that stands there is of no account
+# messages before the scissors that lead to BUG(); any other line there does not count
 _REASON = re.compile(
     r"list_(?:add|del|head)|rbtree|refcount_t:|usercopy: |skbuff: |net_ratelimit|detected buffer overflow|"
     r"page dumped because|slab error|SLUB|kernel tried to execute|XFS.{0,40}: Assertion failed|"
     r"(?:EXT4-fs|JBD2|BTRFS).{0,40}[Aa]ssert|VERIFY|ASSERT|LBUG|Bad rss-counter|kobject.{0,80} is not initialized"
 )
-# lines of another report, or of programs, that may stand in front of a WARN whose scissors somebody left out
+# lines of another report, or of programs, that may stand in front of a WARN whose scissors are missing
 _BODY = re.compile(
     r"\(?\[<|[? ]*[\w.]{1,200}\+0x|<|---|===|[A-Z][\w ]{0,30}:(?: |$)|R\w\w: |CPU|\S{1,30} login:|\.\.\.|[^\w]|.{0,7}$"
 )
@@ -30,7 +30,7 @@ class Preamble:
         self._before: Dict[Optional[str], Optional[LogLine]] = {}
 
     def read(self, line: LogLine) -> None:
-        """One line that is no headline."""
+        """Read one line that is no headline."""
         if len(self._last) > _CONTEXTS:
             self._last.clear()
             self._before.clear()
@@ -45,7 +45,7 @@ class Preamble:
             self._last[line.caller] = last._replace(text=f"{last.text} {line.text}") if last and cut else line
 
     def reason(self, headline: LogLine, kind: str, behind: bool = False) -> Optional[str]:
-        """The reason for the report of this ``kind`` that ``headline`` begins; what was remembered is forgotten.
+        """The reason for the report of this ``kind`` that ``headline`` begins, or None. It drops the remembered lines.
 
         A line between the scissors and the headline is WARN's text, as is the line in front of a warning's headline
         where the scissors are missing, unless its text comes ``behind``; one before them counts when it is of a kind

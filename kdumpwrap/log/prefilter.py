@@ -7,7 +7,7 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Tuple
 from kdumpwrap.log import clock
 from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
 
-# One of these stands in or near the first line of every report, and in lines that say something of them all. Long words
+# One of these stands in or near the first line of every report, and in lines with a fact about all reports. Long words
 # with rare letters are found fastest.
 _WORDS = (
     *TRIGGERS,
@@ -17,16 +17,16 @@ _WORDS = (
     b"elfcorehdr=",  # on the command line of a capture kernel
     b" taint",  # loading out-of-tree module taints kernel
 )
-# What most of a log consists of. Without these bytes a stretch of it is an eighth as long: a word of which the rest is
-# not in the rest of the stretch is not in the stretch. To look for each word in all of a log takes twice as long.
+# The bytes that most of a log consists of. A stretch without them is an eighth as long. When a word without them is not
+# in that shorter stretch, the word is not in the stretch. A search for each word in the whole log takes twice as long.
 _DULL = bytes(byte for byte in range(256) if chr(byte) not in "BUOKINSAWEVkvwbhjmpu-=")
 _RESTS = tuple((word, word.translate(None, _DULL)) for word in _WORDS)
 _STRETCH = 1 << 16  # bytes
 _ACROSS = max(map(len, _WORDS)) - 1  # bytes of the next stretch into which a word may reach
 _DIE = b"[#"  # every die(): "Oops: 0000 [#1] SMP", "Internal error: Oops - undefined instruction: … [#2]"
 _RARE = 1000  # bytes to each "#": from there on one byte is found ten times faster than both
-# These stand alone only where mails, web pages or scissors have been at work: in short logs, and in none that begins
-# with the kernel's first line, as those that kdump saves do. " Comm: ": a report whose head was left out
+# These are the only trigger only where a mail, a web page or a person cut the log: in short logs, and in none that
+# begins with the kernel's first line, as those that kdump saves do. " Comm: ": a report whose head was left out
 _MORE_WORDS = (*SHORT_TRIGGERS, b": 0000 [", b" Comm: ")
 _SHORT = 1 << 20  # bytes at the start of a log in which the latter are looked for
 
@@ -40,7 +40,7 @@ _REPORT = re.compile(
     rb"\+0x[0-9a-f]{1,8}/0x|: [0-9a-f]{16}|all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: \d|linked in:|end trace|ainted|"
     rb"oom|0kB|\] +\d+ +\d+ +\d+ |BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
 )
-# what a kernel says first: no report goes on behind it, and none begins with what a boot prints next
+# the first line of a kernel: no report goes on behind it, and none begins with the next lines of a boot
 _BANNER = re.compile(rb"(?:^|[\]>:] ?)Linux version \d")
 _FIRST = re.compile(rb"\[ {4}0\.000000\] Linux version \d")
 # Panic#1 Part3: what pstore writes before each of its blocks
@@ -51,8 +51,8 @@ class Wanted(Enum):
     """The worth of a line outside of any report."""
 
     NO = 0
-    ALONE = 1  # it says something, its neighbours do not
-    BEGINS = 2  # something begins here
+    ALONE = 1  # the line is wanted, its neighbours are not
+    BEGINS = 2  # a report, a boot or a table begins here
 
 
 class Line(NamedTuple):
@@ -72,7 +72,7 @@ class _Piece(NamedTuple):
 def lines(blocks: Iterable[bytes], wanted: Callable[[bytes], Wanted]) -> Iterator[Line]:
     """The lines of the log that may belong to a report, in order, the rest passed over.
 
-    ``wanted`` takes a line that holds a trigger word and says what it is worth. Never more than a block and a few lines
+    ``wanted`` takes a line that holds a trigger word and returns its worth. Never more than a block and a few lines
     are held, and where the blocks are cut makes no difference.
     """
     number = 1  # of the line at `position`

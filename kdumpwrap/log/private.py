@@ -1,4 +1,4 @@
-"""The words of a log that tell whose host it was, each pattern with a sample (pure).
+"""The patterns of the private data in a log: hosts, users, addresses, serial numbers; each with a sample (pure).
 
 Each pattern has named groups, of which the one that matched is the secret. No list of patterns is complete.
 """
@@ -182,7 +182,7 @@ TASKS = (
     re.compile(r"pid: \d{1,9}, name: (?P<task>[^\n\"\\]{1,30})"),
     re.compile(r"(?<!\S)(?P<task>[^\s]{1,15})/\d{1,9} (?:is |just |\[HC)"),
 )
-# tasks of the kernel's own, which tell nothing of a host
+# tasks of the kernel, whose names tell nothing of a host
 THREADS = re.compile(
     r"(?:swapper|kworker|ksoftirqd|migration|rcu\w+|kswapd\d*|kthreadd|khungtaskd|watchdogd?|cpuhp|kcompactd\d*|"
     r"khugepaged|ksmd|kdevtmpfs|kauditd|oom_reaper|writeback|kblockd|init|systemd)(?:/.*)?"

@@ -1,4 +1,4 @@
-"""The reports of a kernel log, and which one brought the kernel down."""
+"""The reports of a kernel log, and the fatal one."""
 
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
@@ -28,7 +28,7 @@ from kdumpwrap.log.wishes import Wishes
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LoadedModule, Log, LogLine
 
-MAX_REPORTS = 300  # a log that warns ten thousand times tells nothing new after that
+MAX_REPORTS = 300  # a log with ten thousand warnings repeats itself
 _MAX_CONTEXTS = 1024  # that print at the same time
 _MAX_BOOTS = 1024  # whose banner is kept
 _END = 4096  # bytes in which the log's last time is looked for
@@ -40,7 +40,7 @@ _APART = 30.0  # seconds of silence after which a report is over
 def parse(blocks: Iterable[bytes], most: int = MAX_REPORTS) -> Log:
     """The reports in a log, given in consecutive pieces of any size (1 MiB each when read from a file).
 
-    Holds no more than two pieces, markup.LONGEST bytes and the reports. Any bytes will do; what cannot be read is
+    Holds no more than two pieces, markup.LONGEST bytes and the reports. Any bytes are accepted; an unreadable value is
     None. Where a log has more than ``most`` reports, the first half of them and the last half are kept.
     """
     reader = _Reader(most)
@@ -55,12 +55,12 @@ def _lines(lines: Iterable[prefilter.Line], undone: markup.Undone) -> Iterator[L
     for line in unwrap.in_order(lines):
         number = undone.number(line.number)
         if line.gap:
-            yield LogLine(number, None, None, "", True, -1)  # says that something was passed over
+            yield LogLine(number, None, None, "", True, -1)  # a mark: lines were passed over here
         yield from dmesg.parse(number, line.data)
 
 
 class _Tail:
-    """Passes blocks on and remembers how the log ends."""
+    """Passes blocks on and keeps the last bytes of the log."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = blocks
@@ -73,7 +73,7 @@ class _Tail:
                 yield block
 
     def end(self) -> Optional[float]:
-        """Time of the last line that has one."""
+        """Time of the last line that has one, in seconds since boot; None without one."""
         for raw in reversed(self._last.split(b"\n")):
             for line in reversed(dmesg.parse(0, raw)):
                 if line.time is not None:
@@ -172,7 +172,7 @@ class _Reader:
         return bool(line.text.strip()) and (not self._seen or (self._seen == 1 and line.caller == self._first))
 
     def _looked_at(self, line: LogLine) -> Optional[Draft]:
-        """The stall because of which this CPU was made to show its stack, if that is missing still."""
+        """The stall report that made this CPU print its stack, if it has no stack yet; else None."""
         if not line.text.startswith("NMI backtrace for cpu"):
             return None
         for draft in reversed(self.drafts[-4:]):
@@ -189,7 +189,7 @@ class _Reader:
             draft = next((d for d in reversed(self.drafts[-4:]) if says_more(d, line, found)), draft)
             if draft is not None:
                 self._open[line.caller] = draft
-        if found.kind == "csd-stall":  # told every five seconds as long as it lasts
+        if found.kind == "csd-stall":  # printed every five seconds while it lasts
             draft = next((d for d in reversed(self.drafts[-8:]) if is_same_wait(d, found, self._boot)), draft)
             if draft is not None:
                 self._open[line.caller] = draft
@@ -223,7 +223,7 @@ class _Reader:
             made.memory = self._memory.take()
             made.unread_rows = self._memory.unread if made.memory is not None else []
         if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
-            self._drop(draft)  # Lustre's and ZFS's own words, which say more than "LBUG"
+            self._drop(draft)  # the message of Lustre or ZFS says more than "LBUG"
             made.message = draft.headline
         self._add(line, made)
 
@@ -265,7 +265,7 @@ class _Reader:
 
 
 def _unread(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """That lines look like frames or rows and are not understood: nothing is lost without a word."""
+    """The problems of lines that look like frames or rows and are not understood: no line is lost silently."""
     frames = [line for draft in drafts for line in draft.unread]
     rows = [line for draft in drafts for line in draft.unread_rows]
     for what, lines in (("a frame of a call trace", frames), ("a row of the table of tasks", rows)):

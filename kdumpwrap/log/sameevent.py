@@ -1,4 +1,4 @@
-"""Headlines of one event: the kernel says in several of them what went wrong."""
+"""Headlines of one event: the kernel prints several for one fault."""
 
 from typing import Optional
 
@@ -7,7 +7,7 @@ from kdumpwrap.log.headline import Headline
 from kdumpwrap.log.kinds import DIE
 from kdumpwrap.model.log import LogLine
 
-_SOON = 5.0  # seconds within which two headlines may speak of one event
+_SOON = 5.0  # seconds within which two headlines may be of one event
 
 
 def is_near(draft: Draft, line: LogLine) -> bool:
@@ -38,7 +38,7 @@ def says_more(draft: Draft, line: LogLine, found: Headline) -> bool:
 
 
 def is_same_wait(draft: Draft, found: Headline, boot: int) -> bool:
-    """Whether ``found``, of this ``boot``, is said of the same wait for another CPU as ``draft``."""
+    """Whether ``found``, of this ``boot``, is of the same wait for another CPU as ``draft``."""
     same = draft.boot == boot and draft.facts.get("csd") == found.facts.get("csd")
     return draft.kind == found.kind == "csd-stall" and same
 

@@ -13,7 +13,7 @@ MAX_FRAMES = 512
 _TITLE = re.compile(
     r"(?:Call [Tt]race(?: TBD)?|[Ss]tack [Bb]acktrace|[Bb]acktrace(?: \(crc \w{1,8}\))?): ?(?P<rest>.*)$"
 )
-# what comes behind a stack and does not belong to it
+# how a line begins that stands behind a stack and does not belong to it
 _END = re.compile(
     r"Allocated |Freed |Allocated:|Freed:|Last potentially|Uninit was|Local variable|kfence-#|The buggy addr|"
     r"Memory state|value changed|(?:read|write|read-write)[\w ()-]{0,40} to 0x|Sending NMI|NMI backtrace|Showing |"
@@ -29,7 +29,7 @@ def title(text: str) -> Optional[str]:
 
 
 def ends(text: str) -> bool:
-    """Whether ``text``, which is no frame, speaks of something else than the stack before it."""
+    """Whether ``text``, which is no frame, does not belong to the stack before it."""
     return bool(_END.match(text))
 
 
@@ -41,14 +41,14 @@ class Stack:
         self._context: Optional[str] = None
 
     def leave(self) -> None:
-        """Another stack begins, in no context."""
+        """Leave the context: another stack begins."""
         self._context = None
 
     def read(self, text: str) -> bool:
-        """Take the markers and the frame of a line; whether it has any."""
+        """Read the markers and the frame of a line; True when it has any."""
         marks, rest = trace.markers(text)
         for mark in marks:
-            if mark == trace.EATEN and self._context is None:  # <NMI> in front of the stack is gone without a trace
+            if mark == trace.EATEN and self._context is None:  # the <NMI> in front of the stack was lost
                 self.frames = [frame if frame.context else replace(frame, context="NMI") for frame in self.frames]
             self._context = None if mark.startswith("/") or mark in ("EOI", "EOE", trace.EATEN) else mark
         found = trace.parse(rest, self._context)
@@ -56,7 +56,7 @@ class Stack:
         return found is not None or bool(marks)
 
     def push(self, frame: Optional[Frame]) -> None:
-        """One more frame, if there is one, in the context that was entered last."""
+        """Add ``frame``, unless it is None, in the context that was entered last."""
         if frame is not None and len(self.frames) < MAX_FRAMES:
             known = frame.context or not self._context
             self.frames.append(frame if known else replace(frame, context=self._context))

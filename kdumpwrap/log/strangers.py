@@ -1,4 +1,4 @@
-"""Modules that the kernel called out of tree: when it loaded them, or in the list of another report of the same boot.
+"""Modules that the kernel calls out of tree: when it loads them, or in the list of another report of the same boot.
 
 A stall that another CPU found, a hung task and some panics print no "Modules linked in:".
 """
@@ -32,8 +32,8 @@ def origin(flags: str, release: Optional[str]) -> Optional[str]:
     """The origin of a module by its flags in a list ("OE"); None: the kernel's own tree.
 
     OUT_OF_TREE by O. The kernels before 3.2 (el6's 2.6.32) know no O: there U, not signed by the vendor, and P are the
-    proof. Otherwise a P without an O is a proprietary module that says to be of the tree, and an E alone an unsigned
-    one, as every module of a kernel that somebody built is.
+    proof. Otherwise a P without an O is a proprietary module that claims to be in tree. An E alone is an unsigned
+    module: in a self-built kernel every module is unsigned.
     """
     if "O" in flags or "U" in flags:
         return OUT_OF_TREE
@@ -48,22 +48,22 @@ def _knows_no_o(release: Optional[str]) -> bool:
 
 
 def _signs_its_modules(release: Optional[str]) -> bool:
-    """Whether the kernel is a distribution's: one that somebody built has unsigned modules of its own."""
+    """Whether the kernel is a distribution's: a self-built kernel has unsigned modules of its own."""
     kernel = parse_release(release)
     return kernel is not None and kernel.vendor != ""
 
 
 def origins(report: Report) -> Dict[str, str]:
-    """Of each module of which the log says where it is from: in the report's list, or by other lines of its boot."""
+    """The origin of each module, by name, that the report's list or other lines of its boot tell."""
     listed = ((module.name, origin(module.flags, report.release)) for module in report.modules if module.flags)
     found = {name: one for name, one in listed if one is not None}
     return {**found, **{module.name: OUT_OF_TREE for module in report.strangers}}
 
 
 def parse(text: str) -> Optional[LoadedModule]:
-    """The module that ``text``, a line of the log, says to be out of tree, with its flag; None for another line.
+    """The module that ``text``, a line of the log, calls out of tree, with its flag; None for another line.
 
-    With the flag E it is only not signed, which proves it where a vendor signs the kernel's own modules.
+    The flag E only says that the module is unsigned: that is proof where a vendor signs the kernel's own modules.
     """
     if WORD not in text:
         return None
@@ -77,7 +77,7 @@ def parse(text: str) -> Optional[LoadedModule]:
 def of_boots(
     loaded: Mapping[int, Mapping[str, LoadedModule]], drafts: Iterable[Draft]
 ) -> Dict[int, Tuple[LoadedModule, ...]]:
-    """Of each boot the modules that are out of tree: by what was said when they were ``loaded``, and by the lists."""
+    """The out-of-tree modules of each boot: by the lines printed when they were ``loaded``, and by the lists."""
     drafts = list(drafts)
     signed = {draft.boot for draft in drafts if _signs_its_modules(draft.release)}
     found = {

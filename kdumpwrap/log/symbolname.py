@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Pattern, Tuple
 
-LONGEST = 512  # KSYM_NAME_LEN since Linux 6.1; what is longer names no function
+LONGEST = 512  # KSYM_NAME_LEN since Linux 6.1; a longer text names no function
 
 # x64_sys_write, arm64_sys_write, ia32_compat_sys_write, SyS_write, SYSC_write, ksys_write, do_sys_write
 _SYSTEM_CALL = re.compile(

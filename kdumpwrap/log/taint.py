@@ -33,7 +33,7 @@ MEANINGS: Dict[str, str] = {
 _PREVIEW = "a technology preview is in use"
 _UNSUPPORTED = "the hardware is not supported"
 _REMOVED = "support for the hardware was removed"
-# kernel/panic.c of each RHEL: bits 26 to 31, and what it makes of X and T
+# kernel/panic.c of each RHEL: bits 26 to 31, and its meaning of X and T
 _RHEL: Dict[int, Dict[str, str]] = {
     6: {"T": _PREVIEW, "H": _UNSUPPORTED, "U": "a module that the vendor did not sign was loaded"},
     7: {"T": _PREVIEW, "H": _UNSUPPORTED},
@@ -49,9 +49,9 @@ _RHEL[10] = _RHEL[9]
 
 
 def decode(letters: str, release: Optional[str]) -> Tuple[TaintFlag, ...]:
-    """Each letter with its meaning in the kernel ``release``, in the order printed; a letter unknown there says so.
+    """Each letter with its meaning in the kernel ``release``, in the order printed; "unknown flag" for another letter.
 
-    Without a release a letter that differs has all its meanings.
+    Without a release, a letter whose meaning differs between kernels has all of them.
     """
     return tuple(TaintFlag(letter, _meaning(letter, release)) for letter in letters)
 

@@ -7,14 +7,14 @@ from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.model.log import Frame
 
-EATEN = "<>"  # the marker of which a web page took the inner brackets for a tag
-SHARED = 1024  # lines whose meaning is remembered: the logs of one bug have them in common
+EATEN = "<>"  # a marker whose inner brackets a web page took for a tag
+SHARED = 1024  # lines whose result is cached: the logs of one bug have them in common
 
 # f+0x1/0x2 [mod], with CONFIG_STACKTRACE_BUILD_ID [mod 1f0c…]
 _CODE = (
     r"(?<![\w.$@])(?P<symbol>[\w.$@]{1,512})\+(?P<offset>0[xX][0-9a-f]{1,16})/(?P<size>0[xX][0-9a-f]{1,16})"
     r"(?![0-9a-f])(?:[ \t]+\[(?P<module>[\w-]{1,64})(?:[ ](?P<build>[0-9a-f]{16,40}))?\]|"
-    r"(?![ \t]+\[[\w-]{0,64}(?: [0-9a-f]*)?$))"  # cut in its module's name: not to be taken for one without
+    r"(?![ \t]+\[[\w-]{0,64}(?: [0-9a-f]*)?$))"  # cut in its module's name: it is no frame without a module
 )
 _SYMBOL = re.compile(_CODE)
 

@@ -17,14 +17,14 @@ _FRAMES = 64
 
 
 class Tracks:
-    """Gathers the first stack of each sort."""
+    """Gathers the first allocation stack and the first free stack."""
 
     def __init__(self) -> None:
         self.found: List[Track] = []
         self._open = False
 
     def read(self, text: str) -> None:
-        """One line of the report; what is no part of such a stack ends it.
+        """Read one line of the report; a line that is no frame ends the stack.
 
         A log without prefixes may have its first frame behind the title: two lines that look like one that was wrapped.
         """

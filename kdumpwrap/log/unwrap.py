@@ -16,7 +16,7 @@ _SHORTEST = 7  # "Code: 0" is the least that can be continued
 _MOST = 100  # pieces of one line
 _MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
-# how lines of a report begin, or those of a program: such a line continues no other one
+# how the lines of a report or of a program begin: such a line continues no other line
 _START = re.compile(
     r"\s*(?:\d{4}[/-]\d\d[/-]|[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|kernel BUG|#PF|---|===|\.\.\.|<|\? |"
     r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
@@ -91,7 +91,7 @@ def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
 
 @lru_cache(maxsize=None)
 def _joins() -> Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...]:
-    """What _JOINS says, compiled when there is a log that somebody has cut: it takes 3 ms."""
+    """The patterns of _JOINS, compiled when a log has cut lines: it takes 3 ms."""
     return tuple((re.compile(ends), re.compile(goes_on)) for ends, goes_on in _JOINS)
 
 
@@ -115,7 +115,7 @@ def _continues(line: LogLine, piece: str) -> bool:
 
 
 def is_cut(line: LogLine, piece: LogLine) -> bool:
-    """Whether ``piece``, of whatever it speaks, is the rest of ``line``, which a mail program found too long."""
+    """Whether ``piece``, whatever its text, is the rest of ``line``, which a mail program wrapped."""
     return line.prefixed and not piece.prefixed and len(line.text) < _LONGEST and _full(line, piece.text)
 
 

@@ -6,10 +6,10 @@ from kdumpwrap.log.prefilter import Wanted
 
 
 class Wishes:
-    """Judges the lines of a long log that hold a trigger; of a boot's clock it wants one."""
+    """Returns the worth of a line that holds a trigger; of each boot one line of the clock is wanted."""
 
     def __init__(self) -> None:
-        self._clock = False  # of this boot it is known
+        self._clock = False  # the line of this boot's clock was seen
 
     def __call__(self, raw: bytes) -> Wanted:
         if b"Linux version " in raw:

@@ -1,4 +1,4 @@
-"""The work items that the kernel's workers run, as the workqueue code lists them: ``in-flight: 188:acme_work``."""
+"""The work items that workers run, as kernel/workqueue.c lists them: ``in-flight: 188:acme_work``."""
 
 import re
 from typing import List, Optional
@@ -26,7 +26,7 @@ class Works:
         self._cpus: Optional[str] = None
 
     def read(self, text: str) -> bool:
-        """One line of the list; whether it was understood."""
+        """Read one line of the list; True when it was understood."""
         if text.startswith("workqueue "):
             found = _QUEUE.match(text)
             self._queue = found["name"] if found else self._queue
