@@ -186,7 +186,10 @@ def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
         return ()
     what = kernel.release if path == "-" else path
     return (
-        Problem("its debuginfo can be fetched without installing anything", shell.hint("kdumpwrap fetch {}", what)),
+        Problem(
+            f"the debuginfo of {kernel.release} can be fetched without installing anything",
+            shell.hint("kdumpwrap fetch {}", what),
+        ),
     )
 
 

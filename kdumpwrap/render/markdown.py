@@ -93,12 +93,19 @@ def _trace(finding: Finding, most: int) -> List[str]:
     ]
     if not frames or most < 2:
         return []
-    rows: List[Tuple[str, str]] = [(_named(frame), place(telling(frame.locations))) for frame in frames[:most]]
+    rows: List[Tuple[str, str]] = [(_named(frame), _place(frame)) for frame in frames[:most]]
     width = min(60, max(len(first) for first, _ in rows))
     lines = [f"{first:{width}}  {second}".rstrip() for first, second in rows]
     if len(frames) > most:
         lines.append(f"… {len(frames) - most} more")
     return ["", "Call trace, innermost first:", "", *_block(lines)]
+
+
+def _place(frame: ResolvedFrame) -> str:
+    """``fs/proc/inode.c:340 (pde_write, inlined)``: the line that tells most, with its function if that is inlined."""
+    location = telling(frame.locations)
+    inlined = location is not None and location is not frame.locations[-1] and location.function
+    return place(location) + (f" ({clean(inlined)}, inlined)" if inlined else "")
 
 
 def _named(frame: ResolvedFrame) -> str:

@@ -69,6 +69,8 @@ def decode(
     machine = _MACHINES.get(arch)
     if machine is None:
         raise ToolFailed([objdump], f"code of {arch} cannot be decoded here")
+    if Path(objdump).name.startswith("llvm-"):  # it reads object files alone, no bare bytes
+        raise ToolFailed([objdump], f"no objdump of binutils here knows {arch}, to read the bytes of the Code: line")
     if not 0 <= code.trap < len(code.data):
         return ()
     first = max(0, code.trap - _REACH)

@@ -253,6 +253,15 @@ def test_the_rpm_asks_for_what_the_wheel_asks_for(rpm: Path) -> None:
     assert run([tool("rpm"), "-qp", "--qf", "%{VERSION} %{LICENSE}", rpm]) == f"{__version__} GPL-2.0-or-later"
 
 
+def test_the_zipapp_holds_the_same_files_whichever_python_builds_it(zipapp: Path, tmp_path: Path) -> None:
+    """The pip of old ones judges packages by the Python that runs it."""
+    older = pythons().get("3.9")
+    if older is None:
+        return
+    run([TOP / "scripts/zipapp", tmp_path / "kdumpwrap.pyz"], {"PYTHON": str(older)})
+    assert sorted(zipfile.ZipFile(tmp_path / "kdumpwrap.pyz").namelist()) == sorted(zipfile.ZipFile(zipapp).namelist())
+
+
 def test_the_zipapp_is_small_and_needs_nothing_that_is_compiled(zipapp: Path) -> None:
     names = zipfile.ZipFile(zipapp).namelist()
     assert not [name for name in names if name.endswith((".so", ".pyc"))]

@@ -120,6 +120,11 @@ def test_a_machine_that_objdump_does_not_know() -> None:
         rawcode.decode(code("<90>"), "mips", None, Frame("f", 0, 1))
 
 
+def test_an_objdump_of_llvm_is_not_asked_for_bare_bytes() -> None:
+    with pytest.raises(ToolFailed, match="no objdump of binutils here knows arm, to read the bytes"):
+        rawcode.decode(code("(e5933008)", 4), "arm", None, Frame("f", 0, 8), "/usr/bin/llvm-objdump-14")
+
+
 def test_without_objdump_the_package_is_named() -> None:
     with pytest.raises(ToolMissing) as caught:
         rawcode.decode(code("<90>"), "x86_64", None, Frame("f", 0, 1), "no-such-objdump")
