@@ -9,7 +9,7 @@ _HEAD = """\
 #!/bin/bash
 # What {host} lacks to catch its next crash, and to read it. Read this, then run it there as root.
 # It stops at the first error; run it again after that, or twice: what is done already stays as it is.
-# shellcheck disable=SC2016  # a $VARIABLE in single quotes is for the boot loader
+{ending}# shellcheck disable=SC2016  # a $VARIABLE in single quotes is for the boot loader
 set -euo pipefail
 step() {{ printf '\\n==> %s\\n' "$*"; }}
 """
@@ -17,8 +17,9 @@ step() {{ printf '\\n==> %s\\n' "$*"; }}
 
 def render(diagnosis: Diagnosis) -> str:
     """The script for every fault and warning that has a command."""
-    lines = [_HEAD.format(host=_one_line(diagnosis.distribution) or "this host")]
     found = steps(diagnosis.checks)
+    ending = "# Its last step reboots this host.\n" if any(step.phase == "reboot" for step in found) else ""
+    lines = [_HEAD.format(host=_one_line(diagnosis.distribution) or "this host", ending=ending)]
     for step in found:
         lines.append(f"step {_quoted(step.what)}")
         command = step.silent or step.command

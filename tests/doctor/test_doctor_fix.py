@@ -67,7 +67,12 @@ def test_it_reboots_unless_just_this_value_runs(running: str, tmp_path: Path) ->
     for path in doctor_ills.parameters(tree, "el9"):
         tree.replace(path, doctor_ills.PARAMETERS["el9"], "crashkernel=256M")
     tree.replace("proc/cmdline", doctor_ills.PARAMETERS["el9"], f"crashkernel={running}")
+    assert "\n# Its last step reboots this host.\n" in script.render(examine(tree.path))
     assert mend(tree, tree).commands == ("reboot",)
+
+
+def test_it_speaks_of_no_reboot_where_there_is_none(tmp_path: Path) -> None:
+    assert "reboots" not in script.render(examine(doctor_hosts.build("el9", tmp_path / "el9").path))
 
 
 def test_nothing_follows_the_first_error(tmp_path: Path) -> None:
