@@ -17,16 +17,16 @@ from kdumpwrap.symbolize.objects import Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 _KERNEL = Section(None, None)
-_FUNCTIONS = 6  # that jumps lead to from the one that was called
+_FUNCTIONS = 6  # functions that are followed through jumps, the called one included
 
 
 def questions(
     resolution: Resolution, frame: ResolvedFrame, symbolizer: Symbolizer
 ) -> Optional[Tuple[Question, Question]]:
-    """The questions about ``frame``, which called what may be assembly of the vmlinux; None if not proven so.
+    """Two questions about ``frame``, the caller of what may be assembly of the vmlinux; None if that is not proven.
 
-    First of the call, where only those registers are known of which it is certain what they held there. Then of what
-    is behind the call: of a variable that was passed and is still needed DWARF names there a register that calls keep.
+    The first is about the call, with the registers whose values there are certain. The second is about the place behind
+    the call, with the registers that calls keep: DWARF puts a variable that is still needed into one of them.
     """
     ip = resolution.ip
     if ip is None or ip.module is not None or ip.address is None or resolution.check.result == "mismatch":
@@ -53,7 +53,7 @@ def questions(
 
 
 def _instructions(frame: ResolvedFrame, symbolizer: Symbolizer) -> Tuple[Instruction, ...]:
-    """Those of the function that ``frame`` is in."""
+    """The instructions of the function of ``frame``; () when it is unknown."""
     function = symbolizer.function(frame)
     return symbolizer.disassembly.of(Section.of(frame), function).result() if function is not None else ()
 
@@ -76,7 +76,7 @@ def _entries(row: Instruction, frame: ResolvedFrame, patches: Patches, symbolize
 
 
 def _held(entry: int, fault: int, patches: Patches, symbolizer: Symbolizer) -> State:
-    """What the registers at ``fault`` still hold of those at ``entry``; nothing when no jump leads from there to it."""
+    """What the registers at ``fault`` hold of those at ``entry``; {} when no jump leads from ``entry`` to ``fault``."""
     region: Dict[int, Instruction] = {}
     todo, functions = [entry], 0
     while todo:

@@ -21,10 +21,10 @@ def extent(function: Symbol) -> Tuple[int, int]:
 
 
 class Disassembly:
-    """The instructions of the objects of one kernel; what was asked once is not asked again."""
+    """The instructions of the objects of one kernel; each range is disassembled once."""
 
     def __init__(self, pool: Pool, objects: Mapping[Optional[str], Object]) -> None:
-        """objdump runs in ``pool``; ``objects`` are those that are open, and become more."""
+        """objdump runs in ``pool``; ``objects`` are the open ones, to which others are added later."""
         self._pool = pool
         self._objects = objects
         self._jobs: Dict[Tuple[Section, int, int], Job[Tuple[Instruction, ...]]] = {}

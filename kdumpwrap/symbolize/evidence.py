@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The facts that the instructions of a report tell. Lines are still missing: ``addresses`` says what to ask for."""
+    """The facts from the instructions of a report, still without lines: ``addresses`` gives those to look up."""
 
     check: CodeCheck  # of the report's code bytes
     frame: Optional[ResolvedFrame]  # whose instruction is marked
@@ -63,7 +63,7 @@ def focus(resolution: Resolution) -> Optional[ResolvedFrame]:
 
 
 def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
-    """Start objdump for a placed ``report``; None when its function is not known."""
+    """Start objdump for a placed report; None when its function is not known."""
     frame = focus(resolution)
     function = symbolizer.function(frame) if frame else None
     if frame is None or function is None or frame.address is None:
@@ -82,10 +82,10 @@ def start(resolution: Resolution, symbolizer: Symbolizer) -> Optional[Window]:
 def gather(
     resolution: Resolution, window: Optional[Window], symbolizer: Symbolizer, arch: Optional[str], failures: Failures
 ) -> Evidence:
-    """The facts that the instructions tell of a placed ``report``; without a vmlinux those of its ``Code:`` line.
+    """The facts from the instructions of a placed report; without a vmlinux those of its ``Code:`` line.
 
-    What objdump could not do is added to ``failures``. Where a tool failed there are none: those of the log would stand
-    elsewhere, and read otherwise, than those of the file.
+    Failures of objdump are added to ``failures``. There are no instructions where a tool failed: those of the log have
+    other addresses and other text than those of the file.
     """
     code, ip = resolution.report.code, resolution.ip
     checked = Checked(UNCHECKED, resolution.report.kernel_offset)

@@ -17,7 +17,7 @@ def marked(rows: Sequence[Instruction], address: int) -> Tuple[Instruction, ...]
 
 
 def excerpt(rows: Sequence[Instruction]) -> Tuple[Instruction, ...]:
-    """The marked instruction with some before and after it; nothing when none is marked."""
+    """The marked instruction with some before and after it; () when none is marked."""
     for position, row in enumerate(rows):
         if row.fault:
             return tuple(rows[max(0, position - _BEFORE) : position + _AFTER + 1])

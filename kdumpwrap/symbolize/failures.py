@@ -1,4 +1,4 @@
-"""Failures on the way to an answer: kept and told beside it, never raised."""
+"""Failures while an answer is made: collected and reported beside it, never raised."""
 
 import threading
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, TypeVar
@@ -25,7 +25,7 @@ class Failures:
             return None
 
     def add(self, module: Optional[str], problem: Problem) -> None:
-        """One more; from any thread."""
+        """Add a problem of the object ``module``; any thread may call this."""
         with self._lock:
             self._found.setdefault(module, []).append(problem)
 

@@ -17,16 +17,17 @@ from kdumpwrap.tools import binutils, elfutils
 _Chain = Tuple[Location, ...]
 _Chains = Dict[int, _Chain]
 
-# Either tool keeps what it has read of each compilation unit. Of a vmlinux of 600 MB eu-addr2line takes 107 MB for one
-# address, 163 for 100 pages, 360 for 3000; addr2line 259, 317 and 1326. A new process costs 0.03 s, and 0.3.
+# Either tool keeps each compilation unit that it has read in memory. For a vmlinux of 600 MB eu-addr2line takes 107 MB
+# for one address, 163 for 100 pages, 360 for 3000; addr2line takes 259, 317 and 1326. A new process costs 0.03 s and
+# 0.3 s.
 _PAGES = 100  # of code that one process is asked about
 
 
 class Lines:
-    """The lines of the addresses of one kernel; what was asked once is not asked again."""
+    """The lines of the addresses of one kernel; each address is looked up once."""
 
     def __init__(self, pool: Pool, failures: Failures) -> None:
-        """The tools run in ``pool``; what they could not do is added to ``failures``."""
+        """The tools run in ``pool``; their failures are added to ``failures``."""
         self._pool = pool
         self._failures = failures
         self._asked: Dict[bool, Set[CodeAddress]] = {
@@ -37,7 +38,7 @@ class Lines:
         self._jobs: List[Job[None]] = []
 
     def begin(self, addresses: Iterable[CodeAddress], opened: Mapping[Optional[str], Object]) -> None:
-        """Have eu-addr2line look for some of what will be asked for; addr2line is asked for all at once."""
+        """Start eu-addr2line early for some addresses; addr2line gets all of them at once in ``ask``."""
         self.ask((one for one in addresses if opened[one.section.module].tools.eu_addr2line is not None), opened)
 
     def ask(
@@ -46,10 +47,10 @@ class Lines:
         opened: Mapping[Optional[str], Object],
         instructions: Iterable[CodeAddress] = (),
     ) -> None:
-        """Have the tools look for ``addresses`` in ``opened``: one process for each object, or section of a module.
+        """Start the look-up of ``addresses`` in ``opened``: one job for each object, or section of a module.
 
-        Of ``instructions`` only the line is wanted: eu-addr2line is asked for these apart, for it takes most of its
-        time to find functions.
+        Of ``instructions`` only the line is looked up, by an eu-addr2line of their own: it takes most of its time to
+        find functions.
         """
         new: Dict[Tuple[Section, bool], List[int]] = {}
         for one, functions in (*((one, True) for one in addresses), *((one, False) for one in instructions)):
@@ -69,7 +70,7 @@ class Lines:
         return self._known
 
     def _look_up(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> None:
-        if found.lines is None:  # which is said where the object is opened
+        if found.lines is None:  # the opening of the object reported it
             return
         for few in _few_pages(addresses):
             chains = self._chains(section, found, few, functions)
@@ -78,7 +79,7 @@ class Lines:
                     self._known[one] = chain
 
     def _chains(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> _Chains:
-        """What the best tool says; for an address that it has no line of, what the next one says."""
+        """The chain of each address from the best tool; from the next one where the best has no line."""
         chains: _Chains = {}
         left, told = addresses, False
         for tool, ask in _tools(section, found, functions):
@@ -91,7 +92,7 @@ class Lines:
             if problem is None and len(answers) < len(left):
                 message = f"{tool} answered {len(answers)} of {len(left)} addresses of {found.lines}"
                 problem = Problem(message, tool_failed=True)
-            if problem is not None and any(address not in chains for address in left):  # else it was a second opinion
+            if problem is not None and any(address not in chains for address in left):  # else each has an answer
                 self._failures.add(section.module, problem)
                 told = True
             chains.update((one, chain) for one, chain in answers.items() if _has_line(chain) or not chains.get(one))
@@ -102,7 +103,7 @@ class Lines:
             old = self._failures.keep(section.module, partial(objects.blind, found))
             if old is not None or not told:
                 self._failures.add(section.module, old or _nothing(found, len(addresses)))
-            if old is None:  # what the tools do say, names of inlined functions, is not to be trusted either
+            if old is None:  # the names of inlined functions are then unreliable too
                 return {}
         if not functions:
             return chains
@@ -112,7 +113,7 @@ class Lines:
 def _tools(
     section: Section, found: Object, functions: bool
 ) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
-    """Who can be asked for addresses of ``section``, the best first."""
+    """The tools that can look up addresses of ``section``, the best first: name, and the call that asks it."""
     tools, path = found.tools, found.lines
     if path is None:
         return
@@ -135,8 +136,8 @@ def _has_line(chain: _Chain) -> bool:
 def _named(section: Section, found: Object, address: int, chain: _Chain) -> _Chain:
     """``chain`` with the function that contains ``address``, as nm says, where the tool had no name for it.
 
-    eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown. Of assembly it
-    names the symbol that has a size, ``entry_SYSCALL_64``, and not the label that is nearer and that the kernel prints.
+    eu-addr2line has none for 3 of 100 addresses. An inlined function that has no name stays unknown. In assembly it
+    names the symbol that has a size, ``entry_SYSCALL_64``; the kernel prints the label that is nearer.
     """
     if not chain:
         return chain

@@ -1,4 +1,4 @@
-"""The maker of a module whose debuginfo is missing: the distribution, by its package, or somebody else."""
+"""The maker of a module whose debuginfo is missing: the distribution, or a third party with its package."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,8 @@ def maker(
 ) -> Maker:
     """The maker of the module ``name``, whose files are ``paths``.
 
-    Where it is installed decides; else what the log says: ``stranger`` is whether it is flagged as out of tree.
+    The directory where it is installed decides. For a module that is not installed ``stranger`` does: whether the log
+    flags it as out of tree.
     """
     installed = next((path for path in paths if _place(path) is not None), None)
     if installed is not None:

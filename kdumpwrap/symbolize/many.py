@@ -19,7 +19,7 @@ class Traces:
     """The frames of reports, each with its instruction pointer first, where it has one."""
 
     def __init__(self, symbolizer: Symbolizer, failures: Failures) -> None:
-        """What objdump cannot do is added to ``failures``."""
+        """Failures of objdump are added to ``failures``."""
         self._symbolizer = symbolizer
         self._failures = failures
         self._clear: Dict[Frame, ResolvedFrame] = {}  # whose name stands for one function, or for none
@@ -70,14 +70,14 @@ class Dumps:
     """The instructions at the instruction pointers of reports whose code bytes the log shows."""
 
     def __init__(self, symbolizer: Symbolizer, failures: Failures) -> None:
-        """What objdump cannot do is added to ``failures``."""
+        """Failures of objdump are added to ``failures``."""
         self._symbolizer = symbolizer
         self._failures = failures
         self._asked: Dict[Hashable, _Dump] = {}
         self._found: "Dict[Hashable, Evidence]" = {}
 
     def ask(self, report: Report, frames: Tuple[ResolvedFrame, ...]) -> Hashable:
-        """Have objdump read the code of ``report`` and of its placed ``frames``; the key of the answer."""
+        """Start objdump for the code of ``report`` with its placed ``frames``; the key of the answer."""
         from kdumpwrap.symbolize import evidence
 
         ip = frames[0] if report.ip is not None else None
@@ -95,7 +95,7 @@ class Dumps:
         return [place for one in self._found.values() for place in one.addresses()]
 
     def _gather(self, dump: _Dump) -> "Evidence":
-        """The file's instructions; those of the log's own bytes where the file is of another build, or not there."""
+        """The file's instructions; those of the log's code bytes where the file is missing or of another build."""
         from kdumpwrap.symbolize import evidence
 
         report = dump.resolution.report

@@ -169,7 +169,7 @@ class _Evidence:
         return tuple(symbol for symbol, call in zip(symbols, calls) if call is None or call.found) or symbols
 
     def linked(self, at: int, left: Sequence[Tuple[Symbol, ...]], links: Sequence[_Link]) -> Tuple[Symbol, ...]:
-        """The functions of frame ``at`` that no neighbour speaks against; all, when none is left.
+        """The functions of frame ``at`` that no neighbouring frame rules out; all, when none is left.
 
         A caller that is certain and calls one of them by its address decides. One that calls the frame below by its
         address does not: another may have called it through a pointer at the same offset.

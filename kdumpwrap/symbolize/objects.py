@@ -100,10 +100,10 @@ def module(
     refused: Sequence[str],
     made_by: Callable[[], Maker],
 ) -> Tuple[Object, Tuple[Problem, ...]]:
-    """The module ``name`` from the files ``paths``, best first, and what is missing of it.
+    """The module ``name`` from the files ``paths``, best first, and the problems with it.
 
-    Compressed ones are unpacked into ``directory``; ``refused`` tells of files that may not be opened. What the files
-    lack is looked for by build id in ``search``; ``made_by`` is asked whose module it is when something is missing.
+    Compressed files are unpacked into ``directory``; ``refused`` names files that may not be opened. Files that are
+    missing are looked up by build id in ``search``; ``made_by`` gives the maker of a module that stays incomplete.
     Raises KdumpwrapError when no file fits.
     """
     tools = binutils.toolset(None)
@@ -146,7 +146,7 @@ def module(
 def _by_build_id(
     build_id: Optional[str], found: "Optional[Module]", search: Search
 ) -> Tuple[Tuple[Path, ...], Tuple[Refused, ...]]:
-    """The files that the links by build id, or a debuginfod server, have for a module, and why there are no more."""
+    """The files of a module from the links by build id or a debuginfod server, and the reasons why others failed."""
     files = list(debuginfo.by_build_id(build_id, search)) if build_id else []
     if files or search.debuginfod is None:
         return tuple(files), ()
@@ -165,7 +165,7 @@ def _by_build_id(
 
 
 def blind(found: Object) -> Optional[Problem]:
-    """Why no address of ``found`` has a line though there is a line table: binutils too old for it. Else None."""
+    """The problem that binutils is too old for the line table of ``found`` (DWARF 5); None when it is not."""
     if not found.dwarf5:
         return None
     tool, least = found.tools.addr2line, needs.DWARF5.version
@@ -180,6 +180,6 @@ def blind(found: Object) -> Optional[Problem]:
 
 
 def lookup(frame: ResolvedFrame) -> int:
-    """The address to ask for: a return address lies behind its call, so one byte earlier; an unplaced frame's is 0."""
+    """The address to look up: one byte before a return address, which lies behind its call; 0 for an unplaced frame."""
     address = frame.address or 0
     return address if frame.exact else max(address - 1, 0)

@@ -41,8 +41,8 @@ def open_vmlinux(
 ) -> Vmlinux:
     """The vmlinux of ``release``, its symbol table read, which may have ``begun``.
 
-    ``build_id`` is asked for when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
-    or the file is none.
+    ``build_id`` is called when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
+    or the file is no vmlinux with symbols.
     """
     try:
         path = debuginfo.vmlinux(release, search, beside)
@@ -68,7 +68,7 @@ def open_vmlinux(
 
 
 def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
-    """A vmlinux from a debuginfod server. Raises KdumpwrapError that also tells what is ``absent`` here."""
+    """A vmlinux from a debuginfod server. Raises KdumpwrapError with the message of ``absent`` and the server's."""
     from kdumpwrap.tools import debuginfod
 
     if client is None:
@@ -89,7 +89,7 @@ def _boots(path: Path) -> bool:
 
 
 class Begun(NamedTuple):
-    """nm at work on a file that readelf has still to say is a vmlinux of this machine."""
+    """A run of nm on a file that readelf has not yet identified as a vmlinux of this machine."""
 
     path: Path
     tools: Toolset
@@ -104,7 +104,7 @@ class Opening(NamedTuple):
 
 
 class _Foreseen(Recording):
-    """nm at work before the command line has been read; what records its command."""
+    """A run of nm from before the command line is read, and the recording of its command."""
 
     def __init__(self, release: Optional[str], search: Search, beside: Optional[Path]) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Foreseen(Recording):
         self._noted.set()
 
 
-_foreseen: List[_Foreseen] = []  # one, until it is known to be of use or of none
+_foreseen: List[_Foreseen] = []  # one at most, until ``begin`` uses or drops it
 
 
 def pool() -> Pool:
@@ -129,7 +129,7 @@ def pool() -> Pool:
 
 
 def foresee(release: Optional[str], search: Search, beside: Optional[Path]) -> None:
-    """Have nm work on what ``begin`` is likely to be asked for, if that is here."""
+    """Start nm on the vmlinux that ``begin`` is likely to be asked for, if it is here."""
     _foreseen.append(_Foreseen(release, search, beside))
 
 
@@ -139,7 +139,7 @@ def begin(
     beside: Optional[Path] = None,
     build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Opening:
-    """Have the vmlinux of ``release`` opened; see ``open_vmlinux``."""
+    """Start to open the vmlinux of ``release``; see ``open_vmlinux``."""
     early = _foreseen.pop() if _foreseen else None
     if early is not None and early.begun is not None and early.begun.path == _path(release, search, beside):
         early.retell()
@@ -160,7 +160,7 @@ def _begun(release: Optional[str], search: Search, beside: Optional[Path], tools
 
 
 def _path(release: Optional[str], search: Search, beside: Optional[Path]) -> Optional[Path]:
-    """The vmlinux, if it is here; else ``open_vmlinux`` says that, or fetches it."""
+    """The path of the vmlinux; None when it is not here: ``open_vmlinux`` then fetches it or raises."""
     with suppress(KdumpwrapError):
         return debuginfo.vmlinux(release, search, beside)
     return None

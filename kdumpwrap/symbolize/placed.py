@@ -14,7 +14,7 @@ from kdumpwrap.symbolize.symbolizer import Symbolizer
 def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolution:
     """The frames of ``report`` with link-time addresses, or with the candidates of each frame that stays ambiguous.
 
-    What objdump could not do for it is added to ``failures``.
+    Failures of objdump are added to ``failures``.
     """
     frames = (*((report.ip,) if report.ip is not None else ()), *report.trace)
     code = report.code if report.ip is not None else None

@@ -12,7 +12,7 @@ _SWITCH = 0.0005  # seconds that a thread at work has before another gets its tu
 
 
 class Job(Generic[_T]):
-    """The future result of a call, or what it raised; the library's Future would have us load its logging too, 3 ms."""
+    """The future result of a call, or its exception. The standard library's Future also loads logging, 3 ms."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         self.cancelled = False  # it was not begun, and never will be
@@ -22,7 +22,7 @@ class Job(Generic[_T]):
         self._error: Optional[BaseException] = None
 
     def do(self) -> None:
-        """Do it, here and now."""
+        """Run the call in this thread."""
         try:
             self._values.append(self._call())
         except BaseException as error:
@@ -30,11 +30,11 @@ class Job(Generic[_T]):
         self._done.set()
 
     def ended(self) -> None:
-        """Wait for the end of it."""
+        """Wait until the call has ended."""
         self._done.wait()
 
     def result(self, timeout: Optional[float] = None) -> _T:
-        """Wait for what it returns; raises what it raises, and TimeoutError."""
+        """The result of the call, when it has ended. Raises its exception, or TimeoutError after ``timeout`` s."""
         if not self._done.wait(timeout):
             raise TimeoutError
         if self._error is not None:
@@ -45,7 +45,7 @@ class Job(Generic[_T]):
 class Pool:
     """At most ``most`` threads, each started when there is a job for it.
 
-    Unlike an executor of the library's, which forgets a job when a thread cannot be started, and raises.
+    An executor of the standard library loses a job, and raises, when a thread cannot be started.
     """
 
     def __init__(self, most: int) -> None:
@@ -67,9 +67,9 @@ class Pool:
         return job
 
     def close(self, *, wait: bool = True) -> None:
-        """Do nothing that has not begun, and ``wait`` for what has; else leave all to the end of the process.
+        """Cancel the jobs that have not begun and wait for the others; without ``wait`` the process's end stops all.
 
-        The threads end by themselves: each of them would first have to wake up.
+        The threads are not joined: each of them would first have to wake up.
         """
         if not wait:
             return

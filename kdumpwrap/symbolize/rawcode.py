@@ -148,8 +148,8 @@ def _pieces(listing: Dict[int, Instruction], place: int, copy: Tuple[int, int], 
 def _agreed(candidates: Sequence[Tuple[_Piece, ...]], end: int) -> Tuple[_Piece, ...]:
     """Of the decodings of one piece the likeliest that ends at ``end``; () when none does.
 
-    That is the longest of those with the fewest instructions at their start that no compiler writes. Of 600 windows of
-    a kernel's text 0.2 % of the instructions before the trap were wrong so, and none after it.
+    That is the longest of those with the fewest instructions at their start that no compiler writes. In 600 windows of
+    a kernel's text 0.2 % of the instructions before the trap were wrong, and none after it.
     """
     good = [pieces for pieces in candidates if pieces and pieces[-1].stop == end and not _bad(pieces)]
     if len(good) < 2:
@@ -169,7 +169,7 @@ def _bad(pieces: Sequence[_Piece]) -> bool:
 
 
 def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruction]:
-    """What objdump says stands at each address of ``blob``."""
+    """The instruction at each address of ``blob``, by objdump."""
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
         path = Path(directory, "code")
         path.write_bytes(blob)
@@ -184,7 +184,7 @@ def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruct
 
 
 def _base(symbol_base: Optional[int], frame: Frame) -> int:
-    """Where the frame's function starts: 0 when it is not known."""
+    """The address of the frame's function; 0 when it is not known."""
     if symbol_base is not None:
         return symbol_base
     if frame.runtime is not None:

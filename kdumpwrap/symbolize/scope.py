@@ -26,17 +26,17 @@ class Asked(NamedTuple):
 
     module: Optional[str]
     question: Question
-    callee: Optional[str] = None  # the function of assembly in which it crashed: the question is of its caller
-    returned: Optional[Question] = None  # of its caller as it is behind the call
+    callee: Optional[str] = None  # the function of assembly in which it crashed: the question is about its caller
+    returned: Optional[Question] = None  # about its caller at the place behind the call
 
     @property
     def questions(self) -> Tuple[Question, ...]:
-        """The question of a crash, and where there is one that of the state behind the call."""
+        """The question about a crash, and the one about the place behind the call, if there is one."""
         return (self.question,) if self.returned is None else (self.question, self.returned)
 
 
 class Scopes:
-    """The answers to ``asked``: of each crash those of the first question that gdb knows variables for.
+    """The answers to ``asked``: for each crash those to the first question for which gdb knows variables.
 
     A crash without registers, or without a function, has no question.
     """
@@ -87,7 +87,7 @@ class Scopes:
 def questions(resolution: Resolution, symbolizer: Symbolizer) -> Tuple[Asked, ...]:
     """The questions about a report whose instructions are known; () when the registers do not belong to a function.
 
-    For a crash in what may be assembly, which has no variables, the second question is of its caller.
+    For a crash in what may be assembly, which has no variables, the second question is about its caller.
     """
     frame = _frame(resolution)
     if frame is None or frame.address is None or not resolution.report.registers or not symbolizer.fits(frame):
@@ -124,7 +124,7 @@ def _has_lines(module: Optional[str], symbolizer: Symbolizer) -> bool:
 
 
 def _frame(resolution: Resolution) -> Optional[ResolvedFrame]:
-    """The function to which the registers belong: of a call through a bad pointer the caller, which just called."""
+    """The function to which the registers belong: after a call through a bad pointer that is the caller."""
     ip = resolution.ip
     return ip if ip is None or ip.symbol is not None else _called_from(resolution)
 
@@ -158,7 +158,7 @@ def _statement(location: Location, symbolizer: Symbolizer) -> Optional[str]:
         return None
     try:
         source = sources.find(location.file, location.line, symbolizer.release, symbolizer.search)
-    except ReadFailed:  # which is said where the source is shown
+    except ReadFailed:  # the display of the source reports it
         return None
     if source is None:
         return None

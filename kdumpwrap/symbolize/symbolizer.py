@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 class Symbolizer:
     """Everything that is asked about one kernel: ``load`` the frames in question, ``place`` and ``locate`` them.
 
-    What cannot be done with an object is kept in ``failures``, and never raised. To be used in a ``with``.
+    Failures with an object are kept in ``failures`` and never raised. To be used in a ``with``.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Symbolizer:
     ) -> None:
         """``beside`` is where the crash lies: a vmlinux there is the last resort.
 
-        ``build_id`` tells that of the kernel, should its vmlinux have to be fetched. ``opening`` is what was begun
-        with all these.
+        ``build_id`` gives the kernel's build id when its vmlinux must be fetched. ``opening`` is a vmlinux that is
+        being opened with the same arguments.
         """
         self.release = release
         self.search = search
         self.vmlinux: Optional[Path] = None
         self.objects: Dict[Optional[str], Object] = {}
-        self.broken = False  # something went wrong half-way: whatever is known may be half of it
+        self.broken = False  # an error interrupted the work: what is known may be incomplete
         self._beside = beside
         self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
@@ -79,7 +79,7 @@ class Symbolizer:
         return self
 
     def again(self) -> "Symbolizer":
-        """A new one for the same kernel, which knows nothing yet."""
+        """A new Symbolizer for the same kernel, with nothing loaded."""
         return type(self)(self.release, self.search, self._beside, self._build_id)
 
     def __exit__(
@@ -100,7 +100,7 @@ class Symbolizer:
     # ------------------------------------------------------------ symbols
 
     def start(self) -> None:
-        """Start nm on the vmlinux: while it works a log can be read."""
+        """Start nm on the vmlinux; a log can be read while it runs."""
         if self._opening is None:
             self._opening = self._pool.submit(
                 open_vmlinux, self.release, self.search, self._beside, build_id=self._build_id
@@ -115,8 +115,8 @@ class Symbolizer:
     ) -> None:
         """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
 
-        ``strangers`` says of the modules in the log's list whether they are flagged as out of tree. May be called
-        again for more frames; what is known already is not asked for once more. ``meanwhile`` is called while nm works.
+        ``strangers``: for each module in the log's list whether it is flagged as out of tree. May be called again for
+        more frames; known names are not read again. ``meanwhile`` is called while nm runs.
         """
         self._strangers.update(strangers)
         names: Set[str] = set()
@@ -210,20 +210,20 @@ class Symbolizer:
         return replace(placed, function=symbolname.plain(before.name)) if before else placed
 
     def begin(self, addresses: Iterable[CodeAddress]) -> None:
-        """Have addresses looked for that ``locate`` will be asked for, where the others are not known yet."""
+        """Start the look-up of addresses that ``locate`` will be asked for, before the others are known."""
         self._lines.begin(addresses, self.objects)
 
     def locate(self, addresses: Iterable[CodeAddress], instructions: Iterable[CodeAddress] = ()) -> Located:
         """The locations of ``addresses``, asked together, and of all that was asked before.
 
-        Of ``instructions`` the line alone: a location without a function.
+        For ``instructions`` only the line is looked up: their locations have no function.
         """
         self._lines.ask(addresses, self.objects, instructions)
         self._check_release()
         return self._lines.answers()
 
     def _check_release(self) -> None:
-        """Have the release read that is compiled into the vmlinux; what other tools say is waited for longer."""
+        """Start to read the release that is compiled into the vmlinux; the other tools take longer."""
         if self._banner is not None:
             self._compiled, self._banner = self._pool.submit(self._banner), None
 
@@ -249,7 +249,7 @@ class Symbolizer:
         return module not in self.objects and self.failures.by_a_tool(module)
 
     def misplaced(self) -> bool:
-        """Whether the vmlinux holds something else where nm says that its linux_banner is: so nothing is placed."""
+        """Whether the vmlinux has other text than linux_banner at the address that nm gives: then nothing is placed."""
         self._check_release()
         if self._compiled is None:
             return self._misplaced
