@@ -15,7 +15,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    gc.set_threshold(100_000)  # what is loaded below stays, and looking for cycles in it takes 10 ms
+    gc.set_threshold(100_000)  # the modules loaded below stay, and the search for cycles in them takes 10 ms
     if sys.argv[1:2] in (["analyze"], ["annotate"]):
         from kdumpwrap.cli import early
 
@@ -25,7 +25,7 @@ def main() -> NoReturn:
     try:
         app.main()
     except SystemExit as end:
-        # what the interpreter would do now is to free memory, for 5 ms, and to write what a stream still holds
+        # the interpreter would free memory now, for 5 ms, and flush the streams
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):

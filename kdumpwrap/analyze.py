@@ -1,4 +1,4 @@
-"""The story of a crash, in the order of the manual workflow: log, vmlinux, base + offset, line, instruction, source."""
+"""The analysis of a crash, in the order of the manual workflow: log, vmlinux, base + offset, line, instructions."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -34,10 +34,10 @@ def analyze(
     early: "Optional[Callable[[Analysis], None]]" = None,
     meanwhile: Optional[Callable[[], object]] = None,
 ) -> "Analysis":
-    """All that can be told of the crash ``target`` (see finder.find); with ``variables`` also what gdb says of those.
+    """The Analysis of the crash ``target`` (see finder.find); with ``variables`` also the variables, by gdb.
 
-    ``early`` gets the analysis without its variables, which take longest; ``meanwhile`` is called while tools work.
-    Raises KdumpwrapError when there is nothing to analyse; what is missing on the way is a problem in the result.
+    ``early`` gets the analysis without its variables, which take longest; ``meanwhile`` is called while tools run.
+    Raises KdumpwrapError when there is nothing to analyse; whatever else is missing is a problem in the result.
     """
     crash = _find(target, search)
     release = release_of(crash)
@@ -55,7 +55,7 @@ def analyze(
 
 
 def dmesg(target: Optional[str], search: Search) -> "Analysis":
-    """The reports of the crash ``target`` as its log tells them, no debuginfo needed."""
+    """The Analysis of the crash ``target`` from its log alone, without debuginfo. Raises KdumpwrapError without one."""
     from kdumpwrap import steps
     from kdumpwrap.explain import certainty
     from kdumpwrap.model.kernel import Kernel, Resolution
@@ -70,7 +70,7 @@ def dmesg(target: Optional[str], search: Search) -> "Analysis":
 
 
 def build_id_of(crash: Crash, search: Search) -> Optional[str]:
-    """The build id of the kernel that crashed, as its pack or its vmcore tells; None where neither does."""
+    """The build id of the kernel that crashed, from its pack or its vmcore; None where neither has it."""
     if crash.packed and crash.dmesg is not None:
         pack = crashfile.pack(crash.dmesg)
         return pack.build_id if pack is not None else None
@@ -90,9 +90,9 @@ def _find(target: Optional[str], search: Search) -> Crash:
 
 
 def read(crash: Crash, search: Search) -> "Log":
-    """The reports in the log of ``crash``; where it has none beside it, in the log of its vmcore.
+    """The reports in the log of ``crash``, or of its vmcore when there is no log beside it.
 
-    And what the capture kernel says, where there is no whole vmcore.
+    Where there is no whole vmcore, ``capture`` of the result has the outcome of the capture kernel's log.
     """
     from kdumpwrap import capturelog
 
@@ -108,7 +108,7 @@ def read(crash: Crash, search: Search) -> "Log":
 
 
 def _with_packed(log: "Log", pack: "Packed") -> "Log":
-    """``log`` of ``pack`` with what that tells besides: release, build ids, KASLR offset."""
+    """``log`` with the other facts of its ``pack``: release, build ids, KASLR offset."""
 
     def known(frame: "Frame") -> "Frame":
         build_id = pack.modules.get(frame.module or "") if frame.module_build_id is None else None
@@ -166,10 +166,10 @@ def analyses(
     meanwhile: Optional[Callable[[], object]] = None,
     known: "Optional[Dict[Hashable, Tuple[Case, Answer]]]" = None,
 ) -> "Iterator[Analysis]":
-    """The analysis of each crash of one kernel, in the order given; what they ask of the tools is asked together.
+    """The analysis of each crash of one kernel, in the order given; each tool is asked once for all of them.
 
-    What crashes of one bug have in common is asked once for all of them, and not at all where ``known`` has it, from
-    other crashes of that kernel; what was asked is added to it, unless a tool failed. See ``analyze``.
+    The common part of crashes of one bug is made once. It is taken from ``known`` where that has it, from other crashes
+    of the kernel; else it is added to ``known``, unless a tool failed. See ``analyze``.
     """
     from kdumpwrap.culprit.callchain import origins
     from kdumpwrap.culprit.key import key

@@ -1,7 +1,7 @@
-"""The annotated log: finds what each line of a log names. `render.annotate` writes it.
+"""The annotated log: the frames, variables and instructions that belong to each line. `render.annotate` writes it.
 
-A log is taken in batches of whole lines. What is asked of the tools is asked once for each distinct address, whatever
-the number of reports.
+A log is read in batches of whole lines. The tools are asked once for each distinct address, whatever the number of
+reports.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What follows the start of nm is imported where it is used: while it loads, nm is at work.
 
-BATCH = 4 << 20  # bytes of a log that are worked on at a time: 25 times as much memory, where it is all traces
+BATCH = 4 << 20  # bytes of a log in one batch: it takes 25 times as much memory when it is all traces
 _MOST = 50_000  # reports in them
 _PATIENCE = 2.0  # seconds that a line of a stream waits for the end of its report
 _END = b"---[ end "
@@ -33,8 +33,8 @@ _END = b"---[ end "
 def batches(pieces: Iterable[Optional[bytes]]) -> Iterator[bytes]:
     """The bytes of ``pieces`` again, in batches of whole lines; only a longer line than BATCH is cut.
 
-    ``None`` says that nothing came for a while: what is there is complete. A stream that never rests is cut behind the
-    end of a report when its lines have waited for _PATIENCE seconds.
+    ``None`` among the pieces means a pause of the stream: the lines so far are complete. A stream without a pause is
+    cut behind the end of a report when its lines have waited for _PATIENCE seconds.
     """
     held: List[bytes] = []
     size = 0
@@ -74,16 +74,16 @@ class Annotator:
     """Annotates one log, batch after batch. To be used in a ``with``."""
 
     def __init__(self, crash: Crash, search: Search, release: Optional[str] = None, *, variables: bool = False) -> None:
-        """``release``: of the kernel, where the log does not tell it; ``variables``: ask for those of fatal reports."""
+        """``release``: the kernel's, where the log does not tell it; ``variables``: look up those of fatal reports."""
         self._variables = variables
         self._crash = crash
         self._search = search
         self._release = release
         self._kernels: "Dict[Optional[str], Symbolizer]" = {}
-        self._frames: Dict[Optional[str], Dict[Frame, None]] = {}  # of each kernel, all that were met
+        self._frames: Dict[Optional[str], Dict[Frame, None]] = {}  # of each kernel, all frames so far
         self._problems: List[Problem] = []
-        self.named = 0  # references that were met
-        self.known = 0  # and those that got a line
+        self.named = 0  # references so far
+        self.known = 0  # those of them that got a line
 
     def __enter__(self) -> "Annotator":
         return self

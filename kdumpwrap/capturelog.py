@@ -1,4 +1,4 @@
-"""The log of the capture kernel beside a crash, or behind it in the log of a console: why there is no whole vmcore."""
+"""The capture kernel's log, beside a crash or behind it in a console's log: why there is no whole vmcore."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _SIGNS = (b"elfcorehdr=", b"reset_devices", b"Firmware-assisted dump is active")
 
 
 def beside(crash: Crash) -> Optional[Capture]:
-    """The capture kernel's log, where ``crash`` has no whole vmcore; None where there is no such log.
+    """The outcome in the capture kernel's log, where ``crash`` has no whole vmcore; None where there is no such log.
 
     Raises ReadFailed.
     """
@@ -55,7 +55,10 @@ def _keeps_log(release: Optional[str]) -> bool:
 
 
 def _cut(found: Capture, text: bytes, path: str) -> Capture:
-    """It was written after the vmcore: what left no room for the one left none for the other."""
+    """``found`` for a log that is cut off: "space" where the file system is full, else "cut".
+
+    The capture kernel writes the log after the vmcore, so a full target cuts off both.
+    """
     try:
         status = os.statvfs(os.path.dirname(path))  # noqa: PTH120
     except OSError:
@@ -74,7 +77,7 @@ def _cut(found: Capture, text: bytes, path: str) -> Capture:
 
 
 def written(crash: Crash) -> Optional[int]:
-    """Bytes of the vmcore; None when there is none, or nothing in it."""
+    """Bytes of the vmcore; None when there is none, or an empty one."""
     try:
         return os.stat(crash.vmcore).st_size or None if crash.vmcore is not None else None  # noqa: PTH116
     except OSError:
@@ -82,7 +85,7 @@ def written(crash: Crash) -> Optional[int]:
 
 
 def creation(crash: Crash) -> Optional[Creation]:
-    """The outcome of a test of kdump, if ``crash`` is one."""
+    """The outcome of a test of kdump; None when ``crash`` is no test."""
     try:
         text = crashfile.head(crash.creation, 4096) if crash.creation is not None else b""
     except KdumpwrapError:
@@ -98,7 +101,7 @@ def status(text: str) -> Optional[Creation]:
 
 
 def nothing_saved(crash: Crash) -> NoCrash:
-    """Nothing was saved, and why."""
+    """The error that kdump saved nothing of ``crash``, with the cause where it is known."""
     from kdumpwrap.explain import nodump
 
     found = beside(crash)
@@ -109,7 +112,7 @@ def nothing_saved(crash: Crash) -> NoCrash:
 
 
 class Console:
-    """The pieces of a console's log on their way to the reader; what a capture kernel says in it is kept aside."""
+    """Passes a console's log to the reader and keeps a copy of the part that a capture kernel wrote."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -118,7 +121,7 @@ class Console:
         self._number = 1  # of the first line that is kept
 
     def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """``blocks``, unchanged; each is read on its way."""
+        """``blocks``, unchanged; the part of a capture kernel is copied."""
         before = b""
         for block in blocks:
             if self._kept or any(sign in before[-64:] + block for sign in _SIGNS):
@@ -133,7 +136,7 @@ class Console:
             yield block
 
     def capture(self) -> Optional[Capture]:
-        """The capture of the log, once all pieces have passed."""
+        """The outcome in the log, when all blocks have passed; None without a capture kernel's part."""
         if not self._kept:
             return None
         from kdumpwrap.parse import kdump

@@ -1,4 +1,4 @@
-"""The vmlinux and modules of a release: where they lie. Only the file system is read."""
+"""The paths of the vmlinux and the modules of a release. Only the file system is read."""
 
 import errno
 import os
@@ -47,11 +47,11 @@ class PackagedModule(NamedTuple):
 
 @dataclass(frozen=True)
 class Debuginfod:
-    """The debuginfod servers to ask for what is not here, and how."""
+    """The debuginfod servers to ask for missing files, and how to ask them."""
 
     servers: Tuple[str, ...]
     timeout: float  # seconds for one file
-    tell: Optional[Callable[[str], object]] = None  # gets a line about the progress now and then; "" when it is over
+    tell: Optional[Callable[[str], object]] = None  # gets a line about the progress once a second; "" at the end
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,20 @@ class Search:
 
 
 def of_build(search: Search, release: Optional[str], build_id: Callable[[], Optional[str]]) -> Search:
-    """``search`` that knows the ``build_id``, which is asked for when a fetched build is one of several here."""
+    """``search`` with the ``build_id``, which is called when a fetched build is one of several here."""
     kept = len(builds(release, search))
     there = sum((search.root / path.format(release=release)).exists() for path in _VMLINUX) if kept == 1 else 0
     return replace(search, build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
 
 
 def builds(release: Optional[str], search: Search) -> Tuple[Path, ...]:
-    """The directories with what was fetched of ``release``: first that of the build that is looked for."""
+    """The directories with the fetched files of ``release``; that of the build in ``search`` comes first."""
     return tuple(sorted(fetched.builds(release, search.root), key=lambda path: path.name != search.build_id))
 
 
 def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = None) -> Path:
-    """The vmlinux of ``release``: the one named, one of the very build, the distribution's, one next to the crash.
+    """The vmlinux of ``release``: the one named, the fetched one of this build, the installed one, another fetched one,
+    or one next to the crash, in this order.
 
     Never that of another release. Raises KdumpwrapError whose hint installs the package.
     """
@@ -164,7 +165,7 @@ def packaged_vmlinux(release: str) -> Tuple[str, ...]:
 
 
 def packaged_module(path: str, release: str) -> Optional[PackagedModule]:
-    """The module that the file ``path`` of a package of debuginfo is; None when it is none of ``release``."""
+    """The module in the file ``path`` of a package of debuginfo; None when it is no module of ``release``."""
     for directory in _MODULES:
         top = f"{directory.format(release=release)}/"
         match = _MODULE.fullmatch(path.rpartition("/")[2]) if top.startswith(_DEBUG) and path.startswith(top) else None

@@ -9,7 +9,7 @@ class KdumpwrapError(Exception):
     """Nothing could be done. ``message`` says what is wrong, ``hint`` what to type (may be empty)."""
 
     def __init__(self, message: str, hint: Hint = NONE, *, tool_failed: bool = False) -> None:
-        """``tool_failed``: a program is at the bottom of it, so that the next try may go better."""
+        """``tool_failed``: the failure of a program is the cause, so a later try may succeed."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -29,7 +29,7 @@ class UsageError(KdumpwrapError):
 
 
 class ReadFailed(KdumpwrapError):
-    """The system failed to read what is there, or to open any more: the next time it may well do so."""
+    """The system failed to read a file that exists, or to open one more: a later try may succeed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, tool_failed=True)
@@ -44,21 +44,21 @@ class ToolMissing(KdumpwrapError):
 
 
 class ToolFailed(KdumpwrapError):
-    """A program failed, ran out of time, or printed what we do not know."""
+    """A program failed, exceeded its time limit, or printed unknown output."""
 
     def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE, said: str = "") -> None:
-        """``said``: the first line of its complaint."""
+        """``said``: the first line of its standard error."""
         super().__init__(message, hint, tool_failed=True)
         self.argv = tuple(argv)
         self.said = said
 
 
 class ToolTold(ToolFailed):
-    """A program ended well and told only a part: more often than not its file is cut off."""
+    """A program ended without an error and printed only a part: as a rule its file is cut off."""
 
 
 class ToolStopped(ToolFailed):
-    """A signal ended a program, or it could not be started: the next time it may well do its work."""
+    """A signal ended a program, or it could not be started: a later try may succeed."""
 
 
 class ToolTimeout(ToolStopped):

@@ -1,4 +1,4 @@
-"""A time in words: ISO 8601, as crashes have theirs."""
+"""Times as text in ISO 8601, the form of the times of crashes."""
 
 import re
 from datetime import datetime, timezone
@@ -10,9 +10,9 @@ _ISO = re.compile(
 
 
 def parse(text: str) -> datetime:
-    """``2024-01-31``, ``2024-01-31T10:00:00``, ``2024-01-31 10:00``: to the second, an offset is dropped.
+    """The time in ``2024-01-31``, ``2024-01-31T10:00:00`` or ``2024-01-31 10:00``, to the second, without its offset.
 
-    The same on every Python: ``datetime.fromisoformat`` takes more with each. Raises ValueError.
+    The same on every Python: ``datetime.fromisoformat`` accepts more with each version. Raises ValueError.
     """
     match = _ISO.fullmatch(text)
     if not match:

@@ -1,4 +1,4 @@
-"""Bytes in words, as objdump and the kernel print them."""
+"""Bytes as text, in the form of objdump and the kernel."""
 
 
 def spaced(data: bytes) -> str:

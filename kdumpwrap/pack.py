@@ -59,7 +59,7 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
 
 
 def _log(path: str) -> Tuple[str, List[Problem]]:
-    """The log at ``path`` as it stands in a pack: of a long one its two ends."""
+    """The text of the log at ``path`` for a pack, and problems; of a log over packed.LOG bytes only the two ends."""
     data = b"".join(crashfile.blocks(path))
     if len(data) <= packed.LOG:
         return packed.text(data), []
@@ -69,7 +69,7 @@ def _log(path: str) -> Tuple[str, List[Problem]]:
 
 
 def _modules(log: Log, search: Search) -> Dict[str, str]:
-    """The build ids of the modules in the frames: as the log tells them, else of the files installed here."""
+    """The build ids of the modules in the frames, by name: from the log, else from the files installed here."""
     named: Dict[str, Optional[str]] = {}
     for report in log.reports:
         for frame in (*((report.ip,) if report.ip else ()), *report.trace):

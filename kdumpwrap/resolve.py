@@ -1,4 +1,4 @@
-"""``symbol+offset`` given on the command line: its file and line, its instructions. No crash needed."""
+"""``symbol+offset`` from the command line: its file and line, its instructions. No crash is needed."""
 
 import os
 import re
@@ -29,9 +29,9 @@ _EXPRESSION = re.compile(
 
 
 def parse(expression: str, *, caller: bool = False) -> Frame:
-    """The frame that ``expression`` means; an instruction pointer, or with ``caller`` a return address.
+    """The frame of ``expression``: an instruction pointer, or with ``caller`` a return address.
 
-    Raises UsageError for what is no ``SYMBOL[+OFFSET[/SIZE]] [MODULE]``.
+    Raises UsageError for any text that is not ``SYMBOL[+OFFSET[/SIZE]] [MODULE]``.
     """
     match = _EXPRESSION.fullmatch(expression.strip())
     if match is None or match["symbol"].startswith("0x"):
@@ -56,7 +56,7 @@ def _number(text: str) -> int:
 def resolve(
     expressions: Sequence[str], release: Optional[str], search: Search, *, caller: bool = False
 ) -> Tuple[Tuple[Tuple[str, ResolvedFrame], ...], Tuple[Problem, ...]]:
-    """Each expression with its resolved frame, and what could not be done. A name of several functions gives each."""
+    """Each expression with its resolved frame, and the problems. A name of several functions gives a frame for each."""
     frames = [parse(expression, caller=caller) for expression in expressions]
     with _symbolizer(release, search) as symbolizer:
         symbolizer.load(frames)
@@ -125,7 +125,7 @@ def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
 def _of_running(
     problems: Sequence[Problem], symbolizer: Symbolizer, release: Optional[str], search: Search
 ) -> List[Problem]:
-    """``problems``; where the running kernel was asked and has no vmlinux, the first says how to ask another one."""
+    """``problems``; without a vmlinux of the running kernel the first gets a hint that names the crashed release."""
     if not problems or release is not None or search.vmlinux is not None or symbolizer.vmlinux is not None:
         return [*problems]
     crashed = None
@@ -138,7 +138,7 @@ def _of_running(
 
 
 def _each_function(symbolizer: Symbolizer, frame: Frame) -> List[ResolvedFrame]:
-    """``frame`` in each function of its name that it lies in; unplaced where there is none."""
+    """``frame`` placed in each function of its name that contains it; unplaced where there is none."""
     placed = [(symbol, symbolizer.place(frame, [symbol])) for symbol in symbolizer.symbols(frame)]
     return [one for symbol, one in placed if not _outside(symbol, one)] or [ResolvedFrame.of(frame)]
 

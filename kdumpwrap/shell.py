@@ -14,7 +14,7 @@ from typing import Callable, Iterable, Union
 
 
 class Hint(str):
-    """Words of ours, or a command with every word from outside quoted. Made by this module alone."""
+    """Our own text, or a command with every word from outside quoted. Made by this module alone."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
 
 
 def rewritten(found: Hint, change: Callable[[str], str]) -> Hint:
-    """``found`` after ``change``, which puts only words of ours into it."""
+    """``found`` after ``change``, which adds only our own text."""
     return Hint(change(found)) if found else found
 
 
@@ -62,12 +62,12 @@ def either(hints: Iterable[Hint]) -> Hint:
 
 
 def every(commands: Iterable[Hint]) -> Hint:
-    """A shell's condition: each of ``commands`` succeeds."""
+    """The ``commands`` joined by ``&&``."""
     return Hint(" && ".join(commands))
 
 
 def own(text: str) -> Hint:
-    """A hint whose every word is known to be ours: of a saved answer, or checked before."""
+    """``text`` as a hint without quoting; each of its words comes from a saved answer or was checked before."""
     return Hint(text)
 
 

@@ -1,4 +1,4 @@
-"""The sources of a release: where they lie, and the lines round one of them. Only the file system is read."""
+"""The sources of a release: their paths, and the lines round a given one. Only the file system is read."""
 
 import posixpath
 import re
@@ -52,7 +52,7 @@ def find(
 
 
 def _character(line: bytes, column: Optional[int]) -> Optional[int]:
-    """Which character of ``line``, from 1, begins at the byte ``column``; None where the line has no such byte."""
+    """The number of the character, from 1, at the byte ``column`` of ``line``; None where the line has no such byte."""
     if column is None or not 0 < column <= len(line):
         return None
     return len(_decoded(line[: column - 1])) + 1

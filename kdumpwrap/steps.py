@@ -1,4 +1,4 @@
-"""The steps of an analysis: addresses, instructions, lines, whom to ask, and what all that says of one crash."""
+"""The steps of an analysis: addresses, instructions, lines, culprit and suspect, and the findings of one crash."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from kdumpwrap.symbolize.evidence import Evidence, Window
     from kdumpwrap.symbolize.scope import Scopes
 
-# The judgement is imported where it is used: while it loads, objdump and addr2line are at work.
+# The packages of the verdict are imported where they are used: while they load, objdump and addr2line run.
 
 
 class Case(NamedTuple):
-    """A log on its way: first its reports get addresses, then the one it is about gets its instructions."""
+    """A log in analysis: first its reports get addresses, then the one it is about gets its instructions."""
 
     log: Log
     resolutions: Tuple[Resolution, ...]
-    failures: Failures  # what could not be done for this log, and may well be done for others
+    failures: Failures  # of this log alone; other logs may not have them
     window: "Optional[Window]" = None
     evidence: "Optional[Evidence]" = None
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 def place(log: Log, symbolizer: Symbolizer) -> Case:
-    """Base + offset for every frame."""
+    """The Case of ``log``, with the address (base + offset) of every frame."""
     from kdumpwrap.symbolize.placed import placed
 
     failures = Failures()
@@ -52,7 +52,7 @@ def place(log: Log, symbolizer: Symbolizer) -> Case:
 
 
 def start(case: Case, symbolizer: Symbolizer) -> Case:
-    """objdump sets out for the function that is shown."""
+    """``case`` with objdump started on the function that is shown."""
     from kdumpwrap.symbolize import evidence
 
     index = subject(len(case.resolutions), case.log.fatal)
@@ -60,7 +60,7 @@ def start(case: Case, symbolizer: Symbolizer) -> Case:
 
 
 def gather(case: Case, symbolizer: Symbolizer) -> Case:
-    """The instructions are there: the code bytes are compared with them."""
+    """``case`` with its instructions, and the code bytes compared with them."""
     from kdumpwrap.symbolize import evidence
 
     index = subject(len(case.resolutions), case.log.fatal)
@@ -71,7 +71,7 @@ def gather(case: Case, symbolizer: Symbolizer) -> Case:
 
 
 def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scopes":
-    """gdb sets out for the variables of each crash: its own registers, the instructions of its case."""
+    """gdb, started for the variables of each crash: with its own registers, and the instructions of its case."""
     from kdumpwrap.symbolize import scope
 
     questions: List[Tuple[scope.Asked, ...]] = []
@@ -93,9 +93,9 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
 
 
 def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysis:
-    """``analysis`` with what gdb said of crash ``number``.
+    """``analysis`` with gdb's variables of crash ``number``.
 
-    Without its instructions where gdb reads the marked one as another: objdump or gdb cannot read this code.
+    Its instructions are left out where gdb reads the marked one as another: objdump or gdb cannot read this code.
     """
     index = analysis.subject
     if index is None:
@@ -118,7 +118,7 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
 
 
 def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
-    """Lines for frames and instructions, the source, whom to ask."""
+    """The Answer of a case: lines for frames and instructions, the source, culprits and suspects."""
     log = case.log
     if symbolizer.misplaced():
         case = Case(log, tuple(map(Resolution.of, log.reports)), case.failures)
@@ -147,7 +147,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
         vmlinux.build_id if vmlinux else None,
         _slide(resolutions) if slide is None else slide,
     )
-    # without a report nothing is missing for its sake
+    # a log without a report needs no debuginfo, so none is missing
     frames = tuple(frame for one in resolutions for frame in one.frames)
     found: Sequence[Problem] = ()
     if resolutions:
@@ -157,7 +157,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
 
 
 def for_crash(crash: Crash, log: Log, answer: Answer) -> Analysis:
-    """The answer as it stands for one crash: with its own registers and times, and what these explain."""
+    """The Analysis of one crash: the shared answer with the crash's own registers and times, and their explanation."""
     from kdumpwrap.explain import certainty
 
     kernel, problems = answer.kernel, (*log.problems, *answer.problems)
@@ -181,7 +181,7 @@ def finished(
     signature: Optional[Signature],
     problems: Tuple[Problem, ...],
 ) -> Analysis:
-    """All of it together; a log without a report is a problem."""
+    """The Analysis of all parts; a log without a report is a problem."""
     if not findings:
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems += (Problem(f"{what}: no report of a crash in this log"),)
@@ -206,7 +206,7 @@ def _located(resolution: Resolution, located: Located, symbolizer: Symbolizer) -
 
 
 def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[ResolvedFrame]:
-    """Of the frames of ``resolution`` the one whose instruction is ``marked``; without a vmlinux its own ip."""
+    """The frame of ``resolution`` that is ``marked``; without a vmlinux its instruction pointer."""
     if marked is None:
         return resolution.ip
     return next(
@@ -222,7 +222,7 @@ def verdict(resolution: Resolution) -> Verdict:
 
 
 def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statement]) -> Finding:
-    """The Finding of explain."""
+    """The Finding of a report, made by explain."""
     from kdumpwrap.explain import conclusion
 
     return conclusion.finding(resolution, verdict, of_kernel)
@@ -247,7 +247,7 @@ def addresses_of(case: Case, symbolizer: Symbolizer) -> Iterator[CodeAddress]:
 
 
 def _slide(resolutions: Sequence[Resolution]) -> Optional[int]:
-    """The KASLR offset, from an address that the log printed and the one that the vmlinux has for it."""
+    """The KASLR offset: an address in the log minus that of the vmlinux; None when no frame has both."""
     for frame in (frame for one in resolutions for frame in one.frames):
         if frame.runtime is not None and frame.address is not None and frame.module is None:
             return frame.runtime - frame.address
