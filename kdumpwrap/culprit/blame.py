@@ -67,7 +67,7 @@ def blame(resolution: Resolution) -> Optional[Blame]:
 
 
 def _kept_lock(resolution: Resolution) -> Optional[Blame]:
-    """The function that took a lock which lockdep says the task should have released; None for other reports."""
+    """The function that took a lock and did not release it, by lockdep's report; None for other reports."""
     locks = resolution.report.locks
     if resolution.report.kind != "lockdep" or not locks or not particulars.keeps_lock(resolution.report.headline):
         return None
@@ -105,8 +105,8 @@ def _unresolved(frame: Frame) -> ResolvedFrame:
 def suspect(resolution: Resolution) -> Optional[Suspect]:
     """The first out-of-tree module of the call chain; None when there is none, or the log does not prove one.
 
-    Proof is a flag in the module list, of this report or another one of the same boot, or what the kernel said when the
-    module was loaded (`callchain.strangers`). Without one there is no suspect.
+    Proof is a flag in the module list of this report or of another one of the same boot, or a line that the kernel
+    printed when the module was loaded (`callchain.strangers`). Without proof there is no suspect.
     """
     strangers = callchain.strangers(resolution.report)
     for frame in callchain.certain(resolution):

@@ -1,4 +1,4 @@
-"""Functions that act for their callers: they are never the culprit, and each group says why (pure).
+"""Functions that act for their callers: they are never the culprit, and each group has a reason (pure).
 
 An oops in ``memcpy`` is seldom the fault of ``memcpy``: it was handed a bad pointer. Each group below holds functions
 that act on what their caller hands them, or that report what other code has found. A person should look at the frame

@@ -43,7 +43,7 @@ class Dump:
         return text.startswith("Instruction dump:") and self._words is None and not self._krnl
 
     def read(self, text: str, raw: str, *, own: bool) -> bool:
-        """Take a line that is expected; ``own``: the words of one line are the report's. False: it is none."""
+        """Read a line of the dump; False when it is none. ``own``: the words of a "Code:" line are the report's."""
         if text.startswith("Krnl Code:") or self._krnl:
             found = s390_line(raw)
             if found and len(self._krnl) < _MAX:
@@ -57,7 +57,7 @@ class Dump:
         return True
 
     def row(self, text: str) -> bool:
-        """Take a row of powerpc's dump. False: it is none."""
+        """Read a row of powerpc's dump; False when it is none."""
         found = words(text)
         if not found or self._words is None or len(self._words) >= _MAX:
             return False

@@ -155,7 +155,7 @@ _RISCV_CAUSES: Dict[int, Accessed] = {12: "execute", 13: "read", 15: "write"}
 
 
 def _access(draft: Draft, arch: Optional[str]) -> Optional[Accessed]:
-    """Whether the bad address was read, written or executed: said in words, or by a bit of the error code."""
+    """The access to the bad address, by the log's text or by a bit of the error code; None when neither tells it."""
     said = draft.facts.get("access", "").lower()
     if said or "instruction fetch" in draft.headline:
         return "read" if said == "read" else "write" if said == "write" else "execute"

@@ -290,7 +290,7 @@ KINDS: Dict[ReportKind, Kind] = {
     "hard-lockup": Kind("Hard lockup", sampled=True, nested_ip=True, talkative=True),
     "hung-task": Kind("Hung task", waits=True, no_ip=True),
     "rcu-stall": Kind("RCU stall", sampled=True, nested_ip=True, talkative=True),
-    "csd-stall": Kind("CPU that does not answer (CSD lock)", sampled=True, nested_ip=True),
+    "csd-stall": Kind("CSD lock stall", sampled=True, nested_ip=True),
     "panic": Kind("Panic", no_ip=True, talkative=True),
     "warning": Kind("Warning", trap=True, warns=True, nested_ip=True),
     "atomic-sleep": Kind("Sleep in atomic context", checker=True, warns=True),

@@ -32,7 +32,7 @@ MAX_REPORTS = 300  # a log with ten thousand warnings repeats itself
 _MAX_CONTEXTS = 1024  # that print at the same time
 _MAX_BOOTS = 1024  # whose banner is kept
 _END = 4096  # bytes in which the log's last time is looked for
-# what machine_kexec() says, of the last report before it (arm64, powerpc)
+# machine_kexec() prints these behind the last report (arm64, powerpc)
 _ENDS = ("Starting crashdump kernel...", "kexec: Starting switchover sequence.")
 _APART = 30.0  # seconds of silence after which a report is over
 

@@ -16,7 +16,7 @@ def is_near(draft: Draft, line: LogLine) -> bool:
 
 
 def says_more(draft: Draft, line: LogLine, found: Headline) -> bool:
-    """Whether this headline only says more about the report that has just begun."""
+    """Whether this headline belongs to ``draft``, the report that has just begun."""
     if not is_near(draft, line) or draft.role in ("headless", "piece"):
         return False
     if found.role == "die":

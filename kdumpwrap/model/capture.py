@@ -1,4 +1,4 @@
-"""The capture kernel: what kept kdump from saving a whole vmcore, and the line that says so."""
+"""The capture kernel: the cause that kept kdump from saving a whole vmcore, and the line that shows it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     # crash: the capture kernel died                     killed: makedumpfile was
     # device: of the target, did not appear              mount: the target was not mounted
     # network: the target's host not reached, or refused
-    # makedumpfile: failed for another reason            failed: kdump says so, not why
+    # makedumpfile: failed for another reason            failed: kdump gives no reason
     # cut: the log ends while the vmcore is written
     Cause = Literal["memory", "crash", "space", "device", "network", "mount", "killed", "makedumpfile", "failed", "cut"]
     Outcome = Literal["success", "fail", "manual", "clear"]
@@ -27,7 +27,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Capture:
-    """The log of the capture kernel. ``cause`` is None when nothing in it says that saving failed."""
+    """The log of the capture kernel. ``cause`` is None when no line shows that saving failed."""
 
     cause: Optional[Cause] = None
     said: Optional[Said] = None  # the line that shows the cause

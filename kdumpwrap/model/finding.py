@@ -50,10 +50,10 @@ class Finding:
     suspect: Optional[Suspect] = None
     stopped_there: bool = False  # the culprit is the function in which the CPU stopped
     explanation: Tuple[str, ...] = ()
-    deliberate: bool = False  # somebody asked for the crash: it is no bug
-    part: Part = "on the way"  # the suspect's: the crash was in the suspect, or in what it called
+    deliberate: bool = False  # a person triggered the crash: it is no bug
+    part: Part = "on the way"  # the suspect's part: it crashed, it called what crashed, or neither
     place: Optional[Location] = None  # the most telling line of the instruction pointer's inline chain
-    guilty: Tuple[str, ...] = ()  # registers that the instruction went wrong through, by the names of the dump
+    guilty: Tuple[str, ...] = ()  # registers through which the instruction failed, as the dump names them
     repeats: Tuple[Run, ...] = ()  # of frames of the trace
     reporting: int = 0  # frames at the start of the trace that only made the report, where they are many
     statements: Tuple[Statement, ...] = ()

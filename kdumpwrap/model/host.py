@@ -59,7 +59,7 @@ class Diagnosis:
     """The diagnosis of one host."""
 
     root: str
-    distribution: str  # "CentOS Linux 7 (Core)", as os-release says it
+    distribution: str  # "CentOS Linux 7 (Core)", from os-release
     release: Optional[str]  # of the kernel that runs, or of the one that boots next
     arch: Optional[str]
     memory: Optional[int]  # bytes that the kernel counts when it reserves

@@ -206,14 +206,14 @@ class Report:
     registers: Tuple[Tuple[str, int], ...] = ()  # ("rax", 0x…), in the order printed
     code: Optional[Code] = None
     error_code: Optional[int] = None  # #PF error code, arm64 ESR, s390 interruption code
-    access: Optional[Accessed] = None  # where the log says so
+    access: Optional[Accessed] = None  # None where the log does not tell it
     hardware: Optional[str] = None  # "Hardware name:"
     workqueue: Optional[str] = None  # "Workqueue: events_unbound foo [bar]"
     kernel_offset: Optional[int] = None  # "Kernel Offset:"
     last_line: Optional[int] = None  # number of the report's last line
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: some reports list no modules
     panicker: Optional[Panicker] = None  # the task that called panic() because of this hang
-    message: Optional[str] = None  # what the kernel said just before: "list_del corruption, …->next is LIST_POISON1 …"
+    message: Optional[str] = None  # text printed just before: "list_del corruption, …->next is LIST_POISON1 …"
     machine_checks: Tuple[MachineCheck, ...] = ()  # of the kind of that name, in the order printed
     named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them

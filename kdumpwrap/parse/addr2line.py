@@ -82,7 +82,7 @@ def place(text: str) -> Tuple[str, int]:
 
 
 def fold(path: str) -> str:
-    """``path`` without ``/./``: "linux-5.14.0/./include/net/ip.h" is what CentOS's DWARF says."""
+    """``path`` without ``/./``: CentOS's DWARF has "linux-5.14.0/./include/net/ip.h"."""
     while "/./" in path:
         path = path.replace("/./", "/")
     return path[2:] if path.startswith("./") else path

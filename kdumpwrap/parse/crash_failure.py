@@ -59,7 +59,7 @@ _MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|F
 # log: read error: kernel virtual address: ffffffff98c62560  type: "prb"
 # crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
 # WARNING: cannot read prb_text_data_ring contents
-# Alone, "WARNING: cannot read linux_banner string" is said of another kernel's vmlinux, which has it elsewhere.
+# Alone, "WARNING: cannot read linux_banner string" means another kernel's vmlinux, which has it elsewhere.
 _READ = re.compile(
     r"\b[\w-]{1,32}: (?:read error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*"
     r"|^WARNING: cannot read (?!linux_banner string)\w+.*",

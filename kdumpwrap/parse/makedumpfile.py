@@ -73,7 +73,7 @@ def parse(text: str) -> Vmcoreinfo:
 
 
 def completed(text: str) -> bool:
-    """Whether makedumpfile says that it did its work."""
+    """Whether makedumpfile printed that it completed."""
     return "makedumpfile Completed." in text
 
 

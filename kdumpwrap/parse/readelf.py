@@ -25,7 +25,7 @@ class Span(NamedTuple):
 class Elf(NamedTuple):
     """The facts about an ELF file on which a decision rests."""
 
-    machine: Optional[str]  # as uname -m says it; readelf's words for one we do not know
+    machine: Optional[str]  # the name of uname -m; readelf's name for an unknown one
     relocatable: bool  # a module (.ko): addresses count from their section
     build_id: Optional[str]
     has_symbols: bool
