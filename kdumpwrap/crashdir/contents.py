@@ -27,11 +27,11 @@ _VMCORE = tuple(
         r"(vmcore|dump)-incomplete",
     )
 )
-# of the capture kernel: it says how kdump went, and is never taken for the log of the crash
+# the log of the capture kernel: it tells how kdump went, and never counts as the log of the crash
 CAPTURE_LOG = "kexec-dmesg.log"
-# of the host's console, put there by hand or by what records it: both kernels may speak in it
+# the log of the host's console, put there by hand or by a recorder: it may hold the lines of both kernels
 _CONSOLE = re.compile(r"console(\.log|\.txt)?|[\w.-]+\.console", re.ASCII)
-_CREATION = "vmcore-creation.status"  # of kdumpctl test
+_CREATION = "vmcore-creation.status"  # the outcome of kdumpctl test
 
 
 def read(path: str) -> "List[os.DirEntry[str]]":
@@ -41,7 +41,7 @@ def read(path: str) -> "List[os.DirEntry[str]]":
 
 
 def entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
-    """The crash that ``items`` of the directory ``path`` make; None when there is no sign of one."""
+    """The crash that ``items`` of the directory ``path`` make; None when they make none."""
     dmesg = _best(_DMESG, items)
     vmcore = _best(_VMCORE, items)
     if dmesg is None and vmcore is None and not any(item.name == CAPTURE_LOG for item in items):
@@ -53,7 +53,7 @@ def entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
     vmcore_bytes = _size(vmcore) if vmcore else None
     dmesg_bytes = _size(dmesg) if dmesg else None
     if not dmesg_bytes and vmcore_bytes:
-        dmesg = None  # an empty log: the one in the vmcore is asked
+        dmesg = None  # the file is empty: the log is read from the vmcore
     others = {item.name: item.path for item in items if item.name in (CAPTURE_LOG, _CREATION)}
     consoles = sorted(item.path for item in items if _CONSOLE.fullmatch(item.name))
     crash = Crash(
@@ -69,7 +69,7 @@ def entry(path: str, items: "List[os.DirEntry[str]]") -> Optional[Entry]:
 
 
 def is_incomplete(name: str) -> bool:
-    """Whether kdump was still writing the file of that name, or never came to its end."""
+    """Whether kdump has not finished the file of that name: it is still writing, or was interrupted."""
     return "incomplete" in name.rpartition("/")[2]
 
 
@@ -84,7 +84,7 @@ def is_vmcore(path: str) -> bool:
 
 
 def _best(names: "Tuple[re.Pattern[str], ...]", items: "List[os.DirEntry[str]]") -> "Optional[os.DirEntry[str]]":
-    """A finished file before an unfinished one, one with something in it before an empty one, then by its name."""
+    """The preferred file: finished before unfinished, filled before empty, then in the order of ``names``."""
     fitting = [(rank, item) for item in items for rank in (_rank(names, item.name),) if rank is not None]
     if len(fitting) > 1:
         fitting.sort(key=lambda one: (is_incomplete(one[1].name), not _size(one[1]), one[0], one[1].name))
@@ -97,7 +97,7 @@ def _rank(names: "Tuple[re.Pattern[str], ...]", name: str) -> Optional[int]:
 
 
 def _name(path: str) -> crashname.Name:
-    """Host and time by the directory's name; pstore's EPOCH/001 has its time one level up."""
+    """Host and time in the directory's name; of pstore's EPOCH/001, those in the name of its parent."""
     above, _, own = path.rpartition("/")
     if not above or own in ("", ".", ".."):
         real = Path(path).resolve()

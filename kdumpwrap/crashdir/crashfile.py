@@ -1,4 +1,4 @@
-"""The files of a crash, opened with care: only regular files are read, and never more than a piece at a time."""
+"""The files of a crash, read safely: regular files alone, in pieces. A pack alone is read whole."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import files
 from kdumpwrap.host.files import BLOCK, reason
 
-# with what a dump begins: makedumpfile's stream (-F), its compressed format, and the ELF of /proc/vmcore
+# the first bytes of a dump: makedumpfile's stream (-F), its compressed format, the ELF of /proc/vmcore
 FLATTENED = b"makedumpfile\0"
 PLAIN_DUMPS = (b"KDUMP   ", b"DISKDUMP", b"\x7fELF")
 DUMPS = (FLATTENED, *PLAIN_DUMPS)
@@ -20,10 +20,10 @@ LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffe
 
 
 def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], object] = lambda _: None) -> Iterator[bytes]:
-    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; of files see host.files.
+    """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; host.files opens it.
 
-    Of a file with more than 2 LARGEST bytes its two ends, see ``cut``, unless ``whole``. A pack is given to
-    ``unpacked`` before the log in it comes.
+    Of a file with more than 2 * LARGEST bytes only the two ends are read (see ``cut``), unless ``whole``. A pack is
+    passed to ``unpacked``, and then its log is one piece. Raises KdumpwrapError.
     """
     if path == "-":
         yield from _unpacked(files.standard_input(), unpacked)
@@ -42,7 +42,7 @@ def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], objec
         for start in (0, size - LARGEST):
             for place in range(start, start + LARGEST, BLOCK):
                 yield os.pread(descriptor, BLOCK, place)
-            yield b"\n"  # the ends do not make one line
+            yield b"\n"  # the last line of one end must not join the first line of the other
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
@@ -50,7 +50,7 @@ def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], objec
 
 
 def pack(path: str) -> Optional[Packed]:
-    """The pack that the file ``path`` is, see crashdir.packed; None when it is a log. Raises KdumpwrapError."""
+    """The pack in the file ``path`` (see crashdir.packed); None when it is none. Raises KdumpwrapError."""
     descriptor = _open(path)
     try:
         return _parsed(path, _all(descriptor)) if _begins_pack(descriptor) else None
@@ -65,13 +65,13 @@ def _begins_pack(descriptor: int) -> bool:
 
 
 def _all(descriptor: int) -> bytes:
-    """What the file holds, one byte more than a pack may have at most."""
+    """The bytes of the file, up to one more than a pack may have: so a larger one is noticed."""
     with os.fdopen(os.dup(descriptor), "rb") as file:
         return file.read(min(packed.LARGEST, os.fstat(descriptor).st_size) + 1)
 
 
 def _unpacked(pieces: Iterator[bytes], unpacked: Callable[[Packed], object]) -> Iterator[bytes]:
-    """``pieces`` of a log as they come; of a pack the log in it."""
+    """``pieces`` unchanged when they are a log; when they are a pack, the log in it."""
     first = next(pieces, b"")
     if not first.startswith(packed.MAGIC):
         yield first
@@ -99,7 +99,7 @@ def _parsed(name: str, data: bytes) -> Packed:
 
 
 def cut(path: str) -> str:
-    """A sentence on what ``blocks`` leaves out of the log at ``path``; empty when it reads all of it."""
+    """A message that ``blocks`` reads only the ends of the log at ``path``; empty when it reads all of it."""
     if path == "-":
         return ""
     descriptor = _open(path)
@@ -112,17 +112,17 @@ def cut(path: str) -> str:
 
 
 def head(path: str, size: int) -> bytes:
-    """The first ``size`` bytes of a regular file, or what there is of them."""
+    """The first ``size`` bytes of a regular file, fewer when it is shorter. Raises KdumpwrapError."""
     return _piece(path, size, first=True)
 
 
 def tail(path: str, size: int) -> bytes:
-    """The last ``size`` bytes of a regular file, or what there is of them."""
+    """The last ``size`` bytes of a regular file, fewer when it is shorter. Raises KdumpwrapError."""
     return _piece(path, size, first=False)
 
 
 def _open(path: str) -> int:
-    """A descriptor of the file, which a link in the crash directory may not have led out of it."""
+    """A descriptor of the file. A link that leads out of the crash directory is refused. Raises KdumpwrapError."""
     try:
         directory, slash, _ = path.rpartition("/")
         return files.open_file(path, limit=None, inside=directory or slash or ".")

@@ -37,12 +37,12 @@ _FORMS = tuple(
     )
 )
 
-# systemd-pstore: 1703069467 is the time; 170306946700001 of EFI is that, a part and a count. ERST's ids tell nothing
+# systemd-pstore: 1703069467 is the time; 170306946700001 of EFI is that, a part and a count. ERST's ids hold no time
 _PSTORE = re.compile(r"(?P<seconds>1\d{9})(?:\d{5})?")
 
 
 def parse(name: str) -> Name:
-    """Host and time that the directory's name tells; None for what it does not."""
+    """Host and time in the directory's name; None for a part that is not in it."""
     for form in _FORMS:
         match = form.fullmatch(name)
         if match:

@@ -6,14 +6,14 @@ from typing import Deque, Iterator, List, Tuple
 from kdumpwrap.model.log import Report
 
 BEFORE, AFTER = 12, 4  # lines shown before and behind a report
-MOST = 400  # lines shown at all; a longer report loses its middle
-_TAIL = 60  # of these at the end
+MOST = 400  # lines shown at most; the middle of a longer report is left out
+_TAIL = 60  # of these, lines at the end
 
 Numbered = Tuple[Tuple[int, str], ...]
 
 
 def around(report: Report, blocks: Iterator[bytes]) -> Numbered:
-    """The lines of a log round ``report``, numbered from 1; of a long report not its middle."""
+    """The lines of a log round ``report``, numbered from 1. The middle of a long report is left out."""
     last = report.last_line if report.last_line is not None else report.line + MOST // 2
     head = max(1, report.line - BEFORE)
     shown: List[Tuple[int, str]] = []
@@ -31,7 +31,7 @@ def around(report: Report, blocks: Iterator[bytes]) -> Numbered:
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of a log, each cut to what a page shows of it: one may be megabytes long."""
+    """The lines of a log, cut to 4096 bytes each: a line may be megabytes long."""
     rest = b""
     for block in blocks:
         *whole, rest = (rest + block).split(b"\n")

@@ -16,7 +16,7 @@ from kdumpwrap.model.crash import Crash, Entry
 
 
 class NothingSaved(NoCrash):
-    """kdump has made a directory, and put nothing of the crash into it."""
+    """A directory that kdump made, with neither vmcore nor dmesg in it."""
 
     def __init__(self, crash: Crash) -> None:
         super().__init__(f"{crash.path}: kdump saved neither the vmcore nor its dmesg")
@@ -41,8 +41,8 @@ class Found(NamedTuple):
 def find(target: Optional[str], root: Path = Path("/")) -> Crash:
     """The crash that ``target`` names: a directory, a log, a vmcore, "-" for standard input, None for the newest.
 
-    A name alone that is not in the working directory is that of a directory where kdump saves, as a list prints it.
-    Raises NoCrash with a line that says what was looked at.
+    A bare name that is not in the working directory is looked for where kdump saves, as ``list`` prints it.
+    Raises NoCrash, whose message names the place that was searched.
     """
     if target is None:
         return newest(root)
@@ -64,7 +64,7 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
         what = "the log of the kernel that saved the dump, not of the one that crashed"
         raise NoCrash(f"{target}: {what}", shell.hint("kdumpwrap analyze {}", directory))
     host, time = crashname.parse(directory.name)
-    # a link that the user names is followed, wherever it leads; one that lies in a crash directory is not
+    # a link that the user names is followed anywhere; a link inside a crash directory is not
     named = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
     if contents.is_vmcore(named):
         beside = None
@@ -92,14 +92,14 @@ def _saved_as(name: str, root: Path) -> Optional[str]:
 def _pack(path: str) -> Optional[Packed]:
     try:
         return crashfile.pack(path)
-    except KdumpwrapError:  # said when its log is read
+    except KdumpwrapError:  # reported when the log is read
         return None
 
 
 def inspect(path: Union[str, Path]) -> Optional[Crash]:
-    """The crash in the directory ``path`` as it is now, None when it holds none (any more).
+    """The crash in the directory ``path`` as it is now; None when it holds none (any more).
 
-    Raises KdumpwrapError when nobody can tell: too many open files, say.
+    Raises KdumpwrapError when the directory cannot be read, such as with too many open files.
     """
     try:
         entry = contents.entry(str(path), contents.read(str(path)))

@@ -4,8 +4,7 @@
      "kaslr_offset"}, "code": "48 89 e5 …", "modules": {"xfs": "3f9c…"}, "facts": {"version": "Linux version …"},
      "log": "…"}
 
-There are no names of files in it that anything is written to. A pack is as hostile as a log: what is not of its form
-is left out.
+A pack names no file to write to. It is untrusted like a log: a value of another form is left out.
 """
 
 import re
@@ -16,8 +15,8 @@ from kdumpwrap.host.release import known
 
 SCHEMA = "kdumpwrap-pack/1"
 MAGIC = f'{{"schema": "{SCHEMA}"'.encode()
-LARGEST = 128 << 20  # bytes of a pack that is read
-LOG = 16 << 20  # bytes of a log that are packed; the kernel's own buffer has 1 MB as a rule
+LARGEST = 128 << 20  # bytes of a pack at most
+LOG = 16 << 20  # bytes of a log in a pack at most; the kernel's own buffer has 1 MB as a rule
 
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _NAME = re.compile(r"[A-Za-z0-9_][\w-]{0,63}", re.ASCII)
@@ -28,7 +27,7 @@ _DIGITS = 32
 
 
 class Packed(NamedTuple):
-    """A crash out of a pack; what the pack does not tell, or not in its form, is None, or empty."""
+    """A crash out of a pack. A value that is missing, or has another form, is None or empty."""
 
     log: bytes
     host: Optional[str] = None
@@ -40,7 +39,7 @@ class Packed(NamedTuple):
 
 
 def parse(data: bytes) -> Packed:
-    """The crash in the pack ``data``. Raises ValueError when it is none, or cut off."""
+    """The crash in the pack ``data``. Raises ValueError when ``data`` is no pack, or a truncated one."""
     import json
 
     try:
@@ -64,7 +63,7 @@ def parse(data: bytes) -> Packed:
 
 
 def _number(digits: str) -> int:
-    """A number of the pack; int() takes the square of their count for very many digits, before Python 3.9 at least."""
+    """A number of the pack. The time of int() grows with the square of the number of digits: many are refused."""
     if len(digits) > _DIGITS:
         raise ValueError("a number of too many digits")
     return int(digits)
@@ -78,7 +77,7 @@ def text(log: bytes) -> str:
 def _bytes(log: str) -> bytes:
     try:
         return log.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # not of our making
+    except UnicodeEncodeError:  # a pack of another origin
         return log.encode("utf-8", "replace")
 
 

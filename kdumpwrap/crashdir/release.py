@@ -9,7 +9,7 @@ from kdumpwrap.host.release import known
 from kdumpwrap.model.crash import Crash
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
-_ENDS = 64 << 10  # bytes of a log's end, of a vmcore's beginning, that hold the release if the head does not
+_ENDS = 64 << 10  # bytes at a log's end or a vmcore's beginning that hold the release when the head lacks it
 
 _LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S{0,99})")
 _CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
@@ -19,7 +19,7 @@ _OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, wh
 def release_of(crash: Crash) -> Optional[str]:
     """The kernel's release, from a few KiB of the log (``Linux version 5.14.0-…``, ``Comm: … #1``) or the vmcore.
 
-    None where these do not tell. Raises ReadFailed.
+    None when it is in neither. Raises ReadFailed.
     """
     try:
         if crash.packed and crash.dmesg is not None:
