@@ -1,1 +1,1 @@
-"""Debuginfo of the kernel that crashed: asked for, loaded, checked, kept. Nothing is installed."""
+"""Debuginfo of the kernel that crashed: downloaded, checked and kept. Nothing is installed."""

@@ -1,4 +1,4 @@
-"""The means of fetch: debuginfod by build id, the packages of the distribution; what is taken of what they bring."""
+"""The means of fetch: debuginfod by build id, the packages of the distribution; and the choice of files to keep."""
 
 import platform
 import shutil
@@ -21,11 +21,11 @@ from kdumpwrap.tools import binutils, debuginfod, loaders, packaged
 from kdumpwrap.tools.loader import Loader, Tell
 
 SOURCES = 900 << 10  # bytes on the disk that the sources of one crash may take
-_BLOCK = 4096  # bytes that a file takes at least, and a directory
+_BLOCK = 4096  # bytes on the disk that a file or directory takes at least
 
 
 class Found(NamedTuple):
-    """What lies in the stage, under the name that it is kept by."""
+    """The files in the stage, by the names under which they are kept."""
 
     files: Dict[str, Path]
     problems: Tuple[Problem, ...] = ()
@@ -40,7 +40,7 @@ def loader_of(order: Order) -> Loader:
 
 
 def by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) -> Found:
-    """By debuginfod: vmlinux, modules whose build id is known, sources."""
+    """The vmlinux, modules with a known build id and sources, by debuginfod. Raises KdumpwrapError."""
     if order.build_id is None and order.vmlinux is None:
         raise KdumpwrapError("debuginfod needs the kernel's build id, which a vmcore or its log tells since 5.9")
     if order.everything:
@@ -50,14 +50,14 @@ def by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) -
         files[fetched.VMLINUX] = _debuginfo(order.build_id, client, place)
     for name, build_id in order.modules:
         if build_id is not None:
-            with suppress(KdumpwrapError):  # that it is missing is said of all means
+            with suppress(KdumpwrapError):  # a missing module is reported for all means together
                 files[f"{fetched.MODULES}/{name}.ko.debug"] = _debuginfo(build_id, client, place)
     build_id = order.build_id or build_id_of(order.vmlinux)
     if build_id is None:
         return Found(files)
     brought: Dict[str, Path] = {}
     for name in sources(order, search, files):
-        if name.startswith("/"):  # what is relative to the directory of the build, the server does not know
+        if name.startswith("/"):  # the server has absolute paths alone, no path relative to the build directory
             with suppress(KdumpwrapError):
                 file = debuginfod.fetch(build_id, "source", client, file=Path(name), cache=place)
                 brought[f"{fetched.SOURCE}/{packaged.source_name(name)}"] = file
@@ -65,7 +65,7 @@ def by_build_id(order: Order, search: Search, client: Debuginfod, place: Path) -
 
 
 def _debuginfo(build_id: str, client: Debuginfod, place: Path) -> Path:
-    """The debuginfo of that build. Raises KdumpwrapError when there is none, and when something else came."""
+    """The debuginfo of that build. Raises KdumpwrapError when there is none, or the file has another build id."""
     path = debuginfod.fetch(build_id, "debuginfo", client, cache=place)
     found = build_id_of(path)
     if found != build_id:
@@ -75,7 +75,7 @@ def _debuginfo(build_id: str, client: Debuginfod, place: Path) -> Path:
 
 
 def by_package(order: Order, search: Search, loader: Loader, place: Path, tell: Tell) -> Found:
-    """By the distribution's packages: that with vmlinux and modules, then that with the sources."""
+    """The files from the distribution's packages: vmlinux and modules first, then sources. Raises KdumpwrapError."""
     offers = offers_of(order, search, loader)
     alone = sources_alone(order)
     sizes = [offer.size or 0 for offer in offers]
@@ -103,7 +103,7 @@ def by_package(order: Order, search: Search, loader: Loader, place: Path, tell: 
             problems += (Problem(f"no sources: {error.message}", error.hint),)
             continue
         finally:
-            shutil.rmtree(str(loaded), ignore_errors=True)  # its room is wanted for the next one
+            shutil.rmtree(str(loaded), ignore_errors=True)  # the next package needs its room
         found = _chosen(tree, wants)
         if number == 0:
             if fetched.VMLINUX not in found:
@@ -149,7 +149,7 @@ def _packages(order: Order) -> repositories.Packaged:
 
 
 def _chosen(tree: Path, wants: Wants) -> Dict[str, Path]:
-    """The wanted files that were unpacked into ``tree``: regular ones, under the names that they are kept by."""
+    """The wanted regular files that were unpacked into ``tree``, by the names under which they are kept."""
     there = {
         str(path.relative_to(tree)): path
         for path in sorted(tree.rglob("*"))
@@ -159,7 +159,7 @@ def _chosen(tree: Path, wants: Wants) -> Dict[str, Path]:
 
 
 def _linked(path: Path, tree: Path) -> bool:
-    """Whether a link is on the way from ``tree`` to ``path``."""
+    """Whether a part of the path from ``tree`` to ``path`` is a link."""
     while path != tree:
         if path.is_symlink():
             return True
@@ -168,7 +168,7 @@ def _linked(path: Path, tree: Path) -> bool:
 
 
 def sources(order: Order, search: Search, files: Mapping[str, Path]) -> Tuple[str, ...]:
-    """The sources that the analysis of the crash names, with ``files``, which were just brought, and that lack here."""
+    """The missing sources that the analysis of the crash names. It also reads ``files``, which were just fetched."""
     if not order.named:
         return ()
     from kdumpwrap import analyze
@@ -184,7 +184,7 @@ def sources(order: Order, search: Search, files: Mapping[str, Path]) -> Tuple[st
 
 
 def within(brought: Dict[str, Path]) -> Dict[str, Path]:
-    """As many of the sources ``brought``, the first ones, as may be kept for one crash."""
+    """The first of the sources ``brought``, as many as may be kept for one crash (SOURCES bytes)."""
     kept: Dict[str, Path] = {}
     directories: Set[str] = set()
     total = 0

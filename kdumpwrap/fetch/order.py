@@ -1,4 +1,4 @@
-"""The order: the files of a crash's kernel that are missing, and are to be fetched."""
+"""The order: the missing files of a crash's kernel, to be fetched."""
 
 import posixpath
 from pathlib import Path
@@ -20,17 +20,17 @@ from kdumpwrap.tools import binutils
 
 
 class Order(NamedTuple):
-    """The files that are asked for. Of a release alone no module and no source is known."""
+    """The files to fetch. An order for a bare release names no modules and no sources."""
 
     release: str
-    target: Optional[str] = None  # the crash, as it was named
-    build_id: Optional[str] = None  # of the kernel, where its vmcore or its log tells
+    target: Optional[str] = None  # the crash, as the user named it
+    build_id: Optional[str] = None  # of the kernel, from its vmcore or its log; else None
     arch: Optional[str] = None
-    modules: Tuple[Tuple[str, Optional[str]], ...] = ()  # of its frames that are not here, and their build ids
-    strangers: Tuple[str, ...] = ()  # those that no distribution has
+    modules: Tuple[Tuple[str, Optional[str]], ...] = ()  # missing modules of the frames, and their build ids
+    strangers: Tuple[str, ...] = ()  # out-of-tree modules: no distribution has them
     everything: bool = False  # all modules
-    vmlinux: Optional[Path] = None  # that is here already
-    named: bool = False  # a crash was named, or the newest was taken: its sources are wanted too
+    vmlinux: Optional[Path] = None  # the one that is here already
+    named: bool = False  # the order is for a crash: its sources are wanted too
 
     @property
     def again(self) -> Hint:
@@ -69,14 +69,14 @@ def of(what: Optional[str], search: Search, *, everything: bool = False) -> Orde
 
 
 def refreshed(order: Order, search: Search) -> Order:
-    """``order`` without what has come meanwhile."""
+    """``order`` without the files that another process has fetched meanwhile."""
     found = debuginfo.modules([name for name, _ in order.modules], order.release, search)
     missing = tuple(one for one in order.modules if not _here(found[one[0]], order.release, order.build_id, search))
     return _with_vmlinux(order._replace(modules=missing), search)
 
 
 def _with_vmlinux(order: Order, search: Search) -> Order:
-    """``order`` with the vmlinux that is here; one of another build than the crash is of does not count."""
+    """``order`` with the vmlinux that is here, unless that is of another build than the crash."""
     asked = order.build_id if search.vmlinux is None else None
     for build in fetched.builds(order.release, search.root):
         if build.name == asked and (build / fetched.VMLINUX).is_file():
@@ -93,7 +93,7 @@ def _with_vmlinux(order: Order, search: Search) -> Order:
 def _modules(
     log: Log, build_id: Optional[str], search: Search
 ) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
-    """The modules of the frames without a file of debuginfo here, with their build ids; and those of strangers."""
+    """The modules of the frames without debuginfo here, with their build ids; and the out-of-tree ones."""
     named: Dict[str, Optional[str]] = {}
     foreign = set()
     for report in log.reports:
@@ -108,7 +108,7 @@ def _modules(
 
 
 def _here(paths: Tuple[Path, ...], release: Optional[str], build_id: Optional[str], search: Search) -> bool:
-    """Whether one of a module's files lies where debuginfo does; what was fetched of another build does not count."""
+    """Whether a file of a module lies in a place for debuginfo. Files fetched of another build do not count."""
     others = {build for build in fetched.builds(release, search.root) if build_id not in (None, build.name)}
     return any(
         ("usr/lib/debug" in path.as_posix() or "lib/modules/" not in path.as_posix()) and not others & {*path.parents}
@@ -137,5 +137,5 @@ def sources(analysis: Analysis) -> Tuple[str, ...]:
 
 
 def missing_sources(files: Tuple[str, ...], release: str, search: Search) -> Tuple[str, ...]:
-    """The files, of ``files``, that are not here."""
+    """Those of ``files`` that are not here."""
     return tuple(file for file in files if trees.find(file, 1, release, search) is None)

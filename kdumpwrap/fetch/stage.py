@@ -1,4 +1,4 @@
-"""The cache, written to by one process at a time: made aside, renamed when it is whole, no link followed."""
+"""The cache. One process at a time writes to it. A build is made aside, renamed when complete. No link is followed."""
 
 import contextlib
 import errno
@@ -17,15 +17,15 @@ from kdumpwrap.host import fetched
 _LOCK = ".lock"
 _PART = ".part-"
 _MODE, _FILE = 0o755, 0o644
-_NO_PLACE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)  # a name too long, or another's directory
+_NO_PLACE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)  # the name is too long, or a directory has it
 _SPARE = 64 << 20  # bytes to leave free
 
 
 @contextlib.contextmanager
 def locked(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator[None]:
-    """The cache ``top``, made where it is not there, is this process's alone meanwhile. Raises KdumpwrapError.
+    """Lock the cache ``top`` for this process, and make it when it is missing. ``tell`` is called when it waits.
 
-    No link leads there out of ``root``, which is there.
+    Raises KdumpwrapError when ``root`` is missing, or a link on the path leads out of it.
     """
     if not root.is_dir():
         raise KdumpwrapError(f"{root}: no such directory")
@@ -44,9 +44,9 @@ def locked(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None
 
 @contextlib.contextmanager
 def stage(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None) -> Iterator[Path]:
-    """A new directory below the cache ``top``, which is this process's alone meanwhile, and gone afterwards.
+    """A new directory below the locked cache ``top``, removed at the end.
 
-    What a killed process has left is removed first. Raises KdumpwrapError.
+    Directories that a killed process has left are removed first. Raises KdumpwrapError.
     """
     with locked(top, root, tell):
         for left in top.glob(f"{_PART}*"):
@@ -62,10 +62,10 @@ def stage(top: Path, root: Path, tell: Optional[Callable[[str], object]] = None)
 
 
 def keep(files: Dict[str, Path], top: Path, release: str, build_id: str) -> Tuple[Path, Dict[str, str]]:
-    """Put ``files`` (of the stage) under their names into the directory of a build. Each comes whole or not at all.
+    """Move ``files`` (of the stage) into the directory of a build, by their names. Each move is atomic.
 
-    The directory itself, too, where it is new. Comes back with the sources that have no place there, and why. Raises
-    KdumpwrapError.
+    A new directory is made aside and renamed. Returns the directory, and the sources that could not be placed, with
+    the reasons. Raises KdumpwrapError.
     """
     target = top / release / build_id
     try:
@@ -77,7 +77,7 @@ def keep(files: Dict[str, Path], top: Path, release: str, build_id: str) -> Tupl
                 left = _move(files, made)
                 made.rename(target)
             finally:
-                _clear(made)  # where it has not become the target
+                _clear(made)  # left over only when the rename failed
             return target, left
         _real_directory(target)
         return target, _move(files, target)
@@ -86,7 +86,7 @@ def keep(files: Dict[str, Path], top: Path, release: str, build_id: str) -> Tupl
 
 
 def room(directory: Path, needed: int) -> None:
-    """Raises KdumpwrapError when there is not room for ``needed`` bytes, and some to spare."""
+    """Raises KdumpwrapError when fewer than ``needed`` + _SPARE bytes are free."""
     free = shutil.disk_usage(directory).free
     if needed + _SPARE > free:
         raise KdumpwrapError(
@@ -107,7 +107,7 @@ def _acquire(lock: int, tell: Optional[Callable[[str], object]]) -> None:
 
 
 def _move(files: Dict[str, Path], target: Path) -> Dict[str, str]:
-    """The vmlinux last: where it is, all is. The sources that have no place, and why."""
+    """Move ``files``, the vmlinux last: its presence means that all are there. Returns as ``keep`` does."""
     left: Dict[str, str] = {}
     for name in sorted(files, key=lambda name: (name == fetched.VMLINUX, name)):
         try:

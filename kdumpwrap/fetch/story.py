@@ -1,4 +1,4 @@
-"""``kdumpwrap fetch``, in its order: what is missing, who has it, loaded, checked, unpacked in part, kept."""
+"""``kdumpwrap fetch``, step by step: find what is missing, find who has it, download, check, unpack in part, keep."""
 
 from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Tuple
@@ -26,10 +26,10 @@ def fetch(
     say: Optional[Callable[[str], object]] = None,
     dry: bool = False,
 ) -> Fetched:
-    """Bring what ``order`` lacks into the cache, by the first of the host's means that has it.
+    """Fetch what ``order`` lacks into the cache, by the first of the host's means that has it.
 
-    ``dry``: only what would be done. ``say`` gets a line when sources alone are missing.
-    Raises KdumpwrapError when nothing could be had.
+    ``dry``: return the commands and run none. ``say`` gets a line when only sources are missing.
+    Raises KdumpwrapError when no means has it.
     """
     top = fetched.own(search.root)
     if order.vmlinux is not None and not order.modules and not order.everything:
@@ -42,7 +42,7 @@ def fetch(
     if dry:
         return _would(order, search, top)
     with stage.stage(top, search.root, tell) as directory:
-        again = orders.refreshed(order, search)  # another one may have brought it meanwhile
+        again = orders.refreshed(order, search)  # another process may have fetched it meanwhile
         if again.vmlinux is not None and not again.modules and not again.everything:
             missing = means.sources(again, search, {})
             if not missing:
@@ -102,7 +102,7 @@ def _foreign(order: Order) -> Iterator[Problem]:
 
 
 def _none(order: Order, refused: List[KdumpwrapError]) -> KdumpwrapError:
-    """The error of all means: what each of them lacked, and what to type after the last of them."""
+    """One error for all means: the message of each, and the hint of the last."""
     if not refused:
         kernel = releases.parse(order.release)
         whose = (
@@ -141,7 +141,7 @@ def _vmlinux_first(name: str) -> Tuple[int, str]:
 
 
 def _would(order: Order, search: Search, top: Path) -> Fetched:
-    """The commands that ``fetch`` would try first, and what they load."""
+    """The commands that ``fetch`` would try first, and the size of their downloads."""
     servers = debuginfod.servers()
     if servers and order.build_id is not None and not order.everything:
         builds = (order.build_id, *(build_id for _, build_id in order.modules if build_id))
