@@ -1,1 +1,1 @@
-"""Many crashes: analysed side by side, kept, grouped, merged."""
+"""Many crashes: analysed in parallel, kept, grouped, merged."""

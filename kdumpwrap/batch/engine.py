@@ -1,4 +1,4 @@
-"""Every crash below a directory: analysed as ``analyze`` does, the tools asked once for all of a kernel."""
+"""Every crash below a directory, analysed as by ``analyze``. The tools are asked once for all crashes of a kernel."""
 
 import contextlib
 import fnmatch
@@ -39,14 +39,14 @@ from kdumpwrap.tools import run
 if TYPE_CHECKING:
     from kdumpwrap.steps import Answer, Case
 
-# Crashes whose questions are put to the tools together. Few at first, so that the first answers come soon; then more,
-# since an addr2line costs half a second; and never so many that memory would count.
+# Crashes whose questions are put to the tools together. The first chunk is small: the first answers come soon. Later
+# chunks are larger, since an addr2line costs half a second. The largest one limits the memory.
 _FIRST, _MOST = 100, 1000
-_KERNELS = 8  # whose symbols are kept: 5 MB each
+_KERNELS = 8  # kernels whose symbols are kept: 5 MB each
 
 
 class Selection(NamedTuple):
-    """The crashes that are wanted. Patterns are those of a shell; none at all means every one."""
+    """The crashes that are wanted. Patterns are shell patterns; without any, every crash is wanted."""
 
     since: Optional[str] = None  # ISO 8601
     hosts: Tuple[str, ...] = ()
@@ -57,15 +57,15 @@ class Done(NamedTuple):
     """The outcome of one crash."""
 
     crash: Crash
-    analysis: Optional[Analysis] = None  # None: see `failure`. Of a saved answer no more than parse.ndjson reads
+    analysis: Optional[Analysis] = None  # None: see `failure`. Of a saved answer, what parse.ndjson reads
     failure: Optional[Problem] = None  # why there is no analysis, or why it could not be saved
-    line: Optional[str] = None  # of a saved answer: what --json says
-    stamp: Sequence[saved.File] = ()  # the files of the crash, as they were before they were read
-    wanted: bool = True  # False: of a release that was not asked for, or nothing new
+    line: Optional[str] = None  # the --json line of a saved answer
+    stamp: Sequence[saved.File] = ()  # the state of the crash's files before they were read
+    wanted: bool = True  # False: of an unwanted release, or not new
 
 
 def candidates(entries: Iterable[Entry], selection: Selection) -> Tuple[Crash, ...]:
-    """The crashes among ``entries`` that may be wanted; which release they are of is not known yet."""
+    """The crashes among ``entries`` that may be wanted. Their releases are not known yet."""
     return tuple(
         entry.crash
         for entry in entries
@@ -87,10 +87,10 @@ def outcomes(
 ) -> Generator[Done, None, None]:
     """The outcome of each crash, in their order, as soon as it is known. A failure does not stop the others.
 
-    Logs are read by ``jobs`` processes. With ``variables`` gdb is asked for those of many crashes at a time.
-    ``save_below``: answers are kept beside the crashes below those directories, and those that are there and still true
-    are taken as they are, if ``reuse`` allows. ``only_new``: crashes that are not (see news) are not wanted, though an
-    answer that is no longer true is found anew.
+    ``jobs`` processes read the logs. With ``variables`` gdb is asked for the variables of many crashes at a time.
+    ``save_below``: answers are kept beside the crashes below those directories. With ``reuse`` a saved answer that is
+    still true is taken. ``only_new``: crashes that are not new (see news) are not wanted, but a saved answer that is
+    no longer true is made anew.
     """
     known = saved.Known(search, variables)
     work = _reader(search, selection, known if save_below and reuse else None, only_new=only_new)
@@ -118,15 +118,15 @@ class _Read(NamedTuple):
 
     crash: Crash
     log: Log
-    stamp: Sequence[saved.File]  # its files, as they were before that
-    beside: Optional[Path]  # where it lies, if a vmlinux or modules lie there too
+    stamp: Sequence[saved.File]  # the state of its files before that
+    beside: Optional[Path]  # its directory, if a vmlinux or modules lie there too
     wanted: bool = True
 
 
 def _reader(
     search: Search, selection: Selection, known: Optional[saved.Known], *, only_new: bool = False
 ) -> Callable[[Crash], Union[_Read, Done]]:
-    """Reads one crash, in a process of its own."""
+    """The function that reads one crash; worker processes call it."""
 
     def read(crash: Crash) -> Union[_Read, Done]:
         try:
@@ -149,7 +149,7 @@ def _reader(
 
 
 def _log(crash: Crash, search: Search) -> Tuple[Crash, Log, Sequence[saved.File]]:
-    """The log of ``crash``, which kdump may finish, or somebody remove, while it is being read."""
+    """The crash, its log and its stamp. kdump may finish the crash, or a user remove it, during the read."""
     if crash.dmesg is None and crash.vmcore is None:
         raise capturelog.nothing_saved(crash)
     stamp = saved.stamp(crash)
@@ -172,19 +172,19 @@ _Known = Dict[Hashable, Tuple["Case", "Answer"]]  # by the key of a bug, see ana
 
 
 class _Kernels:
-    """A Symbolizer for each kernel of late."""
+    """A Symbolizer for each of the latest kernels."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
         self._open: "OrderedDict[object, Symbolizer]" = OrderedDict()
-        self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # of modules, as all logs of a kernel tell them
+        self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # out of tree, by module
         self._known: Dict[Symbolizer, _Known] = {}
 
     def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
-        """The symbolizer for the kernel of ``one``: its release, machine, and builds of modules where the log tells.
+        """The symbolizer for the kernel of ``one``: its release, machine, and the build ids of modules in the log.
 
-        Logs that contradict each other, as one whose list of modules is cut off does, get one each: what they miss has
-        other words.
+        Logs that contradict each other on the origin of a module get one each, such as a log whose module list is cut
+        off: the messages on missing debuginfo differ.
         """
         if isinstance(one, Done):
             return None
@@ -212,11 +212,11 @@ class _Kernels:
         return self._open[key]
 
     def known(self, symbolizer: Symbolizer) -> _Known:
-        """The facts that the crashes of a kernel had in common so far."""
+        """The facts that are shared by the crashes of a kernel so far, by the key of a bug."""
         return self._known.setdefault(symbolizer, {})
 
     def close(self, but: int = 0) -> None:
-        """Close all ``but`` so many, those that were not needed for longest first."""
+        """Close all symbolizers except the ``but`` that were used last."""
         while len(self._open) > but:
             self._close(self._open.popitem(last=False)[1])
 
@@ -247,9 +247,9 @@ def _analysed(
 def _of_one_kernel(
     group: Sequence[_Read], symbolizer: Symbolizer, known: _Known, variables: bool = False
 ) -> Iterator[Done]:
-    """The analysis of each crash of ``group``; when one breaks the engine, each of the rest for itself.
+    """The analysis of each crash of ``group``; when one raises an exception, the others are analysed one by one.
 
-    A symbolizer that an exception has left half-loaded would answer with half of what there is: it is not asked again.
+    An exception may leave a symbolizer half-loaded, with half of the symbols: it is not asked again.
     """
     pairs = [(one.crash, one.log) for one in group]
     done = 0
@@ -279,13 +279,13 @@ def _of_one_kernel(
 
 
 def top(crash: Crash, below: Sequence[Path]) -> Path:
-    """The directory, of those ``below``, in which ``crash`` lies, or which is a crash itself."""
+    """The one of the directories ``below`` that holds ``crash``, or is that crash itself."""
     path = Path(crash.path)
     return next((one for one in below if one == path or one in path.parents), below[0])
 
 
 def _kept(done: Done, known: saved.Known, below: Sequence[Path], *, mark: bool) -> Done:
-    if done.analysis is None or done.line is not None or run.stopped():  # then tools may have been cut short
+    if done.analysis is None or done.line is not None or run.stopped():  # a stopped tool may give half an answer
         return done
     try:
         saved.save(done.crash, done.analysis, done.stamp, known, top(done.crash, below), mark=mark)
@@ -299,7 +299,7 @@ def _fits(value: Optional[str], patterns: Sequence[str]) -> bool:
 
 
 def _broken(crash: Crash, error: Exception) -> Done:
-    """A mistake of ours: it must not cost the other crashes."""
+    """The outcome of a crash on which kdumpwrap itself failed. The other crashes go on."""
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     return Done(
         crash,

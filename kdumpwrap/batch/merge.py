@@ -1,4 +1,4 @@
-"""The crashes of many hosts, from what ``batch --json`` said on each of them."""
+"""The crashes of many hosts, from the output of ``batch --json`` on each of them."""
 
 import os
 import re
@@ -20,26 +20,26 @@ _SUFFIX = re.compile(r"\.(?:json|ndjson|jsonl|txt|out)$")
 _TAGGED = re.compile(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
 
 
-_NAMED = 5  # lines of a file that are no crash and are named each
+_NAMED = 5  # lines that are no crash: so many of a file are named one by one
 
 
 class Bad(NamedTuple):
-    """Something in a file that is no crash."""
+    """A line or file that is no crash, and why."""
 
     message: str
     hint: Hint = NONE
 
 
 def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
-    """A row for each crash in ``names`` ("-": standard input), the same crash once; and what is no crash in them.
+    """A row for each crash in ``names`` ("-": standard input), each crash once; and a Bad for what is no crash.
 
-    A dump that stayed on its host has no host's name: it gets the tag before its line (GNU parallel --tag), else the
-    name of its file without its suffix. Where there is neither, what the kernel said tells one host's crash from that
-    of another in the same second: the process, the time since boot, the registers.
+    A dump that stayed on its host names no host. Its host is the tag before its line (GNU parallel --tag), else the
+    name of its file without the suffix. Without both, crashes of the same second are distinguished by the process, the
+    time since boot and the registers.
     """
     seen: Set[object] = set()
     for file in names:
-        strange, known = [], 0  # numbers of lines that are not of batch --json; how many are
+        strange, known = [], 0  # numbers of lines that are not of batch --json; count of lines that are
         try:
             for number, line in enumerate(_lines(file), 1):
                 found = _row(line, file)
@@ -60,7 +60,7 @@ def rows(names: Sequence[str]) -> Iterator[Union[Row, Bad]]:
 
 
 def _strange(name: str, numbers: Sequence[int], known: int) -> Iterator[Bad]:
-    """What is said of the lines ``numbers`` of a file that are not of ``batch --json``; ``known`` other ones are."""
+    """Messages on the lines ``numbers``, which are not of ``batch --json``; ``known``: how many are."""
     if numbers and not known:
         yield Bad(f"{name}: no line of it is of batch --json", shell.hint("kdumpwrap batch --json >FILE"))
         return
@@ -71,7 +71,7 @@ def _strange(name: str, numbers: Sequence[int], known: int) -> Iterator[Bad]:
 
 
 def _row(line: str, file: str) -> Union[Tuple[Row, object], Bad, None]:
-    """The crash in ``line``, and what it is known by; None when there is none."""
+    """The crash in ``line`` and the key that identifies it; None when there is none."""
     tagged = _TAGGED.match(line)
     analysis = ndjson.parse(line[tagged.end() :] if tagged else line)
     if analysis is None:
@@ -90,7 +90,7 @@ def _row(line: str, file: str) -> Union[Tuple[Row, object], Bad, None]:
 
 
 def _login(tag: str) -> str:
-    """The host that GNU parallel was told to log in to: ``root@web1``, ``8/web1``; ``:`` is this one."""
+    """The host in a --sshlogin of GNU parallel: ``root@web1``, ``8/web1``; ``:`` is this host."""
     return os.uname().nodename if tag == ":" else tag.rpartition("@")[2].rpartition("/")[2]
 
 
@@ -110,7 +110,7 @@ def _lines(file: str) -> Iterator[str]:
 
 
 def _cut(opened: IO[bytes]) -> Iterator[str]:
-    """The lines that are not empty; one that has no end in sight is given in pieces, which are no JSON."""
+    """The lines that are not empty; a line longer than the limit comes in pieces, which are no JSON."""
     for line in iter(lambda: opened.readline(_LINE), b""):
         text = line.decode("utf-8", "backslashreplace").strip()
         if text:

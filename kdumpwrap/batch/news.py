@@ -1,8 +1,8 @@
 """Crashes that ``batch --save --new`` has not printed yet.
 
-A crash is new until its answer was saved and printed. ``saved.MARK`` lies beside an answer that is saved and not
-printed yet: who is killed in between leaves it there, and the next batch tells of that crash. One batch at a time does
-this below a directory; another one waits for it.
+A crash is new until its answer is saved and printed. ``saved.MARK`` lies beside an answer that is saved and not
+printed yet. A batch that is killed in between leaves the mark, and the next batch prints that crash. One batch at a
+time works below a directory; another one waits for it.
 """
 
 import contextlib
@@ -21,28 +21,28 @@ _LOCK = ".kdumpwrap-lock"  # in the directory below which the crashes lie; it st
 
 @contextlib.contextmanager
 def alone(tops: Sequence[Path]) -> Iterator[None]:
-    """Wait until no other process is in here for one of ``tops``. The kernel lets go when a process is killed.
+    """Hold the locks of all ``tops``; wait while another process has one. The kernel unlocks for a killed process.
 
-    Raises KdumpwrapError where no lock can be had.
+    Raises KdumpwrapError when a lock cannot be taken.
     """
     with contextlib.ExitStack() as held:
-        for top in sorted(set(tops)):  # in one order, or two would wait for each other
+        for top in sorted(set(tops)):  # in a fixed order: two processes must not wait for each other
             try:
                 held.callback(os.close, _locked(top))
             except (FileNotFoundError, NotADirectoryError):
-                continue  # the scan says so
+                continue  # the scan reports it
             except OSError as error:
                 raise KdumpwrapError(f"{top}/{_LOCK}: {error.strerror}") from None
         yield
 
 
 def is_new(crash: Crash) -> bool:
-    """Whether ``crash`` has no answer, or one that was not printed."""
+    """Whether the answer of ``crash`` is missing, or not printed yet."""
     return not _ours(f"{crash.path}/{saved.JSON}") or _ours(f"{crash.path}/{saved.MARK}")
 
 
 def told(crash: Crash, top: Path) -> None:
-    """The answer of ``crash``, below ``top``, is printed. Raises KdumpwrapError when that cannot be noted."""
+    """Note that the answer of ``crash``, below ``top``, is printed. Raises KdumpwrapError when that fails."""
     try:
         directory = saved.open_directory(crash.path, top)
         try:
@@ -58,7 +58,7 @@ def told(crash: Crash, top: Path) -> None:
 
 
 def _ours(path: str) -> bool:
-    """Whether a regular file is there that nobody but us, or root, has put there."""
+    """Whether ``path`` is a regular file of this user or of root."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -76,7 +76,7 @@ def _locked(top: Path) -> int:
         os.close(directory)
     try:
         status = os.fstat(lock)
-        # a second name of a file that others may open would let them hold our lock
+        # a hard link to a file that others may open would let them hold this lock
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_nlink > 1:
             raise PermissionError(0, "not a file of ours")
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""Answers kept beside the crashes: kdumpwrap.json and kdumpwrap.txt, written whole or not at all, and believed only
-while all that they were made of is still the same.
+"""Answers kept beside the crashes: kdumpwrap.json and kdumpwrap.txt. They are written atomically, and believed only
+while all files that they were made of are unchanged.
 
-This runs as root in directories that others may write to: no link is followed, and no other name is touched.
+This runs as root in directories that others may write to: no link is followed, and no other file is changed.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from kdumpwrap.render import text as text_renderer
 from kdumpwrap.render.walker import line
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
-MARK = ".kdumpwrap-new"  # beside an answer that nobody has read yet, see batch.news
-_KEY = "saved"  # of the stamp in kdumpwrap.json, behind the keys of --json
+MARK = ".kdumpwrap-new"  # beside an answer that was not printed yet, see batch.news
+_KEY = "saved"  # key of the stamp in kdumpwrap.json, after the keys of --json
 _TEMPORARY = ".kdumpwrap-"  # .kdumpwrap-4711-kdumpwrap.json: process 4711 is writing it
-_TICK = 20_000_000  # nanoseconds: two ticks of the slowest kernel, in which a second change has the time of the first
-_LARGEST = 64 << 20  # bytes of an answer that is read back
+_TICK = 20_000_000  # nanoseconds: two ticks of the slowest kernel; a second change within them keeps the first time
+_LARGEST = 64 << 20  # bytes of a saved answer at most
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-# a file as it was found: path, bytes, nanoseconds of the last change of its text and of anything about it, which nobody
-# can set back; the path alone when it is not there
+# the state of a file: path, bytes, mtime and ctime in nanoseconds (no user can set a ctime back); the path alone when
+# the file is missing
 File = List[Union[str, int]]
 
 
@@ -41,16 +41,16 @@ class Known:
     """The debuginfo files that answers are made of, looked up once for each release and module."""
 
     search: Search
-    variables: bool = False  # whether gdb is asked for them
+    variables: bool = False  # whether gdb is asked for variables
     _files: Dict[Tuple[Optional[str], Optional[str], Optional[Path]], List[File]] = field(default_factory=dict)
 
     def files(self, crash: Crash, release: Optional[str], modules: Sequence[str]) -> List[File]:
-        """The vmlinux and the files of ``modules`` that would be taken now."""
+        """The states of the vmlinux and of the files of ``modules`` that an analysis would use now."""
         own = beside(crash)
         return [file for name in (None, *modules) for file in self._of(name, release, own)]
 
     def stamp(self, crash: Crash, log: Log) -> None:
-        """Look at the files for ``log`` now: what is read of them later is at least as new as this."""
+        """Record the states of the files for ``log`` now: what is read of them later is at least as new."""
         frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
         self.files(crash, log.release, _modules(frames))
 
@@ -79,7 +79,7 @@ def beside(crash: Crash) -> Optional[Path]:
 
 
 def load(crash: Crash, known: Known) -> Optional[str]:
-    """The saved line of ``--json`` of ``crash``, if it is still true; else None."""
+    """The saved ``--json`` line of ``crash``; None when there is none, or it is no longer true."""
     try:
         value = json.loads(_read(f"{crash.path}/{JSON}"))
         stamp = value.pop(_KEY)
@@ -104,7 +104,7 @@ def _modules(frames: Iterable[Frame]) -> List[str]:
 
 
 def stamp(crash: Crash) -> List[File]:
-    """The files of ``crash`` as they are, to be taken before they are read."""
+    """The states of the files of ``crash``. Take them before the files are read."""
     return [_settled(path) for path in (crash.dmesg, crash.vmcore, crash.capture) if path is not None]
 
 
@@ -113,7 +113,7 @@ def save(
 ) -> None:
     """Write both files into the directory of ``crash``, below ``root``; ``inputs`` is its ``stamp``.
 
-    ``mark``: nobody has read the answer yet. Raises KdumpwrapError when that cannot be.
+    ``mark``: write MARK too, since the answer is not printed yet. Raises KdumpwrapError when writing fails.
     """
     text = text_renderer.render(analysis).encode("utf-8", "backslashreplace")
     names = _modules(frame for finding in analysis.findings for frame in finding.resolution.frames)
@@ -164,7 +164,7 @@ def _file(path: str) -> File:
 
 
 def _settled(path: str) -> File:
-    """The same, to be kept: what has changed a moment ago may change again within the same tick of the clock."""
+    """The state of a file, to be kept. A file changed within _TICK gets one that never matches: it may change again."""
     file = _file(path)
     return file if len(file) == 1 or time.time() * 1e9 - int(file[3]) > _TICK else [path, -1]
 
@@ -173,7 +173,7 @@ def _settled(path: str) -> File:
 
 
 def _read(path: str) -> bytes:
-    """A regular file that nobody but us, or root, has written. Raises OSError."""
+    """The bytes of a regular file that belongs to this user or root. Raises OSError."""
     with os.fdopen(files.open_file(path, limit=_LARGEST, inside=path.rpartition("/")[0]), "rb") as file:
         if os.fstat(file.fileno()).st_uid not in (0, os.geteuid()):
             raise PermissionError
@@ -193,7 +193,7 @@ def open_directory(path: str, root: Path) -> int:
 
 
 def _replace(directory: int, files: Dict[str, bytes]) -> None:
-    """Write ``files`` under other names, all of them, and then put them in place in their order."""
+    """Write all ``files`` under temporary names, then rename them in order. Raises OSError."""
     _sweep(directory)
     written: List[Tuple[str, str]] = []
     try:
@@ -214,7 +214,7 @@ def _replace(directory: int, files: Dict[str, bytes]) -> None:
 
 
 def _sweep(directory: int) -> None:
-    """Remove what was left behind by those who were killed while they wrote."""
+    """Remove the temporary files of processes that were killed while they wrote."""
     for name in os.listdir(directory):
         process = name[len(_TEMPORARY) :].partition("-")[0]
         if name.startswith(_TEMPORARY) and process.isdecimal() and not _lives(int(process)):
@@ -224,7 +224,7 @@ def _sweep(directory: int) -> None:
 
 def _lives(process: int) -> bool:
     if process == os.getpid():
-        return False  # of our own, only what a namesake left
+        return False  # an earlier process with this id left the file
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -9,22 +9,22 @@ from kdumpwrap.batch.engine import Done
 from kdumpwrap.model.bugs import Groups, Row, row
 from kdumpwrap.model.crash import Problem
 
-_NAMED = 100  # problems of a kind that are written out
+_NAMED = 100  # problems of a kind that are printed
 
 
 class Tally:
-    """Counts crashes as they are done; of each no more than its row is looked at."""
+    """Counts crashes as they are done; it keeps only their rows and problems."""
 
     def __init__(self) -> None:
         self.groups = Groups()
-        self.seen = 0  # crashes that were looked at, wanted or not
-        self.told = 0  # of which there is a report
-        self.passed_over = 0  # that were not wanted
+        self.seen = 0  # crashes counted, wanted or not
+        self.told = 0  # crashes with a report
+        self.passed_over = 0  # crashes that were not wanted
         self._failures: List[Problem] = []
         self._problems: CounterOf[Problem] = Counter()
 
     def add(self, done: Done) -> Optional[Row]:
-        """Count ``done``; its row, None when there is nothing to tell of it."""
+        """Count ``done``; return its row, None when it is unwanted or has no report."""
         self.seen += 1
         if done.failure is not None:
             self._failures.append(done.failure)
@@ -43,12 +43,12 @@ class Tally:
         return found
 
     def fail(self, problem: Problem) -> None:
-        """Something that is no crash, but was to be looked at."""
+        """Count a failure that concerns no crash, such as an unreadable directory."""
         self._failures.append(problem)
 
     @property
     def whole(self) -> bool:
-        """Whether all was done, and nothing was missing."""
+        """Whether every crash was analysed without a problem."""
         return not self._failures and not self._problems
 
     def problems(self) -> Iterator[Problem]:

@@ -1,8 +1,9 @@
 """Worker processes: they do the same work for many items and return the results in the items' order.
 
-Each process takes every n-th item and sends what it made of it down a pipe of its own, the first at once, then several
-together: what they share is sent once. The pipe is large, so that the processes go on while their parent waits for the
-tools; one that is far ahead waits for its pipe, and one whose parent is gone, killed or not, cannot write and ends.
+Each process takes every n-th item and sends the results down a pipe of its own: the first one at once, later ones
+several together, since pickle then sends shared values once. The pipe is large: the processes go on while their parent
+waits for the tools. A process that is far ahead waits for its pipe. A process whose parent is gone cannot write, and
+ends.
 """
 
 import contextlib
@@ -22,16 +23,16 @@ _Result = TypeVar("_Result")
 
 WORTH = 32  # items: for fewer, a process would cost more than it saves
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_AT_ONCE = 32  # results at most; a log's has some 3 KB, half of that when there are so many
-_AHEAD = 1 << 20  # bytes of results that may wait in a pipe; the most that a user other than root is given
-_ALL_AHEAD = 8 << 20  # and in all pipes, of the 64 MiB that a user has for them
+_AT_ONCE = 32  # results in one message at most; a result has some 3 KB, half of that when so many are together
+_AHEAD = 1 << 20  # bytes that may wait in a pipe: the most that a user other than root gets
+_ALL_AHEAD = 8 << 20  # bytes in all pipes, of the 64 MiB that a user has for pipes
 _F_SETPIPE_SZ = 1031  # of <linux/fcntl.h>; Python 3.9 does not name it
 
 
 def each(work: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> Generator[_Result, None, None]:
     """``work(item)`` for each item, in order, by ``jobs`` processes. ``work`` must not raise.
 
-    To be started before there are any threads: the processes are forked.
+    Call it before any thread is started: the processes are forked.
     """
     jobs = min(jobs, len(items) // WORTH)
     if jobs < 2:
@@ -58,7 +59,7 @@ def _results(
     for index, item in enumerate(items):
         try:
             yield next(arriving[index % len(readers)])
-        except StopIteration:  # the process was killed, by whoever is short of memory
+        except StopIteration:  # the process was killed, such as by the OOM killer
             yield work(item)
 
 
@@ -69,11 +70,11 @@ def _start(
     readers: List[Connection],
     processes: List[ForkProcess],
 ) -> bool:
-    """Start ``jobs`` processes, and add them and their pipes to the lists; False if not all of them can be had."""
+    """Start ``jobs`` processes, and add them and their pipes to the lists; False when the system refuses one."""
     fork = multiprocessing.get_context("fork")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a process hears them once it is ready to end
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a process gets them once its handlers are set
         for number in range(jobs):
             reader, writer = _pipe(min(_AHEAD, _ALL_AHEAD // jobs))
             readers.append(reader)
@@ -90,7 +91,7 @@ def _start(
 
 
 def _stop(processes: Sequence[ForkProcess]) -> None:
-    """End them; one that has not heard, or waits for its pipe with the signal ignored, by force."""
+    """End them by SIGTERM, after a second by SIGKILL: one may ignore SIGTERM and wait for its pipe."""
     for process in processes:
         process.terminate()
     for process in processes:
@@ -101,9 +102,9 @@ def _stop(processes: Sequence[ForkProcess]) -> None:
 
 
 def _pipe(room: int) -> Tuple[Connection, Connection]:
-    """A pipe's two ends, with ``room`` for so many bytes."""
+    """The two ends of a pipe that holds ``room`` bytes."""
     reader, writer = multiprocessing.Pipe(duplex=False)
-    with contextlib.suppress(OSError):  # the user has too many: what a pipe has will do
+    with contextlib.suppress(OSError):  # the user's limit is reached: the default size serves
         fcntl.fcntl(writer.fileno(), _F_SETPIPE_SZ, room)
     return reader, writer
 
@@ -118,24 +119,24 @@ def _arriving(reader: Connection) -> Iterator[Any]:
 def _serve(
     work: Callable[[_Item], _Result], items: Sequence[_Item], writer: Connection, readers: Sequence[Connection]
 ) -> None:
-    for reader in readers:  # or the pipe would outlive the parent
+    for reader in readers:  # an open reader would keep the pipe alive without the parent
         reader.close()
     sending = ending = False
 
     def end(_number: int, _frame: object) -> None:
-        # no exception: it might be raised where Python can only print it
+        # no exception: one raised in a destructor is only printed
         nonlocal ending
         ending = True
         run.stop_all()
-        if sending:  # and the pipe may be full for ever
+        if sending:  # the pipe may stay full
             os._exit(0)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this process
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    os.nice(5)  # the tools go before: they work one after the other, and all wait for them
+    os.nice(5)  # the tools have priority: they run one after the other, and everything waits for them
     sent, count = 0, 1
     with contextlib.suppress(BrokenPipeError):
         while sent < len(items):
