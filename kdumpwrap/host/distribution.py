@@ -13,10 +13,10 @@ from kdumpwrap.shell import Hint
 
 
 class Manager(NamedTuple):
-    """The commands by which a package manager installs the package that is named behind them."""
+    """The install commands of a package manager, to be followed by the name of a package."""
 
-    asking: Hint  # by a person, whom it asks
-    silent: Hint  # by a script
+    asking: Hint  # interactive, for a person
+    silent: Hint  # without questions, for a script
 
     def install(self, package: str) -> "Manager":
         """The commands that install ``package``."""
@@ -34,19 +34,19 @@ class Family(NamedTuple):
 
     name: FamilyName
     manager: Manager
-    packages: Mapping[str, str]  # tool -> package where it is not called like the tool
-    cross: Mapping[str, str]  # machine -> the package of binutils that read its code
+    packages: Mapping[str, str]  # tool -> package, where the names differ
+    cross: Mapping[str, str]  # machine -> the package with cross binutils for it
     kdump: str  # the package that arms kdump
     unit: str  # the service that loads the capture kernel
     config: str  # kdump's configuration
-    kdumpctl: bool  # whether kdumpctl rules there, with its rules for kdump.conf
+    kdumpctl: bool  # whether kdumpctl runs kdump, with its rules for kdump.conf
     arms_panic: bool  # whether loading the capture kernel sets panic_on_oops
-    programs: Tuple[Tuple[str, ...], ...]  # that the package brings: one of each row
-    initramfs: Tuple[str, ...]  # where the capture kernel's lies, the usual place first
-    built_from: Tuple[str, ...]  # what that is made from, besides the kernel
-    rebuild: Hint  # the command that builds it anew, before the service is started again; Debian's takes its name
-    menu: str  # grub's
-    write_menu: Hint  # the command that writes it from the settings; but for Debian's it takes its name
+    programs: Tuple[Tuple[str, ...], ...]  # programs of the package: one of each row
+    initramfs: Tuple[str, ...]  # paths of the capture kernel's initramfs, the usual one first
+    built_from: Tuple[str, ...]  # files that it is made from, besides the kernel
+    rebuild: Hint  # the command that rebuilds it before the service restarts; Debian's takes its path
+    menu: str  # path of the GRUB menu
+    write_menu: Hint  # the command that writes it; except for Debian's it takes its path
     parameters: str  # the variable of /etc/default/grub with the kernel's parameters
 
 
@@ -112,9 +112,9 @@ SUSE = Family(
 _PACKAGES = {
     **dict.fromkeys(("nm", "objdump", "addr2line", "readelf"), "binutils"),
     "eu-addr2line": "elfutils",
-}  # called so everywhere
+}  # the same names everywhere
 _FAMILIES = {family.name: family for family in (EL, DEBIAN, SUSE)}
-# the distribution whose kernels a vendor builds; the others of "el" are taken for CentOS
+# vendor of a kernel -> id of the distribution; other vendors of "el" count as CentOS
 _IDS = {"fedora": "fedora", "debian": "debian", "ubuntu": "ubuntu", "suse": "sles"}
 
 
@@ -127,7 +127,7 @@ class Distribution(NamedTuple):
 
     @property
     def generation(self) -> int:
-        """The N of elN whose rules hold; Fedora's are those of el10. An unknown one is taken for el9."""
+        """The N of the elN whose rules apply, 7 to 10. Fedora has those of el10; an unknown release those of el9."""
         return 10 if self.id == "fedora" else min(max(self.major or 9, 7), 10)
 
     @property

@@ -2,7 +2,7 @@
 
     /var/cache/kdumpwrap/5.14.0-503.el9.x86_64/3f9c…/{vmlinux,modules/…,source/…}
 
-root's lies below /var/cache, where everybody may read it, a user's in $XDG_CACHE_HOME, where other things may lie too.
+root's cache lies below /var/cache, readable by everybody. A user's lies in $XDG_CACHE_HOME, beside other files.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kdumpwrap.model.fetched import Build
 
 NAME = "kdumpwrap"
-UNKNOWN = "no-build-id"  # of a vmlinux that has none
+UNKNOWN = "no-build-id"  # in place of the build id of a vmlinux without one
 VMLINUX, MODULES, SOURCE = "vmlinux", "modules", "source"
 _BUILD_ID = re.compile(rf"[0-9a-f]{{8,64}}|{UNKNOWN}")
 
@@ -49,7 +49,7 @@ def user_cache() -> Optional[Path]:
 
 
 def tops(root: Path = Path("/")) -> Tuple[Path, ...]:
-    """The directories to look in: this user's, then root's. No place that a link leads to out of ``root``."""
+    """The directories to search: this user's, then root's. One that a link leads out of ``root`` is left out."""
     found = [root.absolute() / "var/cache" / NAME]
     with contextlib.suppress(KdumpwrapError):
         found.insert(0, own(root))
@@ -57,7 +57,7 @@ def tops(root: Path = Path("/")) -> Tuple[Path, ...]:
 
 
 def leading_out(top: Path, root: Path) -> Optional[Path]:
-    """The link on the way from another ``root`` than the host's to the cache ``top``, which could lead out of it."""
+    """The first link on the path from ``root`` to the cache ``top``: it could lead out. None for the host's root."""
     root = root.absolute()
     if root not in top.parents or root.resolve() == Path("/"):
         return None
@@ -66,7 +66,7 @@ def leading_out(top: Path, root: Path) -> Optional[Path]:
 
 
 def builds(release: Optional[str], root: Path = Path("/")) -> Iterator[Path]:
-    """The directories with debuginfo of ``release``, those that this user fetched first, of these the newest."""
+    """The directories with debuginfo of ``release``, this user's before root's, the newest first."""
     if not releases.valid(release):
         return
     for top in tops(root):
@@ -74,13 +74,13 @@ def builds(release: Optional[str], root: Path = Path("/")) -> Iterator[Path]:
 
 
 def used(path: Path) -> None:
-    """Remember that ``path`` was read just now, as far as this user may: what was not for long is pruned first."""
+    """Record that ``path`` was read just now, if this user may: --prune removes the longest unused first."""
     with contextlib.suppress(OSError):
         os.utime(path, ns=(int(time.time() * 1e9), path.stat().st_mtime_ns))
 
 
 def entries(top: Path) -> "Tuple[Build, ...]":
-    """All that is kept in ``top``, what was not used for the longest time first."""
+    """All builds in ``top``, the longest unused first."""
     found: "List[Build]" = []
     for release in _names(top):
         if releases.valid(release) and release[0].isdigit():
@@ -89,11 +89,11 @@ def entries(top: Path) -> "Tuple[Build, ...]":
 
 
 def remove(build: "Build") -> None:
-    """Take ``build`` away: out of sight first, so that nobody finds half of it. Raises OSError."""
+    """Remove ``build``. It is renamed first: no process then finds half of it. Raises OSError."""
     hidden = build.path.parent.parent / f".part-{os.getpid()}-{build.build_id}"
     build.path.rename(hidden)
     shutil.rmtree(hidden)
-    with contextlib.suppress(OSError):  # another build of that release is kept
+    with contextlib.suppress(OSError):  # not empty: another build of that release is kept
         build.path.parent.rmdir()
 
 
@@ -108,7 +108,7 @@ def size(directory: Path) -> int:
 
 
 def free(top: Path) -> Optional[int]:
-    """Bytes that are free where ``top`` is, or will be; None when it is not known."""
+    """Bytes free on the file system of ``top``; None when unknown."""
     for directory in (top, *top.parents):
         with contextlib.suppress(OSError):
             return shutil.disk_usage(directory).free
@@ -131,7 +131,7 @@ def _build(release: str, path: Path) -> "Build":
 
 
 def _below(directory: Path) -> List[Tuple[float, Path]]:
-    """The builds in the directory of a release, each with the time when it was put there; no link counts."""
+    """The builds in the directory of a release, each with its mtime. Links are left out."""
     found = []
     for name in _names(directory) if _is_ours(directory) else ():
         path = directory / name

@@ -1,7 +1,7 @@
-"""The one way to open what lies where others may write: a crash directory, a mounted image, a tree of sources.
+"""The only way to open files where others may write: in a crash directory, a mounted image, a tree of sources.
 
-Nothing is opened before it is known to be harmless: a link to a watchdog would reboot the host, one to /proc/kmsg would
-drain it, a FIFO would hang us, and one to /etc/shadow would put it on a page.
+The kind of a file is checked before it is opened: a link to a watchdog device would reboot the host, a link to
+/proc/kmsg would drain it, a FIFO would block, and a link to /etc/shadow would copy it into a page.
 """
 
 import errno
@@ -24,10 +24,10 @@ BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory
 _OWN = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
-# A file is there, and nobody can tell what is in it: a fault of the disk, or too many are open.
+# The file exists but cannot be read: a disk fault, or too many open files.
 _FAULTS = frozenset((errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT))
 
-# File systems whose files the kernel makes up when they are read; pstore's hold logs of crashes, and are read.
+# File systems whose files the kernel generates on read. pstore is not among them: it holds logs of crashes.
 _MADE_UP = frozenset(
     "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts efivarfs fusectl hugetlbfs mqueue nsfs proc "
     "rpc_pipefs securityfs selinuxfs smackfs sysfs tracefs".split()
@@ -35,9 +35,9 @@ _MADE_UP = frozenset(
 
 
 def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None, made_up: bool = False) -> int:
-    """A descriptor to read the regular file ``path``; it never blocks, and is the caller's to close.
+    """A descriptor to read the regular file ``path``; opening never blocks. The caller closes it.
 
-    ``limit`` is the largest size in bytes that the caller takes; None when it reads in pieces and keeps few. With
+    ``limit`` is the largest size in bytes that the caller takes; None when it reads in pieces. With
     ``inside``, a directory, links are followed in it alone. Files of /proc and /sys are refused unless ``made_up``
     allows them. Raises OSError, its ``strerror`` in words for a person; ReadFailed where the system failed.
     """
@@ -47,7 +47,7 @@ def open_file(path: Name, *, limit: Optional[int], inside: Optional[Name] = None
 
 @contextmanager
 def faults(path: Name) -> Iterator[None]:
-    """What the system fails to read in the block is no file that is missing: ReadFailed instead of OSError."""
+    """An error of the system in the block raises ReadFailed instead of OSError: the file is not just missing."""
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def faults(path: Name) -> Iterator[None]:
 
 
 def check(error: OSError, path: Name) -> None:
-    """Raise ReadFailed if ``error`` says nothing of ``path``, but that the system failed."""
+    """Raise ReadFailed if ``error`` is a failure of the system, and not a property of ``path``."""
     if error.errno in _FAULTS:
         raise ReadFailed(f"{path}: {reason(error)}") from None
 
@@ -85,10 +85,10 @@ def read(path: Name, *, limit: int, inside: Optional[Name] = None, made_up: bool
     descriptor = open_file(path, limit=None if made_up else limit, inside=inside, made_up=made_up)
     with os.fdopen(descriptor, "rb") as file:
         try:
-            # read() sets aside as much memory as it is asked for; of what the kernel makes up nobody knows the size
+            # read() allocates what it is asked for; a generated file has no known size
             return file.read(limit if made_up else min(limit, os.fstat(descriptor).st_size + 1))
         except OSError as error:
-            if _file_system(os.fstat(descriptor).st_dev) not in _MADE_UP:  # some of which answer so
+            if _file_system(os.fstat(descriptor).st_dev) not in _MADE_UP:  # those may answer with one
                 check(error, path)
             raise
 
@@ -104,11 +104,11 @@ def standard_input() -> Iterator[bytes]:
 
 
 def live_input(rest: float) -> Iterator[Optional[bytes]]:
-    """Standard input in pieces of at most 1 MiB, as they come; None when nothing came for ``rest`` seconds."""
+    """Standard input in pieces of at most 1 MiB, as they come; None after ``rest`` seconds without input."""
     descriptor = sys.stdin.fileno()
     piece: Optional[bytes] = b"-"
     while piece != b"":
-        waits = piece is not None  # says only once that nothing comes
+        waits = piece is not None  # None is given once for each pause
         ready = select.select([descriptor], [], [], rest if waits else None)[0]
         piece = os.read(descriptor, BLOCK) if ready else None
         yield piece
@@ -117,7 +117,7 @@ def live_input(rest: float) -> Iterator[Optional[bytes]]:
 def own_descriptor(path: Name) -> Optional[int]:
     """The number of the descriptor that ``/dev/stdin``, ``/dev/fd/63`` or ``/proc/self/fd/63`` names; else None.
 
-    Whoever started us has opened it, a shell's ``<(command)`` for one: no other program has laid anything there.
+    The caller has opened it, such as a shell's ``<(command)``: no third party can have replaced it.
     """
     match = _OWN.fullmatch(str(path))
     return None if match is None else _STREAMS.get(match[1]) if match[1] else int(match[2])
@@ -129,17 +129,17 @@ def is_public(path: Name) -> bool:
     try:
         readable = bool(real.stat().st_mode & stat.S_IROTH)
         return readable and all(directory.stat().st_mode & stat.S_IXOTH for directory in real.parents)
-    except OSError:  # nobody can tell any more
+    except OSError:  # unknown, so not public
         return False
 
 
 def reason(error: Exception) -> str:
-    """Why the system refused, in words."""
+    """The message of a system error."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _found(path: Name) -> Tuple[int, bool]:
-    """What ``path`` is in the tree, and whether a link led there: no device hears of it, no FIFO waits for a writer."""
+    """A descriptor (O_PATH) of ``path``, and whether a link led there. No device or FIFO is opened by it."""
     try:
         found = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
         if not stat.S_ISLNK(os.fstat(found).st_mode):
@@ -151,8 +151,8 @@ def _found(path: Name) -> Tuple[int, bool]:
 
 
 def _reopened(found: int, status: os.stat_result, path: Name) -> int:
-    """A descriptor to read what ``found`` is, and not what has taken its name since."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a lease, too, would have us wait
+    """A descriptor to read the file of ``found``, even if another file has taken its name since."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a lease would block
     try:
         return os.open(f"/proc/self/fd/{found}", flags)
     except FileNotFoundError:  # a chroot without /proc
@@ -164,7 +164,7 @@ def _reopened(found: int, status: os.stat_result, path: Name) -> int:
 
 
 def _stay(found: int, inside: Name, path: Name) -> None:
-    """Raises OSError when ``found`` lies outside of the directory ``inside``, where a link has led."""
+    """Raises OSError when ``found`` lies outside of the directory ``inside``, by way of a link."""
     directory = os.open(inside, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         above, real = _lies(directory, inside), _lies(found, path)

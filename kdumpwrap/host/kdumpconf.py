@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 else:
     TargetKind = str  # Python 3.6 has no Literal
 
-# the directives of kdump.conf that say where the dump goes
+# the directives of kdump.conf that name the target
 TARGETS = frozenset("raw nfs ssh ext2 ext3 ext4 xfs btrfs minix virtiofs".split())
 REMOTE: Tuple[TargetKind, ...] = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs")  # of all dialects
 
@@ -70,7 +70,7 @@ class Config(NamedTuple):
     collector: str = COLLECTOR
     lines: Directives = ()  # of kdump.conf alone
     missing: bool = False
-    off: str = ""  # why it arms nothing: "USE_KDUMP is not 1"
+    off: str = ""  # why kdump is off: "USE_KDUMP is not 1"
 
     @property
     def flattened(self) -> bool:
@@ -133,7 +133,7 @@ def directives(text: str) -> Directives:
 
 
 def last(found: Directives, *names: str) -> Optional[str]:
-    """The value that counts: that of the last line with one of ``names``; None without one."""
+    """The effective value: that of the last line with one of ``names``; None without one."""
     return next((value for name, value in reversed(found) if name in names), None)
 
 
@@ -161,7 +161,7 @@ def read(host: Host, file: str) -> Config:
 def directories(host: Host) -> Tuple[str, ...]:
     """The directories of this host's crashes, as paths of the host: those that a dialect names, and that exist.
 
-    Where nothing is there, the one that should be. A target that is a file system counts where it is mounted.
+    When none exists, the first one named. A target that is a file system counts at its mount point.
     """
     named = [tuple(_named(host, config)) for config in _configs(host)] or [(DEFAULT_PATH,)]
     there = (next((path for path in paths if _is_there(host, path)), None) for paths in named)
@@ -201,7 +201,7 @@ def device(name: str) -> str:
 
 
 def _configs(host: Host) -> Iterator[Config]:
-    """What each dialect that this host has says of where crashes go."""
+    """The configuration in each dialect that this host has."""
     for file, parse_dialect in _DIALECTS.items():
         try:
             text = host.text(file)
@@ -225,7 +225,7 @@ def _named(host: Host, config: Config) -> Iterator[str]:
 def _is_there(host: Host, path: str) -> bool:
     try:
         return host.is_dir(path)
-    except Denied:  # there, and not for this user: who looks into it is told so
+    except Denied:  # it exists, unreadable for this user: reading it reports that
         return True
 
 

@@ -15,11 +15,11 @@ _UNLIMITED = 1 << 60  # bytes; cgroup v1 says 0x7ffffffffffff000 for "no limit"
 
 
 class Limit(NamedTuple):
-    """Bytes that a program started now may still take, and what sets them."""
+    """Bytes that a program started now may still take, and the name of the limit."""
 
     bytes: int
     name: str
-    kind: LimitKind  # what it counts: what is mapped, or what is in memory
+    kind: LimitKind  # what it counts: mapped or resident memory
 
 
 def available(
@@ -41,7 +41,7 @@ def unused(
     membership: Path = Path("/proc/self/cgroup"),
     cgroups: Path = Path("/sys/fs/cgroup"),
 ) -> int:
-    """Bytes that can be taken with nothing swapped out: MemAvailable, or less in a cgroup; large when unknown."""
+    """Bytes available without swapping: MemAvailable, or less in a cgroup; _UNLIMITED when unknown."""
     found = [limit.bytes for limit in _cgroups(membership, cgroups)]
     free = _fields(meminfo).get("MemAvailable:")
     return min(found if free is None else [free, *found], default=_UNLIMITED)

@@ -7,7 +7,7 @@ from kdumpwrap.host import release as releases
 
 
 class Need(NamedTuple):
-    """The kernels from ``since`` on want ``tool`` of ``version`` or newer, for ``why`` in half a sentence."""
+    """Kernels from ``since`` on need ``tool`` of ``version`` or newer. ``why``: "its maple trees"."""
 
     tool: str
     since: Tuple[int, int]
@@ -16,8 +16,8 @@ class Need(NamedTuple):
     stumbles: str = ""  # the symbol or member that an older crash(8) does not find when it starts
 
 
-# The newest that applies counts. A kernel that a distribution has patched may want a newer one than its number says:
-# the tools of that distribution are made for it.
+# The newest that applies counts. A kernel with backports may need a newer tool than its number says: the tools of that
+# distribution are made for it.
 NEEDS = (
     # crash's own record of changes, as Debian's package keeps it (/usr/share/doc/crash/changelog.Debian.gz, 7.2.6 to
     # 8.0.6). 7.3.0: "Add support for new lockless righbuffer that Linux 5.10 introduced. Without the two patches, crash
@@ -27,7 +27,7 @@ NEEDS = (
     Need("crash", (5, 14), "8.0.0", "its task_struct", "task_struct_state"),
     # 8.0.1: "memory: Handle struct slab changes on Linux 5.17-rc1 and later … Without the patch, crash fails to start"
     Need("crash", (5, 17), "8.0.1", "its struct slab", "kmem_cache_s_num"),
-    # 8.0.3, which the record does not list: crash 8.0.2 has no word of maple trees, 8.0.4 mends what 8.0.3 does to them
+    # 8.0.3, which the record does not list: crash 8.0.2 does not know maple trees, 8.0.4 mends what 8.0.3 does to them
     Need("crash", (6, 1), "8.0.3", "its maple trees"),
     # 8.0.4: "Support module memory layout change on Linux 6.4", which later kernels of el9 took over
     Need("crash", (6, 4), "8.0.4", "the layout of its modules", "module_core_size"),
@@ -84,7 +84,7 @@ def of_stumbling(lacking: str) -> Optional[Need]:
 
 
 def stronger(one: Optional[Need], other: Optional[Need]) -> Optional[Need]:
-    """Of two, the one that asks for the newer version."""
+    """The one of two needs with the newer version."""
     if one is None or other is None:
         return one or other
     return other if older(one.version, other.version) else one

@@ -40,7 +40,7 @@ def cross_binutils(arch: str, root: Path = Path("/")) -> Hint:
 
 
 def toolset(host: Distribution) -> Optional[Toolset]:
-    """The newer binutils that ``host`` has to offer; None where it has none, or its own are new enough."""
+    """The newer binutils for ``host``; None when it has none, or its own are new enough."""
     name = _TOOLSETS.get(host.generation) if host.family is EL else None
     return Toolset(f"{name}-binutils", f"/opt/rh/{name}/root/usr/bin") if name else None
 
@@ -56,9 +56,9 @@ def newer_binutils(root: Path = Path("/")) -> Hint:
 
 
 def debuginfo(release: str) -> Hint:
-    """The command that installs the debuginfo of the kernel ``release``, as its log prints it; else words.
+    """The command that installs the debuginfo of the kernel ``release``, as its log prints it; else advice in words.
 
-    By the release and not by this host: a CentOS crash is often read elsewhere.
+    The release decides, not this host: a CentOS crash is often read elsewhere.
     """
     found = debuginfo_of(release)
     return found.asking if found is not None else _BY_HAND
@@ -90,7 +90,7 @@ class Sources(NamedTuple):
 
 
 def sources(release: str) -> Optional[Sources]:
-    """The package with the sources of the kernel ``release``, by the kernel as `debuginfo`; None: who knows."""
+    """The package with the sources of the kernel ``release``, chosen like `debuginfo`; None when unknown."""
     kernel = releases.parse(release)
     if kernel is None or not kernel.family:
         return None

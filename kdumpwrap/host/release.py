@@ -98,11 +98,11 @@ _FAMILIES: Dict[Vendor, FamilyName] = {
 
 
 class Release(NamedTuple):
-    """A release, taken apart. What it does not say is None, or empty."""
+    """The parts of a release. A missing part is None or empty."""
 
     text: str
     version: Tuple[int, int, int]  # (5, 14, 0); (0, 0, 0) where it does not start with one
-    vendor: Vendor  # "": built by hand
+    vendor: Vendor  # "" for a kernel that was built by hand
     generation: Optional[int]  # the N of elN, fcN, amznN …
     flavour: str  # "debug", "rt", "rt-debug", "64k", "uek"; Debian's "cloud", Ubuntu's "generic", SUSE's "default"
     base: str  # the kernel of which this is a flavour, and whose sources it shares

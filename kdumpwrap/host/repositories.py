@@ -24,9 +24,9 @@ _DDEBS = "".join(f"deb http://ddebs.ubuntu.com CODENAME{which} main restricted\\
 class Packaged(NamedTuple):
     """The packages with the debuginfo of one kernel, as the host's package manager takes their names."""
 
-    debuginfo: Tuple[str, ...]  # names for the same: the first that there is
+    debuginfo: Tuple[str, ...]  # names of one package: the first that exists counts
     sources: str
-    same_version: bool  # of the sources' package as of the other one
+    same_version: bool  # the package of the sources has the same version
 
 
 def packaged(release: str) -> Optional[Packaged]:
@@ -58,7 +58,7 @@ def enable(release: str, host: Distribution) -> Hint:
 
 
 def past(release: str) -> str:
-    """The place of the packages of kernels that a distribution no longer offers, in words; "" where nobody knows."""
+    """A sentence on where packages of older kernels are; "" when unknown."""
     kernel = releases.parse(release)
     if kernel is None:
         return ""

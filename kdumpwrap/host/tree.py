@@ -18,7 +18,7 @@ _LINKS = 40  # as the kernel allows
 
 
 class Denied(Exception):
-    """A file is there, and this user may not read it, or the system fails to."""
+    """A file exists, but this user may not read it, or the system fails to."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -26,11 +26,11 @@ class Denied(Exception):
 
 
 class Host:
-    """The files below ``root``. Paths are those of the host: ``/etc/kdump.conf``, wherever its root lies here."""
+    """The files below ``root``. Paths are paths of that host, such as ``/etc/kdump.conf``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.live = root.resolve() == Path("/")  # only then may commands be run and device nodes be asked
+        self.live = root.resolve() == Path("/")  # only then are commands run and device nodes looked at
         self._texts: Dict[str, Optional[str]] = {}
         self.report = not self.live and self.is_dir("/sos_commands")  # an sosreport: some files, some commands' output
 
@@ -77,7 +77,7 @@ class Host:
         return mode is not None and stat.S_ISDIR(mode)
 
     def modified(self, path: str) -> Optional[int]:
-        """When ``path`` was last written, in whole seconds, as kdumpctl compares; None when it is not there."""
+        """The mtime of ``path`` in whole seconds, as kdumpctl compares it; None when the file is missing."""
         real = self.locate(path)
         try:
             return None if real is None else int(real.stat().st_mtime)
@@ -94,7 +94,7 @@ class Host:
             return None
 
     def locate(self, path: str) -> Optional[Path]:
-        """The path here of ``path`` of the host, every link followed below the root; None when it is not there."""
+        """The path here of the host's ``path``, with every link followed below the root; None when it is missing."""
         todo: List[str] = path.split("/")[::-1]
         done: List[str] = []
         links = 0

@@ -6,7 +6,7 @@ from typing import Dict, Mapping, Sequence
 
 # GRUB_CMDLINE_LINUX="rd.lvm.lv=centos/root quiet"
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<more>\+?)=(?P<value>.*)")
-_LONGEST = 8 << 10  # characters of one value: A="$A$A" forty times over must not eat the memory
+_LONGEST = 8 << 10  # characters of one value: A="$A$A" repeated forty times must not exhaust memory
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
 
 
