@@ -127,9 +127,9 @@ def _each(
     before: "Sequence[Command]" = (),
     redactor: "Optional[Redactor]" = None,
 ) -> Result:
-    """Do ``job`` for each crash and show what it gives at once: one that fails does not stop the others.
+    """Do ``job`` for each crash and show its result at once. A failure does not stop the others.
 
-    ``before``: the commands that made the crash ready.
+    ``before``: the commands that prepared the crash.
     """
     from kdumpwrap.tools.recording import Recording
 
@@ -165,7 +165,7 @@ def _each(
 
 
 def _fetched(target: Optional[str], search: "Search") -> "Sequence[Problem]":
-    """Fetch what is missing for the crash ``target``; what could not be had."""
+    """Fetch what is missing for the crash ``target``. Returns the problems of what could not be fetched."""
     from kdumpwrap.fetch import order, story
 
     try:
@@ -194,7 +194,7 @@ def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:
-    """Print what is known before gdb has answered: a person at a terminal does not wait for it."""
+    """Print the rest before gdb answers: a user at a terminal does not wait for gdb."""
     from kdumpwrap.render import text
 
     if redactor is not None:
@@ -205,7 +205,7 @@ def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:
 
 
 def _late(analysis: "Analysis") -> str:
-    """The section of gdb's answer."""
+    """The section with gdb's answer."""
     from kdumpwrap.render import text
 
     return text.variables(analysis, output.style())
@@ -254,7 +254,7 @@ def _page(
     html: str,
     redactor: "Optional[Redactor]",
 ) -> "Tuple[str, Sequence[Problem]]":
-    """The page of ``analysis`` when ``html`` is -, else it is written to that file; and why that failed."""
+    """The page of ``analysis`` when ``html`` is -; else it is written to that file. With it, why writing failed."""
     from kdumpwrap.cli import pages
 
     page = pages.crash(analysis, commands, facts)

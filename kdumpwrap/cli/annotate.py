@@ -75,7 +75,7 @@ def annotate(
 def _log(
     crash: "Crash", search: "Search", stack: contextlib.ExitStack
 ) -> "Tuple[Iterable[Optional[bytes]], Optional[str]]":
-    """The bytes of the log of ``crash``, of its vmcore where there is no other, and the release where that tells it."""
+    """The log of ``crash`` in pieces, from its vmcore when there is no file; and the release that the vmcore names."""
     from kdumpwrap.crashdir import crashfile
     from kdumpwrap.crashdir.release import release_of
     from kdumpwrap.host import files
@@ -94,7 +94,7 @@ def _log(
 
 
 def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash") -> Iterator[bytes]:
-    """The lines of the report that an analysis of the log is about, which are read again from a copy of the log."""
+    """The lines of the report that an analysis of the log is about. They are read from a copy of the log."""
     import tempfile
 
     from kdumpwrap.errors import KdumpwrapError

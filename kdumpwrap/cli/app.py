@@ -1,4 +1,4 @@
-"""The command line: its commands, and the way out of each: a Result, an error or a signal."""
+"""The command line: its commands, and how each ends: by a Result, an error or a signal."""
 
 import contextlib
 import errno
@@ -17,9 +17,9 @@ from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
 
-_FILES = 256  # that may be open at a time: tools and readers of logs that run side by side need some 100
+_FILES = 256  # files open at a time: tools and log readers that run in parallel need some 100
 
-# the module of each, and its function there: the one that does it all, then the order of the manual workflow
+# the module and function of each command: analyze first, then the order of the manual workflow
 _COMMANDS = {
     "analyze": ("analyze", "analyze"),
     "doctor": ("doctor", "doctor"),
@@ -37,7 +37,7 @@ _COMMANDS = {
 
 
 def _app(command: str) -> typer.Typer:
-    """The program with its ``command`` alone, which is half of what there is to load; with all for another word."""
+    """The program with ``command`` alone, which halves the time to load; with all commands for another word."""
     app = typer.Typer(
         name="kdumpwrap",
         add_completion=True,
@@ -66,19 +66,19 @@ def main() -> NoReturn:
         output.prepare()
         _allow_files()
         status = _run()
-        if not signals.heard():  # else what could be written was, and its reader may read no more
+        if not signals.heard():  # after a signal the output is complete, and its reader may be gone
             status = result.finish(status)
     except KeyboardInterrupt:
         pass
     except Exception:
         if not signals.heard():
-            raise  # a bug; else what a signal interrupted may have broken
+            raise  # a bug; after a signal, an interrupted call may fail so
     getattr(gc, "freeze", gc.disable)()  # the interpreter's last look for cycles takes 25 ms; freeze: since Python 3.7
     signals.leave(status)
 
 
 def _allow_files() -> None:
-    """Have as many files open at a time as the tools that run side by side need, if the system allows it."""
+    """Raise the limit of open files to what parallel tools need, if the system allows it."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY and allowed < _FILES:
         wanted = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
@@ -106,17 +106,17 @@ def _run() -> int:
         return result.GONE
     except MemoryError:
         return _given_up("there is not enough memory")
-    except ImportError as absent:  # a library that cannot be opened any more
+    except ImportError as absent:  # a library cannot be opened
         return _given_up(str(absent))
     except OSError as failure:
         if failure.filename is None and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            return result.FAILED  # typer could not write, which result.finish() says
+            return result.FAILED  # typer could not write; result.finish() reports it
         what = f"{failure.filename}: " if failure.filename is not None else ""
         return _given_up(what + (failure.strerror or str(failure)))
 
 
 def _given_up(why: str) -> int:
-    """The status of a run that the system allows nothing more: to say so nothing is loaded."""
+    """The status of a run that the system refuses memory or files. The message needs no import."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"kdumpwrap: {ascii(why)[1:-1]}\n")
     return result.FAILED

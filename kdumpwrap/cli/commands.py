@@ -16,9 +16,9 @@ _Wanted = Dict[Optional[str], Set[int]]  # by module, None for the vmlinux: the 
 
 
 def pasteable(commands: Sequence[Command]) -> Tuple[str, ...]:
-    """``commands`` as they can be run again: private directories that are gone by now have another in their place.
+    """``commands`` in a form that can be run again: ``$T`` replaces private directories, which are removed.
 
-    What was run twice stands there once.
+    A command that was run twice is listed once.
     """
     once = [*dict.fromkeys(one.text for one in commands)]
     again = [*map(_elsewhere, once)]
@@ -27,7 +27,7 @@ def pasteable(commands: Sequence[Command]) -> Tuple[str, ...]:
 
 
 def _elsewhere(command: str) -> str:
-    """``command`` with ``$T`` for a private directory, also where that stands in single quotes."""
+    """``command`` with ``$T`` for a private directory, also inside single quotes."""
 
     def other(match: "re.Match[str]") -> str:
         return "'\"$T\"'" if _in_single_quotes(command[: match.start()]) else "$T"
@@ -36,7 +36,7 @@ def _elsewhere(command: str) -> str:
 
 
 def _in_single_quotes(begun: str) -> bool:
-    """Whether a shell that has read ``begun`` waits for a single quote. What shlex.quote wrote has no backslashes."""
+    """Whether ``begun`` ends inside single quotes. shlex.quote writes no backslashes."""
     quote = ""
     for mark in re.findall("[\"']", begun):
         quote = mark if not quote else "" if mark == quote else quote
@@ -44,7 +44,7 @@ def _in_single_quotes(begun: str) -> bool:
 
 
 def concerning(analysis: Analysis, history: Sequence[Command]) -> Tuple[Command, ...]:
-    """The commands of a batch's ``history`` that led to ``analysis``, asking for its own addresses alone."""
+    """The commands of a batch's ``history`` that led to ``analysis``, reduced to its own addresses."""
     wanted = _wanted(analysis)
     found = (_narrowed(command, analysis.kernel.vmlinux, wanted) for command in history)
     return tuple(dict.fromkeys(command for command in found if command is not None))

@@ -73,7 +73,7 @@ def _session(target: Optional[str], search: "Search", rung: Optional[str], timeo
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], object]]:
-    """What shows a few words on a terminal's last line; that is empty again afterwards."""
+    """A function that shows words on the last line of a terminal. The line is cleared at the end."""
     tell = output.teller()
     if tell is None:
         yield lambda words: None
@@ -85,7 +85,7 @@ def _progress() -> Iterator[Callable[[str], object]]:
 
 
 def _kept(left: Sequence[Path]) -> "List[Problem]":
-    """Where the files are that the user's commands wrote beside crash, which runs in a directory of its own."""
+    """A problem for each file that the user's commands wrote into crash's private directory, with its new path."""
     from kdumpwrap.model.crash import Problem
 
     hint = shell.hint("name a file by its full path, and it is written there")

@@ -1,7 +1,7 @@
-"""nm begins while the command line's library is still being loaded, which takes as long as half of nm's work.
+"""An early start of nm, while the library of the command line is loaded: that takes half as long as nm.
 
-What the command line will be found to ask for is guessed from its words, and where they are not plain nothing is begun.
-A wrong guess costs the time of an nm whose answer nobody reads.
+The crash is guessed from the words of the command line. Nothing is started for words that are not plain. A wrong guess
+costs the time of one unused nm.
 """
 
 import os
@@ -21,14 +21,14 @@ _STEERING = ("KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE")
 
 
 def begin(words: Sequence[str]) -> None:
-    """Begin with what ``words`` behind analyze or annotate plainly ask for."""
+    """Start nm for the crash in ``words``, the words behind analyze or annotate."""
     if any(os.environ.get(name) for name in _STEERING):
         return
     values: Dict[str, str] = {}
     crash = _crash(words, values)
     if crash is None:
         return
-    with suppress(KdumpwrapError, OSError, ValueError):  # which are said when the command line is read
+    with suppress(KdumpwrapError, OSError, ValueError):  # reported when the command line is read
         vmlinux = Path(values["--vmlinux"]) if "--vmlinux" in values else None
         search = Search(Path(values.get("--root", "/")), vmlinux)
         found = finder.find(crash, search.root)
@@ -37,7 +37,7 @@ def begin(words: Sequence[str]) -> None:
 
 
 def _crash(words: Sequence[str], values: Dict[str, str]) -> Optional[str]:
-    """The one crash that ``words`` name, a file or a directory; ``values`` get those of options."""
+    """The one crash that ``words`` name, a file or a directory; else None. ``values`` get the values of options."""
     crashes: List[str] = []
     rest = iter(words)
     for one in rest:

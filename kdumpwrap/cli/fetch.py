@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d{1,12})([KMGT]?)")
-_LARGEST = "5G"  # what is kept of all kernels, where --max-size does not say
+_LARGEST = "5G"  # size of the cache after --prune without --max-size
 
 
 def fetch(
@@ -55,7 +55,7 @@ def fetch(
 
 
 def _kept(root: Path, most: Optional[int], *, raw: bool, json: bool) -> Result:
-    """What is kept, the longest unused first; with ``most`` what was removed so that no more bytes are kept."""
+    """The kept builds, the longest unused first. With ``most``: those removed to keep at most so many bytes."""
     from kdumpwrap.fetch import stage
     from kdumpwrap.host import fetched
     from kdumpwrap.model.crash import Problem

@@ -24,7 +24,7 @@ VMLINUX = typer.Option(
     "--vmlinux",
     envvar="KDUMPWRAP_VMLINUX",
     metavar="FILE",
-    readable=False,  # not checked here: the report comes without its help
+    readable=False,  # not checked here: an unreadable file costs lines, not the report
     help="The vmlinux with debug information.",
 )
 MODULE_DIR = typer.Option(
@@ -66,7 +66,7 @@ def search(
     source_dirs: Optional[List[Path]],
     debuginfod: bool = False,
 ) -> "Search":
-    """The look-up options, as the command line gives them."""
+    """The Search of the look-up options."""
     from kdumpwrap.debuginfo import Debuginfod, Search
 
     client = None
@@ -78,7 +78,7 @@ def search(
 
 
 def redactor(redact: Optional[str]) -> "Optional[Redactor]":
-    """The Redactor of a command that was given ``--redact`` (None: it was not). Raises UsageError."""
+    """The Redactor of a command with ``--redact``; None without that option. Raises UsageError."""
     if redact is None:
         return None
     import os
@@ -92,13 +92,13 @@ def redactor(redact: Optional[str]) -> "Optional[Redactor]":
 
 
 def with_values(arguments: Sequence[str]) -> List[str]:
-    """``arguments`` with a value for the option that may be given without one: ``--redact`` is ``--redact=``."""
+    """``arguments`` with ``--redact=`` for ``--redact``: its value may be left out."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return ["--redact=" if one == "--redact" and i < end else one for i, one in enumerate(arguments)]
 
 
 def seconds(value: float) -> float:
-    """``--timeout`` as a time limit, at most eleven days. Raises UsageError for what is no number."""
+    """``--timeout`` as a time limit, at most eleven days. Raises UsageError when it is no number."""
     from kdumpwrap.tools.run import LONGEST
 
     if math.isnan(value):

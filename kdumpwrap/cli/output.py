@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class ReaderGone(Exception):
-    """Nobody reads standard output any more. No OSError: click takes those for its own and ends with status 1."""
+    """The reader of standard output is gone. It is no OSError: click would catch that and exit with status 1."""
 
 
 def prepare() -> None:
-    """Make both streams take any text, however we were started; standard input is empty when it is closed ("<&-")."""
+    """Make both output streams take any text. A closed standard input ("<&-") becomes an empty one."""
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started us (">&-")
+        if stream is None:  # the caller closed it (">&-")
             stream = open(os.devnull, "w")  # noqa: SIM115, PTH123
         if isinstance(stream, io.TextIOWrapper):
             lines = stream.line_buffering
             buffer = stream.detach()
-            if isinstance(buffer, io.RawIOBase):  # python -u: a signal would cut what is written
+            if isinstance(buffer, io.RawIOBase):  # python -u: a signal could cut a write
                 buffer, lines = io.BufferedWriter(buffer), True
             stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=lines)
             setattr(sys, name, stream)
@@ -38,7 +38,7 @@ def prepare() -> None:
 def out(rendered: str) -> None:
     """Write to standard output at once: a reader at the other end of a pipe sees each crash as it is done.
 
-    Raises ReaderGone when that reader has gone, KdumpwrapError when there is no room for more.
+    Raises ReaderGone when the reader is gone, KdumpwrapError when the disk is full or a write fails.
     """
     with _written():
         sys.stdout.write(rendered)
@@ -65,28 +65,28 @@ def _written() -> Iterator[None]:
 
 
 def give_up(stream: Optional[TextIO] = None) -> None:
-    """Write no more: Python would try what is left once more when it ends."""
+    """Discard the rest of the output: Python would try to write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 def problems(found: "Iterable[Problem]") -> None:
-    """Each problem on standard error, with what to type."""
+    """Print each problem with its hint on standard error."""
     for problem in found:
         error(problem.message, problem.hint)
 
 
 def error(message: str, hint: Hint = NONE) -> None:
-    """``kdumpwrap: message``, and ``hint: …`` under it."""
+    """Print ``kdumpwrap: message`` and, below it, ``hint: …`` on standard error."""
     from kdumpwrap.render import text
 
-    with contextlib.suppress(OSError):  # a terminal that is gone, a full disk: there is nobody else to tell
+    with contextlib.suppress(OSError):  # the terminal is gone or the disk full: no other stream is left
         sys.stderr.write(f"kdumpwrap: {text.clean(message)}\n")
         if hint:
             sys.stderr.write(f"hint: {text.clean(hint)}\n")
 
 
 def teller() -> "Optional[Callable[[str], object]]":
-    """What shows a line of progress on standard error, the next in its place, "" for none; None off a terminal."""
+    """A function that replaces the line of progress on standard error ("": clears it); None off a terminal."""
     if not sys.stderr.isatty():
         return None
     from kdumpwrap.render import text
@@ -99,7 +99,7 @@ def teller() -> "Optional[Callable[[str], object]]":
 
 
 def style() -> "Style":
-    """Colours when standard output is a terminal that has them and nobody said NO_COLOR."""
+    """Colours when standard output is a terminal that has them, and NO_COLOR is not set."""
     from kdumpwrap.render import text
 
     wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

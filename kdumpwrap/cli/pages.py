@@ -28,12 +28,12 @@ def crash(
     commands: Sequence[Command] = (),
     facts: Optional[VmcoreFacts] = None,
 ) -> str:
-    """The page of one crash, the log round its report read again from the file that it came from."""
+    """The page of one crash. The log around its report is read again from its file."""
     return html.page(analysis, log(analysis, facts), pasteable(commands), facts=facts)
 
 
 class Site:
-    """The pages of a batch: crashes are added as they are done, then an index and a page for each bug are written."""
+    """The pages of a batch: ``add`` takes crashes as they are done, ``write`` an index and a page for each bug."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class Site:
         search: Optional[Search] = None,
         scrub: Callable[[str], str] = str,
     ) -> None:
-        """``directory`` is made when it is not there; ``place`` is where the crashes lie, in words.
+        """``directory`` is made when it is missing; ``place``: the directories of the crashes, in words.
 
-        ``scrub`` gets each page before it is written.
+        ``scrub`` changes each page before it is written.
         """
         self._directory = Path(directory)
         self._scrub = scrub
         self._search = search
-        self._private = False  # whether not everybody may read all that the index is made of
+        self._private = False  # whether a source of the index is not world-readable
         self._place = place
         self._examples: Dict[Signature, Analysis] = {}
         self._cases: Dict[Signature, List[html.Case]] = {}
@@ -60,7 +60,7 @@ class Site:
             raise KdumpwrapError(f"{directory}: {getattr(error, 'strerror', None) or error}") from None
 
     def add(self, analysis: Analysis) -> None:
-        """One more crash. Of each bug the best told crash is kept, no more."""
+        """Add a crash. Of each bug only the best documented crash is kept whole."""
         crash, sign = analysis.crash, analysis.signature
         self._private = self._private or is_private(analysis, modules=False)
         if sign is None:
@@ -91,15 +91,15 @@ class Site:
 
 
 def _told(analysis: Analysis) -> Tuple[bool, int, str]:
-    """A rank: the crash with instructions, the fewest problems and the latest time stands for its bug."""
+    """The rank of a crash: one with instructions, then the fewest problems, then the latest time represents its bug."""
     finding = analysis.finding
     return bool(finding and finding.resolution.disassembly), -len(analysis.problems), analysis.crash.time or ""
 
 
 def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> Numbered:
-    """The lines round the report that the page is about, numbered from 1; none where the log cannot be read again.
+    """The lines round the report that the page is about, numbered from 1; none when the log cannot be read again.
 
-    Of a vmcore that has no log beside it, crash's answer to ``log`` serves; without it what the analysis kept.
+    Without a log beside the vmcore, they come from crash's answer to ``log``, else from what the analysis kept.
     """
     finding, path = analysis.finding, analysis.crash.dmesg
     report = finding.report if finding is not None else None
@@ -112,15 +112,15 @@ def log(analysis: Analysis, facts: Optional[VmcoreFacts] = None) -> Numbered:
     try:
         return excerpt.around(report, crashfile.blocks(path))
     except KdumpwrapError:
-        return ()  # it was there a moment ago; the page does without
+        return ()  # removed since the analysis: the page has no log
 
 
 def is_private(
     analysis: Analysis, facts: Optional[VmcoreFacts] = None, search: Optional[Search] = None, *, modules: bool = True
 ) -> bool:
-    """Whether not everybody may read all that a page is made of: the log, the dump, debug information, sources.
+    """Whether a source of a page is not world-readable: the log, the dump, debug information, source files.
 
-    With ``search`` and ``modules`` those of the modules, too.
+    With ``search`` and ``modules``, the files of these modules count too.
     """
     crash, release = analysis.crash, analysis.kernel.release
     made_of = {"/dev/stdin" if crash.dmesg == "-" else crash.dmesg, analysis.kernel.vmlinux}
@@ -136,10 +136,10 @@ def is_private(
 
 
 def write(path: str, page: str, *, private: bool) -> None:
-    """Write ``page`` to ``path``: the whole or nothing, and never through a link that someone laid there.
+    """Write ``page`` to ``path`` atomically, never through a link that is there.
 
-    ``private``: for nobody else to read. What is open already, /dev/stdout, and a device that is named itself, as
-    /dev/null, are written to as they are. Raises KdumpwrapError.
+    ``private``: the file has mode 0600. An open descriptor (/dev/stdout) and a device that is named itself (/dev/null)
+    are written to directly. Raises KdumpwrapError.
     """
     file, own = Path(path), files.own_descriptor(path)
     try:
@@ -148,7 +148,7 @@ def write(path: str, page: str, *, private: bool) -> None:
                 stream.write(page)
             return
         kind = file.lstat().st_mode if os.path.lexists(path) else 0
-        if stat.S_ISCHR(kind):  # which root has made: none that a link leads to
+        if stat.S_ISCHR(kind):  # only root can make a device; no link was followed to it
             file.write_text(page, encoding="utf-8")
             return
         if stat.S_ISDIR(kind):
@@ -172,7 +172,7 @@ def write(path: str, page: str, *, private: bool) -> None:
 
 
 def _umask() -> int:
-    """The process's umask; it can only be asked for by setting it."""
+    """The process's umask. Only setting it returns it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

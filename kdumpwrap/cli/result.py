@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from kdumpwrap.render.redact import Redactor
 
 DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3  # the exit statuses of every command
-NOTHING_NEW = 4  # done whole, and it was asked for news alone
-GONE = 141  # the reader has gone: no more can be said
+NOTHING_NEW = 4  # the job is done; only new crashes were asked for, and there are none
+GONE = 141  # the reader of standard output is gone
 
 
 class Result(NamedTuple):
-    """The answer of a command, or of its part for one crash, without what was printed on the way."""
+    """The answer of a command, or of its part for one crash, without what was printed already."""
 
     text: str = ""  # for standard output, rendered
-    problems: "Sequence[Problem]" = ()  # what is missing of the answer
-    notes: "Sequence[Problem]" = ()  # what to know beside it: nothing is missing
-    answered: bool = True  # there is an answer, if only to a part of what was asked
-    complete: bool = True  # nothing is missing that was not already said
+    problems: "Sequence[Problem]" = ()  # what is missing in the answer
+    notes: "Sequence[Problem]" = ()  # remarks: nothing is missing
+    answered: bool = True  # there is an answer, perhaps a partial one
+    complete: bool = True  # nothing is missing beyond ``problems``
     misused: bool = False  # the command line is wrong
-    news: bool = True  # False: news alone were asked for, and there are none
+    news: bool = True  # False: only new crashes were asked for, and there are none
 
     @property
     def whole(self) -> bool:
-        """Whether all that was asked is answered."""
+        """Whether the answer is complete."""
         return self.answered and self.complete and not self.problems
 
     @property
@@ -43,7 +43,7 @@ class Result(NamedTuple):
 
 
 def failed(error: KdumpwrapError) -> Result:
-    """Nothing could be done, for the reason that ``error`` names."""
+    """The result of a command that ``error`` ended."""
     from kdumpwrap.model.crash import Problem
 
     problem = Problem(error.message, error.hint)
@@ -51,7 +51,7 @@ def failed(error: KdumpwrapError) -> Result:
 
 
 def together(shown: Iterable[Result]) -> Result:
-    """The result of several that were shown already."""
+    """The combined result of several that were already shown."""
     results = tuple(shown)
     return Result(answered=any(one.answered for one in results), complete=all(one.whole for one in results))
 
@@ -72,7 +72,7 @@ def redacted(result: Result, redactor: "Optional[Redactor]", *, last: bool = Fal
 
 
 def show(result: Result) -> Result:
-    """Print ``result``: its text on standard output, then what is missing and what else to know on standard error."""
+    """Print ``result``: its text on standard output, then its problems and notes on standard error. Returns it."""
     if result.text:
         output.out(result.text)
     output.problems(result.problems)
@@ -81,7 +81,7 @@ def show(result: Result) -> Result:
 
 
 def finish(status: int) -> int:
-    """Bring out what is written, also by typer; ``status``, unless that fails."""
+    """Flush the output, also that of typer. Returns ``status``, or another status when that fails."""
     try:
         sys.stdout.flush()
     except OSError as failure:

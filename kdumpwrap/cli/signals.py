@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: each ends kdumpwrap as KeyboardInterrupt does, and nothing is left behind."""
+"""SIGINT, SIGTERM and SIGHUP: each ends kdumpwrap by KeyboardInterrupt, and temporary files are removed."""
 
 import atexit
 import os
@@ -12,54 +12,54 @@ from typing import Any, Iterator, List, NoReturn, Optional
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN = 0.01  # seconds
-_TOGETHER = 0.1  # seconds: what comes so soon after a signal is the same wish, sent to the group and to each of us
+_TOGETHER = 0.1  # seconds: a second signal within them is the same one, sent to the process group and to the process
 
 
 class _State:
-    heard = 0  # the signal that ends us
-    deaf_until = 0.0  # by time.monotonic()
+    heard = 0  # the signal that ends this process
+    deaf_until = 0.0  # signals before this time.monotonic() are ignored
 
 
 def listen() -> None:
-    """From now on tools are stopped, temporary directories removed, and what a batch has done is printed."""
+    """Handle these signals from now on: they stop tools and raise KeyboardInterrupt."""
     for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored, a shell's "&" SIGINT
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP, a shell's "&" SIGINT
             signal.signal(number, _interrupt)
     signal.signal(signal.SIGALRM, _raise)
-    sys.unraisablehook = _unraisable  # novm: before Python 3.8 nobody calls it, and a signal in such a place is lost
+    sys.unraisablehook = _unraisable  # novm: Python 3.6 and 3.7 never call it, and lose the signal
 
 
 def heard() -> bool:
-    """Whether a signal ends us."""
+    """Whether a signal ends this process."""
     return bool(_State.heard)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal ends us: it may have been lost, and wait to be raised again."""
+    """Raise KeyboardInterrupt if a signal ends this process. One raised before may have been lost."""
     if _State.heard:
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise KeyboardInterrupt
 
 
 def leave(status: int) -> NoReturn:
-    """Exit with ``status``, or with 128 and the number of the signal that ends us; another one ends us at once."""
+    """Exit with ``status``, or with 128 plus the number of the signal that was received. Another signal kills."""
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     if _State.heard:
         atexit._run_exitfuncs()  # removes temporary directories whose removal was interrupted
-        # Python would now wait for threads, and one may wait for a lock that is held for ever: by what a signal
-        # interrupted between taking it and being able to give it back
+        # Python would now wait for threads. A thread may wait for ever: a signal can interrupt code between taking a
+        # lock and the block that releases it.
         os._exit(128 + _State.heard)
     sys.exit(status)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """A signal that would end us is heard when the block ends: what was begun is said whole.
+    """A first signal is handled at the end of the block: the output of the block is complete.
 
-    The second one is heard at once: nobody may be reading what is said.
+    A second one is handled at once: the output may have no reader and block.
     """
     held: List[int] = []
 
@@ -87,13 +87,13 @@ def _interrupt(number: int, frame: Optional[FrameType]) -> None:
         return
     _State.heard, _State.deaf_until = number, time.monotonic() + _TOGETHER
     stop_all = getattr(sys.modules.get("kdumpwrap.tools.run"), "stop_all", None)
-    if stop_all:  # else that is being loaded still, and no program runs
+    if stop_all:  # the module is not loaded yet: no tool runs
         stop_all()
     _raise(number, frame)
 
 
 def _raise(_: int, frame: Optional[FrameType]) -> None:
-    """Raise KeyboardInterrupt; a moment later, when ``frame`` is part of what Python does with things that are lost."""
+    """Raise KeyboardInterrupt; a timer does it later when ``frame`` is inside _unraisable, where it would be lost."""
     while frame is not None and frame.f_code is not _unraisable.__code__:
         frame = frame.f_back
     if frame is None:
@@ -102,9 +102,9 @@ def _raise(_: int, frame: Optional[FrameType]) -> None:
 
 
 def _unraisable(unraisable: Any) -> None:
-    """Python cannot raise what happens while it throws an object away, and would print a traceback and go on.
+    """An exception raised in a destructor is only printed, with its traceback: Python goes on.
 
-    There, nobody hears that we are to end; so it is said once more, a moment later.
+    A KeyboardInterrupt that is lost in this way is raised again by a timer.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
