@@ -1,1 +1,1 @@
-"""The diagnosis of a host: whether it catches its next crash, and whether that can be read here."""
+"""The diagnosis of a host: whether it saves its next crash, and whether crashes can be analysed here."""

@@ -25,18 +25,18 @@ from kdumpwrap.tools.run import missing
 from kdumpwrap.vmcore import memory
 
 _SIDE: Side = "analysis"
-_ASKING = 20.0  # seconds for the package manager to say who has a kernel's debuginfo
-_ROOM = 2 << 30  # bytes for a package of 0.3 to 0.7 GB and what comes out of it
+_ASKING = 20.0  # seconds for the package manager to find the repository of a kernel's debuginfo
+_ROOM = 2 << 30  # bytes for a package of 0.3 to 0.7 GB and the files unpacked from it
 
 
 class Crashes(NamedTuple):
-    """The crashes of this host. ``denied``: what this user may not read."""
+    """The crashes of this host. ``denied``: the path that this user may not read."""
 
     directory: str
     entries: Tuple[Entry, ...] = ()
-    releases: Tuple[str, ...] = ()  # of the kernels that crashed, each once, in order of the first crash
+    releases: Tuple[str, ...] = ()  # releases of the kernels that crashed, each once, by first crash
     denied: Optional[str] = None
-    absent: bool = False  # kdump has made no such directory yet
+    absent: bool = False  # the directory does not exist yet
 
 
 def find(facts: Facts) -> Crashes:
@@ -56,7 +56,7 @@ def find(facts: Facts) -> Crashes:
 def _release(crash: Crash) -> Optional[str]:
     try:
         return release_of(crash)
-    except ReadFailed:  # which is said where this crash is looked at
+    except ReadFailed:  # reported where this crash is examined
         return None
 
 
@@ -86,7 +86,7 @@ def tools(facts: Facts, crashes: Crashes) -> Iterator[Check]:
 
 
 def kernels(facts: Facts, crashes: Crashes) -> Tuple[str, ...]:
-    """The running kernel and those that crashed here. A container's kernel is not its own."""
+    """The running kernel and those that crashed here. A container runs the kernel of its host."""
     running = (facts.release,) if facts.release and not facts.container else ()
     return tuple(dict.fromkeys((*running, *crashes.releases)))
 
@@ -98,7 +98,7 @@ def vmlinuxes(facts: Facts, crashes: Crashes) -> Iterator[Check]:
         yield Check("debuginfo", "unknown", "no kernel's release is known", side=_SIDE)
     for release in releases:
         try:
-            facts.host.exists(f"/usr/lib/debug/lib/modules/{release}/vmlinux")  # not to be read is not to be missing
+            facts.host.exists(f"/usr/lib/debug/lib/modules/{release}/vmlinux")  # unreadable: raises Denied
             yield _debuginfo(facts, release)
         except (Denied, OSError):
             again = fixes.look_again(facts)
@@ -139,7 +139,7 @@ def _listed_debuginfo(release: str, listed: "dict[str, Tuple[str, ...]]") -> Opt
 
 
 def sources(facts: Facts, crashes: Crashes) -> Iterator[Check]:
-    """``sources``: each kernel's sources (CentOS: debuginfo-common), for the lines round the fault."""
+    """``sources``: each kernel's sources (CentOS: debuginfo-common), for the source lines around the fault."""
     if facts.host.is_dir("/usr/lib"):
         for release in kernels(facts, crashes):
             yield _sources(facts, release)
@@ -225,7 +225,7 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
 
 
 def _to_fetch(facts: Facts, crashes: Crashes) -> Optional[str]:
-    """The kernel of this distribution that would be fetched next: the last one that crashed without debuginfo here."""
+    """The release to fetch: of this distribution, the last that crashed without debuginfo here; None without one."""
     for release in reversed(kernels(facts, crashes)):
         kernel = releases.parse(release)
         if kernel is not None and kernel.family == facts.distribution.family.name and _vmlinux(facts, release) is None:
@@ -234,7 +234,7 @@ def _to_fetch(facts: Facts, crashes: Crashes) -> Optional[str]:
 
 
 def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
-    """``memory``: whether crash(8) finds enough of it for the largest vmlinux here."""
+    """``memory``: whether it is enough for crash(8) with the largest vmlinux here."""
     found = [path for path in (_vmlinux(facts, release) for release in kernels(facts, crashes)) if path]
     size = max((path.stat().st_size for path in found), default=0)
     if facts.host.live:
@@ -255,7 +255,7 @@ def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     yield Check("memory", "warn", seen, steps, side=_SIDE)
 
 
-# name of the check that a refusal is put under, and the checks
+# the name under which a refusal is reported, and the check
 CHECKS: Tuple[Tuple[str, Callable[[Facts, Crashes], Iterator[Check]]], ...] = (
     ("permissions", permissions),
     ("nm", tools),

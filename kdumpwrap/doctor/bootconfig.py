@@ -25,11 +25,11 @@ class Boot:
     """The boot loader's configuration."""
 
     kind: BootKind = ""  # "" when there is none
-    source: str = ""  # the file or directory that the entries are from
+    source: str = ""  # the file or directory with the entries
     entries: Tuple[grub.Entry, ...] = ()
-    next: Optional[grub.Entry] = None  # the one that boots by itself
+    next: Optional[grub.Entry] = None  # the default entry
     settings: Optional[str] = None  # the parameters of /etc/default/grub; None: there is no such file
-    denied: Optional[str] = None  # what this user may not read
+    denied: Optional[str] = None  # the path that this user may not read
 
 
 def read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
@@ -41,7 +41,7 @@ def read(host: Host, distribution: Distribution, arch: Optional[str]) -> Boot:
 
 
 def menu_path(host: Host, distribution: Distribution) -> str:
-    """The grub.cfg that the machine boots with: on EFI, el7 and el8 have it on the EFI partition."""
+    """The path of the effective grub.cfg. With EFI, el7 and el8 have it on the EFI partition."""
     if distribution.family is EL and host.is_dir("/sys/firmware/efi"):
         vendor = _efi_directory(host)
         if vendor is not None:
@@ -119,5 +119,5 @@ def _efi_directory(host: Host) -> Optional[str]:
 
 
 def _first(host: Host, *paths: str) -> Optional[str]:
-    """The text of the first of these files that is there."""
+    """The text of the first of these files that exists."""
     return next((text for text in map(host.text, paths) if text is not None), None)

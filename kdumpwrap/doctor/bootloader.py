@@ -27,12 +27,12 @@ def check(facts: Facts) -> Iterator[Check]:
 
 
 def upcoming(facts: Facts) -> Tuple[str, ...]:
-    """The values of crashkernel= with which the next boot comes up."""
+    """The values of crashkernel= of the next boot."""
     return bootconfig.crashkernel(facts.boot.next.parameters if facts.boot.next else None)
 
 
 def planned(facts: Facts) -> Tuple[str, ...]:
-    """The values that the host will boot with once its menu is written anew: of the settings, else of the menu."""
+    """The values after the boot menu is next rewritten: those of the settings, else those of the menu."""
     if facts.boot.kind == "grub.cfg" and facts.boot.settings is not None:
         return bootconfig.crashkernel(facts.boot.settings)
     return upcoming(facts)
@@ -109,5 +109,5 @@ def _fine(facts: Facts) -> Check:
 
 
 def _lasting(steps: Tuple[Step, ...]) -> Tuple[Step, ...]:
-    """Without the reboot: the running kernel has these values already."""
+    """``steps`` without the reboot: the running kernel has these values already."""
     return tuple(step for step in steps if step.phase != "reboot")

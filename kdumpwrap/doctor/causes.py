@@ -1,6 +1,6 @@
-"""From which faults another one may follow: of these checks the first that fails is named as its cause (pure).
+"""The possible causes of each fault: the first check among them that fails is reported as the cause (pure).
 
-A check is named twice where its faults differ: a service that is off follows from less than one that failed.
+A check with two kinds of faults has two rows: a disabled service has fewer causes than one that failed.
 """
 
 from typing import Dict, Tuple
@@ -12,7 +12,7 @@ _LOADING = (
 )
 
 AFTER: Dict[str, Tuple[str, ...]] = {
-    "crashkernel": ("bootloader",),  # where the boot menu, or its settings, would mend it
+    "crashkernel": ("bootloader",),  # when the boot menu or its settings would fix it
     "bootloader": ("crashkernel",),
     "reserved": ("crashkernel", "bootloader"),
     "fadump": ("crashkernel",),
@@ -24,7 +24,7 @@ AFTER: Dict[str, Tuple[str, ...]] = {
     "loaded": _LOADING,
     "loaded unknown": ("reserved",),
     "estimate": _MEMORY,
-    "panic_on_oops": ("loaded", "service", "package", *_MEMORY),  # where loading the capture kernel sets it
-    "makedumpfile": ("package",),  # where kdump's package brings it
+    "panic_on_oops": ("loaded", "service", "package", *_MEMORY),  # when loading the capture kernel sets it
+    "makedumpfile": ("package",),  # when kdump's package contains it
     "sources": ("debuginfo",),
 }

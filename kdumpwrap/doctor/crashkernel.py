@@ -1,15 +1,15 @@
 """``crashkernel=``: its syntax, and what it reserves on a given amount of memory (pure).
 
-The rules are those of the kernel's parse_crashkernel(), tried on 6.1: the last value counts, one with ``,high`` only
-when there is none without; in a list of ranges a size that exceeds the memory spoils the whole list, even in a range
-that does not apply; ``auto`` is a patch of the el7 and el8 kernels.
+The rules are those of the kernel's parse_crashkernel(), tested on 6.1. The last value counts; one with ``,high`` counts
+only when every value has a suffix. In a list of ranges a size that exceeds the memory invalidates the whole list, even
+in a range that does not apply. ``auto`` is a patch of the el7 and el8 kernels.
 """
 
 import re
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 K, M, G, T = 1 << 10, 1 << 20, 1 << 30, 1 << 40
-_ROUND = 128 * M  # firmware keeps some memory for itself: the kernel rounds up to this before it looks at the ranges
+_ROUND = 128 * M  # firmware reserves some memory: the kernel rounds up to this before it compares ranges
 _LONGEST = 4096  # characters; no command line is longer (COMMAND_LINE_SIZE: 2048, 4096 on s390x)
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
 
@@ -18,21 +18,21 @@ _NUMBER = re.compile(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,25})(?P
 
 
 class Reservation(NamedTuple):
-    """The memory that the kernel reserves. ``size`` in bytes; None: it depends on memory that is not known."""
+    """The memory that the kernel reserves. ``size`` in bytes; None when it depends on an unknown memory size."""
 
     size: Optional[int]
-    fault: str = ""  # why nothing is reserved; empty when something is
+    fault: str = ""  # why nothing is reserved; else empty
 
 
 class Kernel(NamedTuple):
     """The forms of crashkernel= that a kernel understands."""
 
-    auto: Optional[str] = None  # the ranges that "auto" stands for; None: it does not know the word
+    auto: Optional[str] = None  # the ranges that "auto" stands for; None when it does not know "auto"
     suffixes: bool = True  # ,high and ,low
 
 
 def values(parameters: str) -> Tuple[str, ...]:
-    """Every crashkernel= of a kernel command line, in order; like the kernel we do not mind what stands before it."""
+    """Every crashkernel= of a kernel command line, in order. Like the kernel, this accepts any text before it."""
     words = (word[:_LONGEST] for word in parameters.split())
     return tuple(word.partition("crashkernel=")[2] for word in words if "crashkernel=" in word)
 
@@ -54,7 +54,7 @@ def reserve(given: Sequence[str], memory: Optional[int], kernel: Kernel) -> Rese
 
 
 def size_of(text: str) -> Optional[int]:
-    """``256M`` in bytes; None when it is no size alone."""
+    """``256M`` in bytes; None when it is not a plain size."""
     size, rest = _number(text)
     return None if rest else size
 
@@ -133,7 +133,7 @@ def _ranges(value: str, memory: Optional[int]) -> Reservation:
 
 
 def _number(text: str) -> Tuple[Optional[int], str]:
-    """The size that ``text`` starts with, and what follows it."""
+    """The size at the start of ``text`` (None without one), and the rest of ``text``."""
     match = _NUMBER.match(text)
     if not match:
         return None, text

@@ -1,4 +1,4 @@
-"""The forms of crashkernel= that each release's kernel understands, and the value that the release proposes (pure)."""
+"""The forms of crashkernel= that each release's kernel understands, and the value that it recommends (pure)."""
 
 from typing import Dict, Optional
 
@@ -40,7 +40,7 @@ _LITERAL: Dict[int, Dict[str, str]] = {
         "ppc64le": _POWER,
     },
 }
-_64K = 100 * M  # what kdumpctl adds for aarch64's kernels with 64 KiB pages
+_64K = 100 * M  # kdumpctl adds this for aarch64 kernels with 64 KiB pages
 
 # /etc/default/grub.d/kdump-tools.cfg: Debian 12's kdump-tools 1.8.1; Ubuntu's to 23.10, and since 24.04
 _DEBIAN = "384M-:128M"
@@ -56,7 +56,7 @@ def kernel(distribution: Distribution, release: Optional[str], arch: Optional[st
 def default(
     distribution: Distribution, release: Optional[str], arch: Optional[str], *, fadump: bool = False
 ) -> Optional[str]:
-    """The value that this release proposes; None where a tool of its own computes it (SUSE)."""
+    """The value that this release recommends; None when a tool computes it (SUSE)."""
     if distribution.family is SUSE:
         return None
     if distribution.family is DEBIAN:

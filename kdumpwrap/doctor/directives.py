@@ -1,4 +1,4 @@
-"""The directives that each release's kdump.conf takes, and the form of their values (pure).
+"""The directives that kdump.conf accepts in each release, and the form of their values (pure).
 
 The directives are those of kdumpctl's check_config(): kexec-tools of el7, el8 and el9, kdump-utils of el10.
 """
@@ -87,6 +87,6 @@ def dump_level(command: str) -> Optional[int]:
 
 
 def filters(command: str) -> bool:
-    """Whether most of memory is left out of the dump: makedumpfile with a level that drops user and free pages."""
+    """Whether the dump excludes most memory: makedumpfile with a level that excludes user and free pages."""
     level = dump_level(command)
     return command.lstrip().startswith("makedumpfile") and level is not None and level & 24 == 24

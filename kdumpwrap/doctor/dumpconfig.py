@@ -1,4 +1,4 @@
-"""Check ``config``: whether kdump's configuration is there, and its release understands it."""
+"""Check ``config``: whether kdump's configuration exists, and is valid for its release."""
 
 import re
 from typing import Iterator, List, Tuple
@@ -17,7 +17,7 @@ def read(facts: Facts) -> Config:
 
 
 def check(facts: Facts) -> Iterator[Check]:
-    """``config``: whether the file is there, and its release understands every line."""
+    """``config``: whether the file exists, and every line is valid for its release."""
     found, file = read(facts), facts.distribution.family.config
     if found.missing:
         if not inventory.has_programs(facts.host) and not facts.host.is_dir("/etc"):

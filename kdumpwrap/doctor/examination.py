@@ -1,8 +1,8 @@
 """The examination: whether this host saves its next crash, and whether crashes can be analysed here.
 
-``examine`` looks at the whole chain: memory reserved by the kernel, a capture kernel in it, the service that loads
-it, where and how the dump is written, and on the analysis side the tools and the debuginfo. Each check is a generator
-of ``Check``; what it may not read ends it as "unknown". A fault that merely follows from another one is marked so.
+``examine`` checks the whole chain: reserved memory, the capture kernel in it, the service that loads it, the target of
+the dump and how it is written; for the analysis, the tools and the debuginfo. Each check is a generator of ``Check``. A
+file that it may not read ends it as "unknown". A fault that follows from another one is marked as such.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.host import Check, Diagnosis, Side
 
-# name of the check that a refusal is put under, and the checks; the order is that of the report
+# the name under which a refusal is reported, and the check; in the order of the report
 _CAPTURE: Tuple[Tuple[str, Callable[[Facts], Iterator[Check]]], ...] = (
     ("package", services.package),
     ("crashkernel", reservation.asked),
@@ -91,7 +91,7 @@ def examine(root: Path = Path("/")) -> Diagnosis:
 
 
 def explain(checks: Tuple[Check, ...]) -> Tuple[Check, ...]:
-    """Faults that follow from another one become "skip" and name it: one cause, one complaint."""
+    """``checks``, where a fault that follows from another one is "skip" and names it: each cause is reported once."""
     faulty = [check for check in checks if check.status in ("fail", "warn")]
     skipped: Dict[str, str] = {}
     for check in faulty:
@@ -118,11 +118,11 @@ def _about(
 
 
 def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], known: Facts) -> List[Check]:
-    """The results of a check; "unknown" for what this user may not read."""
+    """The results of a check; "unknown" for a file that this user may not read."""
     found: List[Check] = []
     try:
         for one in check(known):
-            found.append(one)  # one by one: what was told before a refusal stays
+            found.append(one)  # one by one: results before a refusal stay
     except Denied as denied:
         found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.look_again(known), side=side))
     except ReadFailed as failed:
@@ -131,7 +131,7 @@ def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], know
 
 
 def _ready(checks: Tuple[Check, ...]) -> Optional[bool]:
-    """False with any fault; None when what decides could not be told; True otherwise."""
+    """False with any fault; None when a check that decides is unknown; True otherwise."""
     if any(check.status == "fail" for check in checks):
         return False
     state = {check.name: check.status for check in checks}

@@ -1,4 +1,4 @@
-"""The facts of a host: distribution, kernel, memory, and whether its running kernel can be seen."""
+"""The facts of a host: distribution, kernel, memory, and its running kernel, if that is visible."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts that the checks start from. Unknown is None."""
+    """The facts that the checks use. An unknown one is None."""
 
     host: Host
     distribution: Distribution
@@ -27,25 +27,25 @@ class Facts:
     release: Optional[str]  # of the running kernel, else of the one that boots next
     arch: Optional[str]  # as uname -m says it
     memory: Optional[int]  # bytes
-    cmdline: Optional[str]  # of the running kernel; None: not seen
+    cmdline: Optional[str]  # of the running kernel; None when unknown
     boot: bootconfig.Boot
-    container: bool  # this process runs in one: the kernel's side belongs to its host
+    container: bool  # this process runs in one: the kernel belongs to its host
 
     @property
     def running(self) -> bool:
-        """Whether there are facts about a running kernel: not so in a mounted image."""
+        """Whether there are facts of a running kernel. A mounted image has none."""
         return self.cmdline is not None
 
     @property
     def parameters(self) -> Tuple[str, ...]:
-        """The values of crashkernel= that the kernel runs with; of an image, those that it will boot with."""
+        """The values of crashkernel= of the running kernel; of an image, those of its next boot."""
         if self.cmdline is not None:
             return values(self.cmdline)
         return bootconfig.crashkernel(self.boot.next.parameters if self.boot.next else self.boot.settings)
 
     @property
     def fadump(self) -> bool:
-        """Whether firmware-assisted dump (ppc64le) is asked for instead of kexec."""
+        """Whether the command line asks for firmware-assisted dump (ppc64le) instead of kexec."""
         words = (self.cmdline or "").split()
         return self.arch == "ppc64le" and any(word in ("fadump=on", "fadump=nocma") for word in words)
 
@@ -87,9 +87,9 @@ def iomem(host: Host) -> Tuple[Tuple[int, str], ...]:
 
 
 def _memory(host: Host) -> Optional[int]:
-    """What the kernel counts when it reserves: all System RAM.
+    """All System RAM in bytes: the size that the kernel uses when it reserves.
 
-    MemTotal is less than that: the kernel, the crash kernel and its tables are off already.
+    MemTotal is smaller: it excludes the kernel, the crash kernel and page tables.
     """
     ram = sum(size for size, name in iomem(host) if name == "System RAM")
     if ram > 1 << 20:
@@ -142,7 +142,7 @@ def _arch(host: Host) -> Optional[str]:
 
 
 def _library_arch(host: Host) -> Optional[str]:
-    """By the dynamic linker: an Ubuntu or SUSE release (``5.15.0-91-generic``) does not name its machine."""
+    """The architecture by the dynamic linker. An Ubuntu or SUSE release (``5.15.0-91-generic``) does not name it."""
     linkers = {
         "x86_64": "/lib64/ld-linux-x86-64.so.2",
         "aarch64": "/lib/ld-linux-aarch64.so.1",
@@ -161,9 +161,9 @@ def _pretty(os_release: str) -> str:
 
 
 def _container(host: Host) -> bool:
-    """Whether this is a container: its cmdline and sysctls are those of the host round it.
+    """Whether this is a container: its cmdline and sysctls are those of its host.
 
-    The marker files also lie in virtual machines whose disk was made from a container's image: the namespace decides.
+    Virtual machines made from a container image have the marker files too: the PID namespace decides.
     """
     namespace = host.link("/proc/self/ns/pid")  # "pid:[4026531836]"
     if namespace is not None:
@@ -175,7 +175,7 @@ def _container(host: Host) -> bool:
 
 
 def _quiet(host: Host, path: str) -> Optional[str]:
-    """The text of ``path``, None also when this user may not read it."""
+    """The text of ``path``; None when it is missing or this user may not read it."""
     try:
         return host.text(path)
     except Denied:

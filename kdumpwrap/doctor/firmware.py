@@ -13,7 +13,7 @@ _SYSCONFIG = "/etc/sysconfig/kdump"
 
 
 def lockdown(facts: Facts) -> Iterator[Check]:
-    """``lockdown``: with Secure Boot only a signed kernel is loaded, and only by kexec_file_load(2)."""
+    """``lockdown``: Secure Boot allows only a signed kernel, loaded by kexec_file_load(2)."""
     if not facts.running:
         return
     path = "/sys/kernel/security/lockdown"
@@ -83,7 +83,7 @@ def zipl(facts: Facts) -> Iterator[Check]:
 
 
 def _lacks_file_load(facts: Facts) -> bool:
-    """el9 and later say -s in KEXEC_ARGS; before, kdumpctl adds it by itself when Secure Boot is on."""
+    """Whether KEXEC_ARGS lacks -s, which el9 and later set. Earlier, kdumpctl adds it when Secure Boot is on."""
     if not facts.distribution.family.kdumpctl or facts.distribution.generation < 9:
         return False
     # KEXEC_ARGS="-s"
@@ -92,6 +92,6 @@ def _lacks_file_load(facts: Facts) -> bool:
 
 
 def _built_by_hand(facts: Facts) -> bool:
-    """Whether the running kernel is one that nobody signs."""
+    """Whether the running kernel is of no distribution, and so unsigned."""
     kernel = releases.parse(facts.release)
     return kernel is not None and kernel.vendor in ("", "elrepo")

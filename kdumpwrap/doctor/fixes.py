@@ -1,6 +1,6 @@
-"""The commands that mend a fault, right for the release they are for. Nothing is run here (pure).
+"""The commands that fix a fault, for each release. Nothing is run here (pure).
 
-Every command can be run twice: what is not idempotent by nature has a condition (``Step.unless``).
+Every command can be run twice: one that is not idempotent has a condition (``Step.unless``).
 """
 
 import re
@@ -24,7 +24,7 @@ _DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
 
 
 def look_again(facts: Facts) -> Steps:
-    """For what this user may not read."""
+    """Run doctor again as root, when this user may not read a file."""
     again = shell.hint("sudo kdumpwrap doctor")
     if not facts.host.live:
         again = shell.hint("{} --root {}", again, facts.host.root)
@@ -55,7 +55,7 @@ def sources(release: str, package: packages.Sources) -> Steps:
 
 
 def by_hand(what: str) -> Steps:
-    """Something that no command can do."""
+    """A step that no command can do."""
     return (Step(what, shell.NONE),)
 
 
@@ -93,7 +93,7 @@ def rebuild(facts: Facts) -> Steps:
 
 
 def reserve(facts: Facts) -> Steps:
-    """Make the kernel reserve what this release proposes, from the next boot on."""
+    """Make the kernel reserve the recommended memory of this release, from the next boot on."""
     value = proposal(facts)
     if value is None:
         if facts.distribution.family is SUSE:
@@ -125,7 +125,7 @@ def configure(facts: Facts, values: Sequence[str]) -> Steps:
 
 
 def settings(facts: Facts, values: Sequence[str]) -> Steps:
-    """Keep these values of ``crashkernel=`` in /etc/default/grub, for the next time that the menu is written."""
+    """Put these values of ``crashkernel=`` into /etc/default/grub: the next rewrite of the menu keeps them."""
     words = " ".join(f"crashkernel={value}" for value in values if _SAFE.fullmatch(value))
     return tuple(_grub_default(facts, words, f"Keep {words} in {bootconfig.DEFAULTS}"))
 
@@ -150,7 +150,7 @@ def zipl(facts: Facts) -> Steps:
 
 
 def sysctl(name: str, value: int, file: Optional[str]) -> Steps:
-    """Set ``kernel.name``, now and at every boot. ``file``: where under /etc it is set otherwise."""
+    """Set ``kernel.name``, now and at every boot. ``file``: the file under /etc with another value."""
     key = f"kernel.{name}"
     if file is not None:
         pattern = f"/^[[:space:]-]*kernel[./]{name}[[:space:]]*=/s/=.*/= {value}/"
@@ -179,7 +179,7 @@ def set_directive(facts: Facts, file: str, directive: str, value: str) -> Steps:
 
 
 def proposal(facts: Facts) -> Optional[str]:
-    """The reservation to propose: the release's default, or its smallest size where that reserves nothing."""
+    """The value to propose: the release's default, or its smallest size when the default reserves nothing here."""
     value = defaults.default(facts.distribution, facts.release, facts.arch, fadump=facts.fadump)
     if value is None:
         return None
@@ -197,7 +197,7 @@ def _zipl(facts: Facts) -> Steps:
 def _grub_default(facts: Facts, words: str, what: str) -> Iterator[Step]:
     """Put ``words`` into /etc/default/grub in the place of every other crashkernel=.
 
-    ``words`` stand in single quotes; what the shell is to compute closes and opens them again.
+    The command has ``words`` in single quotes. A command substitution closes and reopens them.
     """
     variable = facts.distribution.family.parameters
     if re.search(rf'^{variable}="', facts.host.text(bootconfig.DEFAULTS) or "", re.M):

@@ -1,4 +1,4 @@
-"""The texts that say with which parameters a kernel boots: GRUB's menu and settings, BLS entries, zipl.conf (pure)."""
+"""Parsers of the kernel parameters of boot loaders: GRUB's menu and environment, BLS entries, zipl.conf (pure)."""
 
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -10,10 +10,10 @@ from kdumpwrap.host import variables
 class Entry(NamedTuple):
     """One kernel that can be booted."""
 
-    id: str  # what saved_entry calls it: the title in a grub.cfg, the file's stem in /boot/loader/entries
+    id: str  # its name in saved_entry: the title in grub.cfg, the file's stem in /boot/loader/entries
     release: Optional[str]
     parameters: str
-    rescue: bool  # never the one that runs by itself
+    rescue: bool  # a rescue kernel: never the default
 
 
 # "linux16 /vmlinuz-3.10.0-1160.el7.x86_64 root=/dev/mapper/centos-root ro crashkernel=auto rhgb quiet"

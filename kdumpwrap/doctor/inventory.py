@@ -11,21 +11,21 @@ _PROGRAMS = ("/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/l
 
 
 def program(host: Host, name: str) -> Optional[str]:
-    """The path of a program, or None. On this host PATH counts too, and the directories that only root's has."""
+    """The path of a program, or None. On this host PATH is searched first."""
     if host.live:
         return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_PROGRAMS)))
     return host.any(*(f"{directory}/{name}" for directory in _PROGRAMS))
 
 
 def has_programs(host: Host) -> bool:
-    """Whether this tree holds programs at all: that one is missing says something only then."""
+    """Whether this tree has programs at all. Only then a missing program is a fault."""
     return host.live or host.is_dir("/usr/bin") or host.is_dir("/usr/sbin")
 
 
 def packages(host: Host) -> Optional[Dict[str, Tuple[str, ...]]]:
     """The versions of every package that a list in this tree names; None when there is no list.
 
-    Of kernels and their debuginfo several are installed at a time.
+    Kernels and their debuginfo may be installed in several versions.
     """
     text = host.text("/installed-rpms")
     if text is not None:

@@ -1,4 +1,4 @@
-"""The dump of the last crash: where it failed, that is the first thing to mend."""
+"""The dump of the last crash. Its failure is the first fault to fix."""
 
 import re
 from contextlib import suppress
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[\w./+-]{1,200}")  # of a file or module that may stand in 
 
 
 def check(facts: Facts, crashes: analysis.Crashes) -> Iterator[Check]:
-    """``last_dump``: whether the vmcore of the last crash was saved whole; if not, why, and what to do."""
+    """``last_dump``: whether the vmcore of the last crash was saved whole; if not, the cause and the fix."""
     entries = [entry for entry in crashes.entries if entry.crash.creation is None]
     if not entries:
         return
@@ -67,13 +67,13 @@ def _has_test(facts: Facts) -> bool:
 
 
 def _try_it(facts: Facts) -> fixes.Steps:
-    """By hand: it crashes the host."""
+    """A step by hand, since it crashes the host."""
     how = "kdumpctl test" if _has_test(facts) else "echo c >/proc/sysrq-trigger"
     return fixes.by_hand(f"Then try it: {how} crashes this host on purpose")
 
 
 def _changed(facts: Facts, entry: Entry, capture: Capture) -> str:
-    """What is otherwise now, so that the next dump may well succeed; empty when nothing is known to be."""
+    """What has changed since, so that the next dump may succeed; empty when no change is known."""
     if capture.cause == "memory":
         reserved = facts.host.number("/sys/kernel/kexec_crash_size")
         more = reserved is not None and capture.memory is not None and reserved > capture.memory * 5 // 4
@@ -90,7 +90,7 @@ def _changed(facts: Facts, entry: Entry, capture: Capture) -> str:
 
 
 def _inside(facts: Facts, path: str) -> str:
-    """``path`` as the host has it."""
+    """``path`` as a path of the host."""
     root = str(facts.host.root)
     return path if facts.host.live or not path.startswith(root) else f"/{path[len(root) :].lstrip('/')}"
 
@@ -129,7 +129,7 @@ def _fix(facts: Facts, entry: Entry, capture: Capture) -> fixes.Steps:
 
 
 def _more_memory(facts: Facts, capture: Capture) -> fixes.Steps:
-    """Half as much again as there was, or room for the process that was killed; more where kdump asks for it."""
+    """Reserve half as much again, or enough for the process that was killed; more when kdumpctl recommends more."""
     had = max(facts.host.number("/sys/kernel/kexec_crash_size") or 0, capture.memory or 0)
     wanted = had + max(had // 2, capture.used or 0)
     told = None
@@ -146,7 +146,7 @@ def _more_memory(facts: Facts, capture: Capture) -> fixes.Steps:
 
 
 def _driver(facts: Facts, capture: Capture, file: str) -> fixes.Steps:
-    """The initramfs anew, with the firmware that was missing; it takes the drivers that the target has now."""
+    """Rebuild the initramfs, with the missing firmware and the drivers that the target has now."""
     kdumpctl = facts.distribution.family.kdumpctl
     if capture.firmware and kdumpctl and _NAME.fullmatch(capture.firmware) and ".." not in capture.firmware:
         path = f"/lib/firmware/{capture.firmware}"

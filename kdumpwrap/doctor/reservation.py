@@ -1,4 +1,4 @@
-"""Checks of the capture kernel's memory: asked for, understood, reserved, and the kernel loaded into it."""
+"""Checks of the capture kernel's memory: requested, valid, reserved, and with the kernel loaded into it."""
 
 import re
 from typing import Iterator, Tuple
@@ -47,7 +47,7 @@ def asked(facts: Facts) -> Iterator[Check]:
 
 
 def reserved(facts: Facts) -> Iterator[Check]:
-    """``reserved``: what the kernel holds back, by /sys/kernel/kexec_crash_size and /proc/iomem."""
+    """``reserved``: the memory that the kernel reserved, by /sys/kernel/kexec_crash_size and /proc/iomem."""
     name = "reserved"
     if not facts.running:
         return
@@ -71,7 +71,7 @@ def reserved(facts: Facts) -> Iterator[Check]:
         why = "too little for any kernel" if size else f"the kernel found no room for {asked_for}"
         seen = f"{_SIZE} is {size}: {why}"
         yield Check(name, "fail", seen, _other_value(facts), after=causes.AFTER["reserved"], evidence=(_SIZE,))
-    elif ranges and not listed and facts.arch != "ppc64le":  # which does not list it
+    elif ranges and not listed and facts.arch != "ppc64le":  # ppc64le does not list it
         seen = f"{human(size)} by {_SIZE}, but /proc/iomem has no Crash kernel"
         again = Step(
             "Reboot, and look again", shell.hint("reboot"), "reboot", shell.hint("grep -q 'Crash kernel' /proc/iomem")
@@ -82,7 +82,7 @@ def reserved(facts: Facts) -> Iterator[Check]:
 
 
 def loaded(facts: Facts) -> Iterator[Check]:
-    """``loaded``: whether a capture kernel waits in that memory (fadump: is registered with the firmware)."""
+    """``loaded``: whether a capture kernel is in that memory (fadump: is registered with the firmware)."""
     name = "loaded"
     if not facts.running:
         return
@@ -119,7 +119,7 @@ def forbidden(facts: Facts) -> Iterator[Check]:
 
 
 def _works(facts: Facts) -> bool:
-    """What is reserved now counts more than what we think of the words that asked for it."""
+    """Whether enough memory is reserved now: that counts more than a fault in the parameter."""
     return facts.running and (facts.host.number(_SIZE) or 0) >= _LEAST
 
 
@@ -129,7 +129,7 @@ def _reservation(facts: Facts, values: Tuple[str, ...]) -> crashkernel.Reservati
 
 
 def _fault(facts: Facts, values: Tuple[str, ...]) -> str:
-    """Why these values reserve nothing that is of use; empty when they do."""
+    """Why these values reserve too little; empty when they reserve enough."""
     if not values:
         by_other_means = facts.fadump and re.search(r"\bfadump_reserve_mem=", facts.cmdline or "")
         return "" if by_other_means else "not asked for"
@@ -140,7 +140,7 @@ def _fault(facts: Facts, values: Tuple[str, ...]) -> str:
 
 
 def _other_value(facts: Facts) -> Tuple[Step, ...]:
-    """What this release proposes; where it is that already, the kernel's log has to say why it failed."""
+    """The recommended value of this release; when that is set already, a look into the kernel's log."""
     if facts.parameters == (fixes.proposal(facts),):
         return fixes.by_hand("See why it failed: dmesg | grep -i crashkernel; then ask for less, or reboot")
     return fixes.reserve(facts)

@@ -40,7 +40,7 @@ def collector(facts: Facts) -> Iterator[Check]:
 
 
 def actions(facts: Facts) -> Iterator[Check]:
-    """``failure_action``: what the capture kernel does when the dump cannot be written, and after it was."""
+    """``failure_action``: the action of the capture kernel when the dump cannot be written, and after the dump."""
     if not facts.distribution.family.kdumpctl:
         return
     found = dumpconfig.read(facts)
@@ -71,8 +71,8 @@ def actions(facts: Facts) -> Iterator[Check]:
 def space(facts: Facts) -> Iterator[Check]:
     """``space``: free space where dumps go, against memory.
 
-    A dump without user pages, caches and free pages (-d 31) is a few per cent of memory on most machines: below a
-    tenth is a fault, below a quarter a warning. One that leaves nothing out is as large as memory.
+    A dump without user pages, caches and free pages (-d 31) takes a few per cent of memory on most machines: less than
+    a tenth free is a fault, less than a quarter a warning. An unfiltered dump is as large as memory.
     """
     found = dumpconfig.read(facts)
     memory = facts.memory
@@ -101,7 +101,7 @@ class Estimate(NamedTuple):
 
     reserved: int
     recommended: int
-    value: str  # of crashkernel=, as it says it
+    value: str  # the recommended crashkernel=, as printed
 
 
 def estimate(facts: Facts) -> Iterator[Check]:
@@ -114,7 +114,7 @@ def estimate(facts: Facts) -> Iterator[Check]:
     if told is None:
         if _estimates(facts) and inventory.program(facts.host, "kdumpctl") and os.geteuid() != 0:
             yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again(facts))
-        return  # an older kdumpctl, which does not know the word
+        return  # an older kdumpctl has no such command
     seen = f"{human(told.reserved)} reserved, {human(told.recommended)} recommended by kdumpctl estimate"
     if told.reserved >= told.recommended:
         yield Check("estimate", "ok", seen)
@@ -148,7 +148,7 @@ def _estimates(facts: Facts) -> bool:
 
 
 def room(facts: Facts) -> Optional[int]:
-    """Bytes free where dumps go; None where that is not known."""
+    """Bytes free where dumps go; None when unknown."""
     found = dumpconfig.read(facts)
     if found.missing or found.target.kind in ("raw", *kdumpconf.REMOTE):
         return None
@@ -157,11 +157,11 @@ def room(facts: Facts) -> Optional[int]:
 
 
 def _free(facts: Facts, directory: str) -> Optional[int]:
-    """Bytes free on the file system of ``directory``; None when this tree does not know."""
+    """Bytes free on the file system of ``directory``; None when this tree does not tell."""
     if facts.host.report:
         return _df(facts.host.text("/df") or facts.host.text("/sos_commands/filesys/df_-al_-x_autofs") or "", directory)
     if not facts.host.live and not os.path.ismount(facts.host.root):
-        return None  # a copy: the space round it is not the host's
+        return None  # a copy: the free space here is not the host's
     while directory and not facts.host.exists(directory):
         directory = directory.rpartition("/")[0]
     real = facts.host.locate(directory or "/")

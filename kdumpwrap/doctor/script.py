@@ -1,4 +1,4 @@
-"""``--fix``: the commands as a shell script that says what it does, and stops at the first error (pure)."""
+"""``--fix``: the commands as a shell script, which prints each step and stops at the first error (pure)."""
 
 from typing import Dict, List, Tuple
 
@@ -35,15 +35,15 @@ def render(diagnosis: Diagnosis) -> str:
 
 
 def steps(checks: Tuple[Check, ...]) -> Tuple[Step, ...]:
-    """The steps of all faults in the order in which they are to be taken, each once.
+    """The steps of all faults in the order to run them, each once.
 
-    When the machine has to reboot, nothing is loaded before: there is no memory for it yet.
+    Before a reboot nothing is loaded: the memory is not reserved yet.
     """
     found: Dict[Tuple[str, str], Step] = {}
     by_hand = any(not step.command for check in checks if check.status == "fail" for step in check.fix)
     for check in checks:
         for step in check.fix:
-            # of what follows from another fault: a service that was not there has to be started once it is
+            # a fault that follows from another one: a missing service must be started once it is installed
             follows = check.status == "skip" and step.phase in ("enable", "load") and not by_hand
             if follows or check.status in ("fail", "warn"):
                 found.setdefault((step.command, step.what if not step.command else ""), step)
@@ -67,5 +67,5 @@ def _quoted(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A comment must not end before its line does, and nothing in it may be hidden."""
+    """``text`` for a comment of the script: on one line, with hidden characters escaped."""
     return shown(text)

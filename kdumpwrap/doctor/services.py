@@ -12,7 +12,7 @@ _SECONDS = 20.0  # systemctl answers at once, or D-Bus is broken
 
 
 def package(facts: Facts) -> Iterator[Check]:
-    """``package``: whether what arms kdump is installed."""
+    """``package``: whether kdump's package is installed."""
     name = facts.distribution.kdump
     listed = inventory.packages(facts.host)
     if listed is not None and (name in listed or not inventory.has_programs(facts.host)):
@@ -38,7 +38,7 @@ def package(facts: Facts) -> Iterator[Check]:
 
 
 def service(facts: Facts) -> Iterator[Check]:
-    """``service``: whether it is started at boot, and was."""
+    """``service``: whether it is enabled at boot, and active."""
     unit = f"{facts.distribution.family.unit}.service"
     if facts.container:
         yield Check("service", "unknown", "a container: the service belongs to its host")
@@ -65,7 +65,7 @@ def service(facts: Facts) -> Iterator[Check]:
 
 
 def initramfs(facts: Facts) -> Iterator[Check]:
-    """``initramfs``: whether the capture kernel's is there, and newer than what it was made from."""
+    """``initramfs``: whether the capture kernel's exists, and is newer than the files that it was made from."""
     name, host, release = "initramfs", facts.host, facts.release
     if facts.fadump:  # fadump boots the usual one
         return
@@ -113,7 +113,7 @@ def _newer_drivers(facts: Facts, release: str, built: int) -> Tuple[str, ...]:
 
 
 def _enabled(facts: Facts, unit: str) -> Tuple[Optional[str], str]:
-    """``enabled``, ``disabled``, ``masked``, … as systemctl is-enabled says it, and who says so."""
+    """``enabled``, ``disabled``, ``masked``, … as in systemctl is-enabled, and its source."""
     if facts.host.live:
         answer = _systemctl("is-enabled", unit)
         if answer:
@@ -166,7 +166,7 @@ def _kernels(release: str) -> Tuple[str, ...]:
 
 
 def _reported(facts: Facts, candidates: Tuple[str, ...]) -> Iterator[Check]:
-    """An sosreport does not keep images, but lists /boot."""
+    """The initramfs of an sosreport, which has no images but a list of /boot."""
     listing = facts.host.text("/sos_commands/boot/ls_-lanR_.boot")
     names = [path.rpartition("/")[2] for path in candidates if path.startswith("/boot/")]
     if listing is None or not names:

@@ -1,4 +1,4 @@
-"""The kernel.* settings that decide which trouble becomes a dump, running and configured."""
+"""The kernel.* settings that decide which faults cause a dump: running and configured values."""
 
 import re
 from typing import Dict, Iterator, NamedTuple, Optional
@@ -13,7 +13,7 @@ _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/u
 # "kernel.panic_on_oops = 1", "-kernel/sysrq=16"
 _SETTING = re.compile(r"^[ \t-]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d{1,18})[ \t]*$", re.M)
 
-# trouble that is logged by default and can be made to panic; no default is a fault
+# faults that are logged by default and can be made to panic; no default is an error
 _TROUBLE = {
     "softlockup_panic": "a soft lockup",
     "hardlockup_panic": "a hard lockup",
@@ -42,8 +42,10 @@ def check(facts: Facts) -> Iterator[Check]:
 
 
 def configured(host: Host, name: str) -> Setting:
-    """The setting of ``kernel.name`` in sysctl.d and sysctl.conf: of two files of one name the one in /etc counts, then
-    the last in the order of names, and /etc/sysctl.conf after all."""
+    """The setting of ``kernel.name`` in sysctl.d and sysctl.conf.
+
+    Of two files with one name, that in /etc counts; then the last by name; /etc/sysctl.conf overrides all.
+    """
     files: Dict[str, str] = {}
     for directory in reversed(_DIRECTORIES):
         files.update({entry: f"{directory}/{entry}" for entry in host.names(directory) if entry.endswith(".conf")})
@@ -70,7 +72,7 @@ def _panic_on_oops(facts: Facts) -> Iterator[Check]:
     path = f"/proc/sys/kernel/{name}"
     value = running(facts.host, name)
     setting = configured(facts.host, name)
-    sets_itself = facts.distribution.family.arms_panic  # when the service loads the capture kernel
+    sets_itself = facts.distribution.family.arms_panic  # loading the capture kernel sets it
     if value is None and facts.running:
         yield Check(name, "unknown", f"no {path} here")
     elif value is None and setting.value == 0 and not sets_itself:
@@ -127,7 +129,7 @@ def _loaded(host: Host, module: str) -> bool:
 def _post_notifiers(facts: Facts) -> Iterator[Check]:
     """``crash_kexec_post_notifiers``: whether others run between the crash and kdump (kernel/panic.c).
 
-    Hyper-V's code sets it by itself; only what the command line asks for can be taken back.
+    Hyper-V's code sets it too; only a parameter of the command line can be removed.
     """
     name, path = "crash_kexec_post_notifiers", "/sys/module/kernel/parameters/crash_kexec_post_notifiers"
     asked = re.search(rf"(?:^|\s){name}(?:=(?:1|[yY]|on))?(?:\s|$)", facts.cmdline or "") is not None
@@ -148,7 +150,7 @@ def _post_notifiers(facts: Facts) -> Iterator[Check]:
 
 
 def _panic_print(facts: Facts) -> Iterator[Check]:
-    """``panic_print``: a kernel that starts kdump at once prints nothing of it before."""
+    """``panic_print``: a kernel that starts kdump at once does not print it."""
     name = "panic_print"
     value = running(facts.host, name)
     if not value:

@@ -13,7 +13,7 @@ _KEY = "/root/.ssh/kdump_id_rsa"
 
 
 def target(facts: Facts) -> Iterator[Check]:
-    """``target``: whether the place where the dump goes is named in a form that kdump takes, and is there."""
+    """``target``: whether the place where the dump goes has a form that kdump accepts, and exists."""
     found = dumpconfig.read(facts)
     if found.missing:
         return
@@ -39,7 +39,7 @@ def target(facts: Facts) -> Iterator[Check]:
 
 
 def path(facts: Facts) -> Iterator[Check]:
-    """``path``: whether the directory for dumps is there."""
+    """``path``: whether the directory for dumps exists."""
     found = dumpconfig.read(facts)
     if found.missing:
         return
@@ -72,7 +72,7 @@ def _form_fault(facts: Facts, where: Target) -> str:
 
 
 def _url_fault(where: Target) -> str:
-    """Debian's and SUSE's remote targets."""
+    """The fault in a remote target of Debian or SUSE; empty without one."""
     if where.kind == "ssh" and "@" not in where.where:
         return "ssh wants USER@HOST"
     if where.kind and not where.where:
@@ -98,7 +98,7 @@ def _is_device(where: Target) -> bool:
 
 
 def _absent(facts: Facts, where: Target) -> bool:
-    """Whether a device is known not to be there: only this host's /dev can tell."""
+    """Whether a device is known to be missing: only on this host /dev shows it."""
     if not facts.host.live:
         return False
     return not facts.host.exists(kdumpconf.device(where.where))

@@ -1,4 +1,4 @@
-"""Checks of the tools: whether they are there, and new enough for the kernels whose crashes lie here."""
+"""Checks of the tools: whether they are installed, and new enough for the kernels that crashed here."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"\b\d{1,4}\.\d{1,4}(?:\.\d{1,4})*")
 
 
 class Tool(NamedTuple):
-    """One program: where it is (None: not there), and its version as far as it is known."""
+    """One program: its path (None when missing), and its version (None when unknown)."""
 
     path: Optional[str]
     version: Optional[str]
@@ -55,7 +55,7 @@ def check(facts: Facts, releases: Tuple[str, ...]) -> Iterator[Check]:
 
 
 def _elfutils(facts: Facts) -> Iterator[Check]:
-    """What is gained by elfutils, where it is not installed; nothing of a tree that shows no programs."""
+    """The gain of elfutils when it is not installed; no check for a tree without programs."""
     tool = _find(facts, _ELFUTILS)
     if tool is not None and tool.path is not None:
         seen = f"{tool.path} {tool.version or ''}".rstrip()
@@ -76,7 +76,7 @@ def own(facts: Facts, release: str) -> bool:
 
 
 def _find(facts: Facts, name: str) -> Optional[Tool]:
-    """The program; None when this tree cannot tell."""
+    """The program; None when this tree does not tell."""
     host = facts.host
     if host.live:
         wanted = os.environ.get(name.upper(), "") if name not in ("makedumpfile", _ELFUTILS) else ""
@@ -85,7 +85,7 @@ def _find(facts: Facts, name: str) -> Optional[Tool]:
     listed = inventory.packages(host) or {}
     package = "binutils" if name in _BINUTILS else "elfutils" if name == _ELFUTILS else name
     version = _version(listed[package][-1]) if package in listed else None
-    # what the fix of old binutils wrote: "export NM=/opt/rh/gcc-toolset-13/root/usr/bin/nm OBJDUMP=…"
+    # written by the fix of old binutils: "export NM=/opt/rh/gcc-toolset-13/root/usr/bin/nm OBJDUMP=…"
     named = re.search(rf"\b{name.upper()}=(\S+)", host.text(_PROFILE) or "")
     if named and host.exists(named[1]):
         return Tool(named[1], None)
@@ -118,7 +118,7 @@ def _version(text: str) -> Optional[str]:
 
 
 def _too_old(facts: Facts, name: str, version: Optional[str], release: str) -> Optional[Tuple[str, fixes.Steps]]:
-    """Why a tool of ``version`` cannot read the kernel ``release``, and what to do; None when it can, or may."""
+    """Why a tool of ``version`` cannot read the kernel ``release``, and the fix; None when it can, or may."""
     need = None if own(facts, release) else needs.lacking(name, version, release)
     if need is None:
         most = needs.beyond(version, release) if name == "makedumpfile" and not own(facts, release) else None
