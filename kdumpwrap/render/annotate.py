@@ -1,7 +1,7 @@
-"""A log with what is known put in where scripts/decode_stacktrace.sh of the kernel puts it.
+"""The log, with file and line behind each symbol, in the form of scripts/decode_stacktrace.sh of the kernel.
 
-``(file:line)`` stands behind each symbol; functions inlined there, instructions and variables on lines of their own,
-which begin as the line does that they belong to.
+``(file:line)`` follows each symbol. Inlined functions, instructions and variables get lines of their own. Such a line
+begins with the prefix of the log line that it belongs to.
 """
 
 from functools import lru_cache
@@ -22,13 +22,13 @@ class Piece(NamedTuple):
     """Some bytes of the output."""
 
     data: bytes
-    added: bool  # not of the log
+    added: bool  # True: not in the log
 
 
 def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
-    """``line`` with what is known of it: without the pieces that are ``added`` it is the line again.
+    """``line`` and its annotations, in output order. The pieces that are not ``added`` make up the line.
 
-    ``strip``: what to take off the start of each path; None: all up to the top of the kernel's tree.
+    ``strip``: the directory to remove from the start of each path; None: everything up to the top of the kernel's tree.
     """
     inlined = any(len(mark.frame.locations) > 1 for mark in line.marks)
     begin = prefix(line.raw) if inlined or line.variables or line.instructions else b""
@@ -56,7 +56,7 @@ def pieces(line: Line, strip: Optional[str] = None) -> Iterator[Piece]:
 
 
 def _places(frame: ResolvedFrame, strip: Optional[str]) -> str:
-    """``net/ipv4/ip_output.c:462``; for a name of several functions each of them."""
+    """``net/ipv4/ip_output.c:462``; several places joined by "or" when several functions have the name."""
     if frame.locations:
         other = f" in {shown(frame.function)}" if frame.function else ""
         return _place(frame.locations[-1], strip) + other
@@ -80,7 +80,7 @@ def _place(location: Location, strip: Optional[str]) -> str:
     return f"{shown(file)}:{location.line if location.line is not None else '?'}"
 
 
-@lru_cache(maxsize=64)  # the reports of one bug show the same ones
+@lru_cache(maxsize=64)  # the reports of one bug have the same instructions
 def _instructions(rows: Tuple[Instruction, ...]) -> Tuple[str, ...]:
     return tuple(text.disassembly(rows)) if any(row.fault for row in rows) else ()
 
@@ -91,6 +91,6 @@ def _variables(found: Optional[Variables]) -> Iterator[str]:
 
 
 def on_terminal(data: bytes) -> str:
-    """``data``, whole lines, for a screen: control characters of the log are shown and do not act."""
+    """``data`` (whole lines) as text for a terminal: control characters of the log are escaped."""
     rows = data.decode("utf-8", "backslashreplace").split("\n")
     return "\n".join(shown(row.rstrip("\r")) for row in rows)

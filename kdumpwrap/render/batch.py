@@ -30,7 +30,7 @@ def row(one: Row) -> str:
 
 
 def raw(groups: Sequence[Group]) -> str:
-    """``COUNT  FIRST  LAST  KERNELS  HOSTS``, then of the newest crash what a row has from KIND on."""
+    """``COUNT  FIRST  LAST  KERNELS  HOSTS`` of each group, then KIND and the rest of the row of its newest crash."""
     lines = []
     for group in groups:
         newest = group.newest
@@ -46,7 +46,7 @@ def json(groups: Sequence[Group]) -> str:
 
 
 def text(groups: Sequence[Group], style: Style = PLAIN) -> str:
-    """For people: how many bugs there are, then of each the place in the source, since when, whom to ask."""
+    """For people: the number of bugs, then of each bug source line, culprit, suspect, time span, kernels and hosts."""
     crashes = sum(group.count for group in groups)
     if not crashes:
         return ""

@@ -9,7 +9,7 @@ from kdumpwrap.render.walker import line, walk
 
 
 def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:
-    """Each answer under its command, and under it in brackets why it is not whole."""
+    """Each answer below its command. The cause of an incomplete answer follows it in brackets."""
     blocks = []
     for answer in answers:
         lines = [f"{style.bold}crash> {clean(answer.command)}{style.reset}", *map(clean, _lines(answer.output))]
@@ -20,7 +20,7 @@ def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:
 
 
 def raw(answers: Sequence[Answer]) -> str:
-    """The answers alone, TABs as they are."""
+    """The answers without their commands. TABs are kept."""
     lines = (line for answer in answers for line in _lines(answer.output))
     return "".join("\t".join(map(clean, line.split("\t"))) + "\n" for line in lines)
 
@@ -31,5 +31,5 @@ def json(answers: Sequence[Answer]) -> str:
 
 
 def _lines(output: str) -> Sequence[str]:
-    """The lines as crash wrote them; a form feed or a NEL of a log ends none."""
+    """The lines of crash's output. Only a newline ends a line: a log may hold form feeds and NELs."""
     return [line.rstrip("\r") for line in output.rstrip("\n").split("\n")] if output.strip("\n") else []

@@ -16,12 +16,12 @@ class Listed(NamedTuple):
 
     entry: Entry
     release: Optional[str]
-    capture: Optional[Capture] = None  # of one that has no whole vmcore
-    creation: Optional[Creation] = None  # of a test of kdump
+    capture: Optional[Capture] = None  # why there is no whole vmcore
+    creation: Optional[Creation] = None  # the outcome of a test of kdump
 
     @property
     def why(self) -> str:
-        """Why something is missing, as far as it is known."""
+        """The reason why a file is missing; empty when unknown."""
         return nodump.brief(self.capture, self.entry.vmcore_bytes) if self.capture is not None else ""
 
 

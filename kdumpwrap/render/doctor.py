@@ -13,7 +13,7 @@ _WORDS = {"ok": "ok", "warn": "warn", "fail": "fail", "unknown": "warn", "skip":
 
 
 def text(diagnosis: Diagnosis, style: Style = PLAIN, *, verbose: bool = False) -> str:
-    """One line a check, the commands of its fix under it; ``verbose`` adds the files that said so."""
+    """One line for each check, the commands of its fix below it. ``verbose`` adds the files that were read for it."""
     lines = [f"{style.bold}{clean(_host(diagnosis))}{style.reset}"]
     width = max((len(clean(check.name)) for check in diagnosis.checks), default=0)
     for side, title in _SIDES:
@@ -26,7 +26,7 @@ def text(diagnosis: Diagnosis, style: Style = PLAIN, *, verbose: bool = False) -
 
 
 def raw(diagnosis: Diagnosis) -> str:
-    """``CHECK  ok|warn|fail  SEEN  FIX``. What could not be told is ``warn`` and ``cannot tell: …``.
+    """``CHECK  ok|warn|fail  SEEN  FIX`` for each check. An unknown result is ``warn`` and ``cannot tell: …``.
 
     A fault that follows from another one has no row of its own.
     """
@@ -45,14 +45,14 @@ def seen(check: Check) -> str:
 
 
 def command(fix: Sequence[Step]) -> str:
-    """The commands of a fix as one line for a shell; what has to be done by hand as a comment."""
+    """The commands of a fix as one line for a shell. Steps without a command become comments."""
     commands = [step.command for step in fix if step.command]
     by_hand = [f"# {step.what}" for step in fix if not step.command]
     return "  ".join([*([" && ".join(commands)] if commands else []), *by_hand])
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """The answer in a sentence."""
+    """The diagnosis in one sentence."""
     faults = _count(diagnosis, "capture")
     if diagnosis.ready is None:
         return "Cannot tell whether this host will catch its next crash."

@@ -1,7 +1,7 @@
-"""Escapes: characters that must not reach a screen, and how they are written instead (pure).
+"""Escapes for characters that must not reach a terminal (pure).
 
-A log, a name or another host's answer may hold them: control characters move the cursor, set the clipboard (OSC 52) or
-clear the screen; format characters turn the direction of the text or cannot be seen.
+A log, a name or another host's answer may hold them. Control characters move the cursor, set the clipboard (OSC 52) or
+clear the screen. Format characters change the direction of the text or are invisible.
 """
 
 import re
@@ -14,12 +14,12 @@ _NAMED = {"\t": "\\t", "\n": "\\n", "\\": "\\\\"}
 
 
 def shown(text: str) -> str:
-    r"""``text`` on one line for a person: a TAB as blanks, what is hidden as ``\x1b`` or ``\u202e``."""
+    r"""``text`` on one line for a person: TABs become blanks, hidden characters ``\x1b`` or ``\u202e``."""
     return _TEXT.sub(_number, text.expandtabs())
 
 
 def field(text: str) -> str:
-    r"""``text`` so that it can be read back: a TAB is ``\t``, a newline ``\n``, a backslash ``\\``, ESC ``\x1b``."""
+    r"""``text`` to be read back later: a TAB is ``\t``, a newline ``\n``, a backslash ``\\``, ESC ``\x1b``."""
     return _FIELD.sub(lambda match: _NAMED.get(match[0]) or _number(match), text)
 
 

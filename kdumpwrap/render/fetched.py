@@ -1,4 +1,4 @@
-"""``fetch``: what was brought, what would be done, what is kept; as text, ``--raw`` or ``--json``."""
+"""``fetch``: fetched files, planned commands and kept builds, as text, ``--raw`` or ``--json``."""
 
 from pathlib import Path
 from typing import Optional, Sequence
@@ -12,7 +12,7 @@ from kdumpwrap.render.walker import line, walk
 
 
 def text(found: Fetched) -> str:
-    """For people: each file with its size, or each command with what it loads."""
+    """For people: each file with its size, or each command with the size of its download."""
     rows = [f"{_size(step.size):>8}  {clean(step.command)}\n" for step in found.steps]
     rows += [f"{_size(file.size):>8}  {clean(str(file.path))}\n" for file in found.files if file.kind != "source"]
     sources = [file.size for file in found.files if file.kind == "source"]
@@ -26,7 +26,10 @@ def text(found: Fetched) -> str:
 
 
 def raw(found: Fetched) -> str:
-    """``release``, ``build_id``, ``directory``, then ``file  KIND  PATH  BYTES`` rows, or ``command  TEXT  BYTES``."""
+    """Rows ``release``, ``build_id`` and ``directory``, then ``file  KIND  PATH  BYTES`` or ``command  TEXT  BYTES``.
+
+    ``problem  MESSAGE  HINT`` rows come last.
+    """
     rows = [row("release", found.release), row("build_id", found.build_id), row("directory", _path(found.directory))]
     rows += [row("file", file.kind, str(file.path), file.size) for file in found.files]
     rows += [row("command", step.command, step.size) for step in found.steps]
@@ -40,7 +43,7 @@ def json(found: Fetched) -> str:
 
 
 def kept_text(builds: Sequence[Build]) -> str:
-    """For people: when it was used, how large it is, release, build id."""
+    """For people: time of the last use, size, release and path of each build, whose build id ends the path."""
     width = max((len(build.release) for build in builds), default=0)
     rows = []
     for build in builds:

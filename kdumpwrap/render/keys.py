@@ -43,7 +43,7 @@ def _shown(finding: Any) -> Json:
 
 
 def _variables(finding: Any) -> Any:
-    """None also where gdb was not asked."""
+    """The rows of the variables; None when gdb was not asked or had no answer."""
     variables = finding.variables
     return None if variables is None or variables.missing is not None else variables.rows
 

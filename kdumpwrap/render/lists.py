@@ -22,7 +22,7 @@ def offset(frame: ResolvedFrame) -> str:
 
 
 def symbol(frame: ResolvedFrame) -> str:
-    """``send4``; the address that the log printed where it has no name."""
+    """``send4``; the address when the log has no name."""
     return frame.symbol or ("?" if frame.runtime is None else f"{frame.runtime:#x}")
 
 
@@ -34,7 +34,10 @@ def total(frame: ResolvedFrame) -> str:
 
 
 def candidates(frame: ResolvedFrame) -> Iterator[str]:
-    """``net/ipv4/ip_input.c:254`` for each function that a frame may mean; its address where that does not tell."""
+    """``net/ipv4/ip_input.c:254`` for each candidate of a frame, with its address where several share a line.
+
+    A candidate without a line has its address alone.
+    """
     chains = (*frame.candidate_locations, *[()] * len(frame.candidates))
     places = [where(telling(chain)) for _, chain in zip(frame.candidates, chains)]
     for address, found in zip(frame.candidates, places):
@@ -52,8 +55,8 @@ class Row(NamedTuple):
 
     label: str  # "ip", or "#" and its number
     frame: ResolvedFrame
-    note: str = ""  # what is left out behind it
-    said: str = ""  # what crash(8) says of it, where that is something else
+    note: str = ""  # frames left out after this one
+    said: str = ""  # crash(8)'s line, where it differs, and its warning
 
 
 def trace(finding: Finding) -> List[Row]:
@@ -77,7 +80,7 @@ def trace(finding: Finding) -> List[Row]:
 
 
 def backtrace(task: "Backtrace") -> List[Row]:
-    """The frames that crash(8) found: where there are several stacks, what is of none of the others is the task's."""
+    """The frames of crash(8). When there are several stacks, a frame without a context is on the task's stack."""
     rows: List[Row] = []
     before = -1
     several = any(row.frame.context for row in task.frames)
@@ -89,9 +92,9 @@ def backtrace(task: "Backtrace") -> List[Row]:
 
 
 def _other(row: "BacktraceFrame") -> str:
-    """What crash says of a frame: its line, where the inline chain has another, and its warning.
+    """crash's line of a frame, when the inline chain lacks it, and crash's warning.
 
-    ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty where it says nothing of its own.
+    ``net/core/dev.c:6697``, ``possibly bogus exception frame``; empty when there is neither.
     """
     words = []
     said = (short(row.file), row.line) if row.file is not None else None
@@ -109,7 +112,7 @@ class Line(NamedTuple):
     number: int
     text: str
     fault: bool
-    before: Optional[str] = None  # what stands before the faulting expression, where its column is known
+    before: Optional[str] = None  # the text before the faulting expression; None when its column is unknown
 
 
 def lines(source: Source) -> Iterator[Line]:
@@ -125,13 +128,13 @@ class Step(NamedTuple):
 
     row: Instruction
     place: str  # "net/ipv4/ip_output.c:462" where a line of the source begins, else empty
-    target: str  # what it refers to, empty when unknown
-    line: Optional[int]  # the one of the shown source that it comes from
-    tied: bool  # that is the faulting one
+    target: str  # what the operand refers to; empty when unknown
+    line: Optional[int]  # its line in the shown source; None when it has none there
+    tied: bool  # that line is the faulting one
 
 
 def _target(row: Instruction) -> str:
-    """What the instruction refers to: the function that is called, an address with its name where that is near."""
+    """The target of the instruction: the called function, or an address, with its symbol when that is near."""
     if row.relocations:
         target = row.relocations[0].target
         # "call …  R_X86_64_PLT32 __fentry__-0x4": relative to the instruction's end
@@ -141,7 +144,7 @@ def _target(row: Instruction) -> str:
 
 
 def steps(rows: Sequence[Instruction], source: Optional[Source] = None) -> Iterator[Step]:
-    """The instructions, where each line of the source begins, and what each has to do with the ``source`` shown."""
+    """The instructions: each with its target, its source line where a new one begins, its line in ``source``."""
     before = ""
     for row in rows:
         place = where(Location(None, row.file, row.line)) if row.file else ""

@@ -1,4 +1,4 @@
-"""``--markdown``: a crash in at most 60 lines, for a ticket or a mail. A log's words stand in code, never as markup."""
+"""``--markdown``: a crash in at most 60 lines, for a ticket or a mail. Text of a log never acts as markup."""
 
 import re
 from typing import Iterator, List, Optional, Sequence, Tuple
@@ -13,21 +13,21 @@ from kdumpwrap.render.text import caret, clean, name, place, variable
 
 LINES = 60
 WIDTH = 200  # characters of a line; what is longer is cut
-_COMMAND = 1000  # of a command; a longer one is left out: cut within a quoted word, it would be another one
+_COMMAND = 1000  # characters of a command; a longer one is left out: a cut command would be another command
 _FRAMES, _BEFORE, _AFTER, _SENTENCES, _PROBLEMS, _VARIABLES = 12, 3, 1, 5, 3, 6
-_LEAST = 5  # frames of the trace that facts of the vmcore do not drive out
-_TASK = 4  # frames by which a task on a CPU is told
+_LEAST = 5  # frames of the trace that stay when facts of the vmcore need room
+_TASK = 4  # frames shown of a task on a CPU
 
-# what Markdown or the HTML that may stand in it could take for markup
+# characters that Markdown, or the HTML in it, reads as markup
 _MARKUP = re.compile(r"([\\`*\[\]<|~&#]|(?<!\w)_|_(?!\w))")
 _MENTION = re.compile(r"@|\\#(?=\w)")  # @name, #12: a forge links them, escaped or not
 _START = re.compile(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
 
 
 def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[VmcoreFacts] = None) -> str:
-    """The answer, the evidence in short, how sure it is, and as many of the ``commands`` run as there is room for.
+    """The crash as Markdown: facts, evidence in short, levels of the statements, and as many ``commands`` as fit.
 
-    ``facts`` is what only the vmcore knows, where crash(8) was asked.
+    ``facts``: the answers of crash(8); None when it was not asked.
     """
     finding, problems = analysis.finding, view.problems(analysis, facts)
     known = [*_vmcore(facts)] if facts is not None else []
@@ -58,7 +58,7 @@ def code(value: Optional[str]) -> str:
 
 
 def words(value: str) -> str:
-    """``value`` as plain words: what could be markup is escaped."""
+    """``value`` as plain words, its markup escaped."""
     escaped = _MARKUP.sub(r"\\\1", _cut(clean(value)))
     return _START.sub(r"\1\\\2", _MENTION.sub(lambda match: f"`{match[0][-1]}`", escaped))
 
@@ -121,7 +121,7 @@ def _listing(finding: Finding) -> List[str]:
                 lines.append(f"{'=>' if fault else '  '} {number}  {clean(text)}")
             if before is not None:
                 below = f"   {'':{len(str(number))}}  {caret(before)}"
-                lines += [below] if len(below) < WIDTH else []  # else the line is cut before it
+                lines += [below] if len(below) < WIDTH else []  # else the source line is cut before the caret
     rows = finding.resolution.disassembly
     marked = next((index for index, row in enumerate(rows) if row.fault), None)
     if marked is not None:
@@ -133,7 +133,7 @@ def _listing(finding: Finding) -> List[str]:
 
 
 def _variables(finding: Finding) -> List[str]:
-    """The first of the variables at the instruction pointer, the guilty one always among them."""
+    """The first variables at the instruction pointer; the guilty one is always among them."""
     if finding.variables is None or not finding.variables.rows:
         return []
     rows = sorted(finding.variables.rows, key=lambda one: not one.guilty)[:_VARIABLES]
@@ -142,7 +142,7 @@ def _variables(finding: Finding) -> List[str]:
 
 
 def _section(known: Sequence[str], room: int) -> List[str]:
-    """What the vmcore knows, the first of it where there is no room for all."""
+    """The facts of the vmcore, the first ones alone when there is no room for all."""
     if not known:
         return []
     shown = known[: max(room - 4, 3)]
@@ -151,7 +151,7 @@ def _section(known: Sequence[str], room: int) -> List[str]:
 
 
 def _vmcore(facts: VmcoreFacts) -> Iterator[str]:
-    """A line for each fact, what is likeliest to matter first."""
+    """A line for each fact, the most relevant first."""
     for one in facts.differences:
         yield f"* log and crash differ, {words(one.what)}: log {code(one.log) or '-'}, crash {code(one.crash) or '-'}"
     told = [*vmcore.in_words(facts)]
@@ -168,7 +168,7 @@ def _said(label: str, text: str) -> str:
 
 
 def _on_cpu(label: str, task: Backtrace) -> str:
-    """The task, and the innermost of what it did: from the exception on, where there was one."""
+    """The task and its innermost frames, from the exception on when there is one."""
     frames = [row.frame for row in task.frames if row.frame.certain]
     start = next((number for number, frame in enumerate(frames) if frame.exact), 0)
     chain = " < ".join([*dict.fromkeys(map(name, frames[start:]))][:_TASK])
@@ -182,7 +182,7 @@ def _sure(analysis: Analysis, finding: Finding) -> Iterator[str]:
 
 def _problems(found: Sequence[Problem]) -> Iterator[str]:
     for problem in found[:_PROBLEMS]:
-        whole = 0 < len(clean(problem.hint)) <= WIDTH  # a hint that is cut would be another one
+        whole = 0 < len(clean(problem.hint)) <= WIDTH  # a cut hint would be another command
         yield f"* missing: {words(problem.message)}{f': {code(problem.hint)}' if whole else ''}"
     if len(found) > _PROBLEMS:
         yield f"* missing: {len(found) - _PROBLEMS} things more"

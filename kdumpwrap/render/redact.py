@@ -1,6 +1,7 @@
 """``--redact``: stand-ins (``host-1``, ``ip-1``, ``mac-1``) for names and addresses, the same in all outputs (pure).
 
-Names of tasks, modules and symbols, lines and signatures stay. No list of patterns is complete: see ``Redactor.said``.
+Modules, symbols, lines and signatures stay; tasks and pointers stay unless ``ALSO`` is asked for. No list of patterns
+is complete: ``Redactor.said`` says so.
 """
 
 import html
@@ -31,7 +32,7 @@ _STAND_IN = re.compile(rf"(?<![a-z])(?:{'|'.join(_TITLES)})-\d+(?![\w-])")
 _NO_ONE = frozenset(
     "root nobody daemon bin sys kernel null true false localhost none localdomain localhost.localdomain linux".split()
 )
-# directories at the top of the kernel's tree and other words that a name may be and that mean something else
+# directories of the kernel's tree and other common words: a name among them is replaced only where a name must be
 _WORDS = frozenset(
     "arch block certs crypto drivers fs include init io_uring ipc kernel lib mm net rust samples scripts security "
     "sound tools usr virt asm uapi module modules cpu task irq bug warning code call trace host user ip mac "
@@ -50,13 +51,13 @@ _PUBLIC = re.compile(
     r"(?:^|\.)(?:kernel|redhat|centos|fedoraproject|debian|ubuntu|canonical|suse|opensuse|intel|gnu|github|infradead)"
     r"\.(?:com|org)$"
 )
-_HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, no acme.co.uk
-_ESCAPED = re.compile(r"\\([^\w\s])")  # of JSON, and of Markdown
-_LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # and masks of networks
+_HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, not acme.co.uk
+_ESCAPED = re.compile(r"\\([^\w\s])")  # escapes of JSON and of Markdown
+_LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # 255. is a netmask
 
 
 def _tasks(report: Report) -> Iterator[Optional[str]]:
-    """The names of all tasks of which ``report`` tells."""
+    """The names of all tasks in ``report``."""
     yield report.comm
     yield from (lock.comm for lock in report.locks)
     yield from (task.comm for task in (report.memory.tasks if report.memory is not None else ()))
@@ -65,20 +66,20 @@ def _tasks(report: Report) -> Iterator[Optional[str]]:
 
 
 class Redactor:
-    """Replaces, and remembers by what; the same value gets the same stand-in in every text."""
+    """Replaces values by stand-ins. The same value gets the same stand-in in every text."""
 
     def __init__(
         self,
         also: Collection[str] = (),
         hosts: Iterable[str] = (),
     ) -> None:
-        """``also``: of ALSO; ``hosts`` are known to be names of hosts."""
+        """``also``: words of ALSO; ``hosts``: names of hosts that are known beforehand."""
         self._also = frozenset(also)
         self._keep: Set[str] = {*_WORDS}
-        self._numbers: Dict[str, int] = {}  # the last of each kind
+        self._numbers: Dict[str, int] = {}  # last number of each kind
         self._known: Dict[Tuple[str, str], str] = {}
-        self._names: Dict[str, str] = {}  # of hosts, users and tasks: replaced wherever they stand
-        self.counts: Dict[str, int] = {}  # how often something of each kind was replaced
+        self._names: Dict[str, str] = {}  # names of hosts, users and tasks, replaced everywhere
+        self.counts: Dict[str, int] = {}  # replacements of each kind
         self.hosts(hosts)
 
     def hosts(self, names: Iterable[str]) -> None:
@@ -92,7 +93,7 @@ class Redactor:
             self._learn("task", name)
 
     def crash(self, analysis: Analysis) -> None:
-        """Learn what ``analysis`` knows: its host and tasks, and the words of the kernel, which stay."""
+        """Learn the names in ``analysis``: host and tasks, to be replaced; symbols and modules, to be kept."""
         reports = [finding.report for finding in analysis.findings]
         frames = [frame for finding in analysis.findings for frame in finding.resolution.frames]
         words = {one for frame in frames for one in (frame.symbol, frame.module, frame.function)}
@@ -107,12 +108,12 @@ class Redactor:
         if capture is not None and capture.cause == "network" and capture.subject is not None:
             self.hosts([capture.subject.partition(":")[0]])
         self.tasks(sorted(comms))
-        for report in reports:  # what is told by its place behind "Hardware name:" stands elsewhere in a report
+        for report in reports:  # known by its place behind "Hardware name:"; it may stand elsewhere too
             for match in private.SERIAL_IN_NAME.finditer(report.hardware or ""):
                 self._learn("serial", match["secret"])
 
     def text(self, text: str) -> str:
-        """``text`` with stand-ins; given again, it stays as it is."""
+        """``text`` with stand-ins. A second redaction of the result changes nothing."""
         for reading in _readings(text):
             self._learn_names(reading)
         text = self._each(private.QUALIFIED, "target", text)
@@ -132,7 +133,7 @@ class Redactor:
         return text
 
     def said(self) -> str:
-        """A sentence: how much was replaced, and that it may not be all."""
+        """A sentence: the number of replacements, and a warning that some may be missing."""
         found = [f"{_TITLES[kind]}: {count}" for kind, count in self.counts.items()]
         done = f"redacted {', '.join(found)}" if found else "found nothing to redact"
         return f"{done}; it cannot be complete: look through it before you hand it on"
@@ -170,7 +171,7 @@ class Redactor:
             self._names[folded] = same or self._stand_in(kind, folded)
 
     def _named(self, text: str) -> str:
-        """Names replaced wherever they stand; those that are a word of the kernel or of markup where a name must be."""
+        """``text`` with names replaced: everywhere, but words of the kernel or of markup only where a name must be."""
         kept = _vocabulary(text)
         for kind, patterns in (("host", private.HOSTS), ("user", private.USERS)):
             for pattern in patterns:
@@ -222,13 +223,13 @@ class Redactor:
 
 
 def _secret(match: "re.Match[str]") -> Tuple[str, int, int]:
-    """What a match is about, and where it stands: of its named groups, "mark" aside, the one that matched."""
+    """The text, start and end of the named group that matched, other than "mark"."""
     name = next(name for name, value in match.groupdict().items() if value is not None and name != "mark")
     return match[name], match.start(name), match.end(name)
 
 
 def _plain(kind: str, secret: str) -> str:
-    """What is the same for all spellings of one address or number."""
+    """The canonical form of an address or number: the same for all its spellings."""
     if kind == "ip":
         return str(ipaddress.ip_address(secret))
     if kind in ("mac", "wwn", "uuid", "ptr"):
@@ -238,7 +239,7 @@ def _plain(kind: str, secret: str) -> str:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """``text`` as it is, and without the escapes of a format, which stand between a name and what tells it."""
+    """The forms of ``text`` to look for names in: with and without escapes; of an HTML page, its plain text alone."""
     if _is_page(text):
         yield html.unescape(re.sub(r"<[^<>]{0,200}>", "", _BLOCK.sub("\n", text)))
         return
@@ -267,17 +268,20 @@ def _is_ip(text: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is an IP address of somebody in particular."""
+    """Whether ``text`` is the IP address of a host: not loopback, unspecified or a netmask."""
     return _is_ip(text) and not _LOOPBACK.match(text) and any(map(str.isdigit, text))
 
 
 def _is_pointer(text: str) -> bool:
-    """Whether a number of 16 digits lies above any user's memory and is no error number; a shorter one was marked."""
+    """Whether a hexadecimal number may be a pointer: of 16 digits, from 1 << 40 to the last 4096 (error numbers).
+
+    A shorter number may be one: its pattern found it marked as a pointer.
+    """
     digits = text[2:] if text.startswith("0x") else text
     return len(digits) < 16 or 1 << 40 <= int(digits, 16) < (1 << 64) - 4096
 
 
 def parse(value: Optional[str]) -> Optional[Set[str]]:
-    """What ``--redact=value`` asks for beyond the usual; None for what is not known: see ALSO."""
+    """The words of ALSO that ``--redact=value`` asks for; None when a word is not among them."""
     words: List[str] = [word for word in (value or "").split(",") if word]
     return set(words) if all(word in ALSO for word in words) else None

@@ -172,7 +172,7 @@ def _report(analysis: Analysis, index: int, finding: Finding, style: Style, alik
 
 
 def variables(analysis: Analysis, style: Style = PLAIN) -> str:
-    """The last section of ``render`` alone: what was not known when the rest was printed."""
+    """The section Variables alone, for when gdb answers after the rest was printed."""
     rows = _variables(analysis.finding, style) if analysis.finding is not None else []
     return "".join(f"{line.rstrip()}\n" for line in rows)
 
@@ -259,7 +259,7 @@ def _fact(label: str, text: str) -> str:
 
 
 class _Row(NamedTuple):
-    """One line of the trace; ``frame`` is None for a context or a word between the frames."""
+    """One line of the trace; ``frame`` is None for a context or a note between the frames."""
 
     frame: Optional[ResolvedFrame]
     label: str
@@ -268,7 +268,7 @@ class _Row(NamedTuple):
 
 
 def frames(rows: Sequence[lists.Row], style: Style, *, faded: bool = True) -> Iterator[str]:
-    """The frames under their contexts. ``faded``: what may be stale is grey, without its inlined functions."""
+    """The frames below their contexts. ``faded``: stale frames are grey and have no inlined functions."""
     shown: List[_Row] = []
     context: Optional[str] = None
     for row in rows:
@@ -288,7 +288,7 @@ def frames(rows: Sequence[lists.Row], style: Style, *, faded: bool = True) -> It
 
 
 def _frame(row: lists.Row, style: Style, *, faded: bool) -> Iterator[_Row]:
-    """A frame under the functions that are inlined in it (of a stale one they are noise)."""
+    """The functions inlined in a frame, then the frame. A stale one has none when ``faded``."""
     label, frame = row.label, row.frame
     for inner in frame.locations[:-1] if frame.certain or not faded else ():
         yield _Row(frame, label, f"  {clean(inner.function)} (inlined)", place(inner))

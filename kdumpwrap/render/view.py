@@ -1,6 +1,6 @@
 """Sentences and facts for people, collected once for text, Markdown and HTML (pure). Their rows are in lists.py.
 
-Nothing here is escaped: a log's words leave through the one escape function of each renderer.
+Nothing here is escaped: each renderer escapes text of a log with its own function.
 """
 
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
@@ -22,7 +22,7 @@ _SHOWN = 8  # reports that are named
 
 
 def headline(finding: Finding) -> str:
-    """The kernel's own, or that the log lacks it."""
+    """The kernel's headline, or a note that the log lacks it."""
     return finding.report.headline or f"({finding.report.kind}: its headline is not in the log)"
 
 
@@ -111,7 +111,7 @@ def uptime(seconds: float) -> str:
 
 
 def wall(report: Report) -> Optional[str]:
-    """``2024-01-25 12:21:33 UTC``, when it happened by the clock chip; None where the log does not tell."""
+    """``2024-01-25 12:21:33 UTC``, the time of the report by the clock chip; None when the log lacks it."""
     if report.wall is None:
         return None
     from kdumpwrap.moment import utc
@@ -136,7 +136,7 @@ def position(analysis: Analysis, index: int, same: Sequence[int] = ()) -> Option
 
 
 def release(analysis: Analysis, finding: Finding) -> Optional[str]:
-    """The report's own, else that of the kernel."""
+    """The release in the report, else that of the kernel."""
     return finding.report.release or analysis.kernel.release
 
 
@@ -172,7 +172,7 @@ def none_known(finding: Finding) -> Optional[str]:
 
 
 def inlined_in(finding: Finding) -> Optional[Location]:
-    """The function that the one at ``finding.place`` is inlined in; None where it is itself that of the frame."""
+    """The function into which that at ``finding.place`` is inlined; None when it is the frame's own function."""
     ip, best = finding.resolution.ip, finding.place
     if ip is None or best is None or best.function == ip.locations[-1].function:
         return None

@@ -41,7 +41,7 @@ def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
 
 
 def raw(facts: VmcoreFacts) -> str:
-    """``crash-…`` lines: KEY, then the fields that the names of model.vmcore tell, in their order."""
+    """``crash-…`` lines: KEY, then the fields of its class in model.vmcore, in their order."""
     lines = [rows.row("crash-rung", facts.rung)]
     for key, value in vars(facts.system).items() if facts.system else ():
         lines.append(rows.row(f"crash-{key.replace('_', '-')}", value))

@@ -1,4 +1,4 @@
-"""The one walker that writes JSON objects: of any value, by a table of keys."""
+"""The walker that makes JSON objects: of any value, by a table of keys."""
 
 import json
 from operator import attrgetter
@@ -44,12 +44,12 @@ def line(value: Json) -> str:
 
 
 def address(value: int) -> str:
-    """``"0x…"``, since a 64-bit number does not survive jq."""
+    """``"0x…"``: jq would round a 64-bit number."""
     return f"{value:#x}"
 
 
 def _field(path: str) -> Callable[[Any], Any]:
-    """What gets ``variables.expression``: None where a value on the way is None."""
+    """A getter of a path such as ``variables.expression``: None when a value of the path is None."""
     first, dot, rest = path.partition(".")
     get = attrgetter(first)
     if not dot:
@@ -64,7 +64,7 @@ def _field(path: str) -> Callable[[Any], Any]:
 
 
 def key(name: str, field: Union[str, Callable[[Any], Any], None] = None, of: Any = None) -> Key:
-    """``field``: a path such as ``report.time``, where it is not the name itself; or a function for what is none."""
+    """A key. ``field``: a path such as ``report.time`` (``name`` when None), or a function of the value."""
     return Key(name, field if callable(field) else _field(field or name), of)
 
 

@@ -10,16 +10,16 @@ from kdumpwrap.render import lists, view
 from kdumpwrap.render.html import colour
 from kdumpwrap.render.html.document import esc
 
-# what is no general register: told apart at the end of the table
+# special registers: listed apart, at the end of the table
 _SPECIAL = frozenset(
     "eflags flags rflags cs ds es fs gs ss knlgs cr0 cr2 cr3 cr4 dr0 dr1 dr2 dr3 dr6 dr7 orig_rax pstate psr msr cr "
     "xer ctr cfar dar dsisr irqmask trap status badaddr cause pkru".split()
 )
-_FAULT = ("cr2", "far", "dar", "badaddr")  # where a CPU tells the address that faulted
+_FAULT = ("cr2", "far", "dar", "badaddr")  # registers that hold the faulting address
 
 
 def code(finding: Finding) -> str:
-    """Both columns; one of them alone where the other is missing; empty when there is neither."""
+    """The source beside the instructions, as HTML; empty when both are missing."""
     rows, source = finding.resolution.disassembly, finding.resolution.source
     if not rows and source is None:
         return ""
@@ -46,7 +46,7 @@ def variables(finding: Finding) -> str:
 
 
 def registers(finding: Finding) -> str:
-    """The log's register dump, the guilty ones marked and what is remarkable about a value said."""
+    """The log's register dump. Guilty registers are marked, and remarkable values have a note."""
     general: List[str] = []
     special: List[str] = []
     for name, value in finding.report.registers:
@@ -92,7 +92,7 @@ def _source(finding: Finding) -> str:
             f'<i class="no">{number}</i><code>{coloured}</code></div>'
         )
         if before is not None:
-            # what stands before it takes its room in whatever font shows it, and is not seen
+            # the text before the caret is invisible: it has the right width in every font
             code = f"<code><span>{esc(before)}</span>^</code>"
             rows.append(f'<div class="caret" aria-hidden="true"><b></b><i class="no"></i>{code}</div>')
     return (
@@ -104,7 +104,7 @@ def _source(finding: Finding) -> str:
 def _disassembly(finding: Finding, steps: Sequence[lists.Step]) -> str:
     if not steps:
         return ""
-    base = finding.resolution.shown  # so that offsets are those of the log
+    base = finding.resolution.shown  # offsets then count from the symbol that the log names
     start = base.address - base.offset if base and base.address is not None and base.offset is not None else None
     out: List[str] = []
     for step in steps:
@@ -135,7 +135,7 @@ def _instruction(step: lists.Step, finding: Finding, start: Optional[int]) -> st
 
 
 def _tie(finding: Finding, steps: Sequence[lists.Step]) -> str:
-    """In words, what the marks on both sides have to do with each other."""
+    """A sentence that relates the marked instruction to the marked source line."""
     fault = next((step.row for step in steps if step.row.fault), None)
     source, ip = finding.resolution.source, finding.resolution.ip
     if fault is None or source is None:

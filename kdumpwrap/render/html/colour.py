@@ -1,4 +1,4 @@
-"""Colours for C and assembly. The text is someone else's: what is strange or long stays without colour."""
+"""Colours for C and assembly. The text is untrusted: unusual or long text gets no colour."""
 
 import re
 from typing import Collection, List, Sequence, Tuple
@@ -7,8 +7,8 @@ from kdumpwrap.explain.guilty import dumped
 from kdumpwrap.render.html.document import esc
 from kdumpwrap.render.text import clean
 
-_LONGEST = 400  # characters of a line that is coloured, and
-_MOST = 20_000  # of all together
+_LONGEST = 400  # characters of a coloured line at most
+_MOST = 20_000  # characters of all coloured lines at most
 
 # one operand's parts: "%rax", "$0x10", "0x10", "#16", "<iptunnel_xmit+0x17d>", "(", "," …
 _OPERAND = re.compile(
@@ -49,7 +49,7 @@ def c(lines: Sequence[str]) -> Tuple[str, ...]:
 
 
 def assembly(text: str, guilty: Collection[str]) -> str:
-    """One instruction as HTML, its ``guilty`` registers marked. objdump's syntax of every machine is near enough."""
+    """One instruction as HTML, its ``guilty`` registers marked. One pattern serves the syntax of every machine."""
     text = clean(text)[:_LONGEST]
     mnemonic, blank, operands = text.partition(" ")
     parts: List[str] = [f'<i class="k">{esc(mnemonic)}</i>{blank}']

@@ -12,7 +12,7 @@ from kdumpwrap.render.html import code, evidence, frames, vmcore
 from kdumpwrap.render.html.document import document, esc, path, pill
 
 CASES = 2000  # crashes of one bug that its page lists
-REPORTS = 200  # of its log
+REPORTS = 200  # reports of its log that the page lists
 
 
 class Case(NamedTuple):
@@ -70,7 +70,7 @@ def _section(anchor: str, title: str, content: str, tools: Iterable[Tuple[str, s
 
 
 def _tools(anchor: str, finding: Finding, facts: Optional[VmcoreFacts]) -> Iterator[Tuple[str, str]]:
-    """The buttons of a section: what page.js knows them by, and what stands on them."""
+    """The buttons of a section: the id that page.js uses, and the label."""
     if anchor == "trace" and any(len(frame.locations) > 1 for frame in finding.resolution.frames):
         yield "unfold", "Unfold inlined"
     if anchor == "trace" and any(not frame.certain for frame in finding.resolution.frames):

@@ -26,8 +26,8 @@ def path(text: Optional[str]) -> str:
 def document(title: str, body: str, script: str, data: str = "") -> str:
     """A whole page. ``script`` is the name of one of our .js files; ``data`` is a JSON text for it.
 
-    The policy lets nothing in but this one style sheet and this one script, each by its hash: no picture, no font,
-    no request, and no script that a log might smuggle in.
+    The content security policy allows this style sheet and this script alone, each by its hash. It blocks pictures,
+    fonts, requests, and scripts injected by a log.
     """
     style, code = asset("style.css"), asset(script)
     policy = (

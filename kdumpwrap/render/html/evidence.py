@@ -6,14 +6,14 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.render.html.document import esc, pill
 
-LONGEST = 500  # characters of a log line, and
-COMMAND = 100_000  # of a command, which nobody can paste when it is cut: 5,000 addresses for addr2line
+LONGEST = 500  # characters of a log line
+COMMAND = 100_000  # characters of a command: room for 5,000 addresses of addr2line; a cut command cannot be pasted
 
 LogLines = Sequence[Tuple[int, str]]  # number in the file, from 1, and the line as it stands there
 
 
 def log(finding: Finding, lines: LogLines, path: str) -> str:
-    """The log round the report, the report's own lines set off."""
+    """The log lines around the report. Lines of the report itself are highlighted."""
     if not lines:
         return ""
     last = finding.report.last_line or lines[-1][0]
@@ -54,7 +54,7 @@ def sure(analysis: Analysis, finding: Finding) -> str:
 
 
 def commands(run: Sequence[str]) -> str:
-    """Every command that was run, ready for a shell: a click selects one whole."""
+    """Every command that was run, ready for a shell. A click selects a whole command."""
     if not run:
         return ""
     rows = []

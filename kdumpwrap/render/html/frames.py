@@ -29,7 +29,7 @@ def trace(finding: Finding) -> str:
 
 
 def backtrace(task: Backtrace, finding: Finding) -> str:
-    """Frames as crash(8) found them: an exception's instruction pointer stands among the frames of its band."""
+    """The frames of crash(8). The instruction pointer of an exception is a frame of its band."""
     return _banded(lists.backtrace(task), finding, lambda row: row.frame.context or "")
 
 
@@ -101,7 +101,7 @@ def _at(frame: ResolvedFrame, known: bool) -> str:
 
 
 def _chain(locations: Sequence[Location]) -> str:
-    """The functions that the compiler put into the frame's own, from the outside in."""
+    """The functions inlined into the frame's function, outermost first."""
 
     best = telling(locations)
     items = []

@@ -1,4 +1,4 @@
-"""The index of a batch: when each bug struck, and the bugs, to be sorted and filtered by kernel and host."""
+"""The index of a batch: a timeline, and a table of bugs that can be sorted and filtered by kernel and host."""
 
 from datetime import datetime
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -13,11 +13,11 @@ from kdumpwrap.render.html import evidence, timeline
 from kdumpwrap.render.html.crash import Case
 from kdumpwrap.render.html.document import document, esc, island
 
-_PROBLEMS = 500  # that the page lists
+_PROBLEMS = 500  # problems that the page lists
 
 
 class Bug(NamedTuple):
-    """All crashes of one signature, and how the bug is told on the index."""
+    """All crashes of one signature, and the texts of their row in the index."""
 
     signature: Signature
     title: str
@@ -28,7 +28,7 @@ class Bug(NamedTuple):
 
 
 def bug(analysis: Analysis, page: str, cases: Iterable[Case]) -> Bug:
-    """The bug that ``analysis``, the one crash that its page shows, is an example of."""
+    """The bug with the crashes ``cases``. ``analysis`` is that of the crash that its ``page`` shows."""
     finding = analysis.finding
     sign = analysis.signature or Signature("", "no report")
     if finding is None:

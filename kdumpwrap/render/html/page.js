@@ -1,5 +1,5 @@
 "use strict";
-// Without this script everything is there and readable; with it, more is folded, tied and filtered.
+// The page is complete without this script. It adds buttons to unfold and filter, and highlighting.
 const all = (what) => document.querySelectorAll(what);
 
 for (const tools of all(".tools")) tools.hidden = false;
@@ -22,7 +22,7 @@ toggle("unfold-vmcore", (on) => {
 toggle("unsure", (on) => document.getElementById("trace").classList.toggle("sure-only", on));
 toggle("bytes", (on) => document.getElementById("code").classList.toggle("with-bytes", on));
 
-// a line of the source and its instructions light up together
+// a source line and its instructions are highlighted together
 const code = document.querySelector(".code");
 function tie(event) {
   const line = event.target.closest ? event.target.closest("[data-n]") : null;
@@ -34,7 +34,7 @@ if (code) {
   code.addEventListener("pointerleave", tie);
 }
 
-// on paper nothing can be unfolded
+// paper cannot be unfolded: everything is opened before printing
 let folded = [];
 addEventListener("beforeprint", () => {
   folded = [...all("details:not([open])")];

@@ -13,7 +13,7 @@ _HEIGHT = 24
 
 
 class Lane(NamedTuple):
-    """One strip: what stands beside it, and the times of its crashes (None: unknown)."""
+    """One strip: its label, the link of the label, and the times of its crashes (None: unknown)."""
 
     label: str
     href: str
@@ -21,7 +21,7 @@ class Lane(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """From a time to its bar."""
+    """The time span of a strip: it maps a time to a bar."""
 
     first: datetime
     last: datetime
@@ -42,7 +42,7 @@ def scale(times: Sequence[Optional[datetime]]) -> Optional[Scale]:
 
 
 def strips(lanes: Sequence[Lane], by: Scale) -> str:
-    """The strips, one under the other, with the dates below. All bars share one height scale: its square root."""
+    """The strips, one below the other, then the dates. All bars share one scale: heights are square roots of counts."""
     counted: List[Dict[int, int]] = [
         Counter(place for place in map(by.bin, lane.times) if place is not None) for lane in lanes
     ]
@@ -54,7 +54,7 @@ def strips(lanes: Sequence[Lane], by: Scale) -> str:
 
 
 def height(count: int, most: int) -> float:
-    """Height of a bar: a single crash must be seen beside a hundred."""
+    """Height of a bar, in units of the SVG. The square root keeps a single crash visible beside a hundred."""
     return round(_HEIGHT * max(math.sqrt(count / most), 0.25), 1)
 
 

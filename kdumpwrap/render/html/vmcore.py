@@ -10,8 +10,8 @@ from kdumpwrap.render import vmcore as words
 from kdumpwrap.render.html import frames
 from kdumpwrap.render.html.document import esc
 
-BLOCKED = 200  # stuck tasks that a page lists, and
-_OPEN = 5  # of these, what is not folded
+BLOCKED = 200  # stuck tasks that a page lists
+_OPEN = 5  # listed tasks that are not folded
 _STACKS = 100  # different stacks of CPUs
 
 _LABELS = {
@@ -27,7 +27,7 @@ _LABELS = {
 
 
 def section(facts: VmcoreFacts, finding: Optional[Finding]) -> str:
-    """The section's content. ``finding`` is that of the log, which knows the modules that are out of tree."""
+    """The section's content. ``finding`` is that of the log: it knows which modules are out of tree."""
     told = finding
     if told is None or not told.report.modules:
         told = Finding(Resolution(Report("oops", "", 0, modules=facts.modules)))
@@ -93,7 +93,7 @@ def _panic(facts: VmcoreFacts, finding: Finding) -> str:
 
 
 def _others(facts: VmcoreFacts, finding: Finding) -> str:
-    """Each CPU's backtrace, folded; those of the same stack, as idle ones have it, are one."""
+    """The backtraces of the other CPUs, folded. CPUs with the same stack, such as idle ones, share one."""
     groups: Dict[Tuple[object, ...], List[Backtrace]] = {}
     for task in facts.other_cpus:
         groups.setdefault(tuple(map(_key, task.frames)), []).append(task)
