@@ -12,11 +12,11 @@ _PAGE = 4096
 
 
 class Access(NamedTuple):
-    """One memory operand and where it lies."""
+    """A memory operand and its address."""
 
     memory: Memory
     address: int
-    terms: Tuple[Tuple[str, int], ...]  # the registers that make it up, as the log names them
+    terms: Tuple[Tuple[str, int], ...]  # (name in the log, value) of each register in the address
 
     @property
     def sum(self) -> str:
@@ -33,7 +33,7 @@ class Access(NamedTuple):
 
 
 class Registers:
-    """The registers of a report, by the names of any kernel's log."""
+    """The registers of a report, under every spelling that a kernel's log uses."""
 
     def __init__(self, resolution: Resolution) -> None:
         self._values: Dict[str, int] = dict(resolution.report.registers)
@@ -53,14 +53,14 @@ class Registers:
 
 
 def faulting(resolution: Resolution) -> Optional[Instruction]:
-    """The instruction at the instruction pointer; None when that is not known (the marked one may be a caller's)."""
+    """The instruction at the instruction pointer; None when that is unknown: the marked one may be a caller's."""
     if resolution.ip is None or (resolution.ip.symbol is None and resolution.ip.runtime is None):
         return None
     return next((row for row in resolution.disassembly if row.fault), None)
 
 
 def operation(row: Instruction, resolution: Resolution) -> Operation:
-    """``row`` taken apart; of s390x's ``ex`` and ``exrl`` the instruction that they run."""
+    """The parsed ``row``; for s390x's ``ex`` and ``exrl`` the instruction that they execute."""
     done = operand.parse(row.text, resolution.report.arch)
     return _executed(row, done, resolution) if done.mnemonic in s390.EXECUTES else done
 
@@ -87,7 +87,7 @@ def _executed(row: Instruction, done: Operation, resolution: Resolution) -> Oper
 
 
 def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:
-    """Every memory operand of ``done`` whose address the registers tell."""
+    """The memory operands of ``done`` whose address the registers give."""
     found = []
     for memory in done.memory:
         access = located(memory, registers)
@@ -99,7 +99,7 @@ def accesses(done: Operation, registers: Registers) -> Tuple[Access, ...]:
 
 
 def _bit(access: Access, name: str, registers: Registers) -> Optional[Access]:
-    """The word that ``bts %rax,MEMORY`` touches: the bit's number may lead far away from MEMORY."""
+    """The word that ``bts %rax,MEMORY`` accesses: a bit number beyond the operand selects another word."""
     number = registers.get(x86.register(name[1:]))
     bits = 8 * (access.memory.size or 8)
     if number is None:
@@ -111,7 +111,7 @@ def _bit(access: Access, name: str, registers: Registers) -> Optional[Access]:
 
 
 def located(memory: Memory, registers: Registers) -> Optional[Access]:
-    """The address of ``memory``; None when a register is unknown, or counts from the instruction itself."""
+    """The address of ``memory``; None when a register is unknown, or the index is a 32-bit one of aarch64."""
     if memory.segment == "w":
         return None
     terms = []
@@ -134,7 +134,10 @@ def located(memory: Memory, registers: Registers) -> Optional[Access]:
 
 
 def guilty(report: Report, found: Sequence[Access]) -> Tuple[Optional[Access], bool]:
-    """The access in ``found`` that faulted at the log's address, and whether it did; without an address the first."""
+    """The access in ``found`` at the log's fault address, and True; else the first printed one or None, and False.
+
+    Without a fault address in the log an implied access counts where none is printed.
+    """
     fault = report.fault_address
     printed = [access for access in found if not access.memory.implied]
     ordered = printed + [access for access in found if access.memory.implied]
@@ -147,7 +150,7 @@ def guilty(report: Report, found: Sequence[Access]) -> Tuple[Optional[Access], b
 
 
 def base(access: Access) -> int:
-    """The address without the displacement: all that 4.18 (el8) names in the headline of a general protection fault."""
+    """The address without the displacement: 4.18 (el8) prints this in the headline of a general protection fault."""
     return (access.address - access.memory.displacement) & _MASK
 
 

@@ -27,7 +27,10 @@ def statements(
 
 
 def part(resolution: Resolution, verdict: Verdict, place: Optional[Location]) -> Part:
-    """The suspect's part: the place that is told first is in it, or in a function that it called."""
+    """The suspect's part in the crash.
+
+    "in it": the module contains the place. "called it": the module called the function there. Else "on the way".
+    """
     ip, culprit, suspect = resolution.ip, verdict.culprit, verdict.suspect
     if suspect is None:
         return "on the way"
@@ -57,7 +60,7 @@ def of_kernel(kernel: Kernel, problems: Sequence[Problem]) -> Iterator[Statement
 
 
 def disputed(statements: Sequence[Statement], theirs: str) -> Tuple[Statement, ...]:
-    """``statements`` where gdb reads the instruction that the reasons start from as ``theirs``, not as objdump does."""
+    """``statements`` with doubtful reasons: gdb reads their first instruction as ``theirs``, objdump as another one."""
     because = f"they start from an instruction that gdb reads as {theirs}"
     return tuple(one._replace(level=DOUBTFUL, because=because) if one.about == "reasons" else one for one in statements)
 
@@ -86,7 +89,7 @@ def _place(resolution: Resolution, place: Optional[Location]) -> Iterator[Statem
 
 
 def _reasons(resolution: Resolution) -> Iterator[Statement]:
-    """How sure the explanation is: as sure as the instruction that it starts from."""
+    """The certainty of the explanation: that of the instruction that it starts from."""
     what = "The reasons given"
     if resolution.check.result == "mismatch":
         because = "they start from an instruction that may not be the one that ran"

@@ -15,7 +15,7 @@ from kdumpwrap.model.scope import Chain, Hop
 
 _MOST = 6  # chains of one report
 _COPIES = ("mov", "movq", "movl", "mr", "lgr", "lr")
-# instructions that change a register which Operation.sets does not name: a way through them proves nothing
+# instructions that change a register which Operation.sets does not name: a path through them proves nothing
 _SEVERAL = {
     "x86_64": re.compile(
         r"^(?:rep\w* )?(?:xchg|xadd|cmpxchg|mul|imul|div|idiv|cpuid|rd|cq|cltd|cwt|stos|lods|cmps|scas|ins|outs|"
@@ -30,9 +30,9 @@ _THUNK = re.compile(r"__x86_indirect_(?:call_|jump_)?thunk_(?:array_)?(?P<regist
 
 
 def chains(resolution: Resolution) -> Tuple[Chain, ...]:
-    """The ways that lead to what the marked instruction failed on, the shortest first; () when none can be told.
+    """The chains that lead to the address, divisor or function on which the marked instruction failed.
 
-    Each starts at a register that still has the value which it had then.
+    The shortest comes first; () when none is known. Each starts at a register that did not change before the fault.
     """
     row = faulting(resolution)
     if row is not None:
@@ -53,10 +53,10 @@ def chains(resolution: Resolution) -> Tuple[Chain, ...]:
 def of_call(
     resolution: Resolution, state: State, known: Mapping[str, int], call: Instruction, rows: Tuple[Instruction, ...]
 ) -> Tuple[Chain, ...]:
-    """The ways that lead to what a function failed on which ``call``, one of ``rows``, called.
+    """The chains that lead to the address on which the callee of ``call`` failed; ``call`` is one of ``rows``.
 
-    ``state`` says what the registers still hold of those that it was called with, ``known`` what was in these. Each
-    way starts at a register of ``known``, as it was at the call.
+    ``state`` maps each register at the fault to the register at the callee's entry whose value it holds. ``known`` has
+    the values at entry. Each chain starts at a register of ``known``, as it was at the call.
     """
     row = faulting(resolution)
     access = _failed(resolution, operation(row, resolution)) if row is not None else None
@@ -69,7 +69,7 @@ def of_call(
 
 
 def _failed(resolution: Resolution, done: Operation) -> Optional[Access]:
-    """The access that failed, where it is known which: of several the one that the log's address tells."""
+    """The access that failed; None when several are possible and the log's fault address fits none of them."""
     found = accesses(done, Registers(resolution))
     access, fits = guilty(resolution.report, found)
     if access is None or access.memory.implied or access.memory.base == "rip" or not (fits or len(found) == 1):
@@ -118,7 +118,7 @@ def _ways(resolution: Resolution, fault: Instruction, register: str, hops: List[
     flow = Flow(resolution)
     several = _SEVERAL.get(flow.arch)
     wanted, at, percpu = register, fault, False
-    changed: Set[str] = set()  # registers that are not the same here and at the fault
+    changed: Set[str] = set()  # registers that change between here and the fault
     yield Chain(wanted, tuple(hops))
     for _ in range(REACH):
         way = flow.before(at, wanted)
@@ -151,7 +151,10 @@ def _ways(resolution: Resolution, fault: Instruction, register: str, hops: List[
 def _stepped(
     flow: Flow, row: Instruction, done: Operation, hops: List[Hop], percpu: bool
 ) -> Tuple[Optional[str], List[Hop], bool]:
-    """The register that ``row`` made the wanted one from, the hops from there, whether it is a per-CPU pointer."""
+    """The register from which ``row`` made the wanted one, the hops from there, and whether it is a per-CPU pointer.
+
+    The register is None when it is unknown.
+    """
     added = percpu_added(row, done, flow)
     if added is not None:
         return added[0], hops, True
@@ -173,7 +176,7 @@ def _stepped(
 
 
 def _copied(done: Operation, flow: Flow) -> Optional[str]:
-    """The register of which ``done`` makes a whole copy."""
+    """The register that ``done`` copies whole; None for any other operation."""
     copied = [name for name in done.uses if name != done.sets]
     if done.mnemonic not in _COPIES or done.memory or len(copied) != 1:
         return None

@@ -1,4 +1,4 @@
-"""The finding: why it happened and how sure all that is, told once for every renderer (pure)."""
+"""The finding: the reasons of a crash and their certainty, made once for every renderer (pure)."""
 
 from dataclasses import replace
 from typing import Optional, Sequence
@@ -32,6 +32,6 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
 
 
 def with_capture(found: Finding, capture: Capture, written: Optional[int]) -> Finding:
-    """``found``, and why the crash it is about has no whole vmcore; ``written``: bytes of what there is of one."""
+    """``found`` with the reason why its crash has no whole vmcore; ``written``: bytes of the partial vmcore."""
     said = nodump.sentence(capture, written)
     return found if said is None else replace(found, explanation=(*found.explanation, said))

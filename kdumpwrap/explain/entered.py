@@ -1,8 +1,8 @@
 """The arguments of a function of assembly, as far as registers still hold them at the fault (pure, x86-64).
 
-DWARF knows no variables there, but those of the caller may still be in the registers. A register counts as known
-only where no way through the code could have changed it, also not through what the kernel put in the place of other
-instructions when it started (alternatives), nor through the code that goes on after a handled fault (__ex_table).
+DWARF describes no variables there, but the registers may still hold those of the caller. A register counts as known
+only where no path through the code changes it. The paths include alternatives, which the kernel writes over other
+instructions when it starts, and fixups, where the code continues after a handled fault (__ex_table).
 """
 
 import re
@@ -31,14 +31,14 @@ State = Mapping[str, "Value"]
 
 
 class Value(NamedTuple):
-    """The content of a register: what another one held when the function was entered."""
+    """The content of a register, by the register that held it at the function's entry."""
 
     register: str
     exact: bool  # else something was added to it
 
 
 def targets(rows: Iterable[Instruction], patches: Patches) -> FrozenSet[int]:
-    """The targets of direct jumps and branches of ``rows``; a return is none of them."""
+    """The targets of the direct jumps and branches in ``rows`` and their alternatives, without returns."""
     rows = tuple(rows)
     found = {to for row in rows for to in _jumps(row)}
     starts = {row.address for row in rows}
@@ -47,7 +47,7 @@ def targets(rows: Iterable[Instruction], patches: Patches) -> FrozenSet[int]:
 
 
 def called(row: Instruction, patches: Patches) -> FrozenSet[int]:
-    """The addresses of the functions that the call ``row`` may go to, where it names them; of its alternatives too."""
+    """The target addresses of the call ``row`` and of its alternatives; empty where the instruction names none."""
     done = operand.parse(row.text, ARCH)
     if done.kind != "call":
         return frozenset()
@@ -59,16 +59,16 @@ def called(row: Instruction, patches: Patches) -> FrozenSet[int]:
 
 
 def held(rows: Iterable[Instruction], entry: int, fault: int, patches: Patches) -> State:
-    """For each register at ``fault`` what it certainly holds of those with which the function at ``entry`` was entered.
+    """For each register at ``fault`` the register at ``entry`` whose value it certainly holds; {} when none is certain.
 
-    ``rows`` are the instructions of all functions that jumps from ``entry`` on lead to.
+    ``rows`` are the instructions of the function at ``entry`` and of all functions that jumps reach from there.
     """
     region = {row.address: row for row in rows}
     if patches.fixups is None or not targets(region.values(), patches) <= set(region):
         return {}
     fixed = [target for at, target in patches.fixups.items() if at in region]
     names = frozenset(name for name in table.of(ARCH).kept + tuple(table.of(ARCH).clobbered) if name != "rsp")
-    if fixed:  # a fault may lead from anywhere to there
+    if fixed:  # any access may fault and continue there
         if not all(target in region for target in fixed):
             return {}
         written = frozenset().union(*(_writes(row, names) for row in region.values()))
@@ -83,7 +83,7 @@ def held(rows: Iterable[Instruction], entry: int, fault: int, patches: Patches) 
         row = region[todo.pop()]
         for to, state in _steps(row, states[row.address], sites.get(row.address, ()), names):
             if to is None:
-                return {}  # it goes where nobody knows
+                return {}  # its target is unknown
             before = states.get(to)
             both = state if before is None else _common(before, state)
             if to in region and both != before:
@@ -103,7 +103,7 @@ def _common(one: State, other: State) -> State:
 def _steps(
     row: Instruction, state: State, sites: Sequence[Site], names: FrozenSet[str]
 ) -> Iterator[Tuple[Optional[int], State]]:
-    """Where it may go on after ``row``, and what the registers then hold; None: nobody knows where."""
+    """The possible next addresses after ``row``, each with the registers' state there; None: an unknown address."""
     done = operand.parse(row.text, ARCH)
     after = _after(row, done, state, names)
     following = row.address + len(row.data)
@@ -115,7 +115,7 @@ def _steps(
             yield to, after
     if done.kind not in ("jump", "return", "trap"):
         yield following, after
-    if row.text.startswith("rep"):  # a fault may come in the midst of it
+    if row.text.startswith("rep"):  # a fault may interrupt it
         yield row.address, after
     for site in sites:
         end = site.address + site.length
@@ -148,7 +148,7 @@ def _after(row: Instruction, done: Operation, state: State, names: FrozenSet[str
 
 
 def _source(done: Operation) -> Optional[Tuple[str, bool]]:
-    """The register from which an instruction makes its result: a copy of it, or something added to it."""
+    """The register from which an instruction makes its result, and whether that is an exact copy; None: unknown."""
     if any(one.startswith("%") and x86.width(one[1:]) != 8 for one in done.operands):
         return None
     if done.mnemonic in ("mov", "movq") and len(done.operands) == 2 and done.operands[0].startswith("%"):
@@ -191,7 +191,7 @@ def _returns(row: Instruction) -> bool:
 
 
 def _jumps(row: Instruction) -> Set[int]:
-    """Where a direct jump or branch goes."""
+    """The target of a direct jump or branch; empty for any other instruction."""
     done = operand.parse(row.text, ARCH)
     if done.kind not in ("jump", "branch") or done.target is None or row.relocations or _returns(row):
         return set()
@@ -209,7 +209,7 @@ def _is_harmless(site: Site) -> bool:
 
 
 def _swapped_jump(site: Site) -> Set[int]:
-    """Where the jump goes that ``site`` may become."""
+    """The target of the jump that the kernel may write at ``site``; empty when it writes none."""
     first = site.replacement[0] if site.replacement else None
     return _distance(site, 5) if first == 0xE9 else _distance(site, 2) if first == 0xEB else set()
 

@@ -78,9 +78,9 @@ def _displacement(access: Access) -> str:
 
 
 def _pushed(resolution: Resolution) -> Optional[str]:
-    """A fault on a stack that is used up is followed by another: the CPU pushes the first one's frame there.
+    """A sentence on a second fault: the CPU pushed the first one's frame below a full stack. None for another fault.
 
-    It aligns the stack pointer to 16 bytes and then pushes SS, 8 bytes: Intel SDM 3A, 6.14.2.
+    The CPU aligns the stack pointer to 16 bytes and then pushes SS, 8 bytes: Intel SDM 3A, 6.14.2.
     """
     pointer, fault = Registers(resolution).get("rsp"), resolution.report.fault_address
     if (
@@ -126,7 +126,7 @@ def _rights(resolution: Resolution, access: Access, agrees: bool) -> Iterator[st
 
 
 def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
-    """The stack itself was touched: push, call, ret."""
+    """Sentences on an access to the stack itself: push, call, ret."""
     stack = dict(access.terms)
     name, value = next(iter(stack.items()), ("the stack pointer", 0))
     if value % _PAGE == 0 and access.memory.displacement < 0:
@@ -140,7 +140,7 @@ def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
 
 
 def _address_alone(resolution: Resolution) -> Iterator[str]:
-    """The meaning of the address when the instruction is not known."""
+    """Sentences on the meaning of the address when the instruction is not known."""
     address = resolution.report.fault_address
     if address is None:
         return
@@ -161,7 +161,7 @@ def _address_alone(resolution: Resolution) -> Iterator[str]:
 
 
 def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memory, ...]) -> Iterator[str]:
-    """The instruction touches no memory, or its address cannot be told."""
+    """Sentences on an instruction that accesses no memory, or whose address is unknown."""
     if resolution.report.kind == "general-protection" and not memory:
         mnemonic = row.text.partition(" ")[0]
         ecx = Registers(resolution).get("rcx")
@@ -177,11 +177,11 @@ def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memo
     yield from _address_alone(resolution)
 
 
-# ---------------------------------------------------------------- jumps to nowhere
+# ---------------------------------------------------------------- jumps to an address without code
 
 
 def _jump(resolution: Resolution) -> Optional[Tuple[str, ...]]:
-    """The CPU was sent where there is no code: through a bad function pointer, or to a broken return address."""
+    """Sentences on a jump to an address without code, by a bad function pointer or return address; else None."""
     ip = resolution.ip
     target = None
     if ip is not None and ip.symbol is None:

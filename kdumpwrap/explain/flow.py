@@ -1,4 +1,4 @@
-"""The instruction that ran before another: backwards through a function, while only one path leads there."""
+"""The instruction that ran before another: a walk backwards through a function while a single path leads there."""
 
 from typing import Dict, List, NamedTuple, Optional
 
@@ -31,7 +31,7 @@ class Flow:
                 self._branches.setdefault(done.target, []).append(row)
 
     def operation(self, row: Instruction) -> Operation:
-        """``row`` taken apart."""
+        """The parsed ``row``."""
         if row.address not in self._done:
             self._done[row.address] = operand.parse(row.text, self.arch)
         return self._done[row.address]
@@ -39,7 +39,7 @@ class Flow:
     def before(self, row: Instruction, keeping: Optional[str] = None) -> Optional[Step]:
         """The instruction that ran before ``row``; None when several paths lead there, or the function begins there.
 
-        The end of a loop that begins at ``row`` is no other way when the loop leaves the register ``keeping`` alone.
+        A loop that begins at ``row`` and leaves the register ``keeping`` alone adds no path.
         """
         place = self._place.get(row.address)
         if place is None:

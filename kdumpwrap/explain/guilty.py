@@ -11,7 +11,7 @@ _PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(
 
 
 def registers(resolution: Resolution) -> Tuple[str, ...]:
-    """The registers that make up the address that failed, or hold the pointer that was called, or the divisor."""
+    """The registers of the failed address, of the called pointer or of the divisor; () when none is known."""
     row = next((row for row in resolution.disassembly if row.fault), None)
     if row is None or resolution.report.kind not in FAILED:
         return ()
@@ -30,7 +30,7 @@ def registers(resolution: Resolution) -> Tuple[str, ...]:
 
 
 def dumped(register: str, dump: Collection[str]) -> Optional[str]:
-    """The name under which ``dump`` has ``register`` or the whole of which it is a part; None if it has not.
+    """The name in ``dump`` of ``register``, or of the full register that contains it; None when it has neither.
 
     ``eax``, ``al`` → ``rax``; ``r8d`` → ``r08``, as x86 prints it; ``rax`` → ``eax`` on i386; ``w0`` → ``x0``.
     """

@@ -49,7 +49,10 @@ def machine_check(resolution: Resolution) -> Iterator[str]:
 
 
 def _severity(found: MachineCheck) -> Tuple[bool, bool]:
-    """mce_panic() prints the corrected ones first, and the worst last."""
+    """The sort key of a record: context corrupt (bit 57), then uncorrected (bit 61).
+
+    mce_panic() prints corrected errors first and the worst last.
+    """
     return _has(found, 57), _has(found, 61)
 
 
@@ -95,7 +98,7 @@ def kind(code: int) -> str:
 
 
 def own_log(text: str) -> Optional[str]:
-    """The place of the reason for a non-maskable interrupt; None for another panic."""
+    """A sentence on the log that holds the reason for a non-maskable interrupt; None for another panic."""
     if not _NMI.search(text):
         return None
     return (

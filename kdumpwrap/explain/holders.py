@@ -16,7 +16,7 @@ _MOST = 4  # locks, or work items, of one sentence
 
 
 def holders(resolution: Resolution) -> Iterator[str]:
-    """Sentences on who holds what a hung task waits for."""
+    """Sentences on the owner of the lock that a hung task waits for, and on the work items that run."""
     report = resolution.report
     if report.count > 1:
         yield f"{report.count} tasks hang with this very stack; this one was reported first (the log)."
@@ -55,7 +55,7 @@ def _global(resolution: Resolution) -> Optional[str]:
 
 
 def _own(report: Report) -> Optional[Frame]:
-    """The function in which the owner of the lock stands, past what every sleeping task shows."""
+    """The frame that the owner of the lock is in, past the functions that every sleeping task shows; None: unknown."""
     if report.blocker is None:
         return None
     found = blame.blame(Resolution.of(Report(report.kind, report.headline, report.line, trace=report.blocker.trace)))
@@ -68,7 +68,8 @@ def _locks(report: Report) -> Iterator[str]:
         return
     wanted = own[-1]
     others = [lock for lock in report.locks if lock.pid != report.pid and _same(lock, wanted)]
-    last = {lock.pid: lock for lock in report.locks}  # what each waits for, if it does: noted before it is taken
+    # lockdep lists a lock before it is taken: a task that waits does so for its last one
+    last = {lock.pid: lock for lock in report.locks}
     holding = [lock for lock in others if last[lock.pid] != lock] or others
     if holding:
         one = holding[0]

@@ -8,7 +8,7 @@ _SHOWN = 3  # tasks
 
 
 def table(report: Report) -> Iterator[str]:
-    """Sentences on who had the memory, and whose limit it was; none when the log has no table."""
+    """Sentences on the largest tasks, the memory in use and the limit; none when the log has no memory table."""
     found = report.memory
     if found is None:
         return

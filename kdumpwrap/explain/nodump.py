@@ -21,7 +21,7 @@ _BRIEF: Dict[Cause, str] = {
 
 
 def brief(capture: Capture, written: Optional[int] = None) -> str:
-    """Half a sentence; ``written``: bytes of the vmcore that there are. Empty when nothing is known to have failed."""
+    """The cause in half a sentence, or that the vmcore is gone; "" when neither is known. ``written``: its bytes."""
     if capture.cause is None:
         return "saved, and gone since" if capture.saved else ""
     amounts = _amounts(capture, written)
@@ -50,14 +50,14 @@ def sentence(capture: Capture, written: Optional[int] = None) -> Optional[str]:
 
 
 def needed(capture: Capture, written: Optional[int]) -> Optional[int]:
-    """Bytes that the whole vmcore takes, by how far the copy came; None when that is not known."""
+    """The estimated bytes of the whole vmcore, from the percentage that was copied; None when it is unknown."""
     if not written or not capture.percent or capture.percent < 1:
         return None
     return int(written * 100 / capture.percent)
 
 
 def _amounts(capture: Capture, written: Optional[int]) -> str:
-    """What was missing, in numbers."""
+    """The amounts of memory or space behind the cause; "" when none is known."""
     if capture.cause == "memory":
         had = f"it had {-(-capture.memory // _M)} MiB" if capture.memory else ""
         process = f"{capture.subject} took {capture.used // _M} MiB" if capture.used and capture.subject else ""

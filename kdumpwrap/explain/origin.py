@@ -13,7 +13,7 @@ from kdumpwrap.model.kernel import Instruction, Resolution
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while tracing is off
 _STEPS = 6
-REACH = 64  # instructions: what is set further up says little
+REACH = 64  # instructions: a value that was set further up says little
 # "0x18(%rbx)": no index, not counted from the instruction itself
 _PLAIN = re.compile(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
 
@@ -33,7 +33,7 @@ def origin(resolution: Resolution, fault: Instruction, register: str) -> Optiona
     registers = Registers(resolution)
     steps: List[str] = []
     wanted, at = register, fault
-    changed: Set[str] = set()  # registers that are not the same here and at the fault
+    changed: Set[str] = set()  # registers that change between here and the fault
     percpu: Optional[int] = None
     for _ in range(REACH):
         way = flow.before(at, wanted)
@@ -109,7 +109,7 @@ def _constant(row: Instruction, done: Operation) -> Optional[str]:
 
 
 def _step(row: Instruction, done: Operation, registers: Registers, changed: Set[str]) -> Tuple[str, Optional[str]]:
-    """What ``row`` did to the register, and the register to look for further up (None: the end of the way)."""
+    """What ``row`` did to the register, and the register to look for further up (None: the search ends)."""
     if done.memory:
         memory = done.memory[0]
         where = ""

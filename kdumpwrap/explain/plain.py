@@ -1,4 +1,4 @@
-"""The meaning of a kind of report: the last word of a report of which nothing else can be said (pure)."""
+"""The meaning of each kind of report: the explanation of a report that has no other (pure)."""
 
 from typing import Dict
 

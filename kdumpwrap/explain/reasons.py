@@ -13,7 +13,7 @@ from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Culprit
 
-# what KASAN calls the mistake, and what it is
+# KASAN's name of the error, and the memory that was accessed
 _MISUSES: Dict[particulars.Misuse, str] = {
     "use-after-free": "memory that was freed before",
     "double-free": "memory that was freed before",
@@ -34,8 +34,8 @@ _MISUSES: Dict[particulars.Misuse, str] = {
 def explain(resolution: Resolution, culprit: Optional[Culprit] = None) -> Tuple[str, ...]:
     """Sentences that say what failed and why, the most important first; () when nothing can be said.
 
-    From the report alone: registers, the marked instruction, error code, headline, trace, source. Each sentence names
-    what it rests on; where two witnesses disagree, it says so.
+    They come from the report alone: registers, the marked instruction, error code, headline, trace, source. Each
+    sentence names its evidence; where two pieces of evidence disagree, it says so.
     """
     found: List[str] = []
     for sentence in _sentences(resolution, culprit):

@@ -9,14 +9,14 @@ from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Frame
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
-_LEAST = 3  # repeats that are worth a word
+_LEAST = 3  # repeats that are reported
 _NUMBER = re.compile(r"\d+")
 
 
 def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
     """The repeats in ``trace``, in its order, none overlapping; () for a trace without any.
 
-    Frames repeat when symbol, offset and module do; what may be stale (``? f+…``) does not count, and is folded away
+    Frames repeat when symbol, offset and module do. A frame that may be stale (``? f+…``) does not count, and is folded
     with the frames round it.
     """
     certain = [(at, (f.symbol, f.offset, f.module)) for at, f in enumerate(trace) if f.certain and f.symbol]
@@ -43,7 +43,7 @@ def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:
 def reporting(resolution: Resolution) -> int:
     """The number of frames at the start of the trace that only made the report of a WARN: ``? report_bug``, ``__warn``.
 
-    What stands among them and is in doubt counts too; fewer than three are none.
+    Uncertain frames between them count too. 0 when fewer than three frames made the report.
     """
     if resolution.report.kind != "warning" or resolution.ip is None:
         return 0
@@ -58,7 +58,7 @@ def reporting(resolution: Resolution) -> int:
 
 
 def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:
-    """How often the ``period`` calls from ``at`` on stand there one after the other."""
+    """The number of consecutive repeats of the ``period`` calls from ``at`` on."""
     pattern = [call for _, call in certain[at : at + period]]
     times = 1
     while [call for _, call in certain[at + times * period : at + (times + 1) * period]] == pattern:
@@ -67,7 +67,7 @@ def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:
 
 
 def recursion(resolution: Resolution) -> Optional[str]:
-    """``f calls itself: 12 frames of it on the stack``; None when nothing repeats."""
+    """``f calls itself: 12 frames of it follow each other in the call trace``; None when nothing repeats."""
     runs = folded(resolution.trace)
     if not runs:
         return None
@@ -80,9 +80,9 @@ def recursion(resolution: Resolution) -> Optional[str]:
 
 
 def alike(analysis: Analysis) -> Dict[int, List[int]]:
-    """Of the reports of a log those that say the same as an earlier one, under the index of that one.
+    """The indexes of the reports that repeat an earlier one, by the index of that one.
 
-    The report that the analysis is about is not among them.
+    The report that the analysis is about is left out.
     """
     first: Dict[Tuple[object, ...], int] = {}
     found: Dict[int, List[int]] = {}

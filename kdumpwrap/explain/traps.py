@@ -1,4 +1,4 @@
-"""Reports without a failed access: BUG and WARN, divisions, stuck CPUs, panics that were asked for."""
+"""Reports without a failed access: BUG and WARN, divisions, stuck CPUs, panics, hung tasks."""
 
 import re
 from typing import Dict, Iterator, Optional, Sequence, Tuple
@@ -32,7 +32,7 @@ _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFF
 
 
 def bug(resolution: Resolution) -> Iterator[str]:
-    """BUG, WARN and whatever else ends in an undefined instruction."""
+    """Sentences on BUG, WARN and other reports that end in an undefined instruction."""
     row = faulting(resolution)
     place = _condition(resolution)
     stop = "a condition that must never be true was true" if resolution.report.kind == "bug" else "a condition was true"
@@ -73,9 +73,9 @@ def _condition(resolution: Resolution) -> Optional[str]:
 
 
 def _statement(resolution: Resolution) -> Optional[str]:
-    """The source's statement, if the source is here: ``BUG_ON(l->credits < 0);``.
+    """The statement in the source, ``BUG_ON(l->credits < 0);``; None without the source.
 
-    Of one that goes over several lines all of them, joined by a blank; ``…`` where the excerpt ends before it does.
+    A statement of several lines is joined with blanks; ``…`` marks an end that lies outside of the excerpt.
     """
     source = resolution.source
     if source is None or not 0 <= source.fault_line - source.first < len(source.lines):
@@ -132,7 +132,7 @@ def _tested(resolution: Resolution, row: Instruction) -> Iterator[str]:
 
 
 def _lists(resolution: Resolution) -> Iterator[str]:
-    """The kernel's list checks: which entry, and what its neighbours hold."""
+    """Sentences on the kernel's list checks: a poisoned pointer in the message, else the operation that failed."""
     message = resolution.report.message or ""
     if message:
         for word in _HEX.findall(message):
@@ -147,7 +147,7 @@ def _lists(resolution: Resolution) -> Iterator[str]:
 
 
 def divide(resolution: Resolution) -> Iterator[str]:
-    """Which operand was the divisor, and whether it must have been 0."""
+    """Sentences on the divisor: its operand, and whether it must have been 0."""
     row = faulting(resolution)
     if row is None:
         yield "The divisor was 0, or so small that the quotient does not fit (the headline)."
@@ -223,7 +223,7 @@ def _spread(rows: Sequence[Instruction], file: Optional[str]) -> str:
 
 
 def asked_for(resolution: Resolution) -> Optional[str]:
-    """The crash that somebody asked for; None for any other."""
+    """A sentence on a crash that a user triggered with SysRq c; None for any other crash."""
     names = {
         frame.symbol for frame in (*((resolution.ip,) if resolution.ip else ()), *resolution.trace) if frame.certain
     }

@@ -77,7 +77,7 @@ def _typed(readings: Sequence[Reading], scope: Scope) -> List[Reading]:
 
 
 def _named(way: Reading, scope: Scope, sources: Mapping[str, str]) -> Optional[bool]:
-    """Whether the member stands in the source line of the variable's function; None when that line is not at hand."""
+    """Whether the source line of the variable's function names the member; None when that line is not here."""
     line = sources.get(scope.variables[way.variable].function)
     if line is None:
         return None
