@@ -16,7 +16,7 @@ _BRANCH = re.compile(r"^(?:b\.\w+|cbn?z|tbn?z)$")
 
 
 def parse(text: str) -> Operation:
-    """``ldr x0, [x1, #24]`` taken apart. Any text gives an Operation."""
+    """The parsed instruction, such as ``ldr x0, [x1, #24]``. Any text gives an Operation."""
     mnemonic, _, rest = text.partition(" ")
     operands = split(rest.partition(" //")[0])
     kind, target = _kind(mnemonic, operands)

@@ -19,7 +19,7 @@ LAYOUTS: Dict[str, Layout] = {name: row.core for name, row in ARCHES.items() if 
 
 
 def core(arch: str, registers: Mapping[str, int], pc: int) -> bytes:
-    """A core file of one thread that stands at the link-time address ``pc``; registers that are not given are 0.
+    """A core file of one thread at the link-time address ``pc``; registers that are not given are 0.
 
     Raises KeyError for a machine without a layout. gdb 13.1 says of it "Program terminated with signal 0".
     """
@@ -43,7 +43,7 @@ def core(arch: str, registers: Mapping[str, int], pc: int) -> bytes:
 
 
 def marks(arch: str) -> Dict[str, int]:
-    """A value for each register of ``arch`` by which it is known again, also by its lower 4, 2 or 1 bytes alone."""
+    """A distinct value for each register of ``arch``; its lower 4, 2 or 1 bytes are distinct too."""
     names = [name for name in LAYOUTS[arch].registers if name and name not in _NO_VALUES]
     return {name: int.from_bytes(bytes([0x21 + number]) * 8, "little") for number, name in enumerate(names)}
 

@@ -1,4 +1,4 @@
-"""The text of one instruction, as objdump prints it for each architecture, taken apart."""
+"""The parser of one instruction's text, as objdump prints it for each architecture."""
 
 from functools import lru_cache
 from importlib import import_module
@@ -21,7 +21,7 @@ _PARSERS = {
 
 @lru_cache(maxsize=1 << 14)  # a batch shows the same few functions for a thousand crashes
 def parse(text: str, arch: Optional[str]) -> Operation:
-    """The instruction ``text`` taken apart; of an architecture not known here an empty Operation."""
+    """The parsed instruction ``text``; for an unknown architecture an Operation of the mnemonic alone."""
     name = _PARSERS.get(arch or "x86_64")
     if name is None:
         return Operation(text.partition(" ")[0], ())

@@ -26,20 +26,20 @@ class Memory(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One instruction taken apart. What is not known is None or empty: the text alone is then all there is."""
+    """One parsed instruction. What is not known is None or empty."""
 
     mnemonic: str
     operands: Tuple[str, ...]
     memory: Tuple[Memory, ...] = ()
     sets: Optional[str] = None  # the register that gets the result
     uses: Tuple[str, ...] = ()  # the other registers that it reads
-    kind: OperationKind = "other"  # a "jump" is for good, a "branch" perhaps
+    kind: OperationKind = "other"  # a "jump" is always taken, a "branch" on a condition
     target: Optional[int] = None  # address that a direct call, jump or branch goes to
     divisor: Optional[str] = None  # the operand that "divide" divides by
 
 
 def split(text: str) -> Tuple[str, ...]:
-    """Operands, cut at the commas that stand outside of brackets."""
+    """The operands in ``text``, split at the commas outside of brackets."""
     parts: List[str] = []
     depth = start = 0
     for at, char in enumerate(text):

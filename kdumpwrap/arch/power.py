@@ -16,7 +16,7 @@ _INDEXED = re.compile(r"x\d?$")
 
 
 def parse(text: str) -> Operation:
-    """``ld r9,24(r31)`` taken apart. Any text gives an Operation."""
+    """The parsed instruction, such as ``ld r9,24(r31)``. Any text gives an Operation."""
     mnemonic, _, rest = text.partition(" ")
     operands = split(rest.partition(" #")[0])
     kind, target = _kind(mnemonic, operands)

@@ -29,7 +29,7 @@ def is_storage(mnemonic: str) -> bool:
 
 
 def address(text: str, registers: Mapping[str, int]) -> Optional[int]:
-    """Where ``16(%r2)`` or ``0(%r1,%r2)`` lies; None when a register is not known."""
+    """The address of ``16(%r2)`` or ``0(%r1,%r2)``; None when a register is not known."""
     match = _MEMORY.match(text)
     names = [name[1:] for name in (match["first"], match["base"]) if name and name != "%r0"] if match else []
     if match is None or any(name not in registers for name in names):
@@ -38,7 +38,7 @@ def address(text: str, registers: Mapping[str, int]) -> Optional[int]:
 
 
 def parse(text: str) -> Operation:
-    """``oi 31(%r2),1`` taken apart. Any text gives an Operation."""
+    """The parsed instruction, such as ``oi 31(%r2),1``. Any text gives an Operation."""
     mnemonic, _, rest = text.partition(" ")
     operands = split(rest.partition(" #")[0])
     kind, target = _kind(mnemonic, operands)

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
 
 
 class Arch(NamedTuple):
-    """One architecture. What is not known of it is empty or None."""
+    """One architecture. A fact that is not known is empty or None."""
 
     readelf: Optional[str] = None  # how readelf -h calls the machine
     bfd: Optional[str] = None  # how objdump -i calls its files

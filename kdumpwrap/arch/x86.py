@@ -35,7 +35,7 @@ _UNSUFFIXED = frozenset(
 
 
 def parse(text: str) -> Operation:
-    """``addq $0x1,0x10(%rax)`` taken apart. Any text gives an Operation."""
+    """The parsed instruction, such as ``addq $0x1,0x10(%rax)``. Any text gives an Operation."""
     words = text.split(" ")
     prefixes: List[str] = []
     while len(words) > 1 and words[0] in _PREFIXES:
@@ -76,7 +76,7 @@ def register(name: str) -> str:
 
 
 def width(name: str) -> Optional[int]:
-    """Bytes of the register ``name`` (without %)."""
+    """The bytes of the register ``name`` (without %); None for another name."""
     if name.startswith("xmm"):
         return 16
     if name.startswith("ymm"):

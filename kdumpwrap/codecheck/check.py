@@ -1,4 +1,4 @@
-"""The code check: compares the bytes of the log's "Code:" line with objdump's, to know whether the vmlinux is right.
+"""The code check: whether the bytes of the log's "Code:" line are those that objdump prints of the vmlinux.
 
 A kernel rewrites its own text when it starts and while it runs: three of ten good windows of 64 bytes differ from the
 file. A difference is therefore no verdict until every byte of it is one that a kernel is known to write there.
@@ -23,7 +23,7 @@ class Checked(NamedTuple):
     """The result of a comparison."""
 
     check: CodeCheck
-    slide: Optional[int]  # the KASLR slide that the relocated fields tell of, None when they are silent
+    slide: Optional[int]  # the KASLR slide by the relocated fields; None when no field tells it
 
 
 class _Difference(NamedTuple):
@@ -100,7 +100,7 @@ def _live(code: Code, start: int, address: int, length: int) -> Bytes:
 def _explained(
     differences: Sequence[_Difference], arch: str, entries: Collection[int], slide: Optional[int]
 ) -> Dict[int, str]:
-    """By address, what the kernel did to an instruction; without those that no rule explains."""
+    """By address, what the kernel did to each instruction that a rule explains."""
     done: Dict[int, str] = {}
     for row, live in differences:
         data = relocated.filled(row, live)
@@ -150,7 +150,7 @@ def _alternatives(
 
 
 def _listed(left: Sequence[_Difference], patches: Patches) -> Dict[int, str]:
-    """By address, the instructions of ``left`` that stand in one of the other lists of ``patches``."""
+    """By address, the instructions of ``left`` that another list of ``patches`` names."""
     done: Dict[int, str] = {}
     for row, live in left:
         if patches.paravirt.get(row.address) == len(row.data) and x86.paravirt(row, live):
@@ -172,7 +172,7 @@ def _constant(row: Instruction, live: Bytes, patches: Patches) -> Bytes:
 
 
 def _is_pointer(live: Bytes) -> bool:
-    """An address of the kernel or the end of those of a process (USER_PTR_MAX, 0x7fff… with linear address masking)."""
+    """Whether ``live`` may be a kernel address or USER_PTR_MAX (0x7fff… with linear address masking)."""
     return live[-1] in (0x00, 0x7F, 0xFF, None)
 
 

@@ -69,7 +69,7 @@ def _becomes(was: Tuple[Optional[int], ...], now: Bytes, distance: int, slide: O
 
 
 def _words(site: Site, now: Bytes) -> bool:
-    """aarch64: word for word, branches moved along."""
+    """aarch64: whether ``now`` is the replacement word for word, with the targets of its branches kept."""
     body = site.replacement or ()
     if len(body) != len(now):
         return not body  # a function of the kernel computes it

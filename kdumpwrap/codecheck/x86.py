@@ -61,7 +61,7 @@ _NATIVE = tuple(  # what a call through them becomes where the kernel runs on th
             "0f 01 3f",  # invlpg (%rdi)
             "0f 06",  # clts
             "0f 09",  # wbinvd
-            "0f 0b",  # ud2: nothing is there to be called
+            "0f 0b",  # ud2: there is no function to call
             "0f 01 f8",  # swapgs
             "0f 01 f8 48 0f 07",  # swapgs; sysretq
             "0f 01 f8 0f 07",  # swapgs; sysretl
@@ -161,7 +161,7 @@ def _another_thunk(row: Instruction, live: Bytes) -> bool:
 
 
 def _indirect(live: Bytes, modrm: int, high: bool, filler: Callable[[Bytes], bool]) -> bool:
-    """``[lfence] call *%REG`` or ``jmp``, and what fills up the rest."""
+    """Whether ``live`` is ``[lfence] call *%REG`` or ``jmp``, and ``filler`` accepts the rest."""
     body: Tuple[int, ...] = (0x41, 0xFF, modrm) if high else (0xFF, modrm)
     for start in (body, (0x2E, *body), (0x0F, 0xAE, 0xE8, *body)):
         if len(start) <= len(live) and fits(live[: len(start)], start) and filler(live[len(start) :]):
@@ -246,7 +246,7 @@ def is_nop(live: Bytes) -> bool:
 
 
 def is_filler(live: Bytes) -> bool:
-    """Whether it may stand behind a jump: breakpoints, no-ops, or the one and then the other."""
+    """Whether ``live`` may follow a jump: breakpoints, no-ops, or breakpoints and then no-ops."""
     stop = next((at for at, byte in enumerate(live) if byte not in (0xCC, None)), len(live))
     return any(is_nops(live[at:]) for at in range(stop + 1))
 
