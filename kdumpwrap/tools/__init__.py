@@ -1,1 +1,1 @@
-"""Starts the tools: knows their argument lists and time limits, hands their text to kdumpwrap.parse."""
+"""The calls of the tools: their arguments, their time limits, and their text for kdumpwrap.parse."""

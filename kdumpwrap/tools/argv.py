@@ -61,7 +61,7 @@ def options(text: str) -> Tuple[Word, ...]:
 
 
 def strings(arguments: Sequence[Argument]) -> List[str]:
-    """``arguments`` as a program gets them. Raises TypeError for plain text: somebody forgot the gate."""
+    """``arguments`` as a program gets them. Raises TypeError for plain text, which has not passed the gate."""
     return [str(_value(argument)) for argument in arguments]
 
 

@@ -1,4 +1,4 @@
-"""nm, addr2line, objdump and readelf: one call here is one process there, whatever the number of addresses."""
+"""nm, addr2line, objdump and readelf: each call starts one process for any number of addresses."""
 
 import os
 import re
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kdumpwrap.model.kernel import Instruction, Location, Symbol
     from kdumpwrap.parse.patches import Patches
 
-# The parsers are imported where the text is there: before anything else nm is begun.
+# The parsers are imported where their text has arrived: nm must start before anything else is loaded.
 
 
 class Toolset(NamedTuple):
-    """The programs that understand one machine's files."""
+    """The programs for the files of one machine."""
 
     nm: str
     addr2line: str
@@ -52,7 +52,7 @@ def toolset(arch: Optional[str]) -> Toolset:
     named = {tool: os.environ.get(tool.upper()) for tool in ("nm", "addr2line", "objdump", "readelf")}
     eu_addr2line = elfutils.addr2line()
     if eu_addr2line == named["addr2line"]:
-        named["addr2line"] = None  # what is asked second is another one
+        named["addr2line"] = None  # the tool that is asked second must be another one
     native = arch == host or bool(prefix) or _knows(arch)
     objdump_here = prefix + "objdump" if native else _llvm_objdump()
     return Toolset(
@@ -90,7 +90,7 @@ def _llvm_objdump() -> Optional[str]:
 
 
 def elf(tools: Toolset, path: Path) -> Optional[Elf]:
-    """The kind of ELF file that ``path`` is, None when it is none at all (a vmlinuz, a text)."""
+    """The header and sections of the ELF file ``path``; None when it is no ELF file (a vmlinuz, a text)."""
     try:
         output = run(tools.readelf, [*options("-W -h -n -S"), path])
     except ToolMissing:
@@ -110,14 +110,14 @@ def nm_sorted(tools: Toolset, vmlinux: Path) -> bytes:
 
 
 def _nm(tools: Toolset, how: Sequence[Argument], path: Path) -> Output:
-    """What nm prints. It is told the format of the file, else it loads the plugins of compilers to ask them: 15 ms."""
+    """The output of nm. ``--target`` saves 15 ms: without it nm loads the compilers' plugins to ask for the format."""
     if tools.format is not None:
         try:
             return run(tools.nm, [*how, option("--target={}", word(tools.format)), path])
         except ToolFailed as error:
             if isinstance(error, ToolStopped):
                 raise
-    return run(tools.nm, [*how, path])  # and another nm than GNU's knows no --target
+    return run(tools.nm, [*how, path])  # an nm that is not GNU's may not know --target
 
 
 def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None, text: Optional[bytes] = None) -> bytes:
@@ -145,7 +145,7 @@ class ModuleSymbols(NamedTuple):
 
 
 def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) -> ModuleSymbols:
-    """Every function and variable of a module, of which readelf tells what is ``known``."""
+    """Every function and variable of a module; ``known`` is what readelf says of it. Raises ToolFailed for a part."""
     from kdumpwrap.parse import nm
 
     text = _nm(tools, options("-f sysv"), module).text
@@ -160,7 +160,7 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
 
 
 def text_at(tools: Toolset, vmlinux: Path, address: int) -> str:
-    """The text of 128 bytes at ``address`` of ``vmlinux``; "" where the file has none (that of a .debug file)."""
+    """The text in the 128 bytes at ``address`` of ``vmlinux``; "" where the file has no bytes (a .debug file)."""
     window = option("--start-address={:#x}", address), option("--stop-address={:#x}", address + 128)
     # " ffffffff8211fa00 4c696e75 78207665 7273696f 6e20362e  Linux version 6."
     rows = re.findall(

@@ -1,7 +1,7 @@
-"""crash(8) at the other end of a pseudo-terminal: started, asked, interrupted, handed over, ended.
+"""A session with crash(8) on a pseudo-terminal: its start, its answers, the hand-over to the user, its end.
 
-Measured with crash 8.0.2. It exits with 0 only after ``quit``: a memory that ran out, a dump that breaks off, the end
-of its input all give 1, often without a word, so whoever ends a session looks at how it ended.
+Measured with crash 8.0.2. It exits with 0 only after ``quit``. Lack of memory, a dump that is cut off and the end of
+its input all give 1, often without a message, so callers check the End of a session.
 """
 
 import contextlib
@@ -32,13 +32,13 @@ _READ = 1 << 16
 LARGEST = 64 << 20  # bytes of one answer; the largest kernel log has 32 MB
 _SHOWN = 1 << 20  # bytes of an answer without end that are kept
 _INTERRUPTED = 5.0  # seconds for crash to come back after Ctrl-C
-_GRACE = 10.0  # seconds for a prompt after an answer, and to go after quit
+_GRACE = 10.0  # seconds for a prompt after an answer, and for the exit after quit
 _POLL = 0.5
 _TAIL = 4096  # bytes in which gdb's message stands before its question
 
 
 class Reply(NamedTuple):
-    """The output of crash for one command, whole; ``expired``: until it was interrupted."""
+    """The whole output of crash for one command; ``expired``: until the time limit interrupted it."""
 
     output: str
     seconds: float
@@ -53,7 +53,7 @@ class End(NamedTuple):
 
 
 class CrashDied(Exception):
-    """crash went away, or did not answer in time and was killed. ``text`` is what it printed since it was asked.
+    """crash ended, or did not answer in time and was killed. ``text`` is its output since the command.
 
     ``endless``: it was killed since it printed more than LARGEST bytes; ``text`` is the beginning of that.
     """
@@ -116,7 +116,7 @@ class CrashSession:
         self._child.ptyproc.delayafterclose = 0  # type: ignore[attr-defined] # whatever is closed has ended before
         self._token = secrets.randbits(62) | 1
         self._end: Optional[End] = None
-        self._unread = b""  # what came after the mark that was waited for
+        self._unread = b""  # output behind the last mark
 
     def __enter__(self) -> "CrashSession":
         return self
@@ -131,7 +131,7 @@ class CrashSession:
         return self._read(_PROMPT, timeout, at_end=True)
 
     def ask(self, command: str, timeout: float) -> Reply:
-        """The answer to ``command``. Raises CrashDied with what was printed of it.
+        """The answer to ``command``. Raises CrashDied with the part that was printed.
 
         The answer is whole: crash has gone on to the next command, an ``eval`` of a number that nobody else knows. A
         prompt would prove nothing, since any log may hold one. What takes longer than ``timeout`` seconds is
@@ -158,7 +158,7 @@ class CrashSession:
         return reply._replace(output=_without_prompt(reply.output), seconds=time.monotonic() - start)
 
     def feed(self, commands: Path, timeout: float) -> None:
-        """Has crash run the commands in a file, before ``hand_over``; what they print is not shown."""
+        """Makes crash run the commands in a file, before ``hand_over``; their output is not shown."""
         with commands.open("a") as file:
             sentinel = self._sentinel(file)
         self._type(f"< {commands}")
@@ -166,14 +166,14 @@ class CrashSession:
         self._read(_PROMPT, _GRACE, at_end=True)
 
     def quit(self) -> End:
-        """Ends crash in the orderly way and tells how it went."""
+        """Ends crash with ``quit`` and returns its End."""
         if self._end is None:
             self._type("quit")
             self._drain()
         return self._ended()
 
     def hand_over(self, greeting: str) -> End:
-        """Gives crash to the user's terminal until it ends: keys, Ctrl-C, and the window's size are passed on.
+        """Connects crash to the user's terminal until it ends: keys, Ctrl-C and the window's size are passed on.
 
         ``greeting`` is what ``start`` read before the prompt.
         """
@@ -201,11 +201,11 @@ class CrashSession:
     # ------------------------------------------------------------ the terminal
 
     def _type(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # it is gone; reading tells how
+        with contextlib.suppress(OSError):  # crash has ended; the next read finds out how
             self._child.send(line.encode("ascii") + b"\n")
 
     def _sentinel(self, file: Optional[TextIO] = None) -> bytes:
-        """Types (or writes) the command whose answer follows the one asked for, and says how that begins."""
+        """Types (or writes) a command whose answer marks the end of the one before; the mark."""
         self._token = (self._token + 2) & ((1 << 62) - 1)
         command = f"eval {self._token:#x}"
         if file is None:
@@ -215,7 +215,7 @@ class CrashSession:
         return b"hexadecimal: %x" % self._token
 
     def _read(self, mark: bytes, timeout: float, *, at_end: bool = False) -> Reply:
-        """All that comes before ``mark``; with ``at_end`` that is the last that comes."""
+        """The output before ``mark``; with ``at_end`` the mark must be the last output."""
         start = time.monotonic()
         chunks: List[bytes] = []
         tail = b""
@@ -240,7 +240,7 @@ class CrashSession:
             try:
                 data = self._child.read_nonblocking(_READ, min(left, _POLL))
             except pexpect.TIMEOUT:
-                # idle at a question: no log stands still just there, with no prompt after it
+                # crash waits at a question: output of a log would go on, or end with a prompt
                 if tail.endswith(_ASKED) and _GDB_FAILED in tail:
                     self._type("n" if b"core file" in tail.rpartition(b"\n")[2] else "y")
                     tail = b""
@@ -275,7 +275,7 @@ class CrashSession:
 
 
 class _Expired(CrashDied):
-    """The time limit is over, crash is still there."""
+    """The time limit is over and crash still runs."""
 
 
 # ---------------------------------------------------------------- bytes and sizes

@@ -1,4 +1,4 @@
-"""The process that becomes crash(8): what is set in it before crash starts."""
+"""The process that becomes crash(8): its limits, terminal and environment."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ from kdumpwrap.tools import run
 
 
 def prepare() -> None:
-    """No 250 MB ``core`` when crash aborts; and when memory runs out, the kernel kills crash first."""
+    """Forbid a core dump (250 MB when crash aborts), and let the OOM killer choose crash first."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -21,7 +21,7 @@ def prepare() -> None:
 
 
 def prepare_mute() -> None:
-    """A terminal that echoes nothing and leaves each byte as it is: readline follows the terminal in this."""
+    """As ``prepare``, and a terminal without echo or output processing: readline follows the terminal in this."""
     prepare()
     mode = termios.tcgetattr(0)
     mode[1] &= ~termios.OPOST
@@ -30,7 +30,7 @@ def prepare_mute() -> None:
 
 
 def environment(home: Optional[Path]) -> Dict[str, str]:
-    """The environment of crash with the private directory ``home``; None: with the user's own, and terminal."""
+    """The environment of crash with the private directory ``home``; None: with the user's home and terminal."""
     env = run.environment()
     if home is None:
         env["TERM"] = os.environ.get("TERM", "dumb")

@@ -1,4 +1,4 @@
-"""The program crash(8) itself: where it is, and what it says without a session."""
+"""The program crash(8): its path, its version, and the release of a dump, without a session."""
 
 import re
 import shutil
@@ -22,11 +22,11 @@ def executable(tool: str) -> str:
 
 
 def version(tool: str) -> Optional[str]:
-    """``8.0.2``, None when ``tool`` says it in no way that is known."""
+    """``8.0.2``; None when the output of ``tool`` has no known form."""
     return parse.version(run.run(executable(tool), options("--version"), package=PACKAGE).text)
 
 
 def osrelease(tool: str, vmcore: Path) -> Optional[str]:
-    """The release of the kernel in ``vmcore``, from its header: no vmlinux is needed."""
+    """The release of the kernel in ``vmcore``, from its header (no vmlinux is needed); None when it has none."""
     answer = run.run(executable(tool), [*options("--osrelease"), vmcore], ok=(0, 1), package=PACKAGE).text.strip()
     return known(answer) if re.match(r"\d+\.\d+", answer) else None

@@ -55,10 +55,10 @@ class Apt(Loader):
         _apt((*_DOWNLOAD, name), directory)
 
     def check(self, package: Path, offer: Offer) -> None:
-        """See Loader: apt-get has checked it; what it had not loaded whole it would not have left."""
+        """See Loader: apt-get has checked the signature, so only the size is compared."""
         if offer.size is not None and package.stat().st_size != offer.size:
             if shutil.disk_usage(package.parent).free < offer.size - package.stat().st_size:
-                raise KdumpwrapError(f"{package}: {os.strerror(errno.ENOSPC)}")  # of which it says nothing itself
+                raise KdumpwrapError(f"{package}: {os.strerror(errno.ENOSPC)}")  # apt-get does not report it
             what = f"{package.name}: {package.stat().st_size} bytes came, {offer.repository} has {offer.size}"
             raise KdumpwrapError(what, shell.hint("apt-get update"))
 
@@ -106,7 +106,7 @@ class Apt(Loader):
 def _apt(
     arguments: Sequence[Argument], directory: Path = Path("/"), *, absent: bool = False, timeout: float = LOADING
 ) -> str:
-    """What apt-get prints; ``absent``: nothing where it does not know the package. Raises ToolFailed with its error."""
+    """The output of apt-get; ``absent``: "" where it does not know the package. Raises ToolFailed with its error."""
     done = run("apt-get", arguments, directory=directory, timeout=timeout, limit=None, ok=(0, 100))
     errors = [line[3:] for line in done.stderr.splitlines() if line.startswith("E: ")]  # behind its warnings
     if absent and errors and errors[0].startswith(_UNKNOWN):

@@ -35,8 +35,8 @@ _NOT_FOUND = ("No such file or directory", "not found")
 def servers(root: Path = Path("/")) -> Tuple[str, ...]:
     """The servers that $DEBUGINFOD_URLS names, else those of /etc/debuginfod/*.urls (Fedora, CentOS Stream).
 
-    Of these files only what is on the network counts: a ``file://`` would make us read what its writer may not. No
-    image that is looked at names the servers of the host: ``root`` is another one in tests alone.
+    Of these files only network addresses count: a ``file://`` would make us read files that its writer may not read.
+    An image under examination does not name the host's servers: ``root`` is another directory in tests alone.
     """
     named = os.environ.get(_VARIABLE, "").split()
     if not named:
@@ -58,11 +58,11 @@ def timeout() -> float:
 def fetch(
     build_id: str, what: Sought, client: Debuginfod, *, file: Optional[Path] = None, cache: Optional[Path] = None
 ) -> Path:
-    """The file that the servers have for ``build_id``: ``what`` of it is asked for.
+    """The path of the file of the kind ``what`` that the servers have for ``build_id``.
 
-    A "source" is the ``file`` of that name in the debug information. It lies in ``cache``, else in debuginfod's own,
-    and stays there. Raises KdumpwrapError when no server is named or none has it, when
-    the time is over, or without debuginfod-find.
+    A "source" is the ``file`` of that name in the debug information. The path is in ``cache``, by default debuginfod's
+    own cache, and the file stays there. Raises KdumpwrapError when no server is named or none has the file, when the
+    time limit is over, or without debuginfod-find.
     """
     if not _BUILD_ID.fullmatch(build_id):
         raise KdumpwrapError(f"{build_id!r} is no build id")
@@ -80,7 +80,7 @@ def fetch(
         raise KdumpwrapError(
             f"debuginfod: {cache}: {error.strerror}", shell.hint("DEBUGINFOD_CACHE_PATH=DIR kdumpwrap …")
         ) from None
-    variables = {  # our tools are kept from downloading behind our back: this one is told to
+    variables = {  # the environment of our tools forbids downloads: this tool must make one
         _VARIABLE: " ".join(client.servers),
         "DEBUGINFOD_CACHE_PATH": str(cache.absolute()),
         "DEBUGINFOD_MAXTIME": str(max(1, round(client.timeout))),
@@ -115,7 +115,7 @@ def _reason(error: ToolFailed, build_id: str, what: str, client: Debuginfod) -> 
 
 
 def _cache() -> Path:
-    """Where debuginfod-find keeps what it has got: see debuginfod-find(1)."""
+    """The cache directory of debuginfod-find: see debuginfod-find(1)."""
     named = os.environ.get("DEBUGINFOD_CACHE_PATH")
     if named:
         return Path(named)
@@ -127,7 +127,7 @@ def _cache() -> Path:
 
 
 def _size(directory: Path) -> int:
-    """Bytes in the largest file of ``directory``: the one that is on its way."""
+    """Bytes of the largest file in ``directory``, the one that is being downloaded; 0 without one."""
     try:
         return max((entry.stat().st_size for entry in os.scandir(directory)), default=0)
     except OSError:

@@ -34,8 +34,8 @@ def locations(
     is left out. Raises ToolFailed when the answers are not those to the questions.
 
     The first address is asked for once more at the end: behind it, all answers are known to be whole.
-    --pretty-print saves a fifth of the time: without it each line of an inlined function names that which contains it,
-    after a look at every symbol.
+    --pretty-print saves a fifth of the time: without it each line of an inlined function names the function that
+    contains it, after a search through all symbols.
     """
     from kdumpwrap.parse import eu_addr2line
 

@@ -1,5 +1,7 @@
-"""gdb asked which variables live where a crash happened: one process for each vmlinux or module, whatever the number
-of crashes. It gets the registers as core files without memory, so no vmcore is opened."""
+"""The variables at a crash, by gdb: one process for each vmlinux or module, whatever the number of crashes.
+
+gdb gets the registers as core files without memory, so no vmcore is opened.
+"""
 
 import hashlib
 import json
@@ -78,7 +80,7 @@ def ask(
     files.update({"questions.json": json.dumps(told).encode(), script.name: _script()})
     for name, data in files.items():
         (directory / name).write_bytes(data)
-        if len(questions) == 1:  # of many nobody types all that again
+        if len(questions) == 1:  # the files of a whole batch are too many to make by hand
             wrote(directory / name, data)
     program = _program(file.arch)
     arguments = [*options("-nx -nh -batch"), *_settings(file), path, *options("-x"), script]
@@ -147,11 +149,11 @@ def _settings(file: File) -> List[Argument]:
 class _Section(NamedTuple):
     first: int
     end: int
-    written: bool  # what the file holds is not what was there when it crashed
+    written: bool  # the kernel writes to it: the file's content is not that at the crash
 
 
 def _sections(file: File) -> Dict[str, _Section]:
-    """Each section that is loaded; those of a module get addresses, apart from each other."""
+    """Each section that is loaded, by its name; the sections of a module get addresses that do not overlap."""
     text = run(file.readelf, [*options("-W -S"), file.path]).text
     found: Dict[str, _Section] = {}
     at = _FIRST
@@ -196,9 +198,9 @@ def _cache() -> Optional[Path]:
 
 
 def _asked_before(path: Path, directory: Path) -> bool:
-    """Whether the vmlinux was asked about before, as a mark in ``directory`` tells, which is left for the next time.
+    """Whether a mark in ``directory`` says that the vmlinux was asked about before; else the mark is left there.
 
-    To write an index takes longer than to go without one (3 s, not 2): it pays for those who come back.
+    Writing an index takes longer than a run without one (3 s, not 2): it saves time from the second question on.
     """
     try:
         found = path.stat()
@@ -214,9 +216,9 @@ def _asked_before(path: Path, directory: Path) -> bool:
 
 
 def cache(top: Path) -> Optional[Path]:
-    """Our own directory below ``top`` for gdb's indexes, 37 MB for a vmlinux, kept small; None where it is not ours.
+    """Our own directory below ``top`` for gdb's indexes, 37 MB for a vmlinux, trimmed; None where it is not ours.
 
-    One that belongs to somebody else, or that others can write to, is left alone: gdb believes what it finds there.
+    A directory of another owner, or one that others can write to, is not used: gdb trusts the indexes in it.
     Raises OSError.
     """
     directory = top / "kdumpwrap" / "gdb-index"
@@ -232,7 +234,7 @@ def cache(top: Path) -> Optional[Path]:
 
 
 def _trim(directory: Path) -> None:
-    """Remove the indexes that were not used for long, and the oldest ones of too many."""
+    """Remove the indexes that were not used for _CACHE_DAYS, and the oldest beyond _CACHE_BYTES."""
     files = sorted(((file, file.lstat()) for file in directory.iterdir()), key=lambda entry: -entry[1].st_atime)
     kept = 0
     for file, found in files:

@@ -21,7 +21,7 @@ class Loader:
 
     tool = ""
     programs: ClassVar[Mapping[str, str]] = MappingProxyType({})  # that it takes, each with its package
-    ratio = 1  # at least so many times the size of a package of debuginfo are what is kept of it
+    ratio = 1  # the files that are kept take at least this many times the size of their package
 
     def lacking(self) -> Optional[ToolMissing]:
         """The program that must be installed before it can be used; None when it can."""
@@ -31,7 +31,7 @@ class Loader:
         return None
 
     def offers(self, packages: Sequence[str], timeout: float = LOADING) -> Tuple[Offer, ...]:
-        """Those of ``packages`` that an enabled repository has. Raises KdumpwrapError when that cannot be told."""
+        """Those of ``packages`` that an enabled repository has. Raises KdumpwrapError when that stays unknown."""
         raise NotImplementedError
 
     def load(self, offer: Offer, directory: Path, tell: Tell) -> Path:

@@ -13,7 +13,7 @@ _LEAST = 120.0  # seconds
 
 
 class Dmesg(NamedTuple):
-    """``log`` is None when there was none to be had; ``cause`` says why."""
+    """The log and VMCOREINFO of a vmcore; ``log`` is None when it could not be read, and ``cause`` says why."""
 
     log: Optional[Path]
     info: Vmcoreinfo

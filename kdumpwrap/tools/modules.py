@@ -26,7 +26,7 @@ class Module(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Why a file was passed over; ``tool_failed``: a program could not read it, which the next try may well."""
+    """Why a file was passed over; ``tool_failed``: a program could not read it, and a later try may succeed."""
 
     why: str
     tool_failed: bool = False

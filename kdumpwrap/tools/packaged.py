@@ -38,7 +38,7 @@ def chosen(names: Iterable[str], wants: Wants) -> Dict[str, Tuple[Kind, str]]:
 
 
 def tails(file: str) -> List[str]:
-    """Under which names a package may hold what the debug information calls ``file``: the longest first, none bare."""
+    """The names under which a package may hold ``file`` of the debug information, longest first, none bare."""
     if not file.isprintable():  # a line of its own in a list of names would be an option of tar
         return []
     parts = [part for part in posixpath.normpath(file).split("/") if part not in ("", "..", ".")]
@@ -46,7 +46,7 @@ def tails(file: str) -> List[str]:
 
 
 def source_name(file: str) -> str:
-    """The name by which the file of the source is kept that the debug information calls ``file``, an absolute path."""
+    """The name under which a source file is kept; ``file`` is its absolute path in the debug information."""
     match = _SOURCE.fullmatch(posixpath.normpath(file).lstrip("/"))
     return match["file"] if match else posixpath.normpath(file).lstrip("/")
 
@@ -57,7 +57,7 @@ def module_name(name: str) -> str:
 
 
 def module_of(kept: str) -> Optional[str]:
-    """The module that the file ``kept`` among what is kept is; None when it is none."""
+    """The module of the kept file ``kept``; None when the file is no module."""
     if not kept.startswith(f"{fetched.MODULES}/"):
         return None
     return module_name(re.split(r"(?:\.debug)?\.ko", kept.rpartition("/")[2])[0])

@@ -10,7 +10,7 @@ from kdumpwrap.tools import recording
 from kdumpwrap.tools import run as programs
 from kdumpwrap.tools.argv import Argument, strings
 
-_LEAST = 1.0  # seconds that the first one gets to end once the second has
+_LEAST = 1.0  # seconds for the first program to end after the second
 
 
 class Command(NamedTuple):
@@ -28,8 +28,8 @@ class Command(NamedTuple):
 def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok: Tuple[int, ...] = (0,)) -> str:
     """The standard error of ``second``, which reads what ``first`` writes; both run in ``directory``.
 
-    ``ok`` are the exit statuses of ``second`` that are taken for success. Raises ToolMissing, ToolTimeout, ToolStopped
-    or ToolFailed, of ``first`` where both fail: the other one only read what it left.
+    ``ok`` are the exit statuses of ``second`` that count as success. Raises ToolMissing, ToolTimeout, ToolStopped or
+    ToolFailed; where both fail, as a rule that of ``first``: the second failed on an incomplete input.
     """
     timeout, start = programs.limited(timeout), time.monotonic()
     recording.note(first.argv, directory=directory, reader=second.argv)
@@ -42,7 +42,7 @@ def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok
             with writer:
                 assert writer.stdout is not None  # noqa: S101 (a pipe was asked for)
                 reader = programs.popen(second.argv, writer.stdout, sink, own, "", None, directory=directory)
-                writer.stdout.close()  # the reader alone holds it: when it ends, the writer hears of it
+                writer.stdout.close()  # only the reader holds it then: its end gives the writer SIGPIPE
                 try:
                     reader.wait(timeout)
                     writer.wait(max(_LEAST, timeout - (time.monotonic() - start)))
@@ -55,7 +55,7 @@ def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok
             _end(writer)
         try:
             programs.checked(first.argv, writer.returncode, sink, complaints, start, (0,), None, keep=False)
-        except ToolStopped:  # by SIGPIPE: whoever read it ended first, and says why
+        except ToolStopped:  # by SIGPIPE: the reader ended first, and its error has the cause
             programs.checked(second.argv, reader.returncode, sink, own, start, ok, None, keep=False)
             raise
         except ToolFailed as error:
@@ -73,6 +73,6 @@ def _end(process: "programs.Process[bytes]") -> None:
 
 
 def _says_full(file: BinaryIO) -> bool:
-    """Whether the program complains of a full file system."""
+    """Whether the standard error in ``file`` reports a full file system."""
     file.seek(0)
     return b"No space left" in file.read(1 << 16)

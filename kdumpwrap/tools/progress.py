@@ -1,15 +1,15 @@
-"""A line about what is on its way, now and then, while a program works."""
+"""Progress of a program that runs, reported once a second."""
 
 import contextlib
 import threading
 from typing import Callable, Iterator, Optional
 
-STEP = 1.0  # seconds between two words
+STEP = 1.0  # seconds between two reports
 
 
 @contextlib.contextmanager
 def told(tell: Optional[Callable[[str], object]], say: Callable[[], str]) -> Iterator[None]:
-    """Gives ``tell`` what ``say`` says, now and then, while the body runs, and "" when it is over."""
+    """Calls ``tell`` with the text of ``say`` every STEP seconds while the body runs, and with "" at its end."""
     if tell is None:
         yield
         return
@@ -24,7 +24,7 @@ def told(tell: Optional[Callable[[str], object]], say: Callable[[], str]) -> Ite
     thread = threading.Thread(target=talk, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # no more threads: nothing is told then
+    except RuntimeError:  # no more threads: nothing is reported then
         yield
         return
     try:

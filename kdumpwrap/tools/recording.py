@@ -17,9 +17,9 @@ def note(
     directory: Path = Path("/"),
     reader: Sequence[str] = (),
 ) -> List[Command]:
-    """Remember that ``argv`` is being run, and tell those who watch. Returns its entry in the recordings.
+    """Record that ``argv`` is being run, and call the watchers. Returns its entry in the recordings.
 
-    ``reader``: what is run to read what ``argv`` prints.
+    ``reader``: the command that reads the output of ``argv``.
     """
     command = Command(
         tuple(argv),
@@ -35,13 +35,13 @@ def note(
 
 
 def feed(entry: List[Command], stdin: bytes) -> None:
-    """Have the recordings say what a command was fed with."""
+    """Add the standard input of a command to its recorded entry."""
     if stdin and max(stdin) < 128:
         entry[0] = entry[0]._replace(fed=tuple(stdin.decode().splitlines()))
 
 
 def wrote(path: Path, data: bytes) -> None:
-    """Have the recordings say how to make a file of ours that a command reads."""
+    """Record a command that makes a file of ours, which another command reads."""
     _recorded(Command(("base64", "-d"), data=data, sink=str(path)))
 
 
@@ -54,7 +54,7 @@ class Recording:
     """The commands that were run between two moments: of one crash, or of a whole batch."""
 
     def __init__(self) -> None:
-        self._entries: List[List[Command]] = []  # each in a list of its own: threads add side by side
+        self._entries: List[List[Command]] = []  # each in a list of its own: several threads add entries
 
     def __enter__(self) -> "Recording":
         _recordings.append(self)
@@ -64,17 +64,17 @@ class Recording:
         _recordings.remove(self)
 
     def add(self, entry: List[Command]) -> None:
-        """One more; it may still grow by what it is fed with."""
+        """Add an entry; its standard input may be added to it later."""
         self._entries.append(entry)
 
     def retell(self) -> None:
-        """Have those who record now know of these commands too."""
+        """Add these commands to the recordings that are open now."""
         for recording in _recordings:
             recording._entries += self._entries
 
     @property
     def commands(self) -> Tuple[Command, ...]:
-        """In the order in which they were begun."""
+        """The commands, in the order of their start."""
         return tuple(entry[0] for entry in self._entries)
 
 

@@ -16,7 +16,7 @@ from kdumpwrap.tools.pipe import Command, pipe
 from kdumpwrap.tools.run import run
 
 _LIST = options(r"-qp --nosignature --qf=[%{FILEMODES:perms}|%{LONGFILESIZES}|%{FILENAMES}\n]")
-_ANY = tuple(range(256))  # rpm tells in its words what is wrong
+_ANY = tuple(range(256))  # the output of rpm has the cause, not its status
 _GLOB = re.compile(r"[*?\[\]\\\n]")  # cpio takes names for patterns
 _SPARE = 16 << 20  # bytes to leave free
 
@@ -61,7 +61,7 @@ class Dnf(Loader):
         return (*options("download -q"), *self._foreign, option("--destdir={}", directory), package(offer.name))
 
     def check(self, package: Path, offer: Offer) -> None:
-        """See Loader: rpm -Kv. What nobody has signed passes there, and not here."""
+        """See Loader: rpm -Kv. It accepts an unsigned package; here that is refused."""
         checked = run("rpm", (*options("--checksig -v"), package), ok=_ANY, timeout=UNPACKING)
         found = repositories.distrust(checked.text)
         if found is None:

@@ -109,7 +109,7 @@ def _opened(source: Path) -> BinaryIO:
 def _wait(process: "subprocess.Popen[bytes]", timeout: float) -> None:
     """Wait until the process ends; raises TimeoutExpired after ``timeout`` seconds.
 
-    Popen.wait with a limit looks only now and then, in the end every 0.05 s, and so late as nm takes.
+    Popen.wait with a timeout polls, in the end every 0.05 s, which is as long as nm takes.
     """
     with contextlib.suppress(AttributeError, OSError):  # Linux has that since 5.3, Python since 3.9
         ended = os.pidfd_open(process.pid)  # novm: see above
@@ -124,7 +124,7 @@ def _wait(process: "subprocess.Popen[bytes]", timeout: float) -> None:
 
 
 def stop_all() -> None:
-    """End every program that ``run`` waits for, and all that it will be told to start: whoever waits has to end."""
+    """End every program that ``run`` waits for, and each that it starts later, so that no thread waits on."""
     global _stopped  # noqa: PLW0603 (called by a signal's handler)
     _stopped = True
     for process in tuple(running):
@@ -137,7 +137,7 @@ def stopped() -> bool:
 
 
 def in_memory(name: str) -> BinaryIO:
-    """A file in memory for what a program prints: nm would fill a pipe 1200 times, each time until we have woken up."""
+    """A file in memory for a program's output: nm would fill a pipe 1200 times, and wait for us each time."""
     create = getattr(os, "memfd_create", None)  # since Python 3.8
     return os.fdopen(create(name), "w+b") if create else tempfile.TemporaryFile()
 
@@ -154,7 +154,7 @@ def popen(
     directory: Path = Path("/"),
 ) -> "subprocess.Popen[bytes]":
     """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""
-    # a path that was meant from here; a name is looked up on PATH, of which "." means / and not where a crash lies
+    # a path counts from our directory; a name is looked up on PATH, where "." means / and not a crash's directory
     program = str(Path(argv[0]).absolute()) if "/" in argv[0] else argv[0]
     try:
         process = subprocess.Popen(
@@ -171,7 +171,7 @@ def popen(
         reason = getattr(error, "strerror", None) or error
         raise ToolStopped(argv, f"{argv[0]} cannot be started: {reason}") from None
     running.add(process)
-    if _stopped:  # and who called us may try another program
+    if _stopped:  # a thread may start another program after stop_all()
         process.kill()
     bound(process.pid, limit, memory)
     return process
@@ -200,7 +200,7 @@ def checked(
 ) -> Output:
     """The output of a program that ended with ``status``; ``keep``: with its standard output."""
     if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
-        stdout.truncate(min(limit, _size(stdout)))  # it is bounded once it runs, and may have been quick
+        stdout.truncate(min(limit, _size(stdout)))  # a quick program may write more before its limit is set
         raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
     stderr.seek(0)
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
@@ -229,7 +229,7 @@ def missing(tool: str, package: str = "") -> ToolMissing:
 
 
 def environment() -> Dict[str, str]:
-    """The environment of every tool: messages in English, no download of debuginfo behind our back."""
+    """The environment of every tool: messages in English, no automatic download of debuginfo."""
     env = dict(os.environ, LC_ALL="C", TERM="dumb")
     for name in ("DEBUGINFOD_URLS", "LANGUAGE", "POSIXLY_CORRECT"):
         env.pop(name, None)
@@ -237,12 +237,12 @@ def environment() -> Dict[str, str]:
 
 
 def limited(timeout: Optional[float]) -> float:
-    """The time limit of a command that was given ``timeout``: what the environment says can only shorten that."""
+    """The time limit in seconds of a command with ``timeout``: the environment can only shorten a given one."""
     try:
         limit = float(os.environ[TIMEOUT_VARIABLE])
     except (KeyError, ValueError):
         limit = 0.0
-    if not limit > 0:  # nor a number
+    if not limit > 0:  # or NaN
         return TIMEOUT if timeout is None else timeout
     return min(limit, LONGEST if timeout is None else timeout)
 

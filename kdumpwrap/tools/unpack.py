@@ -1,6 +1,6 @@
 """Compressed files, unpacked with a bound: 270 kB of a hostile .zst hold 8 GB of zeros.
 
-The bound is asked for before, where the format tells how much a file holds, and kept by the kernel meanwhile.
+Where the format records the unpacked size, that is checked first. The kernel enforces the bound on what is written.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ class Format(NamedTuple):
     magic: bytes  # with which a file of this format begins
     tool: str
     unpack: Tuple[Word, ...]
-    ask: Tuple[Word, ...] = ()  # has the program tell, given the file, how many bytes come out
-    told: str = ""  # how it says so
+    ask: Tuple[Word, ...] = ()  # arguments, before the file, with which the program prints the unpacked size
+    told: str = ""  # the pattern of that size in its output
 
 
 FORMATS = (
@@ -53,10 +53,10 @@ def by_head(head: bytes) -> Optional[Format]:
 
 
 def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None, timeout: float = 120.0) -> None:
-    """Write what ``packed`` holds to the new file ``into``: at most ``most`` bytes, and what there is room for.
+    """Write the content of ``packed`` to the new file ``into``: at most ``most`` bytes, and no more than fits there.
 
-    Nor more than 64 times its size. Raises KdumpwrapError when that is not enough (nothing is left behind then), or
-    as run() does.
+    The limit is also 64 times the packed size, or 64 MiB if that is more. Raises KdumpwrapError when the content
+    exceeds it (no file is left then), or as run() does; ``timeout`` is in seconds.
     """
     try:
         size = packed.stat().st_size
@@ -80,12 +80,12 @@ def unpack(packed: Path, form: Format, into: Path, *, most: Optional[int] = None
 
 
 def _declared(packed: Path, form: Format) -> Optional[int]:
-    """The size of what ``packed`` holds, by its own words; None when it does not say."""
+    """The unpacked bytes of ``packed``, as its program reports them; None when it does not."""
     if not form.ask:
         return None
     try:
         said = run(form.tool, [*form.ask, packed], memory=_MEMORY).text
-    except ToolFailed:  # what is wrong with it, unpacking tells
+    except ToolFailed:  # unpacking will report the error
         return None
     found = re.search(form.told, said, re.M)
     return int(found[1]) if found else None
