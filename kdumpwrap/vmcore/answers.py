@@ -5,7 +5,7 @@ from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.vmcore import Answer, RungName
 
-_NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # what an answer is worth; lacking: crash said all that it knew there
+_NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # worth of an answer; lacking: the rung leaves something out
 
 
 class Answers:
@@ -19,7 +19,7 @@ class Answers:
     def keep(self, answers: Mapping[int, Answer], broken: str = "") -> None:
         """Take over ``answers`` where they are better than what is known.
 
-        ``broken`` says what broke their run: of such a run none is whole, not even what came before.
+        ``broken`` names the failure that ended their run: no answer of such a run counts as whole, not even an earlier.
         """
         for number, answer in answers.items():
             if broken:
@@ -44,7 +44,7 @@ class Answers:
 
 
 def incomplete(answers: Sequence[Answer]) -> Iterator[Problem]:
-    """Which answers are not whole and why, once anything was said at all."""
+    """A problem for each cause of answers that are not whole; none when crash answered nothing at all."""
     if not any(answer.output for answer in answers):
         return
     grouped: Dict[Tuple[bool, str], List[str]] = {}

@@ -1,4 +1,4 @@
-"""The causes of crash(8)'s failures: a line for people each, and a hint."""
+"""The causes of crash(8)'s failures: a message and a hint for each."""
 
 import os
 from pathlib import Path
@@ -49,7 +49,7 @@ WORDS: Dict[FailureKind, str] = {
 
 
 def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, ...], timeout: float) -> Problem:
-    """The one line and its hint; ``size`` is that of the vmlinux in bytes."""
+    """The message and hint of ``failure``; ``size`` is that of the vmlinux in bytes, ``timeout`` in seconds."""
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
     debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
     again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
@@ -90,7 +90,7 @@ def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, 
 
 
 def holds(file: Path, text: bytes) -> bool:
-    """Whether ``text`` stands in ``file``; it is read in pieces, memory may be short. Raises KdumpwrapError."""
+    """Whether ``file`` contains ``text``; it is read in pieces, as memory may be short. Raises KdumpwrapError."""
     try:
         with os.fdopen(open_file(file, limit=None), "rb") as stream:
             before = b""
@@ -135,7 +135,7 @@ def _takes(size: int, limit: Optional[Limit]) -> str:
 
 
 def _need(size: int, limit: Optional[Limit]) -> float:
-    """Bytes."""
+    """Bytes that crash takes without --minimal, of the kind of memory that ``limit`` bounds."""
     return FULL[limit.kind if limit else "resident"].work * size
 
 
@@ -182,19 +182,19 @@ def _megabytes(count: float) -> str:
 
 
 def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
-    """Before the first prompt. SILENT is either half a dump or a memory that ran out."""
+    """The failure of a crash that ended before its first prompt; "silent" means a partial dump or lack of memory."""
     if died.expired or died.endless:
         return Failure("endless" if died.endless else "expired")
     if died.end.signal is not None:
         return at_end(died.end, died.text, tight=tight)
     failure = crash_failure.starting(died.text, vmlinux)
     if failure.kind == "no debuginfo" and tight and holds(Path(vmlinux), b"\0.debug_info\0"):
-        return Failure("memory")  # for which it found no room, and said that it is not there
+        return Failure("memory")  # crash had no memory for it and reported it as missing
     return failure
 
 
 def answering(died: CrashDied, *, tight: bool) -> Failure:
-    """In the middle of an answer."""
+    """The failure of a crash that ended in the middle of an answer."""
     if died.expired or died.endless:
         return Failure("endless" if died.endless else "expired")
     if died.end.status == 0:
@@ -203,7 +203,7 @@ def answering(died: CrashDied, *, tight: bool) -> Failure:
 
 
 def at_end(end: End, text: str, *, tight: bool) -> Failure:
-    """After its first prompt; ``tight`` says whether memory may well have run out, which crash often does not say."""
+    """The failure of a crash that ended after its first prompt; ``tight``: memory may have run out unreported."""
     found = crash_failure.answering(text)
     if found is not None and found.kind == "memory":
         return found
@@ -220,12 +220,12 @@ _DAMAGED = ("incomplete", "truncated")
 
 
 class Trouble:
-    """Gathered over several runs; each cause is told once."""
+    """The failures of several runs of crash; each cause is reported once."""
 
     def __init__(self, subject: Subject, limits: Tuple[Limit, ...], timeout: float) -> None:
-        """``limits`` are those of tools.memory.available(), ``timeout`` is that of crash in seconds."""
+        """``limits`` are those of host.memory.available(), ``timeout`` is that of crash in seconds."""
         self.failures: List[Failure] = []
-        self.refused: Dict[str, str] = {}  # modules whose debug information crash did not take, with its words
+        self.refused: Dict[str, str] = {}  # modules whose debug information crash did not load, with its message
         self._subject = subject
         self._size = subject.vmlinux.stat().st_size
         self._limits = limits
@@ -235,12 +235,12 @@ class Trouble:
 
     @property
     def damage(self) -> Optional[Failure]:
-        """What is wrong with the dump itself, by what crash said about it; None: nothing is known to be."""
+        """The failure that says that the dump itself is damaged, as crash reported it; None when there is none."""
         return next((failure for failure in self.failures if failure.kind in _DAMAGED), None)
 
     @property
     def known(self) -> bool:
-        """Whether crash knows the kernel, by its version and as far as it came; not of a version that is unknown."""
+        """Whether crash supports the kernel, by its version and its failures so far; False for an unknown version."""
         version = _quietly(lambda: crash_program.version(self._subject.tool))
         old = version is None or needs.lacking("crash", version, self._subject.release) is not None
         return not old and all(failure.kind != "too old" for failure in self.failures)
@@ -250,11 +250,11 @@ class Trouble:
         return self.failures[-1] if self.failures else Failure("other")
 
     def problem(self, failure: Failure) -> Problem:
-        """``failure`` in a line for people."""
+        """The message and hint of ``failure``."""
         return problem(failure, self._subject, self._size, self._limits, self._timeout)
 
     def problems(self, rung: Rung = PLAIN) -> Tuple[Problem, ...]:
-        """The causes, what it means that crash ran on ``rung``, and the modules that crash did not take."""
+        """The causes, what answers on ``rung`` lack, and the modules that crash did not load."""
         found = [self.problem(failure) for failure in self.failures]
         if rung is not PLAIN:
             found.append(Problem(reached(rung)))

@@ -29,7 +29,7 @@ def run(
 
     ``rung`` forces the way to start crash; without it, it is the best that works. ``timeout`` in seconds is for the
     start and for each command. Returned too: the files that the commands wrote into crash's current directory, which
-    is a private one. Raises KdumpwrapError when crash cannot even be tried.
+    is a private one. Raises KdumpwrapError when a file or crash itself is missing.
     """
     commands = [check(command) for command in commands]
     if not commands:
@@ -47,9 +47,10 @@ def hand_over(
     timeout: float = TIMEOUT,
     progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[HandOver, Tuple[Path, ...]]:
-    """crash at the user's terminal, until it ends; and the files that were written meanwhile.
+    """The course of a session of crash at the user's terminal, and the files that its commands wrote.
 
-    ``tell`` gets what went wrong until its prompt, before the terminal is handed over.
+    ``tell`` gets the problems before the prompt, before the terminal is handed over. ``rung`` and ``timeout`` are as in
+    ``run``.
     """
     with _ladder(target, search, rung, timeout, progress) as ladder:
         return ladder.hand_over(tell), ladder.place.left()

@@ -12,10 +12,10 @@ from kdumpwrap.model.vmcore import Difference, StuckTask, VmcoreFacts
 
 
 def between(resolution: Resolution, analysis: Analysis, facts: VmcoreFacts) -> Tuple[Difference, ...]:
-    """The differences between the fatal report of the log and crash, both in their words.
+    """The differences between the log's fatal report and crash's answers, each with both values as text.
 
-    The task and the code that crash shows are those of panic(): of a hang that is what the log prints behind "Kernel
-    panic", not the stuck task.
+    The task and the code that crash shows are those of panic(). In a hang the log prints these behind "Kernel panic":
+    they are not those of the stuck task.
     """
     report = resolution.report
     theirs = _of_panic(report, facts)
@@ -35,7 +35,7 @@ def stuck(report: Report, facts: VmcoreFacts) -> Optional[StuckTask]:
 
 
 def _of_panic(report: Report, facts: VmcoreFacts) -> Union[Report, Panicker, None]:
-    """Who called panic() by the log: of a hang not always the report's task; None: it does not tell."""
+    """The caller of panic() by the log, in a hang not always the report's task; None when the log does not tell."""
     if report.kind not in HANGS or facts.panic_task is None:
         return report
     found = report.panicker
@@ -71,7 +71,7 @@ def _code(ip: Optional[ResolvedFrame], logged: Sequence[ResolvedFrame], facts: V
     exact = [frame for frame in frames if frame.exact and frame.symbol]
     if ip is not None and ip.symbol is not None and exact and not any(_same(ip, frame) for frame in exact):
         yield Difference("instruction pointer", _name(ip), ", ".join(map(_name, exact)))
-    # a trace may begin with the log's way to its own dump_stack(), which crash does not see
+    # a trace may begin with the frames of the log's own dump_stack(), which crash does not see
     trace = dropwhile(callchain.reports, (frame for frame in logged if frame.certain))
     certain = [*([ip] if ip is not None else []), *trace]
     common = [any(_same(one, frame) for frame in frames) for one in certain]
@@ -94,7 +94,7 @@ def _modules(report: Report, facts: VmcoreFacts) -> Iterator[Difference]:
 
 
 def _same(one: ResolvedFrame, other: ResolvedFrame) -> bool:
-    """The same place: a name may be one of several for it (memmove, __memmove)."""
+    """Whether both are the same place, by address where known: it may have several names (memmove, __memmove)."""
     if one.module != other.module:
         return False
     if one.address is not None and other.address is not None:

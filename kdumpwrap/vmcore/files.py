@@ -25,7 +25,7 @@ _END_OF_LOG = 1 << 18  # bytes in which the last report stands
 
 
 class Subject(NamedTuple):
-    """The dump that crash is asked about, and the program."""
+    """The dump, its vmlinux, and the program crash that reads them."""
 
     tool: str
     vmlinux: Path
@@ -63,7 +63,7 @@ def subject(crash: Crash, search: Search) -> Subject:
 
 
 class ModuleFiles:
-    """Finds the debug information of modules; what had to be unpacked lies in ``directory``."""
+    """Finds the debug information of modules; compressed files are unpacked into ``directory``."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class ModuleFiles:
         directory: Path,
         expected: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """``expected`` gives the names that crash will most likely ask for, as far as they are known without it."""
+        """``expected`` gives the modules that crash will most likely list, as far as they are known before it runs."""
         self.expected = expected
         self._release = release
         self._search = search
@@ -106,7 +106,7 @@ class ModuleFiles:
 
 
 def linked_in(crash: Crash) -> Tuple[str, ...]:
-    """The modules that the end of the log beside a vmcore names: a good guess, no more."""
+    """The modules in the last "Modules linked in:" of the log beside a vmcore, a guess; () without one."""
     try:
         end = crashfile.tail(crash.dmesg, _END_OF_LOG) if crash.dmesg else b""
     except KdumpwrapError:
@@ -118,9 +118,9 @@ def linked_in(crash: Crash) -> Tuple[str, ...]:
 
 
 def _look(vmcore: str) -> None:
-    """Raises KdumpwrapError for what crash would take for something else than a dump.
+    """Raises KdumpwrapError for a file that crash would not read as a dump.
 
-    An ELF file that is no core it takes for a second vmlinux, and then opens the memory of the running kernel.
+    crash takes an ELF file that is no core for a second vmlinux, and then opens the memory of the running kernel.
     """
     head = crashfile.head(vmcore, 20)
     packer = _PACKED.get(Path(vmcore).suffix)

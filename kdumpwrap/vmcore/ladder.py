@@ -1,7 +1,7 @@
-"""The most of crash(8) that the machine's memory and the dump's state allow, found by stepping down a ladder.
+"""The answers of crash(8) from the highest rung that the machine's memory and the dump's state allow.
 
-A run of crash is trusted only when it ends with 0 after ``quit``. What a broken run said is kept, never as whole, and
-asked again: without the command that broke it, then one rung lower.
+A run of crash is trusted only when it ends with 0 after ``quit``. The answers of a broken run are kept, never as whole,
+and asked for again: without the command that broke it, then one rung lower.
 """
 
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 class HandOver(NamedTuple):
-    """The course of an interactive session; ``end`` is None when crash never came to its prompt."""
+    """The course of an interactive session; ``end`` is None when crash never reached its prompt."""
 
     end: Optional[End]
     rung: Rung
@@ -160,7 +160,7 @@ class Ladder:
             if flaw is not None and flaw.kind in ("memory", "broken"):
                 spoiled = flaw
                 lost.append(index)
-            elif current is ZERO_EXCLUDED and self._trouble.damage:  # where --minimal answers, nothing is made up
+            elif current is ZERO_EXCLUDED and self._trouble.damage:  # the answers of --minimal have no made-up zeros
                 spoiled = self._trouble.damage
                 lost.append(index)
             said[index] = Answer(
@@ -184,7 +184,7 @@ class Ladder:
 
 
 class _Done(NamedTuple):
-    """How one run went: ``failure`` None is a run to be trusted, ``killer`` the command that it died of."""
+    """The result of one run: ``failure`` is None for a trusted run, ``killer`` is the command that ended crash."""
 
     failure: Optional[Failure]
     killer: Optional[int] = None

@@ -1,4 +1,4 @@
-"""The ways to start crash(8), the most first, and which to try after a failure."""
+"""The ways to start crash(8), the most complete first, and which to try after a failure."""
 
 import re
 from typing import Dict, NamedTuple, Optional, Tuple
@@ -15,7 +15,7 @@ class Rung(NamedTuple):
 
     name: RungName
     options: Tuple[Word, ...]
-    means: str  # for whoever reads its answers
+    means: str  # what its answers lack, for the user
 
 
 PLAIN = Rung("plain", (), "")
@@ -28,7 +28,7 @@ ZERO_EXCLUDED = Rung(
 LEAST = Rung("minimal", options("--minimal"), "with log, dis, rd, sym, eval and set alone")
 RUNGS = (PLAIN, REDUCED, ZERO_EXCLUDED, LEAST)
 
-# where a failure leads; a kind that is not here ends it all
+# the rungs to try after a failure; a kind that is not here ends the search
 _PATHS: Dict[FailureKind, Tuple[Rung, ...]] = {
     "memory": (REDUCED, LEAST),
     "killed": (REDUCED, LEAST),
@@ -43,7 +43,7 @@ _PATHS: Dict[FailureKind, Tuple[Rung, ...]] = {
 
 
 def rung(name: str) -> Rung:
-    """The rung called ``name``; raises UsageError."""
+    """The rung called ``name``; raises UsageError when there is none."""
     for one in RUNGS:
         if one.name == name:
             return one
@@ -51,7 +51,7 @@ def rung(name: str) -> Rung:
 
 
 def below(current: Rung, failure: Failure) -> Optional[Rung]:
-    """The rung to try after ``current`` failed so."""
+    """The rung to try after ``failure`` on ``current``; None when there is none."""
     path = _PATHS.get(failure.kind, ())
     if failure.lacking.startswith("module_"):
         path = (REDUCED, *path)  # which does not look at modules
@@ -59,22 +59,22 @@ def below(current: Rung, failure: Failure) -> Optional[Rung]:
 
 
 def reached(one: Rung) -> str:
-    """The meaning of ``one`` for whoever reads its answers."""
+    """A message with the options of ``one`` and what its answers lack."""
     return f"crash ran as {one.name} ({' '.join(one.options)}), {one.means}" if one.options else "crash ran whole"
 
 
 # ---------------------------------------------------------------- what a lower rung leaves out
 
-# Measured with crash 8.0.2, the same commands on each rung. Without modules ``bt`` leaves their frames out, one by one
-# and without a word, ``dev`` shows addresses for names, ``mod`` and ``kmem ADDRESS`` say less.
+# Measured with crash 8.0.2, the same commands on each rung. Without modules ``bt`` leaves their frames out without a
+# message, ``dev`` shows addresses for names, ``mod`` and ``kmem ADDRESS`` print less.
 
-# their answers are the same without the symbols of modules and without slab caches; any other may hold one
+# answers that are the same without the symbols of modules and without slab caches; any other may need these
 _SAME = frozenset(
     "log sys ps runq mount swap files net vm ipcs mach sig irq fuse struct union whatis p list tree search vtop pte "
     "ptov btop ptob ascii eval set help alias extend".split()
 )
 _SAME_OF_KMEM = frozenset("-i -v -n -z -V -p -f".split())
-# those that take an address or a name, and say so when they know nothing of it; with these options they list all
+# commands that take an address or a name and report an unknown one; with these options they list all
 _LOOK_UP = {"sym": ("-l", "-m", "-M", "-q"), "dis": (), "rd": ("-s", "-S")}
 # symbol not found: wan_next_seq
 # sym: invalid address: ffffffffc0629512

@@ -22,8 +22,8 @@ from kdumpwrap.vmcore.rungs import LEAST, PLAIN, Rung
 class Workplace(NamedTuple):
     """``own`` is for our files, ``current`` is crash's current directory.
 
-    The gdb in crash reads ./.gdbinit, whatever crash is told about its own .crashrc: where others write, root must not
-    start it. What a user's command leaves there (``log > log.txt``) is kept.
+    The gdb in crash reads ./.gdbinit even with --no_crashrc, so root must not start crash where others can write. The
+    files that a user's command writes to ``current`` (``log > log.txt``) are kept.
     """
 
     own: Path
@@ -36,7 +36,7 @@ class Workplace(NamedTuple):
 
 @contextmanager
 def workplace() -> Iterator[Workplace]:
-    """A new one, removed at the end unless something was left in it."""
+    """A new Workplace, removed at the end; ``current`` stays when it holds files."""
     base = Path(tempfile.mkdtemp(prefix="kdumpwrap-crash-"))
     place = Workplace(base / "own", base / "current")
     try:
@@ -48,7 +48,7 @@ def workplace() -> Iterator[Workplace]:
 
 
 class NotStarted(Exception):
-    """crash never came to a prompt that is worth anything."""
+    """crash reached no usable prompt; ``failure`` has the cause."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.kind)
@@ -56,7 +56,7 @@ class NotStarted(Exception):
 
 
 class Starter:
-    """Starts crash on one dump, as often as it takes."""
+    """Starts crash on one dump, again where the modules or KASLR require it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Starter:
         timeout: float,
         progress: Callable[[str], object],
     ) -> None:
-        """``forced``: there is no lower rung to go to, so a silent end is looked into at once."""
+        """``forced``: no lower rung will be tried, so the cause of a silent end is searched at once."""
         self._subject = subject
         self._place = place
         self._modules: Optional[ModuleFiles] = modules
@@ -77,13 +77,13 @@ class Starter:
         self._forced = forced
         self._timeout = timeout
         self._progress = progress
-        self._slide: Tuple[Word, ...] = ()  # once crash did not notice that the kernel had been moved
+        self._slide: Tuple[Word, ...] = ()  # set when crash did not detect that KASLR moved the kernel
         self._vmlinux = plain_path(subject.vmlinux, place.own)
         self._vmcore = plain_path(subject.vmcore, place.own)
 
     @contextmanager
     def started(self, rung: Rung) -> Iterator[CrashSession]:
-        """crash at its prompt, to be asked; it is gone afterwards. Raises NotStarted."""
+        """A session of crash at its prompt, ended afterwards. Raises NotStarted."""
         self._progress(f"crash is starting ({rung.name})")
         with self._crash(rung.options) as session:
             try:
@@ -110,8 +110,8 @@ class Starter:
 
     @contextmanager
     def at_terminal(self, rung: Rung) -> Iterator[Tuple[CrashSession, str]]:
-        """crash to be handed over to the user's terminal, and what it said at its start. Raises NotStarted."""
-        if rung is LEAST:  # whether it is the right vmlinux shows only by asking
+        """A session of crash for the user's terminal, and its output before the prompt. Raises NotStarted."""
+        if rung is LEAST:  # only a command shows whether the vmlinux is the right one
             with self.started(rung):
                 pass
         names, setup = self._place.own / "names", self._place.own / "setup"
@@ -148,7 +148,7 @@ class Starter:
             self._modules.find(self._modules.expected())
 
     def _load(self, session: CrashSession) -> bool:
-        """Load the modules' debug information. False: crash did not survive it, and must start without."""
+        """Load the modules' debug information. False: crash ended while it loaded, and must start without it."""
         if self._modules is None:
             return True
         try:
@@ -176,8 +176,8 @@ class Starter:
     def _matches(self, session: CrashSession) -> bool:
         """Whether the vmlinux is that of the dump, which ``--minimal`` does not look at.
 
-        The dump's linux_banner, read where this vmlinux has it, must stand in the vmlinux as it is: both may well have
-        the same address for it, but not the same text.
+        The vmlinux must contain the text that the dump has at the vmlinux's address of linux_banner: two kernels may
+        have the same address for it, but not the same text.
         """
         banner = parse.memory_text(session.ask("rd -a linux_banner", self._timeout).output)
         if banner.startswith("Linux version "):
@@ -185,14 +185,14 @@ class Starter:
         release = self._subject.release  # of the dump's header, as the page is missing
         return release is None or causes.holds(self._subject.vmlinux, f"Linux version {release} ".encode())
 
-    # ------------------------------------------------------------ why not
+    # ------------------------------------------------------------ the cause of a failed start
 
     def _again(self, rung: Rung, died: CrashDied) -> None:
-        """Raises NotStarted with the cause, unless crash is to be started once more: told that the kernel was moved."""
+        """Raises NotStarted with the cause, except where crash may start with --kaslr=auto, which is then set."""
         failure = self._why(rung, died)
         if failure.kind != "unmoved":
             raise NotStarted(failure) from None
-        if self._slide:  # it was told, and there is no such page all the same
+        if self._slide:  # even with --kaslr=auto the page is missing
             raise NotStarted(failure._replace(kind="truncated")) from None
         self._slide = words("--kaslr=auto")
 
@@ -209,7 +209,7 @@ class Starter:
         return Failure("memory") if silent and self._trouble.tight else failure
 
     def _probe(self, rung: Rung) -> Failure:
-        """What crash says at ``-d1`` about an end that it was silent about."""
+        """The failure that crash reports with ``-d1`` after a silent end; "silent" when it reports none."""
         with self._crash((*rung.options, *words("-d1"))) as session:
             try:
                 session.start(self._timeout)

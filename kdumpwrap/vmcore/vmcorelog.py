@@ -1,4 +1,4 @@
-"""The kernel log of a vmcore that has no dmesg beside it, and what VMCOREINFO tells of the kernel."""
+"""The kernel log of a vmcore that has no dmesg beside it, and the kernel's facts in VMCOREINFO."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ class Dmesg(NamedTuple):
 def read(vmcore: str, search: Search) -> Log:
     """The reports in the log of ``vmcore``, with the release, build id and KASLR offset of its VMCOREINFO.
 
-    Raises KdumpwrapError with one line that says what is wrong with the file.
+    Raises KdumpwrapError with a line on the defect of the file.
     """
     from kdumpwrap.log import reader
 
@@ -55,7 +55,7 @@ def read(vmcore: str, search: Search) -> Log:
 def build_id(vmcore: str, *, unpack: bool) -> Optional[str]:
     """The build id in the VMCOREINFO of ``vmcore``; None when it has none (kernels before 5.9) or cannot be read.
 
-    One that must be unpacked or rearranged first, which may take long, is read only with ``unpack``.
+    A vmcore that must be unpacked or rearranged first, which may take long, is read only with ``unpack``.
     """
     if not unpack and not crashfile.head(vmcore, 8).startswith(crashfile.PLAIN_DUMPS):
         return None
@@ -142,7 +142,7 @@ def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
     try:
         text = _asked(dump, vmlinux, directory, options("--minimal"))
     except CrashDied as died:
-        # it says nothing of a dump without the pages of the log, nor of a kernel that it does not know to be moved
+        # crash prints nothing about a dump without the log's pages, nor when it did not detect KASLR
         try:
             text = "" if died.text.strip() else _asked(dump, vmlinux, directory, options("--minimal --kaslr=auto"))
         except CrashDied:
@@ -156,7 +156,7 @@ def _with_crash(dump: Path, vmlinux: Path, directory: Path) -> Path:
 
 
 def _asked(dump: Path, vmlinux: Path, directory: Path, how: Sequence[Word]) -> str:
-    """What crash, started with the options ``how``, says to ``log``. Raises CrashDied, or KdumpwrapError for a part."""
+    """The answer to ``log`` of crash with the options ``how``. Raises CrashDied, or KdumpwrapError for a part of it."""
     from kdumpwrap.tools.crash import CrashSession
 
     tool = os.environ.get("CRASH") or "crash"

@@ -1,4 +1,4 @@
-"""``analyze --with-crash``: what only the vmcore knows, asked of crash(8) and laid beside what the log says."""
+"""``analyze --with-crash``: the facts that only the vmcore holds, from crash(8), and their differences to the log."""
 
 from collections import Counter
 from dataclasses import replace
@@ -34,9 +34,9 @@ def learn(
     timeout: float = TIMEOUT,
     progress: Callable[[str], object] = lambda words: None,
 ) -> VmcoreFacts:
-    """The facts that crash adds to ``analysis``; what it could not say is told by ``problems``.
+    """The facts that crash adds to ``analysis``; ``problems`` of the result names those that it could not give.
 
-    Raises KdumpwrapError when it cannot even be tried: no vmcore, no vmlinux, no crash.
+    Raises KdumpwrapError without a vmcore, a vmlinux or crash.
     """
     forced = rung_called(rung) if rung else None
     target = files.subject(analysis.crash, search)
@@ -89,7 +89,7 @@ def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:
 
 
 def _in_modules(task: Backtrace, modules: Sequence[LoadedAt]) -> Backtrace:
-    """``task`` with the module of each frame: for an exception's, crash does not print it."""
+    """``task`` with the module of each frame: crash does not print that of an exception's frame."""
 
     def named(row: BacktraceFrame) -> BacktraceFrame:
         address = row.frame.runtime
@@ -106,7 +106,7 @@ def _whole(answer: Answer) -> str:
 
 
 def _few(system: Optional[System]) -> Sequence[Problem]:
-    """crash 8.0.2 on a kernel 6.5 (or a 6.1.y with its struct pid) finds the running tasks alone."""
+    """A problem when crash found only the running tasks, as 8.0.2 does on 6.5 (or a 6.1.y with its struct pid)."""
     if system is None or system.tasks is None or system.cpus is None or system.tasks > system.cpus + _FEW:
         return ()
     message = (
@@ -121,7 +121,7 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
 def _located(
     tasks: Tuple[Backtrace, ...], analysis: Analysis, resolution: Optional[Resolution], search: Search, beside: Path
 ) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
-    """The backtraces with kdumpwrap's own lines: inline chains, and of a caller the line of the call."""
+    """The backtraces with kdumpwrap's own lines: inline chains, and for a caller the line of the call."""
     frames = {row.frame for task in tasks for row in task.frames}
     if not frames:
         return tasks, ()
@@ -146,7 +146,7 @@ def _located(
 def _placed(frame: ResolvedFrame, slide: Optional[int], symbolizer: Symbolizer) -> ResolvedFrame:
     """``frame`` with its link-time address and the name that the symbol table has there.
 
-    By the address where that is known: crash drops the ``.part.0`` of ``do_softirq.part.0``, which lies elsewhere.
+    The address decides where it is known: crash drops the ``.part.0`` of ``do_softirq.part.0``, another function.
     """
     if frame.module is not None or frame.runtime is None or slide is None or None not in symbolizer.objects:
         return symbolizer.place(frame)
@@ -158,10 +158,10 @@ def _placed(frame: ResolvedFrame, slide: Optional[int], symbolizer: Symbolizer) 
 
 
 def _judged(frame: ResolvedFrame, resolution: Optional[Resolution]) -> ResolvedFrame:
-    """``frame`` with what the log knows better about the same place.
+    """``frame`` corrected by the log's frames at the same place.
 
-    No return address where the log has its instruction pointer: crash misses the registers of an interrupt. And not
-    certain where the log has nothing but ``? frame``: crash shows what it finds on the stack.
+    It is exact where the log has its instruction pointer there: crash misses the registers of an interrupt. It is not
+    certain where the log has only ``? frame``: crash shows any return address that it finds on the stack.
     """
     if resolution is None or frame.address is None:
         return frame
