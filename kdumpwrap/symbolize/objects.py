@@ -52,7 +52,7 @@ Located = Dict[CodeAddress, Tuple[Location, ...]]  # innermost function first, (
 
 @dataclass(frozen=True)
 class Object:
-    """One file with code (of a module perhaps two files) and the tools that understand it."""
+    """One file with code (for a module perhaps two files), and the tools for its machine."""
 
     tools: Toolset
     lines: Optional[Path]  # has a line table

@@ -24,7 +24,7 @@ _SOON = 1.0  # seconds within which a thread begins
 
 
 class Vmlinux(NamedTuple):
-    """A vmlinux that has been opened, its functions not yet looked for."""
+    """A vmlinux that has been opened, before its functions are looked up."""
 
     path: Path
     tools: Toolset
@@ -39,7 +39,7 @@ def open_vmlinux(
     build_id: Optional[Callable[[], Optional[str]]] = None,
     begun: "Optional[Begun]" = None,
 ) -> Vmlinux:
-    """The vmlinux of ``release``, its symbol table read, which may have ``begun``.
+    """The vmlinux of ``release`` with its symbol table; ``begun`` is a run of nm that reads it already.
 
     ``build_id`` is called when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
     or the file is no vmlinux with symbols.
