@@ -146,7 +146,10 @@ class Annotator:
             stopped = next((case for case in cases if case.report is about and case.pointed is not None), None)
             if stopped is not None and stopped.pointed is not None:
                 variables = self._ask_variables(stopped.report, release, log, symbolizer)
-                told.variables.update({stopped.pointed: variables} if variables is not None else {})
+                if variables is not None:
+                    told.variables[stopped.pointed] = variables
+                    if variables.otherwise is not None and stopped.dumped is not None:
+                        told.instructions[stopped.dumped] = ()
         for index, several in found.items():
             for position, one in enumerate(several):
                 frame = known.get(owners.Where(index, position))

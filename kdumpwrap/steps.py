@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence
 
 from kdumpwrap import capturelog
 from kdumpwrap.host import packages
+from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding, Statement
 from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
@@ -95,7 +96,8 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
 def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysis:
     """``analysis`` with gdb's variables of crash ``number``.
 
-    Its instructions are left out where gdb reads the marked one as another: objdump or gdb cannot read this code.
+    Its instructions, and what they explain, are left out where gdb reads the marked one as another: objdump or gdb
+    cannot read this code.
     """
     index = analysis.subject
     if index is None:
@@ -104,16 +106,14 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
     findings = list(analysis.findings)
     findings[index] = replace(findings[index], variables=found)
     if found is not None and found.otherwise is not None:
-        from kdumpwrap.explain import certainty
-
-        ours = next(row.text for row in findings[index].resolution.disassembly if row.fault)
+        resolution = findings[index].resolution
+        ours = next(row.text for row in resolution.disassembly if row.fault)
         what = f"objdump and gdb disagree on the instruction: objdump reads {ours}, gdb reads {found.otherwise}"
         problems += (Problem(what, hint("OBJDUMP=PROGRAM names another objdump, GDB=PROGRAM another gdb"), True),)
-        findings[index] = replace(
-            findings[index],
-            resolution=replace(findings[index].resolution, disassembly=(), function=(), shown=None),
-            statements=certainty.disputed(findings[index].statements, found.otherwise),
-        )
+        resolution = replace(resolution, disassembly=(), function=(), shown=None, from_log=False)
+        sure = [one for one in findings[index].statements if one.about == "kernel"]
+        told = _with_capture(finding(resolution, verdict(resolution), sure), analysis.capture, analysis.crash)
+        findings[index] = replace(told, variables=found)
     return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
 
 
@@ -186,15 +186,25 @@ def finished(
         what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
         problems += (Problem(f"{what}: no report of a crash in this log"),)
     index = subject(len(findings), log.fatal)
-    if log.capture is not None and index is not None:
-        from kdumpwrap.explain import conclusion
-
-        told = conclusion.with_capture(findings[index], log.capture, capturelog.written(crash))
-        findings = (*findings[:index], told, *findings[index + 1 :])
+    if index is not None:
+        findings = (
+            *findings[:index],
+            _with_capture(findings[index], log.capture, crash),
+            *findings[index + 1 :],
+        )
     return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around, log.capture)
 
 
 # ---------------------------------------------------------------- one report
+
+
+def _with_capture(found: Finding, capture: Optional[Capture], crash: Crash) -> Finding:
+    """``found``, and why ``crash`` has no whole vmcore, where ``capture`` tells it."""
+    if capture is None:
+        return found
+    from kdumpwrap.explain import conclusion
+
+    return conclusion.with_capture(found, capture, capturelog.written(crash))
 
 
 def _located(resolution: Resolution, located: Located, symbolizer: Symbolizer) -> Resolution:

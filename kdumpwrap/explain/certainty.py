@@ -59,12 +59,6 @@ def of_kernel(kernel: Kernel, problems: Sequence[Problem]) -> Iterator[Statement
         yield Statement("kernel", f"The kernel is {kernel.release}", CERTAIN, because)
 
 
-def disputed(statements: Sequence[Statement], theirs: str) -> Tuple[Statement, ...]:
-    """``statements`` with doubtful reasons: gdb reads their first instruction as ``theirs``, objdump as another one."""
-    because = f"they start from an instruction that gdb reads as {theirs}"
-    return tuple(one._replace(level=DOUBTFUL, because=because) if one.about == "reasons" else one for one in statements)
-
-
 def _place(resolution: Resolution, place: Optional[Location]) -> Iterator[Statement]:
     ip, check = resolution.ip, resolution.check
     if ip is None or ip.symbol is None:

@@ -77,6 +77,8 @@ class Scopes:
                 found = found or Variables(missing="gdb does not know this function")
                 continue
             scope = scope.joined(behind[0]) if behind and behind[0] is not None else scope
+            if theirs is not None:  # the chains start from the instruction that objdump reads
+                scope = scope._replace(readings=())
             text = _sources(frame, self._symbolizer)
             found = variables.said(resolution, one.question.chains, scope, text, one.callee)
             if scope.variables or scope.unknown:

@@ -212,12 +212,18 @@ def follow(text, kind, hops):
 
 
 def instruction():
-    """What gdb reads at the instruction pointer, "" when it cannot."""
+    """What gdb reads at the instruction pointer, "" when it cannot.
+
+    Once a region is defined (`main`) gdb takes all memory outside of regions for inaccessible, code too.
+    """
+    gdb.execute("set mem inaccessible-by-default off")
     try:
         frame = gdb.newest_frame()
         return frame.architecture().disassemble(frame.pc())[0]["asm"]
     except (gdb.error, gdb.MemoryError, RuntimeError, AttributeError, IndexError):
         return ""
+    finally:
+        gdb.execute("set mem inaccessible-by-default on")
 
 
 def agrees(bits, size, place, registers):

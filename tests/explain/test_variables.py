@@ -223,10 +223,14 @@ def test_gdb_is_a_second_witness_of_the_instruction(run_cli: RunCli, tool_dir: T
     program = f'{shutil.which("objdump")} "$@" | sed "s/addq /subq /"'
     env = {"OBJDUMP": str(tool_dir.fake("objdump", program)), "KDUMPWRAP_VARIABLES": None}
     report = json.loads(run_cli("analyze", "--example", "--json", env=env).stdout)
+    (found,) = report["reports"]
     assert "gdb reads addq $0x1,0x10(%rax)" in " ".join(one["message"] for one in report["problems"])
-    assert report["reports"][0]["disassembly"] == [], "one of the two cannot read this code"
-    levels = {one["about"]: one["level"] for one in report["reports"][0]["statements"]}
-    assert levels["reasons"] == "doubtful" and levels["place"] == "certain"
+    assert (found["disassembly"], found["guilty"], found["expression"]) == ([], [], None), "one cannot read this code"
+    assert "addq" not in " ".join(found["explanation"]) and "subq" not in " ".join(found["explanation"])
+    levels = {one["about"]: one["level"] for one in found["statements"]}
+    assert (levels["place"], levels["kernel"]) == ("certain", "certain")
+    shown = run_cli("annotate", Path(report["crash"]["dmesg"]), "--root", worked.root(), env=env).stdout
+    assert "mine = 0x" in shown and "subq" not in shown
     whole = json.loads(run_cli("analyze", "--example", "--json", env={"KDUMPWRAP_VARIABLES": None}).stdout)
     assert "gdb reads" not in " ".join(one["message"] for one in whole["problems"])
 

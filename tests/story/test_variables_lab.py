@@ -1,6 +1,8 @@
 """Variables of real crashes: the names that the source has, and the values that drgn reads from the vmcore."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,12 +47,17 @@ def has(kernel: Lab, case: str) -> bool:
     return kernel.arch != "aarch64" or case in ("iptunnel", "null_deref")
 
 
-def analysed(run_cli: RunCli, kernel: Lab, case: str) -> Json:
+def answered(run_cli: RunCli, kernel: Lab, case: str, **env: str) -> Tuple[Json, str]:
+    """The report that the answer is about, and the problems."""
     args = ("--root", kernel.root, "--module-dir", kernel.module_dir, "--source-dir", kernel.module_dir)
-    done = run_cli("analyze", "--json", *args, kernel.crashes[case], env=ASKING)
+    done = run_cli("analyze", "--json", *args, kernel.crashes[case], env={**ASKING, **env})
     found: Json = json.loads(done.stdout)
     report: Json = found["reports"][-1 if found["fatal"] is None else found["fatal"]]
-    return report
+    return report, done.stderr
+
+
+def analysed(run_cli: RunCli, kernel: Lab, case: str) -> Json:
+    return answered(run_cli, kernel, case)[0]
 
 
 @pytest.mark.parametrize("case", FAILED)
@@ -65,6 +72,21 @@ def test_the_failed_access_is_said_in_c(run_cli: RunCli, kernel: Lab, case: str)
     (row,) = [one for one in report["variables"] if one["guilty"]]
     assert (row["function"], row["name"]) == (function, guilty)
     assert (row["value"] if row["value"] != "0x0" else "NULL") in report["explanation"][0]
+
+
+def test_gdb_is_a_second_witness_of_the_instruction(run_cli: RunCli, kernel: Lab, tool_dir: ToolDir) -> None:
+    objdump = "aarch64-linux-gnu-objdump" if kernel.arch == "aarch64" else "objdump"
+    body = f"{shutil.which(objdump)} \"$@\" | sed 's/\tmov  */\tsub /; s/\tldr\t/\tldur\t/'"
+    found, problems = answered(run_cli, kernel, "null_deref", OBJDUMP=str(tool_dir.fake("objdump", body)))
+    assert re.search(r"objdump and gdb disagree .* objdump reads (sub|ldur) .*, gdb reads (mov|ldr) ", problems)
+    assert (found["disassembly"], found["expression"], found["guilty"]) == ([], None, [])
+    assert found["variables"] and not any(one["guilty"] for one in found["variables"])
+    assert not re.search(r"\b(sub|ldur|instruction)\b", " ".join(found["explanation"]))
+
+
+def test_gdb_agrees_with_objdump_on_every_crash(run_cli: RunCli, kernel: Lab) -> None:
+    args = ("--root", kernel.root, "--module-dir", kernel.module_dir, "--variables")
+    assert "disagree" not in run_cli("batch", "--json", *args, env=ASKING).stderr
 
 
 @pytest.mark.parametrize("case", STANDS)
