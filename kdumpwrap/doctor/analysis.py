@@ -236,20 +236,21 @@ def _to_fetch(facts: Facts, crashes: Crashes) -> Optional[str]:
 def memory_for_crash(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     """``memory``: whether it is enough for crash(8) with the largest vmlinux here."""
     found = [path for path in (_vmlinux(facts, release) for release in kernels(facts, crashes)) if path]
-    size = max((path.stat().st_size for path in found), default=0)
+    largest = max(found, key=lambda path: path.stat().st_size, default=None)
     if facts.host.live:
         limits = available()
     else:
         there = fact.meminfo(facts.host)
         room = there.get("MemAvailable", 0) + there.get("SwapFree", 0)
         limits = (Limit(room, "free memory and swap", "resident"),) if room else ()
-    if not size or not limits:
+    if largest is None or not limits:
         return
+    size = memory.vmlinux(largest)
     short = memory.lacking(size, limits)
     if short is None:
         yield Check("memory", "ok", f"{human(min(limit.bytes for limit in limits))} for crash", side=_SIDE)
         return
-    need = int(memory.FULL[short.kind].start * size)
+    need = int(size.need(short.kind).start)
     seen = f"crash takes {human(need)} with this vmlinux, {short.name} leaves {human(short.bytes)}"
     steps = fixes.by_hand(f"For the whole of crash: {human(need)} of memory or swap, or another machine")
     yield Check("memory", "warn", seen, steps, side=_SIDE)

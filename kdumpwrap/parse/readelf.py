@@ -36,6 +36,8 @@ class Elf(NamedTuple):
     dwarf5: bool = False  # its debug information has sections that came with DWARF 5
     shared: int = 0  # entries of .symtab that are not local: nm prints every one
     spans: Tuple[Span, ...] = ()  # of sections with code
+    debug: int = 0  # bytes of debug information, relocations left out
+    debug_relocated: int = 0  # bytes of those of its sections that have relocations
 
 
 def is_refusal(message: str) -> bool:
@@ -75,6 +77,12 @@ def parse(text: str) -> Optional[Elf]:
         r"^ *\[ *\d+\] \.symtab +SYMTAB +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) +\d+ +(\d+)", text, re.M
     )
     entry = int(table[2], 16) if table else 0
+    debug = {
+        name: int(size, 16)
+        for name, size in re.findall(
+            r"^ *\[ *\d+\] (\.z?debug_\S+) +PROGBITS +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+)", text, re.M
+        )
+    }
     symbols = int(table[1], 16) // entry if table and entry else None
     return Elf(
         machine=_MACHINES.get(machine[1], machine[1]),
@@ -87,6 +95,8 @@ def parse(text: str) -> Optional[Elf]:
         sections=len(re.findall(r"^ *\[ *\d+\] ", text, re.M)),
         dwarf5=any(name in sections for name in (".debug_line_str", ".debug_rnglists", ".debug_loclists")),
         shared=max(0, symbols - int(table[3])) if table and symbols else 0,
+        debug=sum(debug.values()),
+        debug_relocated=sum(size for name, size in debug.items() if f".rela{name}" in sections),
         spans=tuple(
             Span(name, int(start, 16), int(start, 16) + int(size, 16))
             for name, start, size in re.findall(

@@ -32,6 +32,7 @@ def prepare_mute() -> None:
 def environment(home: Optional[Path]) -> Dict[str, str]:
     """The environment of crash with the private directory ``home``; None: with the user's home and terminal."""
     env = run.environment()
+    env["MALLOC_ARENA_MAX"] = "1"  # else each thread of its gdb, one for a CPU, reserves 66 MB of address space
     if home is None:
         env["TERM"] = os.environ.get("TERM", "dumb")
     else:

@@ -17,7 +17,7 @@ from kdumpwrap.tools import crash_program
 from kdumpwrap.tools.crash import LARGEST, CrashDied, End
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
-from kdumpwrap.vmcore.memory import FULL, MINIMAL
+from kdumpwrap.vmcore.memory import Vmlinux
 from kdumpwrap.vmcore.rungs import PLAIN, Rung, reached
 
 _BLOCK = 1 << 20
@@ -48,8 +48,8 @@ WORDS: Dict[FailureKind, str] = {
 }
 
 
-def problem(failure: Failure, subject: Subject, size: int, limits: Tuple[Limit, ...], timeout: float) -> Problem:
-    """The message and hint of ``failure``; ``size`` is that of the vmlinux in bytes, ``timeout`` in seconds."""
+def problem(failure: Failure, subject: Subject, size: Vmlinux, limits: Tuple[Limit, ...], timeout: float) -> Problem:
+    """The message and hint of ``failure``; ``size`` is that of the vmlinux, ``timeout`` in seconds."""
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
     debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
     again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
@@ -103,15 +103,16 @@ def holds(file: Path, text: bytes) -> bool:
     return False
 
 
-def _memory(size: int, limits: Sequence[Limit]) -> Problem:
+def _memory(size: Vmlinux, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
-    need = int(_need(size, limit)) >> 10
-    raised = shell.hint("ulimit -v {}", need) if limit and limit.kind == "address space" else _MORE
+    raised = _MORE
+    if limit and limit.kind == "address space":
+        raised = shell.hint("ulimit -v {}", int(size.need(limit.kind).work) >> 10)
     hint = shell.hint("{}, or take vmlinux and vmcore to a larger machine; kdumpwrap dmesg needs neither", raised)
     return Problem(f"not enough memory for crash: {_takes(size, limit)}", hint)
 
 
-def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
+def _killed(failure: Failure, size: Vmlinux, limits: Sequence[Limit]) -> Problem:
     limit = memory.tight(size, tuple(limits))
     killed = f"crash was killed (signal {failure.words})"
     if failure.words in _OWN_FAULTS:
@@ -124,19 +125,15 @@ def _killed(failure: Failure, size: int, limits: Sequence[Limit]) -> Problem:
     return Problem(f"{killed}, most likely for its memory: {_takes(size, limit)}", shell.hint("{}; {}", _MORE, hint))
 
 
-def _takes(size: int, limit: Optional[Limit]) -> str:
+def _takes(size: Vmlinux, limit: Optional[Limit]) -> str:
     kind = limit.kind if limit else "resident"
+    need = size.need(kind)
     what = "address space" if kind == "address space" else "memory"
     have = f"; {_megabytes(limit.bytes)} are there ({limit.name})" if limit else ""
     return (
-        f"with this vmlinux ({_megabytes(size)}) it takes about {_megabytes(_need(size, limit))} of {what}, "
-        f"{_megabytes(MINIMAL[kind].work * size)} with --minimal{have}"
+        f"with this vmlinux ({_megabytes(size.file)}) it takes about {_megabytes(need.work)} of {what}, "
+        f"{_megabytes(need.minimal)} with --minimal{have}"
     )
-
-
-def _need(size: int, limit: Optional[Limit]) -> float:
-    """Bytes that crash takes without --minimal, of the kind of memory that ``limit`` bounds."""
-    return FULL[limit.kind if limit else "resident"].work * size
 
 
 def _too_old(failure: Failure, subject: Subject) -> Problem:
@@ -227,7 +224,7 @@ class Trouble:
         self.failures: List[Failure] = []
         self.refused: Dict[str, str] = {}  # modules whose debug information crash did not load, with its message
         self._subject = subject
-        self._size = subject.vmlinux.stat().st_size
+        self._size = memory.vmlinux(subject.vmlinux)
         self._limits = limits
         self._timeout = timeout
         self.tight = memory.tight(self._size, limits) is not None  # memory may well run out, which crash often hides

@@ -22,6 +22,7 @@ from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.render.html import frames
 from kdumpwrap.vmcore import causes
 from kdumpwrap.vmcore.files import Subject
+from kdumpwrap.vmcore.memory import Vmlinux
 
 # what a CentOS 7 host leaves in its crash directory
 OOPS = """\
@@ -165,7 +166,7 @@ def test_doctor_and_crash_itself_name_the_same_version_of_crash(
     crash.write_text("#!/bin/sh\necho crash 7.2.3\n")
     crash.chmod(0o755)
     subject = Subject(str(crash), Path("vmlinux"), Path("vmcore"), release)
-    told = causes.problem(Failure("too old", "no such member"), subject, 0, (), 1.0).message
+    told = causes.problem(Failure("too old", "no such member"), subject, Vmlinux(0, 0, 0), (), 1.0).message
     if version is None:
         assert check.status == "ok" and "which needs" not in told
     else:

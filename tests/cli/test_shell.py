@@ -24,6 +24,7 @@ from kdumpwrap.model.crash import Crash
 from kdumpwrap.parse import crash_failure, ndjson
 from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.vmcore import causes, files
+from kdumpwrap.vmcore.memory import Vmlinux
 
 PACKAGE = Path(shell.__file__).parent
 # each makes a file called RAN when a shell gets to it
@@ -163,7 +164,7 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     subject = files.Subject("false", crash / "vmlinux", crash / "vmcore", release)
     for kind in causes.WORDS:
         limits = (Limit(1 << 20, "ulimit -v", "address space"),)
-        yield causes.problem(crash_failure.Failure(kind, name), subject, 1 << 30, limits, 1.0).hint
+        yield causes.problem(crash_failure.Failure(kind, name), subject, Vmlinux(1 << 30, 1 << 29, 0), limits, 1.0).hint
     yield maker(name, (), release, top).hint
     for os_release in ("ID=centos\nVERSION_ID=7", "ID=debian", "ID=sles"):
         yield from distribution.identify(os_release).manager.install(name)
