@@ -50,7 +50,7 @@ def analyze(
     example: bool = typer.Option(False, "--example", help="Analyse the crash that the package carries."),
     all_reports: bool = typer.Option(False, "--all-reports", help="Every report in the log, not the fatal one alone."),
     html: Optional[str] = typer.Option(
-        None, "--html", metavar="FILE", help="Write a page to hand on; - is standard output."
+        None, "--html", metavar="FILE", help="Write an HTML page to FILE; - is standard output."
     ),
     with_crash: bool = typer.Option(
         False, "--with-crash", help="Ask crash(8) too: the other CPUs, memory, stuck tasks. Takes 10 s and 500 MB."

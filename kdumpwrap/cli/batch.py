@@ -94,14 +94,14 @@ def batch(
             variables=bool(variables),
             only_new=new,
         )
-        printed: "List[Crash]" = []  # and not noted yet
+        printed: "List[Crash]" = []  # crashes printed and not noted yet
         interrupted: Optional[KeyboardInterrupt] = None
         recording = Recording()
         with contextlib.closing(outcomes), recording, _progress(len(crashes), raw or json) as advance:
             try:
                 for done in outcomes:
-                    signals.check()  # or what tools that were cut short have said is taken for an answer
-                    with signals.uninterrupted():  # or a crash is counted as done and never printed
+                    signals.check()  # a stopped tool may give half an answer
+                    with signals.uninterrupted():  # a crash counted as done must be printed
                         one = tally.add(done)
                         if redactor is not None and done.analysis is not None:
                             redactor.crash(done.analysis)
@@ -135,7 +135,7 @@ def batch(
 
 
 def _note(printed: "List[Crash]", tops: Sequence[Path], tally: "Tally") -> None:
-    """The crashes in ``printed`` are no news any more."""
+    """Note that the crashes in ``printed`` are no longer new."""
     from kdumpwrap.batch import engine, news
 
     while printed:
@@ -147,7 +147,7 @@ def _note(printed: "List[Crash]", tops: Sequence[Path], tally: "Tally") -> None:
 
 
 def _written(site: "Site", problems: "Sequence[Problem]", commands: "Sequence[Command]") -> bool:
-    """Write the pages; False, and a word, if that fails: what the batch found is printed all the same."""
+    """Write the pages. False, with a message, if that fails: the batch is printed all the same."""
     try:
         site.write(problems, commands)
     except KdumpwrapError as error:
@@ -164,7 +164,7 @@ def merge(
     json: bool = options.JSON,
     redact: Optional[str] = options.REDACT,
 ) -> Result:
-    """The bugs of many hosts, from what 'batch --json' said there."""
+    """The bugs of many hosts, from 'batch --json' on each of them."""
     from kdumpwrap.batch import merge
     from kdumpwrap.model.bugs import Groups
     from kdumpwrap.render import batch as renderer
@@ -204,14 +204,14 @@ def _line(done: "Done", row: "Optional[Row]", *, raw: bool, json: bool) -> str:
 
 
 def _time(text: str) -> str:
-    """The time that ``--since`` means, as crashes have theirs: ISO 8601, local. Raises UsageError."""
+    """The time that ``--since`` means: ISO 8601, local, as in Crash.time. Raises UsageError."""
     from datetime import datetime, timedelta
 
     from kdumpwrap import moment
 
     ago = _AGO.fullmatch(text)
     if ago:
-        since = datetime.min  # for what was before the year 1: every crash is younger
+        since = datetime.min  # before the year 1: every crash is later
         with contextlib.suppress(OverflowError):
             since = datetime.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
         return since.isoformat(timespec="seconds")
@@ -229,7 +229,7 @@ def _processors() -> int:
 
 @contextlib.contextmanager
 def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
-    """A function to call after each crash: it moves a bar, if standard error is a terminal that shows nothing else."""
+    """A function to call after each crash. It moves a progress bar, if standard error is a terminal without output."""
     if not sys.stderr.isatty() or (streaming and sys.stdout.isatty()) or total < 2:
         yield lambda: None
         return
@@ -245,8 +245,8 @@ def _progress(total: int, streaming: bool) -> Iterator[Callable[[], object]]:
     task = bar.add_task("", total=total)
 
     def advance() -> None:
-        with contextlib.suppress(RuntimeError):  # no more threads: no bar
-            bar.start()  # a thread, so not before the processes that read logs are forked
+        with contextlib.suppress(RuntimeError):  # no thread can be started: no bar
+            bar.start()  # it starts a thread: the processes that read logs must be forked before
             bar.advance(task)
 
     try:

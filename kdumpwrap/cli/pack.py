@@ -20,7 +20,7 @@ def pack(
     root: Path = options.ROOT,
     verbose: bool = options.VERBOSE,
 ) -> Result:
-    """One small file of a crash, for analyze on another machine. It holds the log and what is known of its kernel."""
+    """One small file of a crash, for analyze on another machine. It holds the log and facts of its kernel."""
     from kdumpwrap import pack as story
     from kdumpwrap.cli import pages
     from kdumpwrap.render.text import clean
@@ -35,5 +35,5 @@ def pack(
 
 
 def _name(path: str) -> str:
-    """``127.0.0.1-2024-01-31-10:00:00`` of a crash directory of that name; "crash" for a log on standard input."""
+    """The name of a crash directory, as ``127.0.0.1-2024-01-31-10:00:00``; "crash" for a log on standard input."""
     return "crash" if path == "-" else Path(path).resolve().name.lstrip(".-") or "crash"

@@ -125,7 +125,7 @@ def _fix(facts: Facts, entry: Entry, capture: Capture) -> fixes.Steps:
         return fixes.by_hand("Leave out the driver that crashed: dracut_args --omit-drivers NAME in kdump.conf")
     if capture.cause == "killed":
         return fixes.by_hand("Find what ended it: a script of kdump_pre or kdump_post, or a watchdog")
-    return fixes.by_hand("Watch the console of the next one; a watchdog that nobody feeds resets the machine meanwhile")
+    return fixes.by_hand("Watch the console during the next dump: a watchdog may reset the machine meanwhile")
 
 
 def _more_memory(facts: Facts, capture: Capture) -> fixes.Steps:

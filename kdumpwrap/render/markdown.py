@@ -69,12 +69,12 @@ def _facts(analysis: Analysis, finding: Finding) -> Iterator[str]:
     for key, text in view.beside(finding).items():
         yield f"* {'the kernel said' if key == 'message' else key}: {code(text)}"
     if finding.resolution.ip is not None and finding.resolution.ip.symbol is not None:
-        yield f"* stopped at: {code(name(finding.resolution.ip))}{_at(finding.place)}"
+        yield f"* where: {code(name(finding.resolution.ip))}{_at(finding.place)}"
     if culprit is not None:
-        yield f"* look first at: {code(culprit.symbol)}{_at(culprit.location)} ({words(culprit.why)})"
+        yield f"* culprit: {code(culprit.symbol)}{_at(culprit.location)} ({words(culprit.why)})"
     if suspect is not None:
         at = f"{code(suspect.symbol or '?')}{_at(suspect.location)}"
-        yield f"* ask: the maker of the out-of-tree module {code(suspect.module)} ({at})"
+        yield f"* suspect: the out-of-tree module {code(suspect.module)} ({at})"
     taint = f", tainted {code(finding.report.taint)}" if finding.report.taint else ""
     yield f"* kernel: {code(view.release(analysis, finding) or '?')} {words(kernel.arch or '')}{taint}"
     host = f" on {code(crash.host)}" if crash.host else ""
@@ -146,7 +146,7 @@ def _section(known: Sequence[str], room: int) -> List[str]:
     if not known:
         return []
     shown = known[: max(room - 4, 3)]
-    more = [f"* {len(known) - len(shown)} facts more"] if len(known) > len(shown) else []
+    more = [f"* {len(known) - len(shown)} more facts"] if len(known) > len(shown) else []
     return ["", "From the vmcore:", "", *shown, *more]
 
 
@@ -185,7 +185,7 @@ def _problems(found: Sequence[Problem]) -> Iterator[str]:
         whole = 0 < len(clean(problem.hint)) <= WIDTH  # a cut hint would be another command
         yield f"* missing: {words(problem.message)}{f': {code(problem.hint)}' if whole else ''}"
     if len(found) > _PROBLEMS:
-        yield f"* missing: {len(found) - _PROBLEMS} things more"
+        yield f"* missing: {len(found) - _PROBLEMS} more things"
 
 
 def _block(lines: Sequence[str], width: int = WIDTH) -> List[str]:

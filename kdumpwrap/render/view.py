@@ -68,7 +68,7 @@ def sentence(analysis: Analysis, finding: Finding) -> str:
         return f"{text}. No report in this log brought the kernel down; this is the last one."
     if finding.suspect is None:
         return f"{text}."
-    return f"{text}. {_PARTS.get(finding.part, 'On the way to it is')} the out-of-tree module {finding.suspect.module}."
+    return f"{text}. {_PARTS.get(finding.part, 'In the trace is')} the out-of-tree module {finding.suspect.module}."
 
 
 # ---------------------------------------------------------------- facts

@@ -120,7 +120,7 @@ def _stuck(stuck: StuckTask, watcher: Optional[Backtrace]) -> str:
 def _in_slab(slab: SlabObject) -> str:
     state = "allocated" if slab.allocated else "free"
     return (
-        f"the fault's lies {slab.offset:#x} into an object of {clean(slab.cache)} "
+        f"the faulting address lies {slab.offset:#x} into an object of {clean(slab.cache)} "
         f"({slab.object_size} bytes at {slab.start:#x}, {state})"
     )
 

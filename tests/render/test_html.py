@@ -58,7 +58,7 @@ def page(analysis: Analysis = ANALYSIS) -> Page:
         "Page fault in iptunnel_xmit",
         "Page fault at include/net/ip_tunnels.h:526 in iptunnel_xmit_stats(), inlined in iptunnel_xmit(),",
         "BUG: unable to handle page fault for address: ffffaa1730745690",
-        "the maker of xxxwan · out of tree",
+        "module xxxwan · out of tree",
         "0xffffffff818a7103 = 0xffffffff818a6f00 + 0x203",
         "dev->tstats is a per-CPU pointer",
         "2 functions have this name: drivers/base/core.c:12, 0xffffffff81700000",
@@ -229,7 +229,7 @@ def test_a_crash_that_brought_nothing_down() -> None:
         "TASK on the task's own stack #8nf_hook_slow",
         "The other CPUs CPUs 0, 2–3 swapper/0, pid 0 and 2 more NMI",
         "WARNING: possibly bogus exception frame",
-        "As crash(8) told, started as plain",
+        "Source: crash(8), started as plain",
         "crash found only 3 tasks a newer crash",
     ],
 )

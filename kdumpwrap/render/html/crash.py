@@ -133,23 +133,23 @@ def _blame(finding: Finding) -> Iterator[Tuple[str, str]]:
         lines.append(f"<strong><code>{path(where(culprit.location))}</code></strong>")
     lines.append(f"<code>{esc(culprit.symbol)}</code>{frames.tag(finding, culprit.module)}")
     lines.append(f'<span class="faint">{esc(culprit.why)}</span>')
-    yield f"Look first at {sure}", _lines(lines)
+    yield f"Culprit {sure}", _lines(lines)
 
 
 def _whom(finding: Finding) -> str:
     suspect, culprit = finding.suspect, finding.culprit
     if finding.deliberate:
-        return _lines(["nobody: this crash was asked for"])
+        return _lines(["none: the crash was triggered on purpose"])
     if suspect is not None:
-        lines = [f"the maker of{frames.tag(finding, suspect.module)}"]
+        lines = [f"module{frames.tag(finding, suspect.module)}"]
         at = where(suspect.location)
         if suspect.symbol:
             lines.append(f"<code>{esc(suspect.symbol)}</code>{f' at <code>{path(at)}</code>' if at else ''}")
         return _lines(lines)
     if culprit is not None and culprit.file and not culprit.file.startswith("/"):
         file = path(where(Location(None, culprit.file, None)))
-        return _lines(["the kernel's maintainers", f"<code>scripts/get_maintainer.pl -f {file}</code>"])
-    return _lines(["the kernel's vendor", '<span class="faint">no out-of-tree module is on the way</span>'])
+        return _lines(["none: ask the kernel's maintainers", f"<code>scripts/get_maintainer.pl -f {file}</code>"])
+    return _lines(["none: ask the kernel's vendor", '<span class="faint">no known out-of-tree module</span>'])
 
 
 def _why(finding: Finding) -> str:

@@ -111,7 +111,7 @@ def _table(bugs: Sequence[Bug]) -> str:
     return (
         f'<table class="bugs"><thead><tr>{heads}<th>Hosts</th><th>Kernels</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
-        '<p class="note" id="none" hidden>No crash is of this kernel and this host.</p>'
+        '<p class="note" id="none" hidden>No crash has this kernel and this host.</p>'
     )
 
 

@@ -31,7 +31,7 @@ def section(facts: VmcoreFacts, finding: Optional[Finding]) -> str:
     told = finding
     if told is None or not told.report.modules:
         told = Finding(Resolution(Report("oops", "", 0, modules=facts.modules)))
-    note = f'<p class="note">As crash(8) told, started as <code>{esc(facts.rung)}</code>.</p>'
+    note = f'<p class="note">Source: crash(8), started as <code>{esc(facts.rung)}</code>.</p>'
     return f"{_differences(facts)}{_facts(facts)}{_panic(facts, told)}{_others(facts, told)}{note}"
 
 
