@@ -193,6 +193,6 @@ def test_there_are_examples() -> None:
     [("KDUMPWRAP_TIMEOUT", run.TIMEOUT), ("KDUMPWRAP_DEBUGINFOD_TIMEOUT", debuginfod.TIMEOUT)],
 )
 def test_time_limits_are_those_of_the_program(name: str, value: float) -> None:
-    told = re.search(rf"^\.B {name}\n.*; (\d+) unless said", SECTIONS["ENVIRONMENT"], re.M)
+    told = re.search(rf"^\.B {name}\n.*; (\d+) by default", SECTIONS["ENVIRONMENT"], re.M)
     assert told
     assert float(told[1]) == value
