@@ -158,7 +158,7 @@ def _each(
             rendered = _late(analysis)
         elif html != "-":
             rendered = _text(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
-        notes = _fetchable(analysis) if search is not None and not fetch else ()
+        notes = _fetchable(analysis, search.root) if search is not None and not fetch else ()
         result = Result(rendered, problems, notes, answered=bool(analysis.findings))
         shown.append(results.show(results.redacted(result, redactor)))
     return results.redacted(results.together(shown), redactor, last=True)
@@ -174,7 +174,7 @@ def _fetched(target: Optional[str], search: "Search") -> "Sequence[Problem]":
         return results.failed(KdumpwrapError(f"--fetch: {error.message}", error.hint)).problems
 
 
-def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
+def _fetchable(analysis: "Analysis", root: Path) -> "Sequence[Problem]":
     """The command that brings the vmlinux, where ``analysis`` lacks it and a distribution has it."""
     kernel, path = analysis.kernel, analysis.crash.path
     if kernel.vmlinux is not None or kernel.release is None or not analysis.findings:
@@ -185,10 +185,13 @@ def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
     if repositories.packaged(kernel.release) is None:
         return ()
     what = kernel.release if path == "-" else path
+    fetch = shell.hint("kdumpwrap fetch {}", what)
+    if root != Path("/"):
+        fetch = shell.hint("kdumpwrap fetch --root {} {}", root, what)
     return (
         Problem(
             f"the debuginfo of {kernel.release} can be fetched without installing anything",
-            shell.hint("kdumpwrap fetch {}", what),
+            fetch,
         ),
     )
 
