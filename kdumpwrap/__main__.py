@@ -20,7 +20,11 @@ def main() -> NoReturn:
         from kdumpwrap.cli import early
 
         early.begin(sys.argv[2:])
-    from kdumpwrap.cli import app  # it takes 30 ms
+    try:
+        from kdumpwrap.cli import app  # it takes 30 ms
+    except OSError as error:  # too many open files, say: a bug raises another exception
+        sys.stderr.write(f"kdumpwrap: {error.filename}: {error.strerror}\n")
+        os._exit(1)
 
     try:
         app.main()

@@ -67,7 +67,7 @@ def _times(certain: Sequence[Tuple[int, object]], at: int, period: int) -> int:
 
 
 def recursion(resolution: Resolution) -> Optional[str]:
-    """``f calls itself: 12 frames of it follow each other in the call trace``; None when nothing repeats."""
+    """``f calls itself: 12 frames of it stand one behind the other in the call trace``; None when nothing repeats."""
     runs = folded(resolution.trace)
     if not runs:
         return None

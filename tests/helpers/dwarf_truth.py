@@ -8,10 +8,11 @@ import operator
 import re
 import subprocess
 from bisect import bisect_right
+from collections import defaultdict
 from functools import reduce
 from pathlib import Path
 from random import Random
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from kdumpwrap.model import scope
 from kdumpwrap.tools import gdb
@@ -346,7 +347,9 @@ def compare(vmlinux: Path, count: int, chance: Random, directory: Path) -> Compa
     places = [(unit, at) for unit, rows in units for at in rows]
     asked = [scope.Question(None, at, tuple(values.items())) for _, at in places]
     found = gdb.ask(gdb.File(vmlinux, "x86_64", False, "readelf"), asked, directory)
-    symbols = {name: at for at, _, name in symbols_of(vmlinux)}
+    symbols: Dict[str, List[int]] = defaultdict(list)  # several are called __func__.1
+    for at, _, name in symbols_of(vmlinux):
+        symbols[name].append(at)
     pairs, unsaid, differences = 0, 0, []
     for (unit, at), answer in zip(places, found):
         truth = list(unit.variables(at, values, frames.address(at, values)))
@@ -362,7 +365,9 @@ def compare(vmlinux: Path, count: int, chance: Random, directory: Path) -> Compa
     return Comparison(len(places), pairs, differences, unsaid)
 
 
-def agrees(said: scope.Variable, truth: Variable, symbols: Mapping[str, int], enumerators: Mapping[str, int]) -> bool:
+def agrees(
+    said: scope.Variable, truth: Variable, symbols: Mapping[str, Sequence[int]], enumerators: Mapping[str, int]
+) -> bool:
     """Whether register and value are what the expression gives."""
     plain = re.match(r"^DW_OP_reg(\d+) \w+$", truth.where)
     if plain and (said.register, said.added) != (NAMES[int(plain[1])], 0):
@@ -373,7 +378,7 @@ def agrees(said: scope.Variable, truth: Variable, symbols: Mapping[str, int], en
         return (said.value == "true") == bool(truth.value & 0xFF)
     if said.value.startswith("&"):
         name, _, offset = said.value[1:].partition("+")
-        return symbols.get(name, -1) + int(offset or "0") == truth.value
+        return any(at + int(offset or "0") == truth.value for at in symbols.get(name, ()))
     if re.match(r"^-?\d+$|^0x", said.value):
         difference = int(said.value, 0) - truth.value
         widths = (64,) if said.type.endswith("*") else (64, 32, 16, 8)

@@ -25,7 +25,7 @@ from kdumpwrap.model.bugs import Group
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.fetched import Build, Fetched
 from kdumpwrap.model.finding import Analysis, Listing
-from kdumpwrap.model.host import Check, Diagnosis
+from kdumpwrap.model.host import Check, Diagnosis, Step
 from kdumpwrap.model.vmcore import Answer, VmcoreFacts
 from kdumpwrap.render import annotate, batch, crash, crashes, doctor, fetched, markdown, raw, text, vmcore
 from kdumpwrap.render import json as ndjson
@@ -94,6 +94,7 @@ class Filler:
 
     def __init__(self, texts: List[str]) -> None:
         self.texts, self.count = texts, 0
+        self.begun: List[Any] = []  # the types of the values that hold the one being made
 
     def text(self) -> str:
         self.count += 1
@@ -110,7 +111,7 @@ class Filler:
         if kind in (int, float, bool, bytes):
             return {int: 1, float: 1.5, bool: True, bytes: b"\x90\x90"}[kind]
         if origin is Union:
-            return self.make(args[0])  # Optional: never None
+            return None if args[0] in self.begun else self.make(args[0])  # Optional: None in a value of its own type
         if origin is tuple:
             return (self.make(args[0]),) if args[-1] is Ellipsis else tuple(map(self.make, args))
         if origin is Counter or kind is Counter:
@@ -122,7 +123,10 @@ class Filler:
         else:  # a Literal, an Enum
             return args[0] if args else next(iter(kind))
         types = get_type_hints(kind)
-        return kind(**{name: OURS.get((kind.__name__, name)) or self.field(kind, name, types) for name in names})
+        self.begun.append(kind)
+        made = kind(**{name: OURS.get((kind.__name__, name)) or self.field(kind, name, types) for name in names})
+        self.begun.pop()
+        return made
 
     def field(self, kind: Any, name: str, types: Dict[str, Any]) -> Any:
         return 0 if (kind.__name__, name) in OURS else self.make(types[name])
@@ -364,7 +368,8 @@ def test_the_filler_leaves_no_field_empty() -> None:
                 yield from walk(getattr(value, one.name))
         elif isinstance(value, tuple):
             for one in value:
-                yield from walk(one)
+                if one is not None or not isinstance(value, Step):  # a step's later step has no later one
+                    yield from walk(one)
 
     for kind in (Analysis, VmcoreFacts, Diagnosis, Listing, Check):
         assert all(one not in (None, "", ()) for one in walk(Filler(["x"]).make(kind)))
