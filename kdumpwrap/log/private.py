@@ -136,6 +136,8 @@ HOSTS = (
         rf"{_QUOTE}\s{{0,2}}[=:]\s{{0,4}}{_QUOTE})"
         rf"(?!hostname)(?P<host>{_NAME})"
     ),
+    # the name before: "hostname changed from 'db7' to 'db8'"
+    re.compile(rf"(?i:host ?name)(?: set| changed)? from [<\\'\"]{{0,6}}(?P<host>{_NAME}?)(?=[>\\'\"]{{0,6}} to )"),
     re.compile(rf"\"host\": \"(?P<host>{_NAME})"),
     re.compile(rf"{WORD}Linux (?P<host>{_NAME}) \d\.\d{{1,2}}\.\d\S{{0,64}} #\d"),  # uname -a
     re.compile(rf"(?i:rd[._]lvm[._]lv=)(?:{'|'.join(_VOLUMES)})_(?P<host>{_NAME}?)/"),  # rd.lvm.lv=rhel_db7/root

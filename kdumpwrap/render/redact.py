@@ -176,9 +176,9 @@ class Redactor:
         for kind, patterns in (("host", private.HOSTS), ("user", private.USERS)):
             for pattern in patterns:
                 text = self._each(pattern, kind, text, lambda name: name.lower() in self._keep | kept)
-        lower = text.lower()
-        single = lower.replace("--", "-")  # the device mapper doubles a dash: rhel_db--7-root
-        names = [name for name in self._names if (name in lower or name in single) and name not in kept]
+        folded = _alike(text)
+        alike = {_alike(name): made for name, made in self._names.items()}
+        names = [name for name in self._names if _alike(name) in folded and name not in kept]
         if not names:
             return text
         longest = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)).replace("\\-", "--?")
@@ -186,8 +186,9 @@ class Redactor:
         pattern = re.compile(rf"{begin}(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
 
         def other(match: "re.Match[str]") -> str:
-            name = match[0].lower()
-            made = self._names.get(name) or self._names[name.replace("--", "-")]
+            made = self._names.get(match[0].lower()) or alike.get(_alike(match[0]))
+            if made is None:
+                return match[0]
             self._count(made.rpartition("-")[0])
             return made
 
@@ -236,6 +237,11 @@ def _plain(kind: str, secret: str) -> str:
         digits = re.sub(r"[:.-]", "", secret.lower())
         return digits[2:] if digits.startswith("0x") else digits
     return secret.lower()
+
+
+def _alike(text: str) -> str:
+    """What is the same for all spellings of a name: the device mapper doubles a dash, rhel_db--7-root."""
+    return re.sub("--+", "-", text.casefold())
 
 
 def _readings(text: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """--redact: planted secrets are gone from every output, all else stays."""
 
 import html
+import itertools
 import json
 import re
 from pathlib import Path
@@ -126,6 +127,9 @@ SECRETS = [
     ("basel-7", "Command line: root=/dev/mapper/rhel_basel--7-root rd.lvm.lv=rhel_basel-7/root"),
     ("basel--7", "Command line: root=/dev/mapper/rhel_basel--7-root rd.lvm.lv=rhel_basel-7/root"),
     ("zug5", 'NetworkManager[7]: <info> hostname: hostname changed from (none) to "zug5"'),
+    ("oldbox4", "NetworkManager[7]: <info> hostname changed from 'oldbox4' to 'newbox5'"),
+    ("newbox5", "NetworkManager[7]: <info> hostname changed from 'oldbox4' to 'newbox5'"),
+    ("oldbox6", "systemd-hostnamed[9]: Hostname set from <oldbox6> to <newbox7>"),
     ("chur6", "ssh: Could not resolve hostname chur6: Name or service not known"),
     ("arosa7", "ssh: connect to host arosa7 port 22: No route to host"),
     ("davos8", "mount.nfs: Failed to resolve server davos8: Name or service not known"),
@@ -312,6 +316,22 @@ def test_the_option_needs_no_value() -> None:
 
 _OCTET = st.integers(0, 255)
 _OWN = st.from_regex(r"[a-z][a-z0-9]{3,9}-[a-z]{2,6}[0-9]{1,2}", fullmatch=True)
+_DASHED = st.from_regex(r"zq[a-z]{0,2}(?:-{1,3}[a-z0-9]{1,2}){1,4}", fullmatch=True)
+
+
+@given(st.lists(_DASHED, min_size=1, max_size=3), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_a_name_is_hidden_however_many_dashes_are_doubled(names: List[str], often: List[bool]) -> None:
+    """The device mapper doubles a dash, and a name may hold two of its own."""
+    twice = itertools.cycle(often)
+    doubled = [re.sub("-", lambda _: "--" if next(twice) else "-", name) for name in names]
+    told = "".join(f"systemd[1]: Set hostname to <{name}>.\n" for name in names)
+    done = Redactor().text(told + "".join(f"x {name}\n" for name in doubled))
+    assert not [name for name in (*names, *doubled) if name in done]
+    assert re.search(r"x host-\d+\n", done)
+
+
+def test_a_name_in_letters_that_only_look_alike_ends_nothing() -> None:
+    assert "oſlo" not in Redactor().text("systemd[1]: Set hostname to <oslo-web>.\nx oſlo-web\n")
 
 
 @settings(deadline=None, max_examples=150)
