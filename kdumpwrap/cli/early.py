@@ -25,10 +25,10 @@ def begin(words: Sequence[str]) -> None:
     if any(os.environ.get(name) for name in _STEERING):
         return
     values: Dict[str, str] = {}
-    crash = _crash(words, values)
-    if crash is None:
-        return
     with suppress(KdumpwrapError, OSError, ValueError):  # reported when the command line is read
+        crash = _crash(words, values)
+        if crash is None:
+            return
         vmlinux = Path(values["--vmlinux"]) if "--vmlinux" in values else None
         search = Search(Path(values.get("--root", "/")), vmlinux)
         found = finder.find(crash, search.root)

@@ -3,11 +3,13 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Iterator, List, Optional
 
 import pytest
-from conftest import RunCli, ToolDir
+from conftest import RunCli, ToolDir, environment
 
 from kdumpwrap.cli import early
 from kdumpwrap.debuginfo import Search
@@ -118,3 +120,20 @@ def test_it_runs_once_and_is_told_as_any_other(run_cli: RunCli, tool_dir: ToolDi
     page = run_cli(*words, env=tool_dir.first).stdout
     assert (tmp_path / "asked").read_text().count(str(VMLINUX)) == 1
     assert len(re.findall(r"^nm -n .*vmlinux$", page, re.M)) == 1
+
+
+LOOK = """
+import os, sys
+from kdumpwrap.cli import early
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+early.begin(sys.argv[1:])
+"""
+
+
+def test_a_crash_that_cannot_be_looked_at_is_said_as_any_other(open_dir: Path, run_cli: RunCli) -> None:
+    done = run_cli("analyze", "a" * 300)
+    assert done.status == 1 and done.stderr.startswith("kdumpwrap: "), done.stderr
+    (open_dir / "closed").mkdir(0)
+    subprocess.run([sys.executable, "-c", LOOK, str(open_dir / "closed/crash")], env=environment(), check=True)
