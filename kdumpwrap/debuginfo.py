@@ -69,7 +69,7 @@ class Search:
 def of_build(search: Search, release: Optional[str], build_id: Callable[[], Optional[str]]) -> Search:
     """``search`` with the ``build_id``, which is called when a fetched build is one of several here."""
     kept = len(builds(release, search))
-    there = sum((search.root / path.format(release=release)).exists() for path in _VMLINUX) if kept == 1 else 0
+    there = sum(_refused(search.root / path.format(release=release)) is None for path in _VMLINUX) if kept == 1 else 0
     return replace(search, build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
 
 

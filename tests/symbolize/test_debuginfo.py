@@ -214,3 +214,16 @@ def test_analyze_and_batch_take_the_build_that_the_vmcore_names(lab: Lab, run_cl
     for command in ("analyze", "batch"):
         done = run_cli(command, "--json", "--root", tmp_path, env=env)
         assert json.loads(done.stdout)["kernel"]["vmlinux"] == str(mine), done.stderr
+
+
+def test_a_closed_directory_ends_no_choice_between_builds(open_dir: Path) -> None:
+    root = shutil.copytree(worked.root(), open_dir / "root")
+    crash = next(root.glob("var/crash/*"))
+    release = next(root.glob("usr/lib/debug/lib/modules/*")).name
+    touch(open_dir / f"cache/kdumpwrap/{release}" / ("aa" * 20) / "vmlinux").chmod(0o644)
+    for path in (open_dir / "cache").glob("**/"):
+        path.chmod(0o755)
+    (root / "usr/lib/debug").chmod(0o700)
+    done = as_nobody("analyze", "--root", str(root), str(crash), env={"XDG_CACHE_HOME": str(open_dir / "cache")})
+    assert (done.status, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "iptunnel_xmit" in done.stdout
