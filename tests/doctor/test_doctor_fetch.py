@@ -63,6 +63,7 @@ def test_no_network(signer: Key, el: Kernel, tmp_path: Path, monkeypatch: pytest
     check = said(CENTOS, el.release, env, monkeypatch, tmp_path)
     assert check.status == "warn"
     assert check.seen.startswith(f"nothing to be had of {el.release}: dnf failed")
+    assert check.fix[0].what.startswith("Let it reach its repositories; this failed: dnf ")
 
 
 def test_no_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
