@@ -111,9 +111,9 @@ def disassemble(
             raise KdumpwrapError(_unplaced(symbolizer, expression, placed).message)
         lines = symbolizer.locate([CodeAddress.of(placed)], [CodeAddress(section, row.address) for row in shown])
         placed = replace(placed, locations=lines.get(CodeAddress.of(placed), ()))
-        problems = symbolizer.problems([frame])
-        listing = Listing(placed, lined(shown, section, lines), source(placed.locations, symbolizer.release, search))
-        return listing, problems
+        shown_source = symbolizer.failures.keep(None, lambda: source(placed.locations, symbolizer.release, search))
+        listing = Listing(placed, lined(shown, section, lines), shown_source)
+        return listing, symbolizer.problems([frame])
 
 
 def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:

@@ -1,6 +1,8 @@
 """The worked example, as the package carries it, and the commands that take it apart."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import List
@@ -9,7 +11,10 @@ import pytest
 from conftest import RunCli
 from processes import ran
 
+from kdumpwrap import resolve
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
+from kdumpwrap.host import files
 
 RELEASE = "4.19.113-88.8bs.el7.x86_64"
 HERE = ("--root", str(worked.root()), "--release", RELEASE)
@@ -136,3 +141,16 @@ def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
     carried = worked.root() / f"usr/lib/debug/lib/modules/{RELEASE}/vmlinux"
     listings = [ran([*dump, str(path)], check=True).stdout.splitlines()[4:] for path in (tmp_path / "one", carried)]
     assert listings[0] == listings[1], "run scripts/example/build"
+
+
+def test_a_source_that_the_disk_does_not_give_costs_disasm_the_source_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_FAULTS", {errno.ELOOP})  # a link to itself stands for a fault of the disk
+    for parent in ("include/net", "net", "."):
+        (tmp_path / parent).mkdir(parents=True, exist_ok=True)
+        (tmp_path / parent / "ip_tunnels.h").symlink_to("ip_tunnels.h")
+    search = Search(worked.root(), source_dirs=(tmp_path,))
+    listing, problems = resolve.disassemble("iptunnel_xmit+0x17d", RELEASE, search)
+    assert listing.instructions and listing.source is None
+    assert [one.message.partition(": ")[2] for one in problems] == [os.strerror(errno.ELOOP)]
