@@ -205,7 +205,8 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
         try:
             offers = loader.offers(names.debuginfo, _ASKING)
         except KdumpwrapError as error:
-            steps = fixes.by_hand("Let it reach its repositories" + (f"; this failed: {error.hint}" if error.hint else ""))
+            failed = f"; this failed: {error.hint}" if error.hint else ""
+            steps = fixes.by_hand(f"Let it reach its repositories{failed}")
             yield Check("fetch", "warn", f"nothing to be had of {release}: {error.message}", steps, side=_SIDE)
             return
         if not offers:
