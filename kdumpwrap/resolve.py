@@ -67,6 +67,8 @@ def resolve(
         ]
         lines = symbolizer.locate(CodeAddress.of(frame) for _, frame in placed if frame.address is not None)
         problems = list(symbolizer.problems(frames))
+        if symbolizer.misplaced():
+            return tuple(zip(expressions, map(ResolvedFrame.of, frames))), tuple(problems)
         problems += [
             _unplaced(symbolizer, text, frame)
             for text, frame in placed
@@ -87,6 +89,9 @@ def disassemble(
     frame = parse(expression, caller=caller)
     with _symbolizer(release, search) as symbolizer:
         symbolizer.load([frame])
+        if symbolizer.misplaced():
+            first = symbolizer.problems([frame])[0]
+            raise KdumpwrapError(first.message, first.hint)
         placed = symbolizer.place(frame)
         if placed.candidates:
             addresses = ", ".join(f"{address:#x}" for address in placed.candidates)

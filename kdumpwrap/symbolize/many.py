@@ -106,4 +106,4 @@ class Dumps:
 
     def rows(self, key: Hashable, located: Located) -> Tuple[Instruction, ...]:
         """The instructions with their lines, one of them marked; () where none is."""
-        return self._found[key].lined(located)
+        return () if self._symbolizer.misplaced() else self._found[key].lined(located)

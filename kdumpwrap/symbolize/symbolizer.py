@@ -157,7 +157,7 @@ class Symbolizer:
             wanted = packages.debuginfo(self.release) if self.release else shell.NONE
             self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
         banner = nm.address(found.nm, "linux_banner")
-        if banner is not None and self.release is not None:
+        if banner is not None:
             self._banner = partial(binutils.text_at, found.tools, opened.path, banner)
 
     def _load_module(
@@ -220,7 +220,8 @@ class Symbolizer:
         """
         self._lines.ask(addresses, self.objects, instructions)
         self._check_release()
-        return self._lines.answers()
+        found = self._lines.answers()
+        return {} if self.misplaced() else found
 
     def _check_release(self) -> None:
         """Start to read the release that is compiled into the vmlinux; the other tools take longer."""
@@ -260,7 +261,7 @@ class Symbolizer:
         if self._misplaced:
             message = f"{self.vmlinux}: linux_banner is not where nm says, so no address and no line is told"
             self.failures.add(None, Problem(message, wanted, tool_failed=True, wrong_vmlinux=True))
-        elif compiled is not None and compiled != self.release:
+        elif compiled is not None and self.release not in (None, compiled):
             message = f"{self.vmlinux}: the vmlinux of {compiled}, the crash is of {self.release}"
             self.failures.add(None, Problem(message, wanted, wrong_vmlinux=True))
         return self._misplaced

@@ -121,6 +121,17 @@ def test_symbols_that_are_all_moved(run_cli: RunCli, tmp_path: Path) -> None:
     assert (report["disassembly"], report["source"], report["variables"]) == ([], None, None)
 
 
+@pytest.mark.parametrize("command", ["annotate", "resolve", "disasm"])
+def test_no_command_tells_lines_by_moved_symbols(run_cli: RunCli, tmp_path: Path, command: str) -> None:
+    body = "o = b''.join(b'%016x' % (int(l[:16], 16) + 64) + l[16:] + b'\\n' for l in o.splitlines())"
+    vmlinux = next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux"))
+    asked = ("--root", worked.root()) if command == "annotate" else ("--vmlinux", vmlinux, "iptunnel_xmit+0x17d")
+    done = run_cli(command, *asked, env=between(tmp_path, "nm", body))
+    assert done.status in (1, 3)
+    assert "linux_banner is not where nm says, so no address and no line is told" in done.stderr
+    assert not [word for word in ("ip_tunnels.h", "ffffffff81898d", "=> ") if word in done.stdout], done.stdout
+
+
 @pytest.mark.parametrize("lost", range(12))
 @pytest.mark.parametrize(("tool", "many"), [("eu-addr2line", 2), ("addr2line", 1)])
 def test_an_addr2line_that_loses_lines(
