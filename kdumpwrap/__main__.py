@@ -31,6 +31,9 @@ def main() -> NoReturn:
     except SystemExit as end:
         # the interpreter would free memory now, for 5 ms, and flush the streams
         atexit._run_exitfuncs()
+        run = sys.modules.get("kdumpwrap.tools.run")
+        if run is not None:  # nm may have begun for a command line that turned out wrong
+            run.stop_all()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

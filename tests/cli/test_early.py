@@ -5,8 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Tuple
 
 import pytest
 from conftest import RunCli, ToolDir, environment
@@ -137,3 +138,20 @@ def test_a_crash_that_cannot_be_looked_at_is_said_as_any_other(open_dir: Path, r
     assert done.status == 1 and done.stderr.startswith("kdumpwrap: "), done.stderr
     (open_dir / "closed").mkdir(0)
     subprocess.run([sys.executable, "-c", LOOK, str(open_dir / "closed/crash")], env=environment(), check=True)
+
+
+@pytest.mark.parametrize("words", [("analyze", "--raw", "--json"), ("annotate", "--json")])
+def test_nm_does_not_outlive_a_wrong_command_line(
+    words: Tuple[str, ...], run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path
+) -> None:
+    tool_dir.fake("nm", f"echo $$ >{tmp_path}/pid; exec sleep 20 >/dev/null 2>&1")
+    done = run_cli(*words, "--root", ROOT, CRASH, env=tool_dir.first)
+    assert done.status == 2
+    for _ in range(100):
+        try:
+            if not Path("/proc", (tmp_path / "pid").read_text().strip(), "cmdline").read_bytes():
+                return  # it has ended, and nobody has waited for it yet
+        except FileNotFoundError:
+            return
+        time.sleep(0.02)
+    pytest.fail("nm is still there")
