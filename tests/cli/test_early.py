@@ -1,5 +1,6 @@
 """nm begins before the command line is read, where what that asks for is plain."""
 
+import inspect
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import Iterator, List, Optional, Tuple
 import pytest
 from conftest import RunCli, ToolDir, environment
 
-from kdumpwrap.cli import early
+from kdumpwrap.cli import app, early
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.symbolize import opening
@@ -125,7 +126,7 @@ def test_it_runs_once_and_is_told_as_any_other(run_cli: RunCli, tool_dir: ToolDi
 
 LOOK = """
 import os, sys
-from kdumpwrap.cli import early
+from kdumpwrap.cli import app, early
 if os.getuid() == 0:
     os.setgroups([])
     os.setuid(65534)
@@ -155,3 +156,22 @@ def test_nm_does_not_outlive_a_wrong_command_line(
             return
         time.sleep(0.02)
     pytest.fail("nm is still there")
+
+
+def test_it_knows_the_options_as_the_command_line_has_them() -> None:
+    """A value of an option that is not known would be taken for a crash, so such an option ends the guess."""
+    steering, takes_value = set(), {}
+    for command in ("analyze", "annotate"):
+        (one,) = app._app(command).registered_commands
+        assert one.callback is not None
+        for parameter in inspect.signature(one.callback).parameters.values():
+            names = getattr(parameter.default, "param_decls", None) or ()
+            steering |= {parameter.default.envvar} if names else set()
+            for name in (name for name in "/".join(names).split("/") if name.startswith("-")):
+                takes_value[name] = "bool" not in str(parameter.annotation)
+    assert {"--root", "--vmlinux", "-v", "--no-variables"} < set(takes_value)
+    assert not [name for name in early._VALUED if not takes_value[name]]
+    assert not [name for name in early._FLAGS if takes_value[name]]
+    assert set(early._STEERING) < steering
+    unknown = set(takes_value) - {*early._VALUED, *early._FLAGS}
+    assert not [name for name in unknown if early._crash([name, str(CRASH)], {}) is not None]
