@@ -43,7 +43,8 @@ def analyze(
     release = release_of(crash)
     build_id = partial(build_id_of, crash, search)
     search = debuginfo.of_build(search, release, build_id)
-    begun = opening.begin(release, search, _beside(crash), build_id) if release is not None else None
+    known = release is not None or opening.foreseen()  # else the log may tell the release, and nm would run twice
+    begun = opening.begin(release, search, _beside(crash), build_id) if known else None
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
     with Symbolizer(release, search, _beside(crash), build_id, begun) as symbolizer:

@@ -133,6 +133,11 @@ def foresee(release: Optional[str], search: Search, beside: Optional[Path]) -> N
     _foreseen.append(_Foreseen(release, search, beside))
 
 
+def foreseen() -> bool:
+    """Whether nm is at work already on what ``foresee`` was told."""
+    return any(one.begun is not None for one in _foreseen)
+
+
 def begin(
     release: Optional[str],
     search: Search,

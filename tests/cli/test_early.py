@@ -14,6 +14,8 @@ import pytest
 from conftest import RunCli, ToolDir, environment
 
 from kdumpwrap.cli import app, early
+from kdumpwrap.crashdir import finder
+from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.example import worked
 from kdumpwrap.symbolize import opening
@@ -175,3 +177,11 @@ def test_it_knows_the_options_as_the_command_line_has_them() -> None:
     assert set(early._STEERING) < steering
     unknown = set(takes_value) - {*early._VALUED, *early._FLAGS}
     assert not [name for name in unknown if early._crash([name, str(CRASH)], {}) is not None]
+
+
+def test_it_runs_once_where_the_log_names_no_release(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    tool_dir.fake("nm", f'echo "$*" >>{tmp_path}/asked; exec {shutil.which("nm")} "$@"')
+    (tmp_path / "log").write_text(re.sub(r"\S*el7\.x86_64\S*", "", LOG.read_text()))
+    assert release_of(finder.find(str(tmp_path / "log"), ROOT)) is None
+    run_cli("analyze", "--vmlinux", VMLINUX, tmp_path / "log", env=tool_dir.first)
+    assert (tmp_path / "asked").read_text().count(str(VMLINUX)) == 1
