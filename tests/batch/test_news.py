@@ -144,7 +144,7 @@ def test_each_crash_is_told_once_while_the_tree_grows_two_run_and_one_is_killed(
         pair = [subprocess.Popen(argv, stdout=file, stderr=subprocess.DEVNULL, env=environment()) for file in files]
         outputs += [Path(file.name) for file in files]
         if number < 4:
-            time.sleep(0.3 + chance.random())
+            time.sleep(0.1 + chance.random() / 3)
             pair[number % 2].send_signal(signal.SIGKILL)
         killed += sum(process.wait(timeout=120) == -signal.SIGKILL for process in pair)
         for file in files:

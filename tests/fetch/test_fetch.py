@@ -122,7 +122,7 @@ def test_a_release_brings_its_vmlinux_and_all_its_modules_when_asked(centos: Hos
 def test_analyze_fetches_when_asked_and_says_how_when_not(centos: Host) -> None:
     without = centos.run_cli("analyze", "--root", centos.root, env=centos.env)
     assert without.status == 3
-    assert without.stderr.splitlines()[-1] == f"hint: kdumpwrap fetch {centos.crash}"
+    assert without.stderr.splitlines()[-1] == f"hint: kdumpwrap fetch --root {centos.root} {centos.crash}"
     assert not centos.cache.exists()
     fetching = centos.run_cli("analyze", "--fetch", "--root", centos.root, env=centos.env)
     assert (fetching.status, fetching.stderr) == (0, "")
