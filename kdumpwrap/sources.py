@@ -100,7 +100,9 @@ def _trees(release: Optional[str], root: Path) -> Iterator[Path]:
     if kernel is None:
         return
     for name in dict.fromkeys((kernel.text, kernel.base)):
-        yield from sorted(root.glob(f"usr/src/debug/kernel-*/linux-{name}"))
+        with files.faults(root / "usr/src/debug"):  # up to Python 3.12 glob raises what later ones pass over
+            found = sorted(root.glob(f"usr/src/debug/kernel-*/linux-{name}"))
+        yield from found
         for path in ("lib/modules/{}/source", "usr/src/kernels/{}", "lib/modules/{}/build", "usr/src/linux-{}"):
             yield root / path.format(name)
     for path in (f"usr/src/linux-source-{kernel.minor}", f"usr/src/linux-source-{kernel.minor}.0"):  # Debian, Ubuntu
