@@ -55,7 +55,7 @@ CHECKERS: Tuple[Group, ...] = (
         gfs2_(assert|consist|lm_withdraw|withdraw).* ocfs2_(error|abort) fat_fs_error hfsplus_error ntfs_(error|warning)
         jfs_error udf_err nilfs_error f2fs_stop_checkpoint skb_(over_|under_)?panic stack_chk_fail sysfs_warn_dup
         drm_err (.*_)?(ass(ert(ion)?)?_?fail(ed|ure)?|check_?fail(ed)?)(_.*)? (handle_)?cfi_(check_)?fail.*
-        (cfi_)?slowpath_(diag|shadow) report_cfi_.*
+        (cfi_)?slowpath_(diag|shadow)
         """,
     ),
     Group(
@@ -98,8 +98,8 @@ CHECKERS: Tuple[Group, ...] = (
         """
         (hw|k)?asan_.* k?msan_.* kcsan_.* tsan_.* kfence_.* sanitizer_.* ubsan_.* write_comp_data instrument_.*
         check_memory_region(_inline)? check_region_inline memory_is_poisoned.* print_(report|address_description)
-        (start|end)_report qlist_free_all quarantine_.* kmemleak_.* create_object (delete|lookup)_object.*
-        handle_(overflow|null_ptr_deref|misaligned_access|object_size_mismatch|missing_return)
+        (start|end)_report qlist_free_all quarantine_.* kmemleak_.* create_object
+        (delete|lookup|find_and_(get|remove))_object.* handle_(overflow|null_ptr_deref|misaligned_access|object_size_mismatch|missing_return)
         """,
         tells=True,
     ),
