@@ -3,16 +3,11 @@
 import contextlib
 import fnmatch
 import itertools
-from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Callable,
     Dict,
-    FrozenSet,
     Generator,
-    Hashable,
     Iterable,
     Iterator,
     List,
@@ -23,10 +18,10 @@ from typing import (
     Union,
 )
 
-from kdumpwrap import analyze, capturelog, debuginfo, shell
+from kdumpwrap import analyze, capturelog, shell
 from kdumpwrap.batch import news, saved, workers
+from kdumpwrap.batch.kernels import KEPT, Kernels, Shared
 from kdumpwrap.crashdir import finder
-from kdumpwrap.culprit import callchain
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model.crash import Crash, Entry, Problem
@@ -36,13 +31,9 @@ from kdumpwrap.parse import ndjson
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.tools import run
 
-if TYPE_CHECKING:
-    from kdumpwrap.steps import Answer, Case
-
 # Crashes whose questions are put to the tools together. The first chunk is small: the first answers come soon. Later
 # chunks are larger, since an addr2line costs half a second. The largest one limits the memory.
 _FIRST, _MOST = 100, 1000
-_KERNELS = 8  # kernels whose symbols are kept: 5 MB each
 
 
 class Selection(NamedTuple):
@@ -94,19 +85,20 @@ def outcomes(
     """
     known = saved.Known(search, variables)
     work = _reader(search, selection, known if save_below and reuse else None, only_new=only_new)
-    with contextlib.closing(_Kernels(search)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
+    with contextlib.closing(Kernels(search)) as kernels, contextlib.closing(workers.each(work, crashes, jobs)) as read:
         size = _FIRST
         while True:
             chunk = []
             for one in itertools.islice(read, size):
                 if save_below and isinstance(one, _Read):
                     known.stamp(one.crash, one.log)  # before a tool opens what is stamped
-                chunk.append((one, kernels.symbolizer(one)))
+                its = kernels.symbolizer(one.crash, one.log, one.beside) if isinstance(one, _Read) else None
+                chunk.append((one, its))
             if not chunk:
                 return
             for done in _analysed(chunk, kernels, variables):
                 yield _kept(done, known, save_below, mark=only_new and done.wanted) if save_below else done
-            kernels.close(but=_KERNELS)
+            kernels.close(but=KEPT)
             size = min(2 * size, _MOST)
 
 
@@ -168,65 +160,8 @@ def _log(crash: Crash, search: Search) -> Tuple[Crash, Log, Sequence[saved.File]
 # ---------------------------------------------------------------- asking the tools
 
 
-_Known = Dict[Hashable, Tuple["Case", "Answer"]]  # by the key of a bug, see analyze.analyses
-
-
-class _Kernels:
-    """A Symbolizer for each of the latest kernels."""
-
-    def __init__(self, search: Search) -> None:
-        self._search = search
-        self._open: "OrderedDict[object, Symbolizer]" = OrderedDict()
-        self._origins: Dict[object, Dict[str, Optional[bool]]] = {}  # out of tree, by module
-        self._known: Dict[Symbolizer, _Known] = {}
-
-    def symbolizer(self, one: Union[_Read, Done]) -> Optional[Symbolizer]:
-        """The symbolizer for the kernel of ``one``: its release, machine, and the build ids of modules in the log.
-
-        Logs that contradict each other on the origin of a module get one each, such as a log whose module list is cut
-        off: the messages on missing debuginfo differ.
-        """
-        if isinstance(one, Done):
-            return None
-        frames = [frame for report in one.log.reports for frame in (report.ip, *report.trace) if frame]
-        builds: FrozenSet[object] = frozenset(
-            (frame.module, frame.module_build_id) for frame in frames if frame.module_build_id
-        )
-        told = callchain.origins(one.log)
-        origins = {frame.module: told.get(frame.module) for frame in frames if frame.module}
-        build_id = partial(analyze.build_id_of, one.crash, self._search)
-        search = debuginfo.of_build(self._search, one.log.release, build_id)
-        for number in itertools.count():
-            key = (one.log.release, one.log.arch, one.beside, search.build_id, builds, number)
-            known = self._origins.setdefault(key, {})
-            if all(known.get(module, origin) == origin for module, origin in origins.items()):
-                known.update(origins)
-                break
-        if key in self._open and self._open[key].broken:
-            self._close(self._open.pop(key))
-        if key not in self._open:
-            self._open[key] = Symbolizer(one.log.release, search, one.beside)
-            if len(self._open) <= 2:  # nm works while other logs are read
-                self._open[key].start()
-        self._open.move_to_end(key)
-        return self._open[key]
-
-    def known(self, symbolizer: Symbolizer) -> _Known:
-        """The facts that are shared by the crashes of a kernel so far, by the key of a bug."""
-        return self._known.setdefault(symbolizer, {})
-
-    def close(self, but: int = 0) -> None:
-        """Close all symbolizers except the ``but`` that were used last."""
-        while len(self._open) > but:
-            self._close(self._open.popitem(last=False)[1])
-
-    def _close(self, symbolizer: Symbolizer) -> None:
-        self._known.pop(symbolizer, None)
-        symbolizer.close()
-
-
 def _analysed(
-    chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], kernels: _Kernels, variables: bool
+    chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], kernels: Kernels, variables: bool
 ) -> Iterator[Done]:
     """``chunk`` in its order, its crashes analysed kernel by kernel."""
     groups: Dict[Symbolizer, List[_Read]] = {}
@@ -234,7 +169,7 @@ def _analysed(
         if symbolizer is not None and isinstance(one, _Read):
             groups.setdefault(symbolizer, []).append(one)
     running = {
-        symbolizer: _of_one_kernel(group, symbolizer, kernels.known(symbolizer), variables)
+        symbolizer: _of_one_kernel(group, symbolizer, kernels.shared(symbolizer), variables)
         for symbolizer, group in groups.items()
     }
     for one, symbolizer in chunk:
@@ -245,7 +180,7 @@ def _analysed(
 
 
 def _of_one_kernel(
-    group: Sequence[_Read], symbolizer: Symbolizer, known: _Known, variables: bool = False
+    group: Sequence[_Read], symbolizer: Symbolizer, shared: Shared, variables: bool = False
 ) -> Iterator[Done]:
     """The analysis of each crash of ``group``; when one raises an exception, the others are analysed one by one.
 
@@ -254,7 +189,7 @@ def _of_one_kernel(
     pairs = [(one.crash, one.log) for one in group]
     done = 0
     try:
-        for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables, known=known)):
+        for one, analysis in zip(group, analyze.analyses(pairs, symbolizer, variables=variables, known=shared)):
             yield Done(one.crash, analysis, stamp=one.stamp, wanted=one.wanted)
             done += 1
     except Exception as error:

@@ -99,7 +99,8 @@ CHECKERS: Tuple[Group, ...] = (
         (hw|k)?asan_.* k?msan_.* kcsan_.* tsan_.* kfence_.* sanitizer_.* ubsan_.* write_comp_data instrument_.*
         check_memory_region(_inline)? check_region_inline memory_is_poisoned.* print_(report|address_description)
         (start|end)_report qlist_free_all quarantine_.* kmemleak_.* create_object
-        (delete|lookup|find_and_(get|remove))_object.* handle_(overflow|null_ptr_deref|misaligned_access|object_size_mismatch|missing_return)
+        (delete|lookup|find_and_(get|remove))_object.*
+        handle_(overflow|null_ptr_deref|misaligned_access|object_size_mismatch|missing_return)
         """,
         tells=True,
     ),

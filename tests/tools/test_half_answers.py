@@ -15,6 +15,7 @@ from doctor_runs import as_nobody
 
 from kdumpwrap import analyze
 from kdumpwrap.batch import engine, workers
+from kdumpwrap.batch.kernels import Kernels
 from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
@@ -64,8 +65,8 @@ def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree:
     search = Search(root=tree / "root")
     crashes = [entry.crash for entry in finder.scan(tree / "crashes").entries]
     read = [engine._Read(crash, analyze.read(crash, search), (), None) for crash in crashes]
-    symbolizer = HalfLoaded(read[0].log.release, search)
-    done = list(engine._of_one_kernel(read, symbolizer, {}))
+    with HalfLoaded(read[0].log.release, search) as symbolizer:
+        done = list(engine._of_one_kernel(read, symbolizer, {}))
     assert symbolizer.broken
     for one in done:
         assert one.analysis is not None
@@ -78,12 +79,11 @@ def test_a_broken_symbolizer_is_not_asked_for_the_next_crashes(tree: Path) -> No
     search = Search(root=tree / "root")
     crash = finder.scan(tree / "crashes").entries[0].crash
     one = engine._Read(crash, analyze.read(crash, search), (), None)
-    kernels = engine._Kernels(search)
-    first = kernels.symbolizer(one)
-    assert first is not None
-    assert kernels.symbolizer(one) is first
+    kernels = Kernels(search)
+    first = kernels.symbolizer(one.crash, one.log, one.beside)
+    assert kernels.symbolizer(one.crash, one.log, one.beside) is first
     first.broken = True
-    assert kernels.symbolizer(one) is not first
+    assert kernels.symbolizer(one.crash, one.log, one.beside) is not first
     kernels.close()
 
 
