@@ -1,11 +1,12 @@
 """The markup that a web page, a mail program or a console left in a log: each sort found is undone in all lines."""
 
-import itertools
 import re
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from kdumpwrap.log import layout
+from kdumpwrap.log.layout import Row
+
 LONGEST = 4 << 20  # bytes of a log that a person may have pasted; a longer one comes from a machine
-_Row = Tuple[int, bytes]  # number of the line in the file, text
 
 # ---------------------------------------------------------------- JSON: "…\n[    1.234567] RIP: …\n"
 
@@ -19,7 +20,7 @@ def _is_json(data: bytes) -> bool:
     return most >= _FEW and data.count(b"\n") <= most and data.count(b"\\n") >= max(_FEW, data.count(b"\n"))
 
 
-def _json(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _json(rows: Iterable[Row]) -> Iterator[Row]:
     def plain(match: "re.Match[bytes]") -> bytes:
         if match[1]:
             return chr(int(match[1], 16)).encode("utf-8", "replace")
@@ -49,7 +50,7 @@ def _is_quoted_printable(data: bytes) -> bool:
     return len(_ENCODED.findall(data)) >= _NEARLY_ALL * data.count(b"=")
 
 
-def _quoted_printable(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _quoted_printable(rows: Iterable[Row]) -> Iterator[Row]:
     def joined(parts: List[bytes]) -> bytes:
         return _HEX.sub(lambda match: bytes([int(match[1], 16)]), b"".join(parts)).replace(b"\n", b"\r")
 
@@ -93,7 +94,7 @@ def _is_html(data: bytes) -> bool:
     return sum(1 for _ in zip(range(2), found)) > 1
 
 
-def _tags(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _tags(rows: Iterable[Row]) -> Iterator[Row]:
     def plain(match: "re.Match[bytes]") -> bytes:
         return b"\n" if (match["name"] or b"").lower() in _BREAKS else b""
 
@@ -111,7 +112,7 @@ def _has_entities(data: bytes) -> bool:
     return bool(_ANY_ENTITY.search(data) and _ENTITY.search(data))
 
 
-def _entities(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _entities(rows: Iterable[Row]) -> Iterator[Row]:
     from html import unescape  # few logs need it, and it takes 2 ms to load
 
     def plain(match: "re.Match[bytes]") -> bytes:
@@ -132,122 +133,26 @@ def _is_markdown(data: bytes) -> bool:
     return sum(1 for _ in zip(range(_FEW), _MARKDOWN.finditer(data))) >= _FEW
 
 
-def _markdown(rows: Iterable[_Row]) -> Iterator[_Row]:
+def _markdown(rows: Iterable[Row]) -> Iterator[Row]:
     for number, row in rows:
         yield number, _ESCAPED.sub(rb"\1", row) if b"\\" in row else row
 
 
-# ---------------------------------------------------------------- lines that a chat program made paragraphs of
-
-# RIP: 0010:f+0x1/0x2 Code: 00 00 48 …       Not tainted 5.14.0-478.el9.x86_64 #1 Hardware name: Red Hat KVM
-_JOINED = re.compile(
-    rb"(?:(?<=[^\s:>\]])|(?<=[a-z]\])) +(?=(?:CPU: \d{1,6} (?:UID: \d+ )?PID: \d|Hardware name: \S|RIP: [0-9a-f]{4}:|"
-    rb"Code: (?:[0-9a-f]{2} ){4}|"
-    rb"RSP: [0-9a-f]{4}:|RAX: [0-9a-f]{16}|RDX: [0-9a-f]{16}|RBP: [0-9a-f]{16}|R10: [0-9a-f]{16}|R13: [0-9a-f]{16}|"
-    rb"FS: {1,2}[0-9a-f]{16}|CS: {1,2}[0-9a-f]{4} |CR2: [0-9a-f]{16}|Workqueue: \w|Call Trace:|WARNING: CPU: \d|"
-    rb"Modules linked in:|---\[ end trace|</?(?:TASK|IRQ|NMI)>))"
-)
-_FRAMES = re.compile(
-    rb"(?<![\s?])(?<!>\])[ \t]+(?=(?:\[<[0-9a-f]{16}>\] )?(?:\? )?[A-Za-z_][\w.]{0,200}\+0x[0-9a-f]+/0x[0-9a-f]+)"
-)
-_OFTEN = (b"CPU: ", b"Hardware name: ", b"RIP: ", b"Code: ", b"RAX: ", b"RSP: ", b"Call Trace:", b"Modules linked in:")
-_REPORTS = (b"Hardware name: ", b"RIP: ")  # of which the first that a log holds shows where its reports are
-_NEAR = 1 << 13  # bytes before and behind these in which the others stand
-_MANY = 3  # frames in one line, or lines in one paragraph
-
-
-def _is_joined(data: bytes) -> bool:
-    word = next((word for word in _REPORTS if word in data), None)
-    if word is None:
-        return False
-    start, stop = max(0, data.find(word) - _NEAR), data.rfind(word) + _NEAR
-    found = 0
-    for word in _OFTEN:
-        at = data.find(word, start, stop)
-        while at >= 0 and found < _MANY:
-            found += bool(_JOINED.match(data, at - 1))
-            at = data.find(word, at + 1, stop)
-    return found >= _MANY
-
-
-def _paragraphs(rows: Iterable[_Row]) -> Iterator[_Row]:
-    for number, row in rows:
-        for part in _JOINED.split(row):
-            frames = _FRAMES.split(part) if part.count(b"+0x") >= _MANY - 1 else [part]
-            for frame in frames:
-                yield number, frame
-
-
-# ---------------------------------------------------------------- a console that cut its lines at a fixed column
-
-_WIDTHS = range(72, 201)
-_STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ {0,8}\d{1,9}\.\d{6}\]")
-_GLANCE = 1 << 12  # bytes in which a longer line shows that there is no such column
-_LEAST = 3  # lines of the full width
-_SAMPLE = 20  # of which that many are looked at first
-
-
-def _column(data: bytes) -> int:
-    """The column at which a console cut the lines; 0 when none did.
-
-    In a cut log no line is longer, and a line without the kernel's time stands behind a full one only.
-    """
-    if max(map(len, data[:_GLANCE].split(b"\n"))) > _WIDTHS[-1] or data.count(b"\n") * _WIDTHS[-1] < len(data):
-        return 0
-    rows = data.replace(b"\r\n", b"\n").split(b"\n") if b"\r\n" in data else data.split(b"\n")
-    lengths = list(map(len, rows))
-    width = max(lengths)
-    if width not in _WIDTHS or lengths.count(width) < _LEAST:
-        return 0
-    first = (rows[at + 1] for at, length in enumerate(lengths[:-1]) if length == width)
-    if sum(not _STAMPED.match(row) for row in itertools.islice(first, _SAMPLE)) < _LEAST:
-        return 0
-    full = pieces = stamped = odd = 0
-    for before, row in zip([b"", *rows], rows):
-        has = bool(_STAMPED.match(row))
-        stamped += has
-        full += len(row) == width
-        if row.strip() and not has:
-            pieces += len(before) == width
-            odd += len(before) != width
-    return width if full >= _LEAST and pieces >= _LEAST and stamped >= pieces and odd * 10 <= pieces else 0
-
-
-def _columns(width: int) -> Callable[[Iterable[_Row]], Iterator[_Row]]:
-    def undo(rows: Iterable[_Row]) -> Iterator[_Row]:
-        parts: List[bytes] = []
-        first = held = 0
-        full = False
-        for number, row in rows:
-            row = row.rstrip(b"\r")
-            if parts and not (full and held < _LONG and not _STAMPED.match(row)):
-                yield first, b"".join(parts)
-                parts, held = [], 0
-            first = first if parts else number
-            parts.append(row)
-            held += len(row)
-            full = len(row) == width
-        if parts:
-            yield first, b"".join(parts)
-
-    return undo
-
-
 # ---------------------------------------------------------------- all of them
 
-_UNDO: Tuple[Tuple[Callable[[bytes], bool], Callable[[Iterable[_Row]], Iterator[_Row]]], ...] = (
+_UNDO: Tuple[Tuple[Callable[[bytes], bool], Callable[[Iterable[Row]], Iterator[Row]]], ...] = (
     (_is_json, _json),
     (_is_quoted_printable, _quoted_printable),
     (_is_html, _tags),
     (_has_entities, _entities),
     (_has_entities, _entities),  # "&amp;lt;": a page that shows the source of another one
     (_is_markdown, _markdown),
-    (_is_joined, _paragraphs),
+    (layout.is_joined, layout.paragraphs),
 )
 
 
 # what is in each line or in none: both ends of a long log show it
-_EVERYWHERE = (_is_json, _is_quoted_printable, _is_joined)
+_EVERYWHERE = (_is_json, _is_quoted_printable, layout.is_joined)
 _END = 1 << 16
 
 
@@ -291,10 +196,10 @@ class Undone:
             else:
                 self.web = self.web or undo is _tags
                 data = self._applied(undo, data)
-        width = _column(data)
-        return self._applied(_columns(width), data) if width else data
+        width = layout.column(data)
+        return self._applied(layout.columns(width), data) if width else data
 
-    def _applied(self, undo: Callable[[Iterable[_Row]], Iterator[_Row]], data: bytes) -> bytes:
+    def _applied(self, undo: Callable[[Iterable[Row]], Iterator[Row]], data: bytes) -> bytes:
         rows = data.split(b"\n")
         known = self._numbers or range(1, len(rows) + 1)
         done = list(undo(zip(known, rows)))
