@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import resource
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Callable, Iterator, List
 
 import pytest
 from conftest import RunCli
+from processes import no_file_opens
 
 from kdumpwrap import capturelog, debuginfo, sources
 from kdumpwrap.batch import saved
@@ -98,18 +98,8 @@ def test_no_more_memory_is_asked_for_than_a_file_has(top: Path) -> None:
 @pytest.fixture
 def full() -> Iterator[None]:
     """No file can be opened any more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held = [os.open("/dev/null", os.O_RDONLY)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, before[1]))
-    try:
-        with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                held.append(os.open("/dev/null", os.O_RDONLY))
+    with no_file_opens():
         yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        for descriptor in held:
-            os.close(descriptor)
 
 
 def readers(top: Path) -> List[Callable[[], object]]:

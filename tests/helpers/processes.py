@@ -1,9 +1,13 @@
 """Programs that tests run, with what they printed as text."""
 
+import errno
+import os
 import re
+import resource
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Mapping, Optional, Sequence, Union
+from typing import Iterator, Mapping, Optional, Sequence, Union
 
 
 def ran(
@@ -34,3 +38,23 @@ def build_id(file: Path) -> str:
     found = re.search(r"Build ID: ([0-9a-f]+)", ran(["readelf", "-n", file], check=True).stdout)
     assert found
     return found[1]
+
+
+@contextmanager
+def no_file_opens() -> Iterator[None]:
+    """The block, in which this process can open no file: as many are open as may be."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open("/dev/null", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, before[1]))
+    try:
+        while True:
+            try:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+                break
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in held:
+            os.close(descriptor)

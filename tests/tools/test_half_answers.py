@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 import pytest
 from conftest import Result, RunCli, ToolDir
 from doctor_runs import as_nobody
+from processes import no_file_opens
 
 from kdumpwrap import analyze
 from kdumpwrap.batch import engine, workers
@@ -238,13 +238,7 @@ def test_another_text_of_the_same_size_and_time(tree: Path, run_cli: RunCli) -> 
 def test_too_many_open_files_do_not_mean_that_a_crash_is_gone(tree: Path) -> None:
     crash = next((tree / "crashes").iterdir())
     assert finder.inspect(crash / "gone") is None
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held = [os.open("/dev/null", os.O_RDONLY)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, before[1]))
-    try:
-        with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                held.append(os.open("/dev/null", os.O_RDONLY))
+    with no_file_opens():
         with pytest.raises(KdumpwrapError, match=r"127.*: Too many open files"):
             finder.inspect(crash)
         read = engine._reader(Search(root=tree / "root"), engine.Selection(), None)
@@ -252,10 +246,6 @@ def test_too_many_open_files_do_not_mean_that_a_crash_is_gone(tree: Path) -> Non
         assert isinstance(failed, engine.Done)
         assert failed.failure is not None
         assert "Too many open files" in failed.failure.message
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        for descriptor in held:
-            os.close(descriptor)
 
 
 def record(**facts: Any) -> Dict[str, Any]:
