@@ -207,3 +207,9 @@ def test_a_command_is_whole_or_left_out() -> None:
     block = shown[shown.index("Found with") :].splitlines()[3:-1]
     assert block == [short, f"# a command of {len(long)} characters is left out", short]
     assert "* missing: m\n" in shown
+
+
+def test_the_line_of_an_inlined_function_names_it(run_cli: RunCli) -> None:
+    rows = run_cli("analyze", "--example", "--markdown").stdout.splitlines()
+    (row,) = [row for row in rows if row.strip().startswith("iptunnel_xmit+0x17d/0x1c0 ")]
+    assert row.split(None, 1)[1].strip() == "include/net/ip_tunnels.h:462 (iptunnel_xmit_stats, inlined)"
