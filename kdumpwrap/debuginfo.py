@@ -10,6 +10,7 @@ from typing import Callable, Collection, Dict, Iterator, List, NamedTuple, Optio
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import fetched, files, packages
+from kdumpwrap.regex import regex
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -34,7 +35,7 @@ _MODULES = (
 )
 
 # xxxwan.ko  xxxwan.ko.xz  xxxwan.ko.debug  xxxwan.debug.ko  xxxwan.ko-1.4.2-1.el8.x86_64.debug
-_MODULE = re.compile(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug)?(?:\.(?:xz|gz|zst|bz2))?", re.ASCII)
+_MODULE = regex(r"(?P<name>[^/]+?)(?:\.debug)?\.ko(?:(?:-[\w.+~-]+)?\.debug)?(?:\.(?:xz|gz|zst|bz2))?", re.ASCII)
 _COMPRESSED = (".xz", ".gz", ".zst", ".bz2")
 
 

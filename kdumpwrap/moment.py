@@ -4,7 +4,9 @@ import re
 from datetime import datetime, timezone
 from typing import Optional
 
-_ISO = re.compile(
+from kdumpwrap.regex import regex
+
+_ISO = regex(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 

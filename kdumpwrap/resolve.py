@@ -15,12 +15,13 @@ from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Listing
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 
 # "iptunnel_xmit+0x17d/0x1c0", "send4+0xf2/0x1b0 [XxxWan]", "schedule", "f+0x1/0x2 [mod 1f0c…]"
-_EXPRESSION = re.compile(
+_EXPRESSION = regex(
     r"(?P<symbol>[^\s+/\[\]]+)"
     r"(?:\+(?P<offset>0x[0-9a-f]{1,16}|\d{1,19})(?:/(?P<size>0x[0-9a-f]{1,16}|\d{1,19}))?)?"
     r"(?:\s+\[(?P<module>[\w-]+)(?:\s+(?P<build_id>[0-9a-f]+))?\])?",

@@ -7,10 +7,11 @@ hint is pasted, often as root. So a hint has a type of its own, which only this 
     hint("a newer crash: {}", install)       a newer crash: dnf install crash
 """
 
-import re
 import shlex
 from pathlib import PurePath
 from typing import Callable, Iterable, Union
+
+from kdumpwrap.regex import regex
 
 
 class Hint(str):
@@ -30,8 +31,8 @@ HIDDEN = (
     "\U000e0000-\U000e0fff"
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
 )
-_SLOT = re.compile(r"\{\}")
-_UNSEEN = re.compile(f"[{HIDDEN}]")
+_SLOT = regex(r"\{\}")
+_UNSEEN = regex(f"[{HIDDEN}]")
 
 
 def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:

@@ -1,7 +1,6 @@
 """The sources of a release: their paths, and the lines round a given one. Only the file system is read."""
 
 import posixpath
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
@@ -9,11 +8,12 @@ from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.host import fetched, files
 from kdumpwrap.host import release as releases
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from kdumpwrap.model.kernel import Source
 
-_SOURCE_NAME = re.compile(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
+_SOURCE_NAME = regex(r".*\.(?:c|h|S|s|rs|inc|C|cc|cpp|hpp|lds|y|l)$")
 _A_SOURCE = "init/main.c"  # that every kernel has, and no package of headers
 _SOURCE_SIZE = 16 << 20  # bytes; amdgpu's generated headers have 15 MB
 

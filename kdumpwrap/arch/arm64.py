@@ -4,15 +4,16 @@ import re
 from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
+from kdumpwrap.regex import regex
 
 # "[x1, #24]", "[sp, #-32]!", "[x0, x1, lsl #3]", "[x0, w1, sxtw #2]", "[x4]"
-_MEMORY = re.compile(
+_MEMORY = regex(
     r"^\[(?P<base>x\d+|sp)(?:, #(?P<displacement>-?(?:0x[0-9a-f]+|\d+)))?"
     r"(?:, (?P<index>[xw]\d+|xzr)(?:, (?P<shift>lsl|[su]xt[wx])(?: #(?P<bits>\d+))?)?)?\]!?$"
 )
-_REGISTER = re.compile(r"\b([xw]\d+|sp|lr)\b")
-_ATOMIC = re.compile(r"^(?:ld(?:add|set|clr|eor|smax|smin|umax|umin)|st(?:add|set|clr|eor)|swp|cas)")
-_BRANCH = re.compile(r"^(?:b\.\w+|cbn?z|tbn?z)$")
+_REGISTER = regex(r"\b([xw]\d+|sp|lr)\b")
+_ATOMIC = regex(r"^(?:ld(?:add|set|clr|eor|smax|smin|umax|umin)|st(?:add|set|clr|eor)|swp|cas)")
+_BRANCH = regex(r"^(?:b\.\w+|cbn?z|tbn?z)$")
 
 
 def parse(text: str) -> Operation:

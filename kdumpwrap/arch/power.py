@@ -4,15 +4,16 @@ import re
 from typing import Optional, Sequence, Tuple
 
 from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
+from kdumpwrap.regex import regex
 
 # "24(r31)", "-8(r1)", "0(0)"
-_DISPLACED = re.compile(r"^(?P<displacement>-?\d+)\((?P<base>r\d+|0)\)$")
-_REGISTER = re.compile(r"\b(r\d+)\b")
+_DISPLACED = regex(r"^(?P<displacement>-?\d+)\((?P<base>r\d+|0)\)$")
+_REGISTER = regex(r"\b(r\d+)\b")
 # l or st, the width, then "u" (update), "x" (indexed), "arx" (reserve), "brx" (byte-reversed)
-_ACCESS = re.compile(r"^(?P<what>l|st)(?P<width>b|h|w|d|q|fs|fd|v|xv)(?P<rest>\w*)\.?$")
+_ACCESS = regex(r"^(?P<what>l|st)(?P<width>b|h|w|d|q|fs|fd|v|xv)(?P<rest>\w*)\.?$")
 _WIDTH = {"b": 1, "h": 2, "w": 4, "d": 8, "q": 16, "fs": 4, "fd": 8, "v": 16, "xv": 16}
-_BRANCH = re.compile(r"^b(?:eq|ne|lt|gt|le|ge|so|ns|un|nu|dnz|dz|c|t|f)\w*[+-]?$")
-_INDEXED = re.compile(r"x\d?$")
+_BRANCH = regex(r"^b(?:eq|ne|lt|gt|le|ge|so|ns|un|nu|dnz|dz|c|t|f)\w*[+-]?$")
+_INDEXED = regex(r"x\d?$")
 
 
 def parse(text: str) -> Operation:

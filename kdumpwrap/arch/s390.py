@@ -4,20 +4,21 @@ import re
 from typing import List, Mapping, Optional, Sequence, Tuple
 
 from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
+from kdumpwrap.regex import regex
 
 # "16(%r2)", "0(%r1,%r2)" (index, base), "0(8,%r1)" (length, base), "952" (in the low core)
-_MEMORY = re.compile(r"^(?P<displacement>-?\d+)(?:\((?:(?P<first>%r\d+|\d+),)?(?P<base>%r\d+)\))?$")
-_REGISTER = re.compile(r"%(r\d+)")
-_WRITES = re.compile(r"^(?:st(?!ap|idp|sm|pq|si)|mv(?:i|iy|c|hi|ghi|hhi|cl|st)\b|std?y?$)")
-_BOTH = re.compile(r"^(?:oi|ni|xi|oiy|niy|xiy|asi|agsi|alsi|algsi|oc|nc|xc|ap|cs|csy|csg|cds|cdsg|la[anox]\w*|ts)$")
+_MEMORY = regex(r"^(?P<displacement>-?\d+)(?:\((?:(?P<first>%r\d+|\d+),)?(?P<base>%r\d+)\))?$")
+_REGISTER = regex(r"%(r\d+)")
+_WRITES = regex(r"^(?:st(?!ap|idp|sm|pq|si)|mv(?:i|iy|c|hi|ghi|hhi|cl|st)\b|std?y?$)")
+_BOTH = regex(r"^(?:oi|ni|xi|oiy|niy|xiy|asi|agsi|alsi|algsi|oc|nc|xc|ap|cs|csy|csg|cds|cdsg|la[anox]\w*|ts)$")
 # opcodes whose last operand is a number or a place that is not read
-_ADDRESS_ONLY = re.compile(r"^(?:exr?l?$|la$|lay$|larl|sll|srl|sra|sla|sllg|srlg|srag|slag|rll|rllg|brc?l?|bras|pfd)")
-_BRANCH = re.compile(r"^(?:j[a-z]+|jg[a-z]+|brct\w*|c\w*rj\w*|c\w*ij\w*)$")
+_ADDRESS_ONLY = regex(r"^(?:exr?l?$|la$|lay$|larl|sll|srl|sra|sla|sllg|srlg|srag|slag|rll|rllg|brc?l?|bras|pfd)")
+_BRANCH = regex(r"^(?:j[a-z]+|jg[a-z]+|brct\w*|c\w*rj\w*|c\w*ij\w*)$")
 _SIZES = (
-    (re.compile(r"^(?:oi|ni|xi|oiy|niy|xiy|mvi|mviy|cli|cliy|tm|tmy|ic|icy|stc|stcy|lb|lgb|llc|llgc|ts)$"), 1),
-    (re.compile(r"^(?:lh|lhy|lgh|llh|llgh|sth|sthy|ah|sh|mh|ch|mvhhi|chhsi|clhhsi)$"), 2),
-    (re.compile(r"^(?:mvghi|agsi|algsi|cghsi|clghsi|\w*g|lpswe|laag|lang|laog|laxg)$"), 8),
-    (re.compile(r""), 4),
+    (regex(r"^(?:oi|ni|xi|oiy|niy|xiy|mvi|mviy|cli|cliy|tm|tmy|ic|icy|stc|stcy|lb|lgb|llc|llgc|ts)$"), 1),
+    (regex(r"^(?:lh|lhy|lgh|llh|llgh|sth|sthy|ah|sh|mh|ch|mvhhi|chhsi|clhhsi)$"), 2),
+    (regex(r"^(?:mvghi|agsi|algsi|cghsi|clghsi|\w*g|lpswe|laag|lang|laog|laxg)$"), 8),
+    (regex(r""), 4),
 )
 
 EXECUTES = ("ex", "exrl")  # they run another instruction, whose length byte a register may change

@@ -1,34 +1,34 @@
 """x86 in AT&T syntax, as objdump prints it: sources first, the destination last."""
 
-import re
 from typing import List, Optional, Sequence, Tuple
 
 from kdumpwrap.arch.operation import Accessed, Memory, Operation, OperationKind, number, place, split
+from kdumpwrap.regex import regex
 
 _PREFIXES = frozenset(
     "lock rep repz repnz repe repne bnd notrack data16 addr32 xacquire xrelease rex.W cs ds es ss fs gs".split()
 )
 _LEGACY = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")
 # "%gs:0x7e772065(%rip)", "0x18(%rax,%rbx,8)", "-0x7d5f8470(,%rax,8)", "%es:(%rdi)", "0xffffffff82000000"
-_MEMORY = re.compile(
+_MEMORY = regex(
     r"^\*?(?:%(?P<segment>[cdefgs]s):)?(?P<displacement>-?(?:0x[0-9a-f]+|\d+))?"
     r"(?:\((?:%(?P<base>\w+))?(?:,(?:%(?P<index>\w+))?(?:,(?P<scale>[1248]))?)?\))?$"
 )
-_REGISTER = re.compile(r"%(\w+)")
+_REGISTER = regex(r"%(\w+)")
 _SUFFIX = {"b": 1, "w": 2, "l": 4, "q": 8}
 # "movzbl", "movswq", "movslq", "movsbl": the source is as wide as the letter behind z or s
-_EXTENDS = re.compile(r"^mov[zs](?P<from>[bwl])[wlq]$")
+_EXTENDS = regex(r"^mov[zs](?P<from>[bwl])[wlq]$")
 
-_READS_ONLY = re.compile(
+_READS_ONLY = regex(
     r"^(?:cmp(?!xchg)|test|bt|ucomis|comis|ptest|scas|verr|verw|lldt|ltr|lgdt|lidt|lmsw|fld|fild|ldmxcsr)"
 )
-_NO_ACCESS = re.compile(r"^(?:lea|nop|prefetch|invlpg|endbr|clflush|clwb)")
-_WRITES = re.compile(
+_NO_ACCESS = regex(r"^(?:lea|nop|prefetch|invlpg|endbr|clflush|clwb)")
+_WRITES = regex(
     r"^(?:(?:v?mov|set|stos|fst|fist|fnst|stmxcsr|sgdt|sidt|sldt|str\b|smsw|pop|xsave|fxsave|v?extract|v?maskmov)\w*)"
 )
-_STRING = re.compile(r"^(?:movs|stos|lods|cmps|scas|ins|outs)[bwlq]?$")
-_DIVIDES = re.compile(r"^i?div[bwlq]?$")
-_BRANCH = re.compile(r"^(?:j[a-z]+|loop\w*|xbegin)$")
+_STRING = regex(r"^(?:movs|stos|lods|cmps|scas|ins|outs)[bwlq]?$")
+_DIVIDES = regex(r"^i?div[bwlq]?$")
+_BRANCH = regex(r"^(?:j[a-z]+|loop\w*|xbegin)$")
 _UNSUFFIXED = frozenset(
     "call ret push pop mul imul sub shl sal rol shr sar sbb and add adc bt xadd nop int leave".split()
 )

@@ -1,7 +1,6 @@
 """The crashes of many hosts, from the output of ``batch --json`` on each of them."""
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import IO, Iterator, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -10,14 +9,15 @@ from kdumpwrap import shell
 from kdumpwrap.host import files
 from kdumpwrap.model.bugs import Row, row
 from kdumpwrap.parse import ndjson
+from kdumpwrap.regex import regex
 from kdumpwrap.shell import NONE, Hint
 
 _LINE = 64 << 20  # bytes: the largest logs give a few MB
 # the address that kdump names a directory with when the dump stays on the host
 _HERE = ("127.0.0.1", "::1", None)
-_SUFFIX = re.compile(r"\.(?:json|ndjson|jsonl|txt|out)$")
+_SUFFIX = regex(r"\.(?:json|ndjson|jsonl|txt|out)$")
 # "web1\t{…": what GNU parallel --tag puts before each line
-_TAGGED = re.compile(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
+_TAGGED = regex(r"(?P<tag>[^\s{\[]{1,256})\t(?=\{)")
 
 
 _NAMED = 5  # lines that are no crash: so many of a file are named one by one

@@ -14,6 +14,7 @@ from kdumpwrap.cli import options, output, signals
 from kdumpwrap.cli import result as results
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import KdumpwrapError, NoCrash, UsageError
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from kdumpwrap.batch.engine import Done
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from kdumpwrap.model.command import Command
     from kdumpwrap.model.crash import Crash, Problem
 
-_AGO = re.compile(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
+_AGO = regex(r"(?P<number>\d{1,6})(?P<unit>[hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 

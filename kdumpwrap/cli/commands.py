@@ -7,11 +7,12 @@ from typing import Dict, Iterator, Optional, Sequence, Set, Tuple
 from kdumpwrap.model.command import Command
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import ResolvedFrame
+from kdumpwrap.regex import regex
 from kdumpwrap.symbolize.objects import lookup
 
 # "/tmp/kdumpwrap-a1b2c3d4/", where a module was unpacked, "/tmp/kdumpwrap-crash-a1b2c3d4/own/": gone when the page is
 # read
-_PRIVATE = re.compile(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?:/own)?(?=/)")
+_PRIVATE = regex(r"(?<![^\s'=<>])/[\w./-]*/kdumpwrap-[\w-]{8,32}(?:/own)?(?=/)")
 _Wanted = Dict[Optional[str], Set[int]]  # by module, None for the vmlinux: the addresses that were asked for
 
 

@@ -1,6 +1,5 @@
 """``kdumpwrap fetch`` on the command line."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
@@ -10,12 +9,13 @@ from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.cli.result import Result
 from kdumpwrap.errors import UsageError
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from kdumpwrap.model.crash import Problem
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = re.compile(r"(\d{1,12})([KMGT]?)")
+_SIZE = regex(r"(\d{1,12})([KMGT]?)")
 _LARGEST = "5G"  # size of the cache after --prune without --max-size
 
 

@@ -1,31 +1,31 @@
 """Modules: the fields that the module loader fills in, which the file leaves empty."""
 
-import re
 from typing import List, Optional
 
 from kdumpwrap.codecheck.bits import Bytes
 from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.regex import regex
 
 _FULL = 0xFFFFFFFF
 # bits of a 32-bit word that a relocation of this kind fills in (ELF for the Arm 64-bit architecture; ELFv2 of POWER)
 _WORDS = {
     "AARCH64": (
-        (re.compile(r"CALL26|JUMP26"), 0x03FFFFFF),
-        (re.compile(r"CONDBR19|LD_PREL_LO19"), 0x00FFFFE0),
-        (re.compile(r"TSTBR14"), 0x0007FFE0),
-        (re.compile(r"ADR_"), 0x60FFFFE0),
-        (re.compile(r"LO12"), 0x003FFC00),
-        (re.compile(r"MOVW"), 0x001FFFE0),
+        (regex(r"CALL26|JUMP26"), 0x03FFFFFF),
+        (regex(r"CONDBR19|LD_PREL_LO19"), 0x00FFFFE0),
+        (regex(r"TSTBR14"), 0x0007FFE0),
+        (regex(r"ADR_"), 0x60FFFFE0),
+        (regex(r"LO12"), 0x003FFC00),
+        (regex(r"MOVW"), 0x001FFFE0),
     ),
     "PPC64": (
-        (re.compile(r"REL24"), 0x03FFFFFC),
-        (re.compile(r"REL14"), 0x0000FFFC),
-        (re.compile(r"16"), 0x0000FFFF),
+        (regex(r"REL24"), 0x03FFFFFC),
+        (regex(r"REL14"), 0x0000FFFC),
+        (regex(r"16"), 0x0000FFFF),
     ),
 }
 # bytes that a relocation of x86 or s390x fills in, by the number in its name: "R_X86_64_PC32", "R_390_PLT32DBL"
 _SIZES = {"8": 1, "12": 2, "16": 2, "20": 3, "24": 3, "32": 4, "64": 8}
-_NUMBER = re.compile(r"^R_(?:X86_64|386|390)_[A-Z]*?(?P<bits>\d+)?[A-Z]*$")
+_NUMBER = regex(r"^R_(?:X86_64|386|390)_[A-Z]*?(?P<bits>\d+)?[A-Z]*$")
 
 
 def filled(row: Instruction, live: Bytes) -> Bytes:

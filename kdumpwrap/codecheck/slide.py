@@ -6,18 +6,18 @@ The slide itself is a field too: kaslr_offset() subtracts _text as it was linked
 has a zero (``mov $0x0,%rsi``, ``sub $0x0,%rax``).
 """
 
-import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck.bits import Bytes, fits
 from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.regex import regex
 
 _STEP = 0x200000  # the kernel's text is aligned to 2 MB: CONFIG_PHYSICAL_ALIGN
 _LIMIT = 0x40000000  # 1 GB: KERNEL_IMAGE_SIZE
 _TEXT = range(0x80000000, 0xA0000000)  # the low half of a kernel address at link time
 _PERCPU = 1 << 24  # bytes: the per-CPU area is linked at 0 and smaller than this
 # "sub $0x0,%rax", a zero of four bytes: an assembler writes one that it knows in one byte, or not at all
-_ZERO = re.compile(r"^\w+ +\$0x0,%r(?:[a-d]x|[sd]i|[bs]p|\d+)$")
+_ZERO = regex(r"^\w+ +\$0x0,%r(?:[a-d]x|[sd]i|[bs]p|\d+)$")
 
 
 class Field(NamedTuple):

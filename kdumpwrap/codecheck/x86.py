@@ -4,11 +4,11 @@ Each rule names the instruction in the vmlinux and the exact forms it may take; 
 Kernel sources: arch/x86/kernel/{alternative,static_call,jump_label,paravirt,ftrace}.c of 3.10 to 6.12.
 """
 
-import re
 from typing import Callable, Optional, Sequence, Tuple
 
 from kdumpwrap.codecheck.bits import Bytes, fits, pattern
 from kdumpwrap.model.kernel import Instruction
+from kdumpwrap.regex import regex
 
 _TEXT = {  # no-ops by length: P6's, K8's, the generic ones
     1: ("90",),
@@ -34,14 +34,14 @@ _ZERO = (pattern("2e 2e 2e 31 c0"), pattern("66 66 48 31 c0"))  # a static call 
 _ENDBR = pattern("f3 0f 1e fa")
 _SEALED = (pattern("66 0f 1f 00"), pattern("0f 1f 40 00"))  # IBT: no indirect call may land here
 
-_FENTRY = re.compile(r"^(?:__fentry__|_?_?mcount|ftrace_(?:regs_)?caller)$")
-_RETURN_THUNK = re.compile(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(?:untrain_)?(?:return_thunk|ret)$")
+_FENTRY = regex(r"^(?:__fentry__|_?_?mcount|ftrace_(?:regs_)?caller)$")
+_RETURN_THUNK = regex(r"^(?:__x86|srso|srso_alias|retbleed|its|zen|entry)_(?:untrain_)?(?:return_thunk|ret)$")
 # "__x86_indirect_thunk_rax" or, for the first of them, "…_array"; "__x86_indirect_call_thunk_r11"
 _THUNKS = 0x1000  # bytes: what all thunks of a kernel take at most
 _IMAGE = 1 << 25  # bytes: what the text of a kernel takes at most
-_RETPOLINE = re.compile(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>array|r\w+)$")
-_STATIC_CALL = re.compile(r"^__SC[TK]__")
-_PARAVIRT = re.compile(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
+_RETPOLINE = regex(r"^__x86_indirect_(?:\w+_)?thunk_(?P<register>array|r\w+)$")
+_STATIC_CALL = regex(r"^__SC[TK]__")
+_PARAVIRT = regex(r"^pv_\w*ops$")  # "pv_ops" of 5.0 and later, "pv_irq_ops", "pv_cpu_ops" before
 _NATIVE = tuple(  # what a call through them becomes where the kernel runs on the bare machine, before the no-ops
     map(
         pattern,
@@ -71,8 +71,8 @@ _NATIVE = tuple(  # what a call through them becomes where the kernel runs on th
     )
 )
 # "ffffffff8106b4d0 <__fentry__>" in the operands, "ffffffff82a39d40 <pv_ops+0x200>" in the comment
-_NAME = re.compile(r"<(?P<name>[^>+]+)(?:\+0x[0-9a-f]+)?>")
-_ADDEND = re.compile(r"[+-]0x[0-9a-f]+$")
+_NAME = regex(r"<(?P<name>[^>+]+)(?:\+0x[0-9a-f]+)?>")
+_ADDEND = regex(r"[+-]0x[0-9a-f]+$")
 
 _REGISTERS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for n in range(8, 16)))
 

@@ -9,6 +9,7 @@ from typing import List, Optional, Tuple
 from kdumpwrap.crashdir import crashfile, crashname
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.model.crash import Crash, Entry
+from kdumpwrap.regex import regex
 
 # names in the order in which they are preferred; the number is Debian's stamp
 _DMESG = tuple(
@@ -18,7 +19,7 @@ _DMESG = tuple(
     )
 )
 _VMCORE = tuple(
-    re.compile(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
+    regex(form + r"(\.(gz|bz2|xz|lz4|zst))?", re.ASCII)
     for form in (
         r"vmcore",
         r"(dump|vmcore)\.\d{12}",
@@ -30,7 +31,7 @@ _VMCORE = tuple(
 # the log of the capture kernel: it tells how kdump went, and never counts as the log of the crash
 CAPTURE_LOG = "kexec-dmesg.log"
 # the log of the host's console, put there by hand or by a recorder: it may hold the lines of both kernels
-_CONSOLE = re.compile(r"console(\.log|\.txt)?|[\w.-]+\.console", re.ASCII)
+_CONSOLE = regex(r"console(\.log|\.txt)?|[\w.-]+\.console", re.ASCII)
 _CREATION = "vmcore-creation.status"  # the outcome of kdumpctl test
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple, Optional
 
 from kdumpwrap.moment import local
+from kdumpwrap.regex import regex
 
 
 class Name(NamedTuple):
@@ -21,7 +22,7 @@ class Name(NamedTuple):
 _HOST = r"(?:(?:vmcore-)?(?P<host>.+)-)"
 _DAY = r"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
 _FORMS = tuple(
-    re.compile(form, re.ASCII | re.DOTALL)
+    regex(form, re.ASCII | re.DOTALL)
     for form in (
         # 127.0.0.1-2023-12-20-10:51:07 el6, el7.1 and later; fe80::1-2023-…; ABRT's vmcore-127.0.0.1-2023-…;
         # copies to other file systems lose the colons
@@ -38,7 +39,7 @@ _FORMS = tuple(
 )
 
 # systemd-pstore: 1703069467 is the time; 170306946700001 of EFI is that, a part and a count. ERST's ids hold no time
-_PSTORE = re.compile(r"(?P<seconds>1\d{9})(?:\d{5})?")
+_PSTORE = regex(r"(?P<seconds>1\d{9})(?:\d{5})?")
 
 
 def parse(name: str) -> Name:

@@ -12,15 +12,16 @@ from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from kdumpwrap.host.release import known
+from kdumpwrap.regex import regex
 
 SCHEMA = "kdumpwrap-pack/1"
 MAGIC = f'{{"schema": "{SCHEMA}"'.encode()
 LARGEST = 128 << 20  # bytes of a pack at most
 LOG = 16 << 20  # bytes of a log in a pack at most; the kernel's own buffer has 1 MB as a rule
 
-_BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
-_NAME = re.compile(r"[A-Za-z0-9_][\w-]{0,63}", re.ASCII)
-_ADDRESS = re.compile(r"0x[0-9a-f]{1,16}")
+_BUILD_ID = regex(r"[0-9a-f]{8,64}")
+_NAME = regex(r"[A-Za-z0-9_][\w-]{0,63}", re.ASCII)
+_ADDRESS = regex(r"0x[0-9a-f]{1,16}")
 _TEXT = 256  # characters of a host's name, of a time
 _MODULES = 1024
 _DIGITS = 32

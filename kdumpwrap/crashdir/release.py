@@ -7,13 +7,14 @@ from kdumpwrap.crashdir import crashfile
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.host.release import known
 from kdumpwrap.model.crash import Crash
+from kdumpwrap.regex import regex
 
 _HEAD = 4 << 10  # bytes of a log's beginning that hold "Linux version"
 _ENDS = 64 << 10  # bytes at a log's end or a vmcore's beginning that hold the release when the head lacks it
 
-_LINUX_VERSION = re.compile(rb"Linux version ([0-9]\S{0,99})")
-_CPU_LINE = re.compile(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
-_OSRELEASE = re.compile(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
+_LINUX_VERSION = regex(rb"Linux version ([0-9]\S{0,99})")
+_CPU_LINE = regex(rb"ainted(?:: [A-Z -]{0,64})? {1,64}([0-9][0-9.]\S{0,99}) #")
+_OSRELEASE = regex(rb"OSRELEASE=([0-9][!-~]*)\n")  # VMCOREINFO is text, whatever the dump's format
 
 
 def release_of(crash: Crash) -> Optional[str]:

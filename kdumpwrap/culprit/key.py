@@ -4,10 +4,10 @@ Addresses in the code, lines, the culprit and the signature follow from the key 
 once for each key, with the same answers as once for each crash.
 """
 
-import re
 from typing import Hashable
 
 from kdumpwrap.model.log import Log, Report
+from kdumpwrap.regex import regex
 
 # what differs from one occurrence of a bug to the next
 _OWN = frozenset(
@@ -16,7 +16,7 @@ _OWN = frozenset(
 )
 # "…dereference, address: 0000000000000018", not "f+0x12345678/0x…"; "WARNING: CPU: 1 PID: 112 at …";
 # "soft lockup - CPU#0 stuck for 11s! [comm:113]"; "INFO: task comm:113 blocked for more than 120 seconds."
-_DIFFERS = re.compile(
+_DIFFERS = regex(
     r"(?<![\w+/.])(?:0x)?[0-9a-f]{8,16}(?![\w+.])|(?<=PID: )\d+|(?<=CPU: )\d+|(?<=CPU#)\d+|"
     r"(?<= stuck for )\d+|(?<=:)\d+(?=\]$| blocked for )"
 )

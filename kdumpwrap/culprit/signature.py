@@ -6,7 +6,6 @@ differ between occurrences of a bug. It needs no debuginfo: a host without debug
 """
 
 import hashlib
-import re
 from typing import Iterator, List, Sequence
 
 from kdumpwrap.culprit import blame, callchain, dispatch, sampled
@@ -16,12 +15,13 @@ from kdumpwrap.log.kinds import HANGS, SAMPLED
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Report
 from kdumpwrap.model.verdict import Signature
+from kdumpwrap.regex import regex
 
 # functions in a signature: two callers tell bugs apart, more depend on what the compiler inlines
 DEPTH = 3
 
 # numbers and addresses in a headline; "#" stands for each
-_NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")
+_NUMBER = regex(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")
 
 
 def signature(report: Report) -> Signature:

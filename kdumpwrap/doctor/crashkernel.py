@@ -5,8 +5,9 @@ only when every value has a suffix. In a list of ranges a size that exceeds the 
 in a range that does not apply. ``auto`` is a patch of the el7 and el8 kernels.
 """
 
-import re
 from typing import NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.regex import regex
 
 K, M, G, T = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _ROUND = 128 * M  # firmware reserves some memory: the kernel rounds up to this before it compares ranges
@@ -14,7 +15,7 @@ _LONGEST = 4096  # characters; no command line is longer (COMMAND_LINE_SIZE: 204
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
 
 # memparse(): "256M", "0x10000000", "0144M" (octal)
-_NUMBER = re.compile(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,25})(?P<unit>[kKmMgGtTpPeE]?)")
+_NUMBER = regex(r"(?P<number>0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,25})(?P<unit>[kKmMgGtTpPeE]?)")
 
 
 class Reservation(NamedTuple):

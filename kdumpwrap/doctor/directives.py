@@ -7,6 +7,7 @@ import re
 from typing import Dict, FrozenSet, Optional, Tuple
 
 from kdumpwrap.host.kdumpconf import TARGETS, Directives, Target
+from kdumpwrap.regex import regex
 
 _ALWAYS = frozenset(
     "raw nfs ssh sshkey ext2 ext3 ext4 xfs btrfs minix path core_collector kdump_pre kdump_post extra_bins "
@@ -23,9 +24,9 @@ FAILURE_ACTIONS = ("reboot", "halt", "poweroff", "shell", "dump_to_rootfs")
 FINAL_ACTIONS = ("reboot", "halt", "poweroff")
 
 # [user@]host:/export, an IPv6 address in brackets
-_NFS = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+):/\S*")
-_SSH = re.compile(r"[\w.-]+@(?:[\w.-]+|[0-9A-Fa-f:.%\w]+)")
-_DEVICE = re.compile(r"(?:/dev/\S+|(?:UUID|LABEL|PARTUUID|PARTLABEL)=\S+)")
+_NFS = regex(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+):/\S*")
+_SSH = regex(r"[\w.-]+@(?:[\w.-]+|[0-9A-Fa-f:.%\w]+)")
+_DEVICE = regex(r"(?:/dev/\S+|(?:UUID|LABEL|PARTUUID|PARTLABEL)=\S+)")
 
 
 def known(name: str, generation: int) -> bool:

@@ -13,13 +13,14 @@ from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host import packages
 from kdumpwrap.host.distribution import DEBIAN, SUSE, Manager
 from kdumpwrap.model.host import Step
+from kdumpwrap.regex import regex
 from kdumpwrap.shell import Hint
 
 Steps = Tuple[Step, ...]
 
 _RUNNING = shell.hint("tr ' ' '\\n' </proc/cmdline | grep -qxF --")  # whether the kernel runs with this parameter
-_SAFE = re.compile(r"[\w:,@.+-]+")  # a value of crashkernel= that may stand in a command
-_WORD = re.compile(r"\w+")
+_SAFE = regex(r"[\w:,@.+-]+")  # a value of crashkernel= that may stand in a command
+_WORD = regex(r"\w+")
 _DROP_IN = "/etc/default/grub.d/kdump-tools.cfg"
 
 

@@ -5,6 +5,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap.host import release as releases
 from kdumpwrap.host import variables
+from kdumpwrap.regex import regex
 
 
 class Entry(NamedTuple):
@@ -17,10 +18,10 @@ class Entry(NamedTuple):
 
 
 # "linux16 /vmlinuz-3.10.0-1160.el7.x86_64 root=/dev/mapper/centos-root ro crashkernel=auto rhgb quiet"
-_LINUX = re.compile(r"\s*(?:linux|linux16|linuxefi)\s+(?P<kernel>\S+)\s*(?P<parameters>.*)")
+_LINUX = regex(r"\s*(?:linux|linux16|linuxefi)\s+(?P<kernel>\S+)\s*(?P<parameters>.*)")
 # "menuentry 'CentOS Linux (3.10.0-1160.el7.x86_64) 7 (Core)' --class centos … {"
-_MENUENTRY = re.compile(r"""\s*menuentry\s+(?P<quote>["'])(?P<title>[^"']*)(?P=quote)""")
-_RESCUE = re.compile(r"rescue|recovery mode", re.I)
+_MENUENTRY = regex(r"""\s*menuentry\s+(?P<quote>["'])(?P<title>[^"']*)(?P=quote)""")
+_RESCUE = regex(r"rescue|recovery mode", re.I)
 
 
 def menu(text: str) -> Tuple[Entry, ...]:

@@ -1,6 +1,5 @@
 """The dump of the last crash. Its failure is the first fault to fix."""
 
-import re
 from contextlib import suppress
 from typing import Iterator, Tuple
 
@@ -15,11 +14,12 @@ from kdumpwrap.host.tree import Denied
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Entry
 from kdumpwrap.model.host import Check, Step
+from kdumpwrap.regex import regex
 
 _ROUND = 32 * M  # crashkernel= is given in steps of this
 _STATUS = "/var/lib/kdump/vmcore-creation.status"
-_MODULE = re.compile(r"[a-z][a-z0-9]{1,20}")  # of a file system: "unknown filesystem type 'btrfs'"
-_NAME = re.compile(r"[\w./+-]{1,200}")  # of a file or module that may stand in kdump.conf
+_MODULE = regex(r"[a-z][a-z0-9]{1,20}")  # of a file system: "unknown filesystem type 'btrfs'"
+_NAME = regex(r"[\w./+-]{1,200}")  # of a file or module that may stand in kdump.conf
 
 
 def check(facts: Facts, crashes: analysis.Crashes) -> Iterator[Check]:

@@ -8,10 +8,11 @@ from kdumpwrap.doctor import causes, fixes
 from kdumpwrap.doctor.facts import Facts
 from kdumpwrap.host.tree import Host
 from kdumpwrap.model.host import Check, Step
+from kdumpwrap.regex import regex
 
 _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 # "kernel.panic_on_oops = 1", "-kernel/sysrq=16"
-_SETTING = re.compile(r"^[ \t-]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d{1,18})[ \t]*$", re.M)
+_SETTING = regex(r"^[ \t-]*kernel[./](\w+)[ \t]*=[ \t]*(-?\d{1,18})[ \t]*$", re.M)
 
 # faults that are logged by default and can be made to panic; no default is an error
 _TROUBLE = {

@@ -12,6 +12,7 @@ from kdumpwrap.host import needs, packages
 from kdumpwrap.host import release as releases
 from kdumpwrap.host.distribution import EL
 from kdumpwrap.model.host import Check, Step
+from kdumpwrap.regex import regex
 
 _BINUTILS = ("nm", "objdump", "addr2line")
 _ELFUTILS = "eu-addr2line"
@@ -21,7 +22,7 @@ _PROFILE = "/etc/profile.d/kdumpwrap.sh"
 
 # "GNU objdump version 2.35.2-54.el9", "GNU nm (GNU Binutils for Debian) 2.40", "crash 8.0.2",
 # "makedumpfile: version 1.7.2 (released on 20 Oct 2022)"
-_VERSION = re.compile(r"\b\d{1,4}\.\d{1,4}(?:\.\d{1,4})*")
+_VERSION = regex(r"\b\d{1,4}\.\d{1,4}(?:\.\d{1,4})*")
 
 
 class Tool(NamedTuple):

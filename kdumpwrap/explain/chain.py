@@ -1,6 +1,5 @@
 """The chain of pointers that an instruction followed to the memory that it touched (pure)."""
 
-import re
 from dataclasses import replace
 from typing import Iterator, List, Mapping, Optional, Set, Tuple
 
@@ -12,21 +11,22 @@ from kdumpwrap.explain.flow import Flow
 from kdumpwrap.explain.origin import REACH, is_hook, percpu_added, shifted
 from kdumpwrap.model.kernel import Instruction, Resolution
 from kdumpwrap.model.scope import Chain, Hop
+from kdumpwrap.regex import regex
 
 _MOST = 6  # chains of one report
 _COPIES = ("mov", "movq", "movl", "mr", "lgr", "lr")
 # instructions that change a register which Operation.sets does not name: a path through them proves nothing
 _SEVERAL = {
-    "x86_64": re.compile(
+    "x86_64": regex(
         r"^(?:rep\w* )?(?:xchg|xadd|cmpxchg|mul|imul|div|idiv|cpuid|rd|cq|cltd|cwt|stos|lods|cmps|scas|ins|outs|"
         r"loop|leave|enter|popa|sys|int)|%es:\("
     ),
-    "aarch64": re.compile(r"^(?:ldp|ldxp|ldaxp|ld[1-4]|casp|swp|ldadd|msr|mrs|svc|hvc)|\]!|\],"),
-    "ppc64le": re.compile(r"^(?:l[bhwdm]\w*ux?\b|st\w*ux?\b|lmw|lsw)"),
-    "s390x": re.compile(r"^(?:lmg|lmh|lm|lmy|lpq|d[lrs]|dl|ml|mvcl|clcl|cksm|trt|stck|basr?|bras)"),
+    "aarch64": regex(r"^(?:ldp|ldxp|ldaxp|ld[1-4]|casp|swp|ldadd|msr|mrs|svc|hvc)|\]!|\],"),
+    "ppc64le": regex(r"^(?:l[bhwdm]\w*ux?\b|st\w*ux?\b|lmw|lsw)"),
+    "s390x": regex(r"^(?:lmg|lmh|lm|lmy|lpq|d[lrs]|dl|ml|mvcl|clcl|cksm|trt|stck|basr?|bras)"),
 }
 # call *%rax; call 0xffffffff81e01a40 <__x86_indirect_thunk_rax>
-_THUNK = re.compile(r"__x86_indirect_(?:call_|jump_)?thunk_(?:array_)?(?P<register>r\w+)")
+_THUNK = regex(r"__x86_indirect_(?:call_|jump_)?thunk_(?:array_)?(?P<register>r\w+)")
 
 
 def chains(resolution: Resolution) -> Tuple[Chain, ...]:

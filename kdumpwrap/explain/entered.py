@@ -5,7 +5,6 @@ only where no path through the code changes it. The paths include alternatives, 
 instructions when it starts, and fixups, where the code continues after a handled fault (__ex_table).
 """
 
-import re
 from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.arch import operand, table, x86
@@ -14,17 +13,18 @@ from kdumpwrap.explain.origin import shifted
 from kdumpwrap.model.kernel import Instruction
 from kdumpwrap.parse.alternatives import Site
 from kdumpwrap.parse.patches import Patches
+from kdumpwrap.regex import regex
 
 ARCH = "x86_64"
-_RETURN = re.compile(r"<__x86_return_thunk>|^__x86_return_thunk\b")  # where the kernel's "ret" goes
+_RETURN = regex(r"<__x86_return_thunk>|^__x86_return_thunk\b")  # where the kernel's "ret" goes
 # instructions that write no other register than their last operand; what is not listed may write any
-_PLAIN = re.compile(
+_PLAIN = regex(
     r"^(?:mov|movabs|movzb|movzw|movsb|movsw|movsl|movnti|lea|add|sub|and|or|xor|adc|sbb|inc|dec|neg|not|sh[lr]|sa[lr]|"
     r"ro[lr]|cmp|test|bt|set[a-z]+?|cmov[a-z]+?|bswap|nop)[bwlq]?$"
 )
-_NOTHING = re.compile(r"^(?:endbr64|prefetch\w+|[slm]fence|stac|clac|cld|std|data16|verw)$")
-_STRING = re.compile(r"^(?:movs|stos)[bwlq]?$")
-_VECTOR = re.compile(r"^%[xyz]mm\d+$|^%k\d$")
+_NOTHING = regex(r"^(?:endbr64|prefetch\w+|[slm]fence|stac|clac|cld|std|data16|verw)$")
+_STRING = regex(r"^(?:movs|stos)[bwlq]?$")
+_VECTOR = regex(r"^%[xyz]mm\d+$|^%k\d$")
 _HARMLESS = (bytes.fromhex("0f01cb"), bytes.fromhex("0f01ca"), bytes.fromhex("0faee8"), b"\x90")  # stac clac lfence nop
 
 State = Mapping[str, "Value"]

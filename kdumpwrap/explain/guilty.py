@@ -6,8 +6,9 @@ from typing import Collection, List, Optional, Tuple
 from kdumpwrap.explain import access
 from kdumpwrap.log.kinds import FAILED
 from kdumpwrap.model.kernel import Resolution
+from kdumpwrap.regex import regex
 
-_PART = re.compile(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
+_PART = regex(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<number>r\d{1,2})[dwb]")
 
 
 def registers(resolution: Resolution) -> Tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import MachineCheck
+from kdumpwrap.regex import regex
 
 # Intel SDM 3B, "Interpreting the MCA error codes"; F, bit 12, says that corrected errors are filtered
 _SIMPLE = {
@@ -25,7 +26,7 @@ _KINDS = (  # mask, value, what
 )
 _MOST = 4  # CPUs, or banks, that are named
 _BUS_TIMEOUT = 0x0100  # of a bus error's code
-_NMI = re.compile(
+_NMI = regex(
     r"NMI IOCK error|NMI: (?:Not continuing|IOCK|PCI system error)|An NMI occurred|hpwdt|\(SERR\)|unrecovered NMI", re.I
 )
 

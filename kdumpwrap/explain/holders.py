@@ -1,6 +1,5 @@
 """Lock holders: the owner that the kernel names, the locks that it lists, the work items that run."""
 
-import re
 from typing import Iterator, List, Optional, Sequence
 
 from kdumpwrap.arch import table
@@ -8,9 +7,10 @@ from kdumpwrap.culprit import blame
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
 from kdumpwrap.model.log import Frame, HeldLock, Report, WorkItem
+from kdumpwrap.regex import regex
 
 # xxxwan_cfg_mutex (of a relocation), "ffffffff82a1c280 <rtnl_mutex>" (a comment)
-_VARIABLE = re.compile(r"(?:[0-9a-f]{1,16} <)?(?P<name>[A-Za-z_][\w.$]*(?:\+0x[0-9a-f]+)?)>?$")
+_VARIABLE = regex(r"(?:[0-9a-f]{1,16} <)?(?P<name>[A-Za-z_][\w.$]*(?:\+0x[0-9a-f]+)?)>?$")
 _REACH = 8  # instructions before the call
 _MOST = 4  # locks, or work items, of one sentence
 

@@ -1,6 +1,5 @@
 """The origin of a bad pointer: the instructions before the fault, read backwards while one path leads to them."""
 
-import re
 from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.arch import table, x86
@@ -9,13 +8,14 @@ from kdumpwrap.arch.operation import number
 from kdumpwrap.explain.access import Registers, located
 from kdumpwrap.explain.flow import Flow
 from kdumpwrap.model.kernel import Instruction, Resolution
+from kdumpwrap.regex import regex
 
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _HOOKS = ("__fentry__", "mcount", "_mcount")  # no call: it is a no-op while tracing is off
 _STEPS = 6
 REACH = 64  # instructions: a value that was set further up says little
 # "0x18(%rbx)": no index, not counted from the instruction itself
-_PLAIN = re.compile(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
+_PLAIN = regex(r"^(?P<distance>-?0x[0-9a-f]+)?\(%(?P<base>r(?!ip)\w+)\)$")
 
 
 class Origin(NamedTuple):

@@ -1,16 +1,16 @@
 """Repeats: frames of a call trace (an endless recursion), and reports of a log that say the same."""
 
-import re
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from kdumpwrap.culprit import callchain
 from kdumpwrap.model.finding import Analysis, Run
 from kdumpwrap.model.kernel import Resolution
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 
 _PERIOD = 8  # functions that call each other in a ring: more are not looked for
 _LEAST = 3  # repeats that are reported
-_NUMBER = re.compile(r"\d+")
+_NUMBER = regex(r"\d+")
 
 
 def folded(trace: Sequence[Frame]) -> Tuple[Run, ...]:

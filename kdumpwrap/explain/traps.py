@@ -18,16 +18,17 @@ from kdumpwrap.model.kernel import Instruction, Location, Resolution
 from kdumpwrap.model.location import short, telling
 from kdumpwrap.model.verdict import Culprit
 from kdumpwrap.octets import spaced
+from kdumpwrap.regex import regex
 
-_HEX = re.compile(r"\b(?:0x)?([0-9a-f]{8,16})\b")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
+_HEX = regex(r"\b(?:0x)?([0-9a-f]{8,16})\b")
+_STRING = regex(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
 _LONGEST_STATEMENT = 8  # lines
 _OUT_OF_MEMORY: Dict[oom.Policy, str] = {
     "no victim": "Memory was used up, and no process was left that might be killed.",
     "system-wide": "Memory was used up, and vm.panic_on_oom is 1: so the kernel panics instead of killing a process.",
     "compulsory": "Memory was used up, and vm.panic_on_oom is 2: so the kernel panics instead of killing a process.",
 }
-_LIST = re.compile(r"^__list_(?P<what>add|del_entry)_valid")
+_LIST = regex(r"^__list_(?P<what>add|del_entry)_valid")
 _HIGH_HALF = {4: ("rdx", 0xFFFFFFFF), 8: ("rdx", (1 << 64) - 1), 2: ("rdx", 0xFFFF)}
 
 

@@ -7,7 +7,6 @@ root's cache lies below /var/cache, readable by everybody. A user's lies in $XDG
 
 import contextlib
 import os
-import re
 import shutil
 import stat
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import release as releases
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from kdumpwrap.model.fetched import Build
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAME = "kdumpwrap"
 UNKNOWN = "no-build-id"  # in place of the build id of a vmlinux without one
 VMLINUX, MODULES, SOURCE = "vmlinux", "modules", "source"
-_BUILD_ID = re.compile(rf"[0-9a-f]{{8,64}}|{UNKNOWN}")
+_BUILD_ID = regex(rf"[0-9a-f]{{8,64}}|{UNKNOWN}")
 
 
 def own(root: Path = Path("/")) -> Path:

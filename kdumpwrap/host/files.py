@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Iterator, Optional, Tuple, Union
 
 from kdumpwrap.errors import ReadFailed
+from kdumpwrap.regex import regex
 
 Name = Union[str, Path]
 
 BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory whole
 
-_OWN = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
+_OWN = regex(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 # The file exists but cannot be read: a disk fault, or too many open files.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator, NamedTuple, Optional
 from kdumpwrap import shell
 from kdumpwrap.host import variables
 from kdumpwrap.host.tree import Denied, Host
+from kdumpwrap.regex import regex
 from kdumpwrap.shell import Hint
 
 DEFAULT_PATH = "/var/crash"
@@ -46,8 +47,8 @@ REMOTE: Tuple[TargetKind, ...] = ("nfs", "ssh", "virtiofs", "ftp", "sftp", "cifs
 Directives = Tuple[Tuple[str, str], ...]  # name and value of every line, in order
 
 # dracut_args --mount "/dev/mapper/vg-crash /var/crash ext4": DEVICE MOUNTPOINT FSTYPE, as dracut takes it
-_MOUNT = re.compile(r"""--mount[ =]\s*["']?(?P<words>[^"']*)""")
-_PASSWORD = re.compile(r":[^@]*@")  # of ssh://user:password@host
+_MOUNT = regex(r"""--mount[ =]\s*["']?(?P<words>[^"']*)""")
+_PASSWORD = regex(r":[^@]*@")  # of ssh://user:password@host
 
 
 class Target(NamedTuple):

@@ -14,6 +14,8 @@ Every distribution composes it in its own way::
 import re
 from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
 
+from kdumpwrap.regex import regex
+
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
@@ -26,25 +28,25 @@ else:
 
 # a release stands in paths and in commands that a person types: no "/", no blank, no quote, no leading "-" or "."
 PATTERN = r"[0-9A-Za-z_][0-9A-Za-z_.+~-]{0,63}"  # 64 bytes: __NEW_UTS_LEN of include/uapi/linux/utsname.h
-_WHOLE = re.compile(PATTERN)
+_WHOLE = regex(PATTERN)
 
 # as uname -m says it, and how releases, compilers and Debian call it; the first that is found counts
 _MACHINES = (
-    ("x86_64", re.compile(r"x86_64|amd64")),
-    ("aarch64", re.compile(r"aarch64|arm64")),
-    ("ppc64le", re.compile(r"ppc64le|powerpc64le|ppc64el")),
-    ("ppc64", re.compile(r"ppc64|powerpc64")),
-    ("s390x", re.compile(r"s390x")),
-    ("i386", re.compile(r"i[3-6]86|-686(?:-pae)?\b")),
-    ("riscv64", re.compile(r"riscv64")),
-    ("loongarch64", re.compile(r"loongarch64|loong64")),
-    ("arm", re.compile(r"armv[5-8]|armhf|arm-linux|-armmp")),
+    ("x86_64", regex(r"x86_64|amd64")),
+    ("aarch64", regex(r"aarch64|arm64")),
+    ("ppc64le", regex(r"ppc64le|powerpc64le|ppc64el")),
+    ("ppc64", regex(r"ppc64|powerpc64")),
+    ("s390x", regex(r"s390x")),
+    ("i386", regex(r"i[3-6]86|-686(?:-pae)?\b")),
+    ("riscv64", regex(r"riscv64")),
+    ("loongarch64", regex(r"loongarch64|loong64")),
+    ("arm", regex(r"armv[5-8]|armhf|arm-linux|-armmp")),
 )
 
-_VERSION = re.compile(r"(?P<major>\d{1,4})\.(?P<minor>\d{1,4})(?:\.(?P<patch>\d{1,5}))?", re.A)
+_VERSION = regex(r"(?P<major>\d{1,4})\.(?P<minor>\d{1,4})(?:\.(?P<patch>\d{1,5}))?", re.A)
 
 # ".el7.", ".el8_10.", ".el7a.", ".el8uek.", ".el9.elrepo.", ".fc41.", ".amzn2023.", ".an8.", ".al8.", ".oe2203sp2."
-_RPM = re.compile(
+_RPM = regex(
     r"""
     \. (?P<tag> el | fc | amzn | an | al | oe ) (?P<generation> \d{1,4} )
     (?P<uek> uek )? (?: \.(?P<elrepo> elrepo )\b )?
@@ -52,22 +54,22 @@ _RPM = re.compile(
     re.X | re.A,
 )
 # what follows the machine: ".debug" (el7 and before, Oracle), "+rt-debug", EulerOS' "-debug"
-_BEHIND = re.compile(r"\.(?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|noarch)[.+-](?P<flavour>[\w+-]+)$", re.A)
-_RT = re.compile(r"\.rt\d", re.A)  # before el9 the real-time kernel says so in its build: 4.18.0-305.rt7.72.el8.x86_64
+_BEHIND = regex(r"\.(?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|noarch)[.+-](?P<flavour>[\w+-]+)$", re.A)
+_RT = regex(r"\.rt\d", re.A)  # before el9 the real-time kernel says so in its build: 4.18.0-305.rt7.72.el8.x86_64
 
 # SUSE: a flavour that is its own ("-1-default"), or any after a build with a dot ("-150400.24.100-", "-lp152.106-")
-_SUSE = re.compile(
+_SUSE = regex(
     r"""
     - (?: (?P<own> default | preempt | kvmsmall | longterm )
         | (?: lp )? \d+ \. \d [\d.]* (?: \.g[0-9a-f]+ )? - (?P<shared> azure | rt | xen | vanilla | 64kb ) ) $
     """,
     re.X | re.A,
 )
-_UBUNTU = re.compile(
+_UBUNTU = regex(
     r"-(?P<flavour>(?:generic|lowlatency|aws|azure|gcp|gke|gkeop|oracle|kvm|ibm|raspi|nvidia|intel|oem)[\w-]*)$", re.A
 )
 # "-47-amd64", "-47-cloud-amd64", "-0.deb11.13-rt-amd64", "+deb13-amd64", "-28-686-pae", "-25-armmp-lpae"
-_DEBIAN = re.compile(
+_DEBIAN = regex(
     r"""
     - (?: (?P<flavour> cloud | rt ) - )?
     (?: amd64 | arm64 | armmp | 686 | powerpc64le | ppc64el | s390x | riscv64 | loong64 ) (?P<more> (?: - [\w-]+ )? ) $
@@ -76,9 +78,9 @@ _DEBIAN = re.compile(
 )
 
 # "/boot/vmlinuz-5.14.0-503.11.1.el9_5.x86_64", "(hd0,msdos1)/vmlinuz-…", s390x "/boot/image-…"
-_FILE = re.compile(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^/\s]+)$")
+_FILE = regex(r"(?:^|/)(?:vmlinuz|vmlinux|image|Image|linux)-(?P<release>[^/\s]+)$")
 # "Linux version 5.14.0-503.el9.x86_64 (…) …", "Linux wan-gw1 5.14.0-503.el9.x86_64 #1 SMP …", "5.14.0-503.el9.x86_64"
-_UNAME = re.compile(r"(?:Linux (?:version|\S+) )?(?P<release>\d[^\s/]*)")
+_UNAME = regex(r"(?:Linux (?:version|\S+) )?(?P<release>\d[^\s/]*)")
 
 _TAGS: Dict[str, Vendor] = {
     "el": "el",

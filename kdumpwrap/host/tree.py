@@ -4,16 +4,16 @@ Symbolic links are followed inside the root alone: a link of an image that says 
 """
 
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap.errors import ReadFailed
 from kdumpwrap.host import files
+from kdumpwrap.regex import regex
 
 LIMIT = 1 << 20  # bytes; grub.cfg has some KiB, installed-rpms some 100
-_NUMBER = re.compile(r"-?[0-9]{1,20}")
+_NUMBER = regex(r"-?[0-9]{1,20}")
 _LINKS = 40  # as the kernel allows
 
 

@@ -1,13 +1,14 @@
 """The variables that files which a shell sources set: /etc/default/grub, os-release, kdump-tools' settings (pure)."""
 
-import re
 import shlex
 from typing import Dict, Mapping, Sequence
 
+from kdumpwrap.regex import regex
+
 # GRUB_CMDLINE_LINUX="rd.lvm.lv=centos/root quiet"
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<more>\+?)=(?P<value>.*)")
+_ASSIGNMENT = regex(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<more>\+?)=(?P<value>.*)")
 _LONGEST = 8 << 10  # characters of one value: A="$A$A" repeated forty times must not exhaust memory
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
+_VARIABLE = regex(r"\$(?:\{(?P<braced>\w+)\}|(?P<bare>\w+))")
 
 
 def assignments(texts: Sequence[str]) -> Dict[str, str]:

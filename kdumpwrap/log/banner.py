@@ -1,14 +1,14 @@
 """The kernel's first line: its release and its machine."""
 
-import re
 from typing import NamedTuple, Optional
 
 from kdumpwrap.host.release import known, machine
+from kdumpwrap.regex import regex
 
 WORD = "Linux version "
 
 # Linux version 3.10.0-514.el7.x86_64 (builder@kbuilder.dev.centos.org) (gcc version 4.8.5 …) #1 SMP …
-_BANNER = re.compile(r"Linux version (?P<release>\d\S*) \(")
+_BANNER = regex(r"Linux version (?P<release>\d\S*) \(")
 
 
 class Banner(NamedTuple):

@@ -1,12 +1,12 @@
 """The draft of a report: it gathers the facts of the headline and of the lines that follow."""
 
-import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Set
 
 from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, stack, trace, tracks, works
 from kdumpwrap.log.headline import Headline, text_follows
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, OutOfMemory
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 else:
     Section = LineKind = str  # Python 3.6 has no Literal
 
-_ITEM = re.compile(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
+_ITEM = regex(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512
-_BRACKETED = re.compile(r"\[<[0-9a-f]{16}>\]")
-_GRACE_PERIOD = re.compile(r"(?:rcu: )?(?:RCU grace-period kthread stack dump|\S{1,20} kthread (?:starved|timer))")
-_OTHER_CPU = re.compile(r"(?:NMI backtrace for cpu|Task dump for CPU) (?P<cpu>\d+)")
-_OFFSET = re.compile(r"Kernel Offset: (?:0x(?P<offset>[0-9a-f]{1,16}) from|disabled)")
+_BRACKETED = regex(r"\[<[0-9a-f]{16}>\]")
+_GRACE_PERIOD = regex(r"(?:rcu: )?(?:RCU grace-period kthread stack dump|\S{1,20} kthread (?:starved|timer))")
+_OTHER_CPU = regex(r"(?:NMI backtrace for cpu|Task dump for CPU) (?P<cpu>\d+)")
+_OFFSET = regex(r"Kernel Offset: (?:0x(?P<offset>[0-9a-f]{1,16}) from|disabled)")
 
 
 class Draft:

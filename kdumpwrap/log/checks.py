@@ -3,25 +3,25 @@
 Sources: arch/x86/kernel/cpu/mce/core.c __print_mce(), drivers/edac/mce_amd.c amd_decode_mce(), 3.10 to 6.12.
 """
 
-import re
 from typing import List
 
 from kdumpwrap.model.log import MachineCheck
+from kdumpwrap.regex import regex
 
 # mce: [Hardware Error]: CPU 9: Machine Check Exception: 5 Bank 5: be00000000800400
 # [Hardware Error]: CPU:3 (17:1:2) MC5_STATUS[Over|UE|MiscV|AddrV|PCC|TCC|SyndV|-|-|-]: 0xbea0000000000108
-_BANK = re.compile(
+_BANK = regex(
     r"CPU (?P<cpu>\d{1,6}): Machine Check[^:]{0,10}: \w{1,16} Bank (?P<bank>\d{1,3}): (?P<status>[0-9a-f]{16})"
 )
-_DECODED = re.compile(
+_DECODED = regex(
     r"CPU:(?P<cpu>\d{1,6}) \([0-9a-f:]{1,20}\) MC(?P<bank>\d{1,3})_STATUS\[.{0,100}\]: 0x(?P<status>[0-9a-f]{16})"
 )
 # TSC 4d5c7e1f0a2b3 ADDR 1c01e4800 MISC 7fff                Error Addr: 0x00000001c01e4800
-_ADDRESS = re.compile(r"(?:TSC [0-9a-f]{1,16} ADDR |Error Addr: 0x)(?P<address>[0-9a-f]{1,16})\b")
+_ADDRESS = regex(r"(?:TSC [0-9a-f]{1,16} ADDR |Error Addr: 0x)(?P<address>[0-9a-f]{1,16})\b")
 # PROCESSOR 0:306f2 TIME 1702000000 SOCKET 1 APIC 12 microcode 3a        0 is Intel, 2 AMD, 9 Hygon
-_SOCKET = re.compile(r"PROCESSOR (?P<vendor>\d{1,3}):[0-9a-f]{1,8} .{1,40} SOCKET (?P<socket>[0-9a-f]{1,4}) ")
+_SOCKET = regex(r"PROCESSOR (?P<vendor>\d{1,3}):[0-9a-f]{1,8} .{1,40} SOCKET (?P<socket>[0-9a-f]{1,4}) ")
 # Execution Unit Ext. Error Code: 0, Watchdog timeout error.              MC4 Error (node 1): DRAM ECC error detected
-_SAID = re.compile(
+_SAID = regex(
     r"(?P<unit>[A-Z][\w /()-]{1,60}?) Ext\. Error Code: \d{1,3}, (?P<what>\S.{0,200}?)\.?$|"
     r"(?P<old>MC\d Error(?: \(node \d+\))?: \S.{0,200}?)\.?$"
 )

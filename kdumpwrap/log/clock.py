@@ -1,15 +1,14 @@
 """The time of day at which a boot began: the kernel prints it when it sets its clock from the clock chip."""
 
-import re
 from typing import Optional
+
+from kdumpwrap.regex import regex
 
 # rtc_cmos 00:05: setting system clock to 2024-01-25 12:21:17 UTC (1706185277)       drivers/rtc/class.c, hctosys.c
 # rtc_cmos 00:05: setting system clock to 2024-01-25T12:21:17 UTC (1706185277)       4.20 and later
 WORD = b"setting system clock to "
 _WORD = WORD.decode()
-_SET = re.compile(
-    r"(?:\S+ \S+: )?setting system clock to \d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC \((?P<epoch>\d{1,10})\)"
-)
+_SET = regex(r"(?:\S+ \S+: )?setting system clock to \d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC \((?P<epoch>\d{1,10})\)")
 _EARLIEST, _LATEST = 946684800, 4102444800  # 2000, 2100: a chip without battery gives 1970
 
 

@@ -1,21 +1,21 @@
 """The instruction bytes that an oops prints, in the order in which they lie in memory."""
 
-import re
 from functools import lru_cache
 from typing import List, Optional, Tuple
 
 from kdumpwrap.log.trace import SHARED
 from kdumpwrap.model.log import Code
+from kdumpwrap.regex import regex
 
 _MAX = 256  # words or lines of one dump; the kernel prints at most 64 words
 
 # Code: 00 0f 1f 44 00 00 <48> 39 72 58                        x86
 # Code: d50323bf d65f03c0 aa1e03e9 d503201f (b9401c02)          arm64; arm and riscv with 8 or 4 digits
 # 7c0803a6 4e800020 7c0802a6 60000000 <8143001c> 7c691b78       powerpc, under "Instruction dump:"
-_WORD = re.compile(r"(?P<open>[<(]?)(?P<word>[0-9a-f]{8}|[0-9a-f]{4}|[0-9a-f]{2}|X{8}|\*{8}|\?\?)(?P<close>[>)]?)$")
+_WORD = regex(r"(?P<open>[<(]?)(?P<word>[0-9a-f]{8}|[0-9a-f]{4}|[0-9a-f]{2}|X{8}|\*{8}|\?\?)(?P<close>[>)]?)$")
 
 # >000003ff7fd10aca: 9601201f		oi	31(%r2),1                       s390, a line of "Krnl Code:"
-_S390 = re.compile(
+_S390 = regex(
     r"(?:Krnl Code:)?\s{0,24}(?P<mark>[#>*]?)(?P<address>[0-9a-f]{16}): (?P<bytes>(?:[0-9a-f]{4} ?){1,3})(?:\s|$)"
 )
 

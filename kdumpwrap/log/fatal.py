@@ -6,6 +6,7 @@ from typing import AbstractSet, List, NamedTuple, Optional, Sequence, Tuple
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.kinds import DIE, WARNS
 from kdumpwrap.model.log import LogLine, ReportKind
+from kdumpwrap.regex import regex
 
 
 class _Panic(NamedTuple):
@@ -17,19 +18,19 @@ class _Panic(NamedTuple):
 
 _PANICS = (
     # oops_end(), die(): "Fatal exception in interrupt", "Fatal exception: panic_on_oops"
-    _Panic(re.compile(r"Fatal exception"), DIE | {"kasan", "kfence"}, "oops"),
-    _Panic(re.compile(r"panic_on_warn|kasan\.fault=panic"), WARNS, "warning"),
-    _Panic(re.compile(r"softlockup: hung tasks"), {"soft-lockup"}, "soft-lockup"),
-    _Panic(re.compile(r"hung_task: blocked tasks"), {"hung-task"}, "hung-task"),
-    _Panic(re.compile(r"RCU Stall"), {"rcu-stall"}, "rcu-stall"),
-    _Panic(re.compile(r"hard lockup", re.I), {"hard-lockup"}, "hard-lockup"),
-    _Panic(re.compile(r"machine check|MCE|Fatal hardware error", re.I), {"machine-check"}, "machine-check"),
-    _Panic(re.compile(r"kernel stack overflow|Corrupt kernel stack", re.I), {"stack-overflow"}, "stack-overflow"),
-    _Panic(re.compile(r"SError|bad mode", re.I), {"oops"}, "oops"),
-    _Panic(re.compile(r"Machine halted"), {"double-fault", "stack-overflow"}, "double-fault"),
-    _Panic(re.compile(r"scheduling while atomic"), {"atomic-sleep"}, "panic"),
+    _Panic(regex(r"Fatal exception"), DIE | {"kasan", "kfence"}, "oops"),
+    _Panic(regex(r"panic_on_warn|kasan\.fault=panic"), WARNS, "warning"),
+    _Panic(regex(r"softlockup: hung tasks"), {"soft-lockup"}, "soft-lockup"),
+    _Panic(regex(r"hung_task: blocked tasks"), {"hung-task"}, "hung-task"),
+    _Panic(regex(r"RCU Stall"), {"rcu-stall"}, "rcu-stall"),
+    _Panic(regex(r"hard lockup", re.I), {"hard-lockup"}, "hard-lockup"),
+    _Panic(regex(r"machine check|MCE|Fatal hardware error", re.I), {"machine-check"}, "machine-check"),
+    _Panic(regex(r"kernel stack overflow|Corrupt kernel stack", re.I), {"stack-overflow"}, "stack-overflow"),
+    _Panic(regex(r"SError|bad mode", re.I), {"oops"}, "oops"),
+    _Panic(regex(r"Machine halted"), {"double-fault", "stack-overflow"}, "double-fault"),
+    _Panic(regex(r"scheduling while atomic"), {"atomic-sleep"}, "panic"),
     # do_exit() of an oopsing init, idle task or interrupt handler
-    _Panic(re.compile(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
+    _Panic(regex(r"Attempted to kill|Aiee, killing|Fatal exception|Unrecover|BUG"), DIE, "panic", soon=True),
 )
 
 _BACK = 64  # reports, from the panic back, among which its cause is looked for

@@ -5,51 +5,52 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.host.release import known
 from kdumpwrap.model.log import LoadedModule
+from kdumpwrap.regex import regex
 
 MAX_MODULES = 1024
 
 # CPU: 2 PID: 23373 Comm: plugin-containe Not tainted 3.10.0-229.el7.x86_64 #1
 # CPU: 7 PID: 1019852 Comm: kworker/u65:43 ve: 0 Kdump: loaded Tainted: G        W  O   ------------   3.10.0-1160 #1
 # CPU: 2 UID: 0 PID: 132253 Comm: kworker/u96:0 Kdump: loaded Not tainted 6.12.0-180.el10.x86_64 #1 PREEMPT(voluntary)
-_TASK = re.compile(
+_TASK = regex(
     r"CPU: (?P<cpu>\d{1,6})(?: UID: \d{1,10})? (?:PID|Pid): (?P<pid>\d{1,10}) ?,? ?[Cc]omm: "
     r"(?P<comm>.{0,64}?)(?: ve: \w+)?(?: Kdump: loaded)? (?P<state>(?:Not tainted|Tainted:).*)$"
 )
 # the same, cut before the state: the name may be cut as well, unless something follows it
-_TASK_CUT = re.compile(
+_TASK_CUT = regex(
     r"CPU: (?P<cpu>\d{1,6})(?= )(?: UID: \d{1,10})?(?: PID: (?P<pid>\d{1,10})(?= ))?"
     r"(?: Comm: (?P<comm>.{1,64}?)(?: ve: | Kdump: ))?"
 )
 # Pid: 21606, comm: sh Tainted: GF          ---------------    2.6.32-358.23.2.el5.x86_64 #1 Inspur SA5212M4
-_OLD_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?:(?P<comm>.{0,64}?) +(?P<state>(?:Not tainted|Tainted:).*)$)?")
+_OLD_TASK = regex(r"Pid: (?P<pid>\d{1,10}), comm: (?:(?P<comm>.{0,64}?) +(?P<state>(?:Not tainted|Tainted:).*)$)?")
 # Pid: 1246375, comm: su 5.14.0-503.35.1.el9_5.x86_64 #1 SMP … (libcfs)
-_LIBCFS_TASK = re.compile(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>\S{1,16}) (?P<release>\d\S{3,64}) #\d")
+_LIBCFS_TASK = regex(r"Pid: (?P<pid>\d{1,10}), comm: (?P<comm>\S{1,16}) (?P<release>\d\S{3,64}) #\d")
 # "      Not tainted 4.13.0-rc1+ #4", "      Tainted: G        W      X  -------  ---  5.14.0-438.el9s.x86_64+rt #1"
-_STATE = re.compile(r"\s*(?P<state>(?:Not tainted|Tainted:).*)$")
+_STATE = regex(r"\s*(?P<state>(?:Not tainted|Tainted:).*)$")
 # 4.18.0-159.el8.x86_64+debug #1 Tainted: G        W --------- -  -     (lockdep)
-_LOCKDEP_STATE = re.compile(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?:Not tainted|Tainted:).*)$")
+_LOCKDEP_STATE = regex(r"(?P<release>\d[\w.+~-]{2,80}) #\d+\S* (?P<state>(?:Not tainted|Tainted:).*)$")
 
-_WORD = re.compile(r"\S+")
-_LETTERS = re.compile(r"[A-Za-z-]{1,32}$")  # "PF", "OE", "-------", "O--------------"
+_WORD = regex(r"\S+")
+_LETTERS = regex(r"[A-Za-z-]{1,32}$")  # "PF", "OE", "-------", "O--------------"
 # what stands before " #1"
-_RELEASE = re.compile(r"\s*\(?(?P<release>\d[\w.+~-]{2,}|syzkaller)(?P<build> #\d+)?")
+_RELEASE = regex(r"\s*\(?(?P<release>\d[\w.+~-]{2,}|syzkaller)(?P<build> #\d+)?")
 # what a release that is not followed by " #1" must end in to be believed whole
-_WHOLE = re.compile(
+_WHOLE = regex(
     r"[._-](?:x86_64|aarch64|ppc64le|ppc64|s390x|i[3-6]86|arm64|amd64|generic)(?:[+.-](?:debug|rt|64k|kdump)){0,2}$"
 )
 
 # swapper/14      R  running task        0     0      1 0x00000000       (sched_show_task to 5.10)
-_SHOW_TASK = re.compile(
+_SHOW_TASK = regex(
     r"(?P<comm>\S.{0,15}?) +[RSDTtXZPIKW](?: +(?:running task(?: on cpu +\d+)?|[0-9a-f]{8,16}|\d+))? +"
     r"\d+ +(?P<pid>\d{1,10}) +\d+ 0x[0-9a-f]{8}"
 )
 # task:grub2-probe     state:D stack:0     pid:24484 ppid:24455  flags:0x00004002
-_SHOW_TASK_NEW = re.compile(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<pid>\d{1,10}) ")
+_SHOW_TASK_NEW = regex(r"task:(?P<comm>.{1,64}?) +state:\S.{0,40}? pid:(?P<pid>\d{1,10}) ")
 
 # "acpi_pad", "ib_core(OE)", "ipr(+)", el6: "sysdig_probe(P)(U)"
-_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{16})$")  # of a dumped stack
+_HEXADECIMAL = regex(r"(?:[0-9a-f]{8}|[0-9a-f]{16})$")  # of a dumped stack
 _FEW = 4  # names; no other line consists of so many
-_MODULE = re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1,12}\)(?:\([A-Za-z+-]{1,12}\))?)?$")
+_MODULE = regex(r"(?P<name>[A-Za-z0-9_][\w-]{0,63})(?P<flags>\([A-Za-z+-]{1,12}\)(?:\([A-Za-z+-]{1,12}\))?)?$")
 
 
 class Task(NamedTuple):

@@ -6,10 +6,11 @@ from typing import Dict, NamedTuple, Optional
 
 from kdumpwrap.log.kinds import ANY_TRIGGER, FIRST_LINES, Role
 from kdumpwrap.model.log import ReportKind
+from kdumpwrap.regex import regex
 
 # WARNING: at lib/list_debug.c:29 __list_add+0x65/0xc0()                    el7
 # WARNING: at fs/hugetlbfs/inode.c:940 hugetlb_file_setup+0x227/0x250() (Tainted: P           ---------------   )
-_OLD_WARNING = re.compile(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
+_OLD_WARNING = regex(r"\(\)(?: \((?:Not tainted|Tainted: .*)\))?$")
 
 
 class Headline(NamedTuple):

@@ -1,6 +1,5 @@
 """The Report made of a draft: its architecture, its return addresses, the caller of a leaf function."""
 
-import re
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -8,12 +7,13 @@ from kdumpwrap.host.release import machine
 from kdumpwrap.log import taint, trace
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.model.log import Accessed, Blocker, Frame, LoadedModule, Panicker, Report, ReportKind
+from kdumpwrap.regex import regex
 
 _POINTERS = ("null-pointer", "page-fault")
 _PAGE = 4096
 # die() after a bad access: x86 "Oops: 0002 [#1]" (other traps have names), arm64 data and instruction aborts, powerpc,
 # s390's protection and translation exceptions
-_BAD_ACCESS = re.compile(
+_BAD_ACCESS = regex(
     r"(?:Oops: )+[0-9a-f]{4} \[#|Internal error: Oops: (?:00000000)?[89][0-9a-f]{7} |Oops: Kernel access of bad area|"
     r"Oops: 00(?:04|10|11|38|39|3a|3b) ilc"
 )

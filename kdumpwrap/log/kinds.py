@@ -26,6 +26,7 @@ import re
 from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Tuple, cast
 
 from kdumpwrap.model.log import ReportKind
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
@@ -253,8 +254,8 @@ bug report BUG
 
 _SPEAKER = r"(?:(?:(?:NMI )?watchdog|rcu|traps|mce|CPU\d+|SLUB|kmemleak): ){0,2}"
 _ADDR = r"(?P<addr>\(null\)|0x[0-9a-f]{1,16}\b|[0-9a-f]{16}\b|[0-9a-f]{8}\b)"
-_GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)[?*]?|\[[^\]]*\][?*+]?|\{[\w,]+\}[?]?|\\.")
-_PLAIN = re.compile(r"[A-Za-z0-9: ,-]+(?![?*{])")
+_GROUP = regex(r"\((?:[^()\\]|\\.)*\)[?*]?|\[[^\]]*\][?*+]?|\{[\w,]+\}[?]?|\\.")
+_PLAIN = regex(r"[A-Za-z0-9: ,-]+(?![?*{])")
 _AT = r"(?P<at>[\w.$]{1,512}\+0x[0-9a-f]{1,16}/0x[0-9a-f]{1,16}(?: \[[\w-]{1,64}\])?)"
 
 
@@ -357,4 +358,4 @@ FIRST_LINES = tuple(_rows())
 _TRIGGERS = tuple(dict.fromkeys(word for row in FIRST_LINES for word in row.triggers))
 TRIGGERS = tuple(word.encode() for word in _TRIGGERS if not word.startswith("?"))
 SHORT_TRIGGERS = tuple(word[1:].encode() for word in _TRIGGERS if word.startswith("?"))  # see above
-ANY_TRIGGER = re.compile("|".join(re.escape(word.lstrip("?")) for word in (*_TRIGGERS, "[#")))
+ANY_TRIGGER = regex("|".join(re.escape(word.lstrip("?")) for word in (*_TRIGGERS, "[#")))

@@ -1,8 +1,9 @@
 """The layout of a log whose lines a chat program joined to paragraphs, or a console cut at a column."""
 
 import itertools
-import re
 from typing import Callable, Iterable, Iterator, List, Tuple
+
+from kdumpwrap.regex import regex
 
 Row = Tuple[int, bytes]  # number of the line in the file, text
 _LONG = 1 << 16  # bytes of a line put together
@@ -10,14 +11,14 @@ _LONG = 1 << 16  # bytes of a line put together
 # ---------------------------------------------------------------- lines that a chat program made paragraphs of
 
 # RIP: 0010:f+0x1/0x2 Code: 00 00 48 …       Not tainted 5.14.0-478.el9.x86_64 #1 Hardware name: Red Hat KVM
-_JOINED = re.compile(
+_JOINED = regex(
     rb"(?:(?<=[^\s:>\]])|(?<=[a-z]\])) +(?=(?:CPU: \d{1,6} (?:UID: \d+ )?PID: \d|Hardware name: \S|RIP: [0-9a-f]{4}:|"
     rb"Code: (?:[0-9a-f]{2} ){4}|"
     rb"RSP: [0-9a-f]{4}:|RAX: [0-9a-f]{16}|RDX: [0-9a-f]{16}|RBP: [0-9a-f]{16}|R10: [0-9a-f]{16}|R13: [0-9a-f]{16}|"
     rb"FS: {1,2}[0-9a-f]{16}|CS: {1,2}[0-9a-f]{4} |CR2: [0-9a-f]{16}|Workqueue: \w|Call Trace:|WARNING: CPU: \d|"
     rb"Modules linked in:|---\[ end trace|</?(?:TASK|IRQ|NMI)>))"
 )
-_FRAMES = re.compile(
+_FRAMES = regex(
     rb"(?<![\s?])(?<!>\])[ \t]+(?=(?:\[<[0-9a-f]{16}>\] )?(?:\? )?[A-Za-z_][\w.]{0,200}\+0x[0-9a-f]+/0x[0-9a-f]+)"
 )
 _OFTEN = (b"CPU: ", b"Hardware name: ", b"RIP: ", b"Code: ", b"RAX: ", b"RSP: ", b"Call Trace:", b"Modules linked in:")
@@ -53,7 +54,7 @@ def paragraphs(rows: Iterable[Row]) -> Iterator[Row]:
 # ---------------------------------------------------------------- a console that cut its lines at a fixed column
 
 _WIDTHS = range(72, 201)
-_STAMPED = re.compile(rb"(?:<\d{1,3}>)?\[ {0,8}\d{1,9}\.\d{6}\]")
+_STAMPED = regex(rb"(?:<\d{1,3}>)?\[ {0,8}\d{1,9}\.\d{6}\]")
 _GLANCE = 1 << 12  # bytes in which a longer line shows that there is no such column
 _LEAST = 3  # lines of the full width
 _SAMPLE = 20  # of which that many are looked at first

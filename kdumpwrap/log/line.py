@@ -4,41 +4,42 @@ import re
 from typing import List, NamedTuple, Optional
 
 from kdumpwrap.model.log import LogLine
+from kdumpwrap.regex import regex
 
 MAX_LINE = 16384  # bytes of one line that are read; the kernel's own records end at 1,024
 
 # [ 1823.251269]    [  772.91 ]… with the difference dmesg -d shows, and CONFIG_PRINTK_CALLER's [ T123] or [    C0]
-_STAMP = re.compile(
+_STAMP = regex(
     r"\[[ ]{0,8}(?P<seconds>\d{1,9}\.\d{6})(?:[ ]<[^<>]{1,20}>)?\]"
     r"(?:[ ]?\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\])?[ ]?"
 )
-_CALLER = re.compile(r"\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\] ")  # [ T123] without a time
+_CALLER = regex(r"\[[ ]{0,12}(?P<caller>[TC]\d{1,10})\] ")  # [ T123] without a time
 
 # ">> <4>": quoted in a mail, and the level that console and dmesg -r print ("<48> 83 40" is code, wrapped by a mailer)
 # (">000003ff7fd10aca: 9601201f" is s390's mark of the faulting instruction)
-_QUOTE = re.compile(r"(?!>[0-9a-f]{16}:)(?:[>|] ?){1,8}")
-_LEVEL = re.compile(r"<\d{1,3}>(?! [0-9a-f]{2}(?: |$))|kern *:\w{1,8} *: ")
+_QUOTE = regex(r"(?!>[0-9a-f]{16}:)(?:[>|] ?){1,8}")
+_LEVEL = regex(r"<\d{1,3}>(?! [0-9a-f]{2}(?: |$))|kern *:\w{1,8} *: ")
 # "4,1234,5678901,-;": /dev/kmsg and extended netconsole; microseconds
-_KMSG = re.compile(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
+_KMSG = regex(r"\d{1,4},\d{1,12},(?P<micro>\d{1,16}),[-c+](?:,[^;]{0,60})?;")
 # "[Wed Dec 20 10:51:06 2023] ": dmesg -T
-_WALL = re.compile(
+_WALL = regex(
     r"\[[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) "
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d) \d{4}\] ?"
 )
 # "Jun 14 20:03:13 ", "2017-04-08 03:34:51    ", "2023-12-20T10:51:06.123456+08:00 "
-_DATE = re.compile(
+_DATE = regex(
     r"(?:(?P<month>[A-Z][a-z]{2})\s{1,2}(?P<day>\d{1,2})\s|\d{4}-(?P<number>\d\d)-(?P<date>\d\d)[T ])"
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?[ \t]{1,8}"
 )
 # "host1 kernel: ", "kernel: ", "host1 kernel[0]: ", "(none) user.warn kernel: "
-_KERNEL = re.compile(r"(?:[\w.:()-]{1,64}[ ]{1,2}){0,2}[ ]?kernel(?:\[\d{1,9}\])?: ?")
+_KERNEL = regex(r"(?:[\w.:()-]{1,64}[ ]{1,2}){0,2}[ ]?kernel(?:\[\d{1,9}\])?: ?")
 # "host1 mcelog: ", "host1 systemd[1]: ": a message of another program, not of the kernel
-_PROGRAM = re.compile(r"[\w.:-]{1,64} [\w./@()-]{1,64}(?:\[\d{1,9}\])?: ")
-_LOGIN = re.compile(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
+_PROGRAM = regex(r"[\w.:-]{1,64} [\w./@()-]{1,64}(?:\[\d{1,9}\])?: ")
+_LOGIN = regex(r"[\w.-]{1,64} login: ")  # the prompt on a serial console
 
-_ESCAPE = re.compile(rb"\\x(?:0[9ad]|20|5c|[89a-f][0-9a-f])")  # vmcore-dmesg and /dev/kmsg write these for one byte
-_SYSLOG_ESCAPE = re.compile(r"#0(11|12)")  # rsyslog writes a tab and a newline so
-_COLOUR = re.compile(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
+_ESCAPE = regex(rb"\\x(?:0[9ad]|20|5c|[89a-f][0-9a-f])")  # vmcore-dmesg and /dev/kmsg write these for one byte
+_SYSLOG_ESCAPE = regex(r"#0(11|12)")  # rsyslog writes a tab and a newline so
+_COLOUR = regex(r"\x1b\[[\d;?]{0,16}[A-Za-z]")
 
 
 class _Prefix(NamedTuple):
@@ -56,9 +57,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)  # of a year, before each month
 # Most lines by far: one stamp, and text in which nothing was lost, escaped or coloured.
 # [ 1823.280261]  send4+0xf2/0x1b0 [XxxWan]
-_PLAIN = re.compile(rb"\[ {0,8}(\d{1,9}\.\d{6})\] ([\t -%'-\[\]-~]*)\Z")
-_ONE_MORE = re.compile(rb"\[ {0,12}[TC\d]|.Modules linked in:|kernel:")
-_BEGIN = re.compile(r"\s*[\[<>|]")  # how a prefix begins that has neither colon nor semicolon
+_PLAIN = regex(rb"\[ {0,8}(\d{1,9}\.\d{6})\] ([\t -%'-\[\]-~]*)\Z")
+_ONE_MORE = regex(rb"\[ {0,12}[TC\d]|.Modules linked in:|kernel:")
+_BEGIN = regex(r"\s*[\[<>|]")  # how a prefix begins that has neither colon nor semicolon
 
 
 def parse(number: int, raw: bytes) -> List[LogLine]:

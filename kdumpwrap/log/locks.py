@@ -1,35 +1,35 @@
 """The locks that tasks hold, and the function that a report names outside of its stack."""
 
-import re
 from typing import List, Optional, Tuple, cast
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Blocker, Frame, HeldLock, LockKind
+from kdumpwrap.regex import regex
 
 # 2 locks held by kworker/2:1/188:        no locks held by swapper/2/0.        lockdep_print_held_locks()
-_HOLDER = re.compile(r"\d{1,3} locks? held by (?P<comm>.{1,64})/(?P<pid>\d{1,10}):")
+_HOLDER = regex(r"\d{1,3} locks? held by (?P<comm>.{1,64})/(?P<pid>\d{1,10}):")
 #  #0: ffff88810a4c1e18 (&acme->lock){+.+.}-{3:3}, at: acme_ioctl+0x3d/0x120 [acme]                          4.19
 #  #0:  (&md->suspend_lock){+.+.+.}, at: [<ffffffffc02a514e>] dm_suspend+0x2e/0x160 [dm_mod]                 3.10
-_LOCK = re.compile(
+_LOCK = regex(
     r"#\d{1,3}: +(?:(?P<lock>[0-9a-f]{8,16}) +)?\((?P<name>[^{]{1,200})\)\{[^}]{1,16}\}(?:-\{\d:\d\})?, at: "
     r"(?:\[<[0-9a-f]{8,16}>\] )?(?P<place>\S.*)$"
 )
 # Preemption disabled at:[<ffffffff8170b1f0>] acme_lock+0x10/0x20 [acme]      to 4.11; later in two lines
 # caller is acme_xmit+0x22/0x90 [acme]                                        lib/smp_processor_id.c
 #      last function: acme_work [acme]                                        kernel/workqueue.c, process_one_work()
-_NAMED = re.compile(
+_NAMED = regex(
     r"(?:Preemption disabled at: ?|caller is |last function: )(?:\[<[0-9a-f]{8,16}>\] ?)?(?P<place>[A-Za-z_.].*)$"
 )
 # sh/1201 is trying to release lock (&acme->lock) at:        Preemption disabled at:
-_NAMES_NEXT = re.compile(r"Preemption disabled at:$|.{1,64}/\d{1,10} is trying to (?:release|contend) lock \(.* at:$")
-_BRACKETED = re.compile(r"\[<[0-9a-f]{8,16}>\] ?(?P<place>[A-Za-z_.].*)$")
-_FUNCTION = re.compile(r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})(?: \[(?P<module>[\w-]{1,64})\])?$")
+_NAMES_NEXT = regex(r"Preemption disabled at:$|.{1,64}/\d{1,10} is trying to (?:release|contend) lock \(.* at:$")
+_BRACKETED = regex(r"\[<[0-9a-f]{8,16}>\] ?(?P<place>[A-Za-z_.].*)$")
+_FUNCTION = regex(r"(?P<symbol>[A-Za-z_.][\w.$]{0,255})(?: \[(?P<module>[\w-]{1,64})\])?$")
 
 
 # INFO: task cat:1201 is blocked on a mutex likely owned by task cat:1188.                                  6.15
 # INFO: task cat:1201 blocked on a semaphore likely last held by task cat:1188                              6.16
 # INFO: task cat:1201 <reader> blocked on an rw-semaphore likely owned by task cat:1188 <writer>            6.16
-_OWNER = re.compile(
+_OWNER = regex(
     r"INFO: task .{1,64}:\d{1,10}(?: <\w+>)? (?:is )?blocked on an? (?P<what>mutex|semaphore|rw-semaphore)"
     r" likely (?:owned|last held) by task (?P<comm>.{1,64}):(?P<pid>\d{1,10})\b"
 )

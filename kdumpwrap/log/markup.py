@@ -5,12 +5,13 @@ from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap.log import layout
 from kdumpwrap.log.layout import Row
+from kdumpwrap.regex import regex
 
 LONGEST = 4 << 20  # bytes of a log that a person may have pasted; a longer one comes from a machine
 
 # ---------------------------------------------------------------- JSON: "…\n[    1.234567] RIP: …\n"
 
-_JSON_ESCAPE = re.compile(rb'\\(?:u([0-9a-fA-F]{4})|(["\\/nrtbf]))')
+_JSON_ESCAPE = regex(rb'\\(?:u([0-9a-fA-F]{4})|(["\\/nrtbf]))')
 _JSON_PLAIN = {b"n": b"\n", b"r": b"", b"t": b"\t", b"b": b"", b"f": b""}
 _FEW = 5  # "\n", in a text that has no more lines than that
 
@@ -33,11 +34,11 @@ def _json(rows: Iterable[Row]) -> Iterator[Row]:
 
 # ---------------------------------------------------------------- quoted-printable: "=3D", "=" at the end of a line
 
-_HEX = re.compile(rb"=([0-9A-F]{2})")
-_ENCODED = re.compile(rb"=(?:[0-9A-F]{2}|[ \t]*\r?(?:\n|\Z))")
-_SIGN = re.compile(rb"=(?:3D|\n)")
-_SOFT = re.compile(rb"^[^\n]{50,75}=[ \t]*\r?$", re.M)
-_HEADER = re.compile(rb"^Content-Transfer-Encoding: *quoted-printable", re.I | re.M)
+_HEX = regex(rb"=([0-9A-F]{2})")
+_ENCODED = regex(rb"=(?:[0-9A-F]{2}|[ \t]*\r?(?:\n|\Z))")
+_SIGN = regex(rb"=(?:3D|\n)")
+_SOFT = regex(rb"^[^\n]{50,75}=[ \t]*\r?$", re.M)
+_HEADER = regex(rb"^Content-Transfer-Encoding: *quoted-printable", re.I | re.M)
 _NEARLY_ALL = 0.8  # of the "=": the encoding leaves none as it is, but in a mail's header
 _LONG = 1 << 16  # bytes of a line put together
 
@@ -71,9 +72,9 @@ def _quoted_printable(rows: Iterable[Row]) -> Iterator[Row]:
 
 # ---------------------------------------------------------------- HTML: <br>, <span class="nt">, &nbsp;
 
-_ENTITY = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}\d?);")
+_ENTITY = regex(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}\d?);")
 # "<IRQ>", "<TASK>", "<#DF>", "<4>", "<0f>" and "<ffffffff81000000>" are the kernel's
-_TAG = re.compile(
+_TAG = regex(
     rb"</?(?P<name>a|abbr|address|article|b|blockquote|body|br|center|code|dd|del|div|dl|dt|em|font|h[1-6]|head|hr|html|"
     rb"i|img|ins|kbd|li|link|main|meta|ol|p|pre|s|samp|section|small|span|strong|sub|sup|table|tbody|td|th|thead|title|"
     rb"tr|tt|u|ul|var|wbr)(?:\s[^<>\n]{0,2000})?/?>|<!--[^\n]{0,2000}?-->",
@@ -84,7 +85,7 @@ _BREAKS = frozenset(
     b"table tbody td th thead title tr ul".split()
 )
 # a pattern that begins with a fixed byte is searched for at the speed of that byte
-_ANY_TAG = re.compile(rb"<(?:/|br|BR|p>|P>)")
+_ANY_TAG = regex(rb"<(?:/|br|BR|p>|P>)")
 
 
 def _is_html(data: bytes) -> bool:
@@ -105,7 +106,7 @@ def _tags(rows: Iterable[Row]) -> Iterator[Row]:
                 yield number, part
 
 
-_ANY_ENTITY = re.compile(rb"&(?:lt;|gt;|amp;|nbsp;|quot;|#)")
+_ANY_ENTITY = regex(rb"&(?:lt;|gt;|amp;|nbsp;|quot;|#)")
 
 
 def _has_entities(data: bytes) -> bool:
@@ -125,8 +126,8 @@ def _entities(rows: Iterable[Row]) -> Iterator[Row]:
 
 # ---------------------------------------------------------------- Markdown: "\[\<ffffffff810ae640\>\] warn\_slowpath"
 
-_ESCAPED = re.compile(rb"\\([!-/:-@\[-`{-~])")
-_MARKDOWN = re.compile(rb"\\(?:[<>\[\]#(]|(?<=[a-z\d]\\)_[a-z\d])")  # "\_SB.PCI0" is ACPI's
+_ESCAPED = regex(rb"\\([!-/:-@\[-`{-~])")
+_MARKDOWN = regex(rb"\\(?:[<>\[\]#(]|(?<=[a-z\d]\\)_[a-z\d])")  # "\_SB.PCI0" is ACPI's
 
 
 def _is_markdown(data: bytes) -> bool:

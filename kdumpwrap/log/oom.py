@@ -1,9 +1,9 @@
 """The kernel's messages when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
 
-import re
 from typing import TYPE_CHECKING, Dict, List, Optional, cast
 
 from kdumpwrap.model.log import LogLine, MemoryTask, OutOfMemory
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
@@ -16,7 +16,7 @@ else:
 # Out of memory: system-wide panic_on_oom is enabled               vm.panic_on_oom=1
 # System is deadlocked on memory                                   4.20 and later
 # Out of memory and no killable processes...                       before
-_PANIC = re.compile(
+_PANIC = regex(
     r"(?:Kernel panic - not syncing: )?"
     r"(?:Out of memory: (?P<policy>compulsory|system-wide) panic_on_oom is enabled|"
     r"(?P<nobody>System is deadlocked on memory|Out of memory and no killable processes))"
@@ -37,29 +37,29 @@ def policy(panic: str) -> Optional[Policy]:
 # acme_cache invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|…), order=0, oom_score_adj=0
 BEGINS = "invoked oom-killer: "
 # active_anon:1050 inactive_anon:94499 isolated_anon:0         slab_reclaimable:2112 slab_unreclaimable:1602     pages
-_PAGES = re.compile(r"\b(?P<name>[a-z_]{2,40}):(?P<pages>\d{1,18})(?![\dkK])")
+_PAGES = regex(r"\b(?P<name>[a-z_]{2,40}):(?P<pages>\d{1,18})(?![\dkK])")
 # Node 0 active_anon:4200kB inactive_anon:377996kB active_file:0kB …
-_NODE = re.compile(r"Node \d{1,4} active_anon:(?P<active>\d{1,18})kB inactive_anon:(?P<inactive>\d{1,18})kB")
+_NODE = regex(r"Node \d{1,4} active_anon:(?P<active>\d{1,18})kB inactive_anon:(?P<inactive>\d{1,18})kB")
 # Node 0 hugepages_total=16 hugepages_free=2 hugepages_surp=0 hugepages_size=2048kB
-_HUGE = re.compile(r"Node \d{1,4} hugepages_total=(?P<total>\d{1,12}) .{0,80}hugepages_size=(?P<size>\d{1,12})kB")
+_HUGE = regex(r"Node \d{1,4} hugepages_total=(?P<total>\d{1,12}) .{0,80}hugepages_size=(?P<size>\d{1,12})kB")
 # Free swap  = 0kB             Total swap = 2097148kB             163707 pages RAM
-_SWAP = re.compile(r"(?P<what>Free|Total) swap {1,2}= (?P<size>\d{1,18})kB")
-_RAM = re.compile(r"(?P<pages>\d{1,18}) pages RAM")
+_SWAP = regex(r"(?P<what>Free|Total) swap {1,2}= (?P<size>\d{1,18})kB")
+_RAM = regex(r"(?P<pages>\d{1,18}) pages RAM")
 # oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/acme,task_memcg=/acme,…   4.19
 # Task in /acme/job killed as a result of limit of /acme                                                       to 4.18
-_GROUP = re.compile(
+_GROUP = regex(
     r"(?:oom-kill:constraint=.{0,400}?,oom_memcg=|Task in .{1,400} killed as a result of limit of )"
     r"(?P<name>[^, ]{1,400})"
 )
 # memory: usage 102400kB, limit 102400kB, failcnt 12
-_LIMIT = re.compile(r"memory: usage (?P<usage>\d{1,18})kB, limit (?P<limit>\d{1,18})kB")
+_LIMIT = regex(r"memory: usage (?P<usage>\d{1,18})kB, limit (?P<limit>\d{1,18})kB")
 # [  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
 # [ pid ]   uid  tgid total_vm      rss nr_ptes swapents oom_score_adj name                                    el7
 # [  pid  ]   uid  tgid total_vm      rss rss_anon rss_file rss_shmem pgtables_bytes swapents oom_score_adj name   6.8
-_TITLES = re.compile(r"\[ *pid *\] +(?P<titles>uid +tgid .{1,200} name)$")
-_TASK = re.compile(r"\[ *(?P<pid>\d{1,10})\] +(?P<rest>.{1,500})$")
-_NUMBER = re.compile(r"-?\d{1,18}")
-_ROW = re.compile(r"\[ *(?:pid *|\d{1,10})\] ")
+_TITLES = regex(r"\[ *pid *\] +(?P<titles>uid +tgid .{1,200} name)$")
+_TASK = regex(r"\[ *(?P<pid>\d{1,10})\] +(?P<rest>.{1,500})$")
+_NUMBER = regex(r"-?\d{1,18}")
+_ROW = regex(r"\[ *(?:pid *|\d{1,10})\] ")
 _SIZES = (4, 8, 16, 64)  # KiB in a page
 _SHOWN = 5
 _MOST = 1000  # rows that are kept because they are not understood

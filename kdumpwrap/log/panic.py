@@ -6,6 +6,8 @@ Sources: kernel/panic.c __stack_chk_fail, kernel/sched/core.c schedule_debug, ke
 import re
 from typing import TYPE_CHECKING, Dict, Optional
 
+from kdumpwrap.regex import regex
+
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
@@ -18,12 +20,12 @@ else:
 # Attempted to kill init! exitcode=0x0000000b
 # VFS: Unable to mount root fs on unknown-block(0,0)
 _CAUSES: Dict[Cause, "re.Pattern[str]"] = {
-    "canary": re.compile(r"stack-protector|stack is corrupted in"),
-    "stack end": re.compile(r"corrupted stack end"),
-    "init": re.compile(r"Attempted to kill init"),
-    "root": re.compile(r"VFS: Unable to mount root"),
+    "canary": regex(r"stack-protector|stack is corrupted in"),
+    "stack end": regex(r"corrupted stack end"),
+    "init": regex(r"Attempted to kill init"),
+    "root": regex(r"VFS: Unable to mount root"),
 }
-_STATUS = re.compile(r"exitcode=0x([0-9a-f]{1,8})")
+_STATUS = regex(r"exitcode=0x([0-9a-f]{1,8})")
 
 
 def cause(text: str) -> Optional[Cause]:

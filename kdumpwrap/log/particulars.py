@@ -1,10 +1,10 @@
 """The particulars of a headline or message: the facts that it tells besides the kind of the report (pure)."""
 
-import re
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple, cast
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
@@ -34,28 +34,28 @@ _SYSRQ = "sysrq triggered crash"
 _ATOMIC = "scheduling while atomic"
 # WARNING: lock held when returning to user space!    WARNING: acmed/1201 still has locks held!
 # WARNING: held lock freed!
-_KEPT_LOCK = re.compile(r"lock held when returning to user space|still has locks held|held lock freed")
+_KEPT_LOCK = regex(r"lock held when returning to user space|still has locks held|held lock freed")
 # BUG: workqueue lockup - pool cpus=2 node=0 flags=0x0 nice=0 stuck for 33s!
-_POOL_LOCKUP = re.compile(r"workqueue lockup(?:.{0,200}?cpus=(?P<cpus>[\d,-]{1,64}))?")
+_POOL_LOCKUP = regex(r"workqueue lockup(?:.{0,200}?cpus=(?P<cpus>[\d,-]{1,64}))?")
 # LustreError: 1246375:0:(dcache.c:136:ll_ddelete()) LBUG         PANIC at dnode.c:1635:dnode_setdirty()
-_SPEAKER = re.compile(r"\b[\w-]{1,64}\.c:\d{1,6}:(?P<symbol>[A-Za-z_]\w{0,127})\(\)")
+_SPEAKER = regex(r"\b[\w-]{1,64}\.c:\d{1,6}:(?P<symbol>[A-Za-z_]\w{0,127})\(\)")
 # kernel BUG at lib/list_debug.c:53!                   WARNING: CPU: 1 PID: 112 at net/core/stream.c:212 sk_stream…
-_CHECK = re.compile(r" at (?P<file>[^\s:]{1,512}):(?P<line>\d{1,9})\b")
+_CHECK = regex(r" at (?P<file>[^\s:]{1,512}):(?P<line>\d{1,9})\b")
 # ex_handler_msr(), arch/x86/mm/extable.c, 6.1:
 # unchecked MSR access error: WRMSR to 0x10f (tried to write 0x0000000000000001) at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
 # unchecked MSR access error: RDMSR from 0x10f at rIP: 0xffffffff8106a1b4 (f+0x4/0x20)
-_MSR = re.compile(
+_MSR = regex(
     r"unchecked MSR access error: (?:WRMSR to|RDMSR from) (?P<register>0x[0-9a-f]{1,8})\b"
     r"(?: \(tried to write (?P<value>0x[0-9a-f]{1,16})\))?"
 )
 # csd: Detected non-responsive CSD lock (#1) on CPU#2, waiting 5000000008 ns for CPU#03 acme_sync+0x0/0x30(0x0).
 # csd: Re-sending CSD lock (#1) IPI from CPU#02 to CPU#03
-_CSD_WAIT = re.compile(
+_CSD_WAIT = regex(
     r"CSD lock \(#\d+\) (?:on|IPI from) CPU#(?P<by>\d{1,6})(?:, waiting [\d.]{1,30} \w{1,4} for| to) "
     r"CPU#(?P<cpu>\d{1,6})(?: (?P<function>[A-Za-z_][\w.]{0,200}))?"
 )
 # BUG: KASAN: slab-out-of-bounds in aead_recvmsg+0x1758/0x1bc0
-_MISUSE = re.compile(
+_MISUSE = regex(
     r"use-after-(?:free|scope)|(?:double|invalid)-free|(?:(?:slab|stack|global|vmalloc|alloca)-)?out-of-bounds|"
     r"null-ptr-deref|(?:user|wild)-memory-access"
 )

@@ -1,6 +1,5 @@
 """A report without its head: it begins with any line of its body, anywhere in a log."""
 
-import re
 from typing import Dict, Optional
 
 from kdumpwrap import shell
@@ -8,21 +7,22 @@ from kdumpwrap.log.builder import Draft
 from kdumpwrap.log.headline import Headline
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.log import LogLine
+from kdumpwrap.regex import regex
 
 _CONTEXTS = 256  # that print at the same time
 _LONGEST = 24  # lines within which a piece must show the instruction pointer, and code bytes or registers
 _REGISTERS = 4  # that are enough where there are no code bytes
 # how the lines of a body begin, up to the line of the instruction pointer
-_BODY = re.compile(
+_BODY = regex(
     r"CPU: \d{1,6} .{0,20}(?:PID|Pid): \d|Hardware name: |Workqueue: |[RE]IP: [0-9a-f]{4}:|pstate: |pc : |NIP:? |"
     r"Krnl PSW : |Modules linked in:"
 )
 # lines before a dump of a CPU's registers that is no crash: a request for all stacks, SysRq p, a guest's own dump
-_ASKED = re.compile(r"NMI backtrace for cpu|Sending NMI|[sS]ys[rR]q ?:|Show|invoked oom-killer|page allocation failure")
+_ASKED = regex(r"NMI backtrace for cpu|Sending NMI|[sS]ys[rR]q ?:|Show|invoked oom-killer|page allocation failure")
 
 
 # text that only a crash report holds
-_SIGN = re.compile(r"RIP:? |Call [Tt]race:|\[<[0-9a-f]{16}>\]|\[&lt;[0-9a-f]{16}")
+_SIGN = regex(r"RIP:? |Call [Tt]race:|\[<[0-9a-f]{16}>\]|\[&lt;[0-9a-f]{16}")
 
 
 class Leftovers:

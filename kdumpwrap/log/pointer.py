@@ -1,31 +1,31 @@
 """The line of the instruction pointer and, where there is one, that of the link register."""
 
-import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 
 # RIP: 0010:[<ffffffff810ad2c0>]  [<ffffffff810ad2c0>] source_load+0x10/0x50     RIP: 0010:0x0     RIP: e030:f+0x1/0x2
-_X86 = re.compile(r"(?P<name>[RE]IP): (?P<segment>[0-9a-f]{4}):\s*(?P<place>.*)$")
+_X86 = regex(r"(?P<name>[RE]IP): (?P<segment>[0-9a-f]{4}):\s*(?P<place>.*)$")
 # EIP: [<f8d2a0c1>] wan_next+0x11/0x30 [xxxwan] SS:ESP 0068:f6d19f30     (i386, the trailer)
 _TRAILER = " SS:ESP "
 # IP: [<ffffffffba828802>] f+0x12/0x20     RIP  [<ffffffff810ad2c0>] f+0x1/0x2     RIP: f+0x7d/0x170 RSP: ffff…
-_X86_BARE = re.compile(r"(?P<name>RIP|EIP|IP)(?: is at|:)?\s{1,4}(?P<place>.*)$")
+_X86_BARE = regex(r"(?P<name>RIP|EIP|IP)(?: is at|:)?\s{1,4}(?P<place>.*)$")
 # mce: [Hardware Error]: RIP !INEXACT! 10:<ffffffff813a7b1c> {intel_idle+0xcc/0x1e0}
-_MCE = re.compile(
+_MCE = regex(
     r"(?:mce: )?\[Hardware Error\]: RIP[ !A-Z]{0,12} ?(?:[0-9a-f]{2}:)?"
     r"<(?P<runtime>[0-9a-f]{16})>(?: \{(?P<place>[^}]{1,200})\})?"
 )
 # pc : f+0x44/0x1a0 [mod]     lr : g+0x20/0x60     PC is at f+0x30/0xa8     epc : f+0x72/0xb2     NIP [c000…] f+0x1/0x2
-_OTHERS = re.compile(r"(?P<name>pc|lr|PC|LR|NIP|epc|ra)(?: is at| ?:|(?= \[))\s*(?P<place>.*)$")
+_OTHERS = regex(r"(?P<name>pc|lr|PC|LR|NIP|epc|ra)(?: is at| ?:|(?= \[))\s*(?P<place>.*)$")
 # Krnl PSW : 0704f00180000000 000003ff8086d03a (will_oops_init+0x3a/0x1000 [will_oops])
-_S390 = re.compile(
+_S390 = regex(
     r"(?P<name>Krnl|User) PSW : (?P<mask>[0-9a-f]{16}) (?P<runtime>[0-9a-f]{16})(?: \((?P<place>[^)]{1,300})\))?"
 )
-_RUNTIME = re.compile(
+_RUNTIME = regex(
     r"\[<\s{0,16}(?P<runtime>[0-9a-f]{8,16}|\(null\))>\]|"
     r"^(?:\[(?P<power>[0-9a-f]{8,16})\]|(?P<bare>0x[0-9a-f]{1,16}|\(null\)))"
 )

@@ -1,23 +1,23 @@
 """The reason that is printed just before a report: BUG and WARN have no room for it in their own line."""
 
-import re
 from typing import Dict, Optional
 
 from kdumpwrap.log import unwrap
 from kdumpwrap.model.log import LogLine
+from kdumpwrap.regex import regex
 
 _CUT = "cut here ]-"  # "------------[ cut here ]------------", whose start a mail program may have left behind
 _CONTEXTS = 256  # more than print at the same time
 _SOON = 1.0  # seconds between the reason and the line of scissors
 _NEAR = 4  # lines, those of others among them
 # messages before the scissors that lead to BUG(); any other line there does not count
-_REASON = re.compile(
+_REASON = regex(
     r"list_(?:add|del|head)|rbtree|refcount_t:|usercopy: |skbuff: |net_ratelimit|detected buffer overflow|"
     r"page dumped because|slab error|SLUB|kernel tried to execute|XFS.{0,40}: Assertion failed|"
     r"(?:EXT4-fs|JBD2|BTRFS).{0,40}[Aa]ssert|VERIFY|ASSERT|LBUG|Bad rss-counter|kobject.{0,80} is not initialized"
 )
 # lines of another report, or of programs, that may stand in front of a WARN whose scissors are missing
-_BODY = re.compile(
+_BODY = regex(
     r"\(?\[<|[? ]*[\w.]{1,200}\+0x|<|---|===|[A-Z][\w ]{0,30}:(?: |$)|R\w\w: |CPU|\S{1,30} login:|\.\.\.|[^\w]|.{0,7}$"
 )
 

@@ -1,11 +1,11 @@
 """The parts of a long log that may hold a report, found by a substring search."""
 
-import re
 from enum import Enum
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
 from kdumpwrap.log import clock
 from kdumpwrap.log.kinds import SHORT_TRIGGERS, TRIGGERS
+from kdumpwrap.regex import regex
 
 # One of these stands in or near the first line of every report, and in lines with a fact about all reports. Long words
 # with rare letters are found fastest.
@@ -36,15 +36,15 @@ BEFORE = 16  # lines in front of a trigger that are looked at as well
 LONGEST = 1 << 16  # bytes of a line that are kept
 
 # what the lines of a report have in common: symbol+0x1/0x2, register dumps, their titles, the next headline
-_REPORT = re.compile(
+_REPORT = regex(
     rb"\+0x[0-9a-f]{1,8}/0x|: [0-9a-f]{16}|all [Tt]race|\[<[0-9a-f]|[CI]P: |Code:|CPU: \d|linked in:|end trace|ainted|"
     rb"oom|0kB|\] +\d+ +\d+ +\d+ |BUG|WARNING:|INFO:|panic - |PANIC|Oops| to handle |LOCKUP|UBSAN|Hardware Error"
 )
 # the first line of a kernel: no report goes on behind it, and none begins with the next lines of a boot
-_BANNER = re.compile(rb"(?:^|[\]>:] ?)Linux version \d")
-_FIRST = re.compile(rb"\[ {4}0\.000000\] Linux version \d")
+_BANNER = regex(rb"(?:^|[\]>:] ?)Linux version \d")
+_FIRST = regex(rb"\[ {4}0\.000000\] Linux version \d")
 # Panic#1 Part3: what pstore writes before each of its blocks
-PSTORE = re.compile(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
+PSTORE = regex(rb"\s{0,8}[A-Z][a-z]{2,12}#(?P<count>\d{1,4}) Part(?P<part>\d{1,4})\s*$")
 
 
 class Wanted(Enum):

@@ -1,20 +1,18 @@
 """The stack in a report: its title, its frames with the context that each stands in, and its end."""
 
-import re
 from dataclasses import replace
 from typing import List, Optional
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 
 MAX_FRAMES = 512
 
 # "Call Trace:", alone or with the first frame behind it; "Call Trace TBD:" (libcfs); "backtrace (crc 1f2e):" (kmemleak)
-_TITLE = re.compile(
-    r"(?:Call [Tt]race(?: TBD)?|[Ss]tack [Bb]acktrace|[Bb]acktrace(?: \(crc \w{1,8}\))?): ?(?P<rest>.*)$"
-)
+_TITLE = regex(r"(?:Call [Tt]race(?: TBD)?|[Ss]tack [Bb]acktrace|[Bb]acktrace(?: \(crc \w{1,8}\))?): ?(?P<rest>.*)$")
 # how a line begins that stands behind a stack and does not belong to it
-_END = re.compile(
+_END = regex(
     r"Allocated |Freed |Allocated:|Freed:|Last potentially|Uninit was|Local variable|kfence-#|The buggy addr|"
     r"Memory state|value changed|(?:read|write|read-write)[\w ()-]{0,40} to 0x|Sending NMI|NMI backtrace|Showing |"
     r"Mem-Info|Task dump|Object |INFO: (?:Alloc|Freed|Slab|Object)|Kernel Offset|task:\S|Bytes \d|Reported by|"

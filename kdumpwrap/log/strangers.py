@@ -9,6 +9,7 @@ from typing import Dict, Iterable, Mapping, Optional, Tuple
 from kdumpwrap.host.release import parse as parse_release
 from kdumpwrap.log.builder import Draft
 from kdumpwrap.model.log import LoadedModule, Report
+from kdumpwrap.regex import regex
 
 WORD = " taint"  # in all of them
 
@@ -17,7 +18,7 @@ WORD = " taint"  # in all of them
 # acmewan: module license 'Proprietary' taints kernel.
 # acmewan: module verification failed: signature and/or required key missing - tainting kernel
 _LINES: Tuple[Tuple["re.Pattern[str]", str], ...] = tuple(
-    (re.compile(r"(?P<name>[A-Za-z0-9_][\w-]{0,63}): " + text), flag)
+    (regex(r"(?P<name>[A-Za-z0-9_][\w-]{0,63}): " + text), flag)
     for text, flag in (
         (r"loading out-of-tree module taints kernel", "O"),
         (r"module license '[^']{0,64}' taints kernel", "P"),

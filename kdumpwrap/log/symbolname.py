@@ -1,20 +1,19 @@
 """Names of kernel functions without what compilers and architectures add to them (pure)."""
 
-import re
 from functools import lru_cache
 from typing import Pattern, Tuple
+
+from kdumpwrap.regex import regex
 
 LONGEST = 512  # KSYM_NAME_LEN since Linux 6.1; a longer text names no function
 
 # x64_sys_write, arm64_sys_write, ia32_compat_sys_write, SyS_write, SYSC_write, ksys_write, do_sys_write
-_SYSTEM_CALL = re.compile(
-    r"(?:(?:x64|ia32|arm64|s390x?|riscv|powerpc|se|do)_)?k?(?:compat_)?(?:sys|SyS|SYSC)_(?P<name>\w+)"
-)
+_SYSTEM_CALL = regex(r"(?:(?:x64|ia32|arm64|s390x?|riscv|powerpc|se|do)_)?k?(?:compat_)?(?:sys|SyS|SYSC)_(?P<name>\w+)")
 # bpf_prog_6deef7357e7b4530_sd_devices, bpf_trampoline_6442453466_1: made at run time
-_GENERATED = re.compile(r"(?P<name>bpf_(?:prog|trampoline))(?:_[0-9a-f]{16}|_\d+)*(?P<rest>_\w+)?")
+_GENERATED = regex(r"(?P<name>bpf_(?:prog|trampoline))(?:_[0-9a-f]{16}|_\d+)*(?P<rest>_\w+)?")
 
-_START = re.compile(r"(?:\w(?![?*+{]))*")  # the letters before anything that may vary; it matches everywhere
-_CHOICE = re.compile(r"(?:\((?P<words>[^()]*)\)|(?P<letter>\w))(?P<often>[?*+{]?)")  # (dev|drm)_, (do_)?, v?
+_START = regex(r"(?:\w(?![?*+{]))*")  # the letters before anything that may vary; it matches everywhere
+_CHOICE = regex(r"(?:\((?P<words>[^()]*)\)|(?P<letter>\w))(?P<often>[?*+{]?)")  # (dev|drm)_, (do_)?, v?
 
 
 def plain(symbol: str) -> str:
@@ -82,4 +81,4 @@ def _literal(word: str) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def _compiled(word: str) -> Pattern[str]:
-    return re.compile(word)
+    return regex(word)

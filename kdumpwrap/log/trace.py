@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Iterator, List, Optional, Tuple
 
 from kdumpwrap.model.log import Frame
+from kdumpwrap.regex import regex
 
 EATEN = "<>"  # a marker whose inner brackets a web page took for a tag
 SHARED = 1024  # lines whose result is cached: the logs of one bug have them in common
@@ -16,7 +17,7 @@ _CODE = (
     r"(?![0-9a-f])(?:[ \t]+\[(?P<module>[\w-]{1,64})(?:[ ](?P<build>[0-9a-f]{16,40}))?\]|"
     r"(?![ \t]+\[[\w-]{0,64}(?: [0-9a-f]*)?$))"  # cut in its module's name: it is no frame without a module
 )
-_SYMBOL = re.compile(_CODE)
+_SYMBOL = regex(_CODE)
 
 # [<ffffffff810ae640>] ? f+0x1/0x2 [mod]     x86 to 4.9, s390 ("([<…>] f+…)" when uncertain), riscv, arm64 to 4.14
 # [] f+0x1/0x2                               the same after a web page took <…> for markup
@@ -24,7 +25,7 @@ _SYMBOL = re.compile(_CODE)
 #                                            " (P)" the pc, " (L)" the link register, " (T)" a sleeping task
 # [c000000003507890] [c000000000d89d7c] f+0x70/0xa0 (unreliable)                        powerpc
 # 0xffffffffc0123456                         code without a symbol
-_FRAME = re.compile(
+_FRAME = regex(
     r"(?P<paren>\()?"
     r"(?:\[<[ ]{0,16}(?P<runtime>[0-9a-f]{1,16}|\(null\)|)>\]|\[\]|"
     r"(?:\[[0-9a-f]{8,16}\][ ])?\[(?P<power>[0-9a-f]{8,16})\])?[ \t]*"
@@ -32,25 +33,25 @@ _FRAME = re.compile(
     r"(?:" + _CODE + r"|(?P<address>0x[0-9a-f]{2,16})(?:/0x[0-9a-f]{1,16})?|(?P<null>\(null\)))"
     r"(?P<rest>.*)$"
 )
-_BEGINNING = re.compile(r"\(?\[<[0-9a-f]{8,16}>\] |\?? ?[A-Za-z_][\w.$@]{1,200}\+0[xX][0-9a-f]")
+_BEGINNING = regex(r"\(?\[<[0-9a-f]{8,16}>\] |\?? ?[A-Za-z_][\w.$@]{1,200}\+0[xX][0-9a-f]")
 # what may follow a frame: " (unreliable)", " (P)", ")", or the line that a symbolizer added, " mm/slub.c:123"
 # or what a person typed behind it: "/*", "<---", "-- here"
-_REST = re.compile(
+_REST = regex(
     r"[ \t)]*(?:\((?P<note>\w{1,12})\)[ \t]*|[ \t][\w./+-]{1,200}:\d{1,6}.{0,40}|"
     r"[/*.,;]{1,3}[ \t]*|[ \t]*<?-{2,}.{0,80})?$"
 )
 # <IRQ> </IRQ> <EOI> <<EOE>> <TASK> <#DF>; "<>" is what a web page leaves of <<EOE>>
-_MARKER = re.compile(r"<{1,2}(?P<name>/?#?\w{2,24})>{1,2}[ \t]*|<>[ \t]*")
+_MARKER = regex(r"<{1,2}(?P<name>/?#?\w{2,24})>{1,2}[ \t]*|<>[ \t]*")
 # [<8011218c>] (unwind_backtrace) from [<8010e300>] (show_stack+0x18/0x1c);  unwind_backtrace from show_stack+0x18/0x1c
-_ARM = re.compile(
+_ARM = regex(
     r"(?:\[<[0-9a-f]{8}>\] )?\(?[\w.]{1,256}(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\)?(?: \[[\w-]{1,64}\])?\)? from "
     r"(?:\[<(?P<runtime>[0-9a-f]{8})>\] )?\(?(?P<code>[\w.]{1,256}\+0x[^)]{3,80}|0x[0-9a-f]{8})\)?"
 )
 # --- interrupt: 700 at assert_slb_presence+0x2c/0x70      --- Exception: 901 at .foo+0x1/0x2
-_POWER_INTERRUPT = re.compile(r"--- (?:interrupt|Exception): [0-9a-f]{1,5}(?: at (?P<code>\S{1,300}(?: \[[\w-]+\])?))?")
+_POWER_INTERRUPT = regex(r"--- (?:interrupt|Exception): [0-9a-f]{1,5}(?: at (?P<code>\S{1,300}(?: \[[\w-]+\])?))?")
 
 # entries of the architecture after which the unwinder prints the interrupted instruction itself
-_ENTRIES = re.compile(
+_ENTRIES = regex(
     r"(?:el1h?_(?:64_)?(?:sync|irq|fiq|error|da|ia|undef|dbg|inv)|el1t_64_(?:sync|irq|fiq|error)|__bad_stack|"
     r"(?:ext|io|mcck)_int_handler|pgm_check_handler)$"
 )

@@ -1,15 +1,15 @@
 """The stacks on which the memory of a KASAN or KFENCE report was allocated and freed."""
 
-import re
 from typing import List
 
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Track
+from kdumpwrap.regex import regex
 
 # Allocated by task 1911:                                         mm/kasan/report.c print_track(), 4.11 to 6.18
 # Freed by task 2201 on cpu 3 at 983.180830s:                                                     since 6.9
 # allocated by task 1201 on cpu 2 at 811.042318s (0.957s ago):    mm/kfence/report.c; "ago" since 6.11
-_TITLE = re.compile(
+_TITLE = regex(
     r"(?P<what>[Aa]llocated|[Ff]reed) by task (?P<pid>\d{1,10})"
     r"(?: on cpu \d{1,6} at [\d.]{1,30}s(?: \([\d.]{1,30}s ago\))?)?:(?P<rest> .*)?$"
 )

@@ -8,20 +8,21 @@ from kdumpwrap.log import code, headline
 from kdumpwrap.log.kinds import TALKATIVE
 from kdumpwrap.log.prefilter import PSTORE, Line
 from kdumpwrap.model.log import LogLine
+from kdumpwrap.regex import regex
 
 _MAX_PSTORE = 65536  # lines
-_MONTH = re.compile(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
+_MONTH = regex(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b")  # a logger's prefix, cut off
 _LONGEST = 8192  # characters of a line put together
 _SHORTEST = 7  # "Code: 0" is the least that can be continued
 _MOST = 100  # pieces of one line
-_MODULE = re.compile(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
+_MODULE = regex(r"[\w-]{1,64}(?:\([A-Za-z+-]{1,12}\)){0,2}$|\[last$|unloaded:$|[\w-]{1,64}(?:\(\w{1,8}\))?\]$")
 
 # how the lines of a report or of a program begin: such a line continues no other line
-_START = re.compile(
+_START = regex(
     r"\s*(?:\d{4}[/-]\d\d[/-]|[A-Za-z][\w /]{0,30}:(?:\s|$)|[A-Z]|kernel BUG|#PF|---|===|\.\.\.|<|\? |"
     r"\(?\[<|\[\]|\[[ \d]{1,7}\.|\[[0-9a-f]{8,16}\]|[\w.]{1,256}\+0x)"
 )
-_HYPHEN = re.compile(r"[\w.]-$")  # a word cut at its hyphen: "5.14.0-" and "478.el9.x86_64"
+_HYPHEN = regex(r"[\w.]-$")  # a word cut at its hyphen: "5.14.0-" and "478.el9.x86_64"
 _WIDEST = 82  # characters that a mail program leaves on a line
 _NARROWEST = 66  # and the least that a line and the next word must have had together, to be cut in two
 
@@ -64,8 +65,8 @@ _JOINS = (
     ),
 )
 # RAX: 0000000000000000 RBX: ffff88acda150000 | RCX: 0000000000000001
-_REGISTERS = re.compile(r"(?:R[0-9A-Z]{2}|[CD]R\d|[CDF]S): .*[0-9a-f)]$")
-_REGISTER = re.compile(r"(?:R(?!IP)[0-9A-Z]{2}|[CD]R\d|[DEG]S|EFLAGS|knlGS|ORIG_RAX): *[0-9a-f]")
+_REGISTERS = regex(r"(?:R[0-9A-Z]{2}|[CD]R\d|[CDF]S): .*[0-9a-f)]$")
+_REGISTER = regex(r"(?:R(?!IP)[0-9A-Z]{2}|[CD]R\d|[DEG]S|EFLAGS|knlGS|ORIG_RAX): *[0-9a-f]")
 
 
 def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -92,7 +93,7 @@ def unwrap(lines: Iterable[LogLine]) -> Iterator[LogLine]:
 @lru_cache(maxsize=None)
 def _joins() -> Tuple[Tuple["re.Pattern[str]", "re.Pattern[str]"], ...]:
     """The patterns of _JOINS, compiled when a log has cut lines: it takes 3 ms."""
-    return tuple((re.compile(ends), re.compile(goes_on)) for ends, goes_on in _JOINS)
+    return tuple((regex(ends), regex(goes_on)) for ends, goes_on in _JOINS)
 
 
 def _continues(line: LogLine, piece: str) -> bool:

@@ -1,16 +1,16 @@
 """The work items that workers run, as kernel/workqueue.c lists them: ``in-flight: 188:acme_work``."""
 
-import re
 from typing import List, Optional
 
 from kdumpwrap.model.log import WorkItem
+from kdumpwrap.regex import regex
 
 # workqueue events: flags=0x0                                                     kernel/workqueue.c, show_pwq()
 #   pwq 4: cpus=2 node=0 flags=0x0 nice=0 active=3/256 refcnt=4
 #     in-flight: 188:acme_work [acme] BAR(1180), 1201(RESCUER):acme_flush [acme] for 33s        "for" since 6.7
-_QUEUE = re.compile(r"workqueue (?P<name>\S.{0,63}): flags=0x")
-_POOL = re.compile(r"pwq \d{1,6}: cpus=(?P<cpus>[\d,-]{1,64}) ")
-_ITEM = re.compile(
+_QUEUE = regex(r"workqueue (?P<name>\S.{0,63}): flags=0x")
+_POOL = regex(r"pwq \d{1,6}: cpus=(?P<cpus>[\d,-]{1,64}) ")
+_ITEM = regex(
     r" (?P<pid>\d{1,10})(?:\(RESCUER\))?:(?P<symbol>[A-Za-z_][\w.$]{0,255})(?: \[(?P<module>[\w-]{1,64})\])?"
     r"(?: for (?P<seconds>\d{1,9})s)?"
 )

@@ -4,13 +4,13 @@ The innermost function of a faulting access is often a primitive: ``local_add`` 
 how the kernel adds, ``iptunnel_xmit_stats`` of include/net/ip_tunnels.h:526 says what it was doing.
 """
 
-import re
 from typing import Optional, Sequence
 
 from kdumpwrap.model.kernel import Location
+from kdumpwrap.regex import regex
 
 # headers whose inline functions are the kernel's vocabulary: accessors, atomics, lists, locks, copies, allocations
-_PRIMITIVES = re.compile(
+_PRIMITIVES = regex(
     r"(?:^|/)(?:"
     r"arch/[^/]+/include/(?:generated/)?(?:uapi/)?asm/[^/]+|"
     r"include/asm-generic/(?:[^/]+/)*[^/]+|"
@@ -26,7 +26,7 @@ _PRIMITIVES = re.compile(
 
 # "/usr/src/debug/kernel-4.18.0-305.3.1.el8_4/linux-4.18.0-305.3.1.el8.x86_64/net/ipv4/ip_output.c"
 # "debian/build/build_amd64_none_cloud-amd64/net/ipv4/ip_output.c"
-_TREE = re.compile(r"^.*?(?:^|/)(?:linux-[^/]+|build_[^/]+)/")
+_TREE = regex(r"^.*?(?:^|/)(?:linux-[^/]+|build_[^/]+)/")
 
 
 def short(file: str) -> str:

@@ -1,15 +1,15 @@
 """Addresses and their lines as ``addr2line -a -i -f`` prints them."""
 
-import re
 from bisect import bisect_right
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from kdumpwrap.model.kernel import Location
+from kdumpwrap.regex import regex
 
-_DISCRIMINATOR = re.compile(r" \(discriminator \d+\)$")
-_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_DISCRIMINATOR = regex(r" \(discriminator \d+\)$")
+_ADDRESS = regex(r"0x[0-9a-f]+")
 # "net/ipv4/ip_tunnel_core.c:87 (discriminator 1)", "??:0", "file.c:?"
-_PLACE = re.compile(r".*:(?:\d+|\?)(?: \(discriminator \d+\))?")
+_PLACE = regex(r".*:(?:\d+|\?)(?: \(discriminator \d+\))?")
 
 
 class Answered(NamedTuple):

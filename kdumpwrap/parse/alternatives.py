@@ -4,9 +4,10 @@ Each entry names the place of the bytes that are replaced, and that of their rep
 the field that names them; in a module the fields are relocations. Kernel sources: arch/*/include/asm/alternative.h.
 """
 
-import re
 from bisect import bisect_left
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from kdumpwrap.regex import regex
 
 SECTIONS = (".altinstructions", ".altinstr_replacement")
 
@@ -54,13 +55,13 @@ _LAYOUTS: Dict[str, Sequence[_Layout]] = {
 }
 
 # " ffffffff8329d410 0f22df0f 20d8e8c5 a471fee8 10a571fe  .\"...": an address of 4 to 16 digits, four words at most
-_HEX = re.compile(r"^ (?P<address>[0-9a-f]{4,16}) (?P<words>[0-9a-f ]{35}) ")
+_HEX = regex(r"^ (?P<address>[0-9a-f]{4,16}) (?P<words>[0-9a-f ]{35}) ")
 # "Contents of section .altinstructions:"
 _CONTENTS = "Contents of section "
 # "RELOCATION RECORDS FOR [.altinstructions]:"
 _RECORDS = "RELOCATION RECORDS FOR ["
 # "0000000000000004 R_X86_64_PC32     .text+0x0000000000000c83"
-_RECORD = re.compile(r"^(?P<offset>[0-9a-f]{8,16}) R_\S+ +(?P<target>[^\s+-]+)(?P<addend>[+-]0x[0-9a-f]+)?$")
+_RECORD = regex(r"^(?P<offset>[0-9a-f]{8,16}) R_\S+ +(?P<target>[^\s+-]+)(?P<addend>[+-]0x[0-9a-f]+)?$")
 
 
 def parse(found: Mapping[str, Section], arch: Optional[str], section: Optional[str] = None) -> Tuple[Site, ...]:

@@ -8,19 +8,20 @@ from kdumpwrap.host.release import known
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.log import LoadedModule
 from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame, BlockedTask, LoadedAt, MemoryRow, SlabObject, System
+from kdumpwrap.regex import regex
 
 # crash 8.0.2
 # crash 8.0.4-2.el9
-_VERSION = re.compile(r"^crash (?P<version>\d+(?:\.\d+)+)", re.M)
+_VERSION = regex(r"^crash (?P<version>\d+(?:\.\d+)+)", re.M)
 
 # PID: 112      TASK: ffff8b6e9fe39800  CPU: 1    COMMAND: "ping"
-_TASK = re.compile(
+_TASK = regex(
     r"""PID:\s+(?P<pid>\d+)\s+TASK:\s+(?P<task>[0-9a-f]+)\s+CPU:\s+(?P<cpu>\d+|-)\s+COMMAND:\s+"(?P<comm>.{0,80})"$""",
     re.X,
 )
 #  #7 [ffffd07cc00d0d58] send4+0x7a at ffffffffc028f0ea [xxxwan]
 #  #7 [ffffd07cc00d0d58] send4 at ffffffffc028f0ea [xxxwan]
-_FRAME = re.compile(
+_FRAME = regex(
     r"""\s*\#(?P<number>\d+)\s+\[(?P<stack>[0-9a-f]+)\]\s
         (?P<symbol>[^\s+]+)(?:\+(?P<offset>0x[0-9a-f]+|\d+))?\sat\s(?P<address>[0-9a-f]+)
         (?:\s\[(?P<module>[^\]\s]+)\])?""",
@@ -28,49 +29,49 @@ _FRAME = re.compile(
 )
 #     [exception RIP: iptunnel_xmit+515]
 #     [exception RIP: unknown or invalid address]
-_EXCEPTION = re.compile(r"\s+\[exception [A-Z]+: (?P<symbol>[^\s+\]]+)\+(?P<offset>0x[0-9a-f]+|\d+)")
+_EXCEPTION = regex(r"\s+\[exception [A-Z]+: (?P<symbol>[^\s+\]]+)\+(?P<offset>0x[0-9a-f]+|\d+)")
 #     RIP: ffffffff97aa7103  RSP: ffffd07cc00d0cf8  RFLAGS: 00000286
-_POINTER = re.compile(r"\s+(?:RIP|PC|NIP): (?P<address>[0-9a-f]{8,16})\b")
+_POINTER = regex(r"\s+(?:RIP|PC|NIP): (?P<address>[0-9a-f]{8,16})\b")
 #     debian/build/build_amd64_none_cloud-amd64/net/core/dev.c: 5619
-_LINE = re.compile(r"    (?P<file>[^\s:][^:]*): (?P<line>\d+)$")
+_LINE = regex(r"    (?P<file>[^\s:][^:]*): (?P<line>\d+)$")
 # WARNING: possibly bogus exception frame
 _BOGUS = "possibly bogus exception frame"
 # --- <IRQ stack> ---
 # --- <NMI exception stack> ---
-_STACK = re.compile(r"--- <(?P<stack>[^>]*)> ---")
+_STACK = regex(r"--- <(?P<stack>[^>]*)> ---")
 
 #       TASKS: 3
-_FIELD = re.compile(r"\s*(?P<name>[A-Z][A-Z ]*): (?P<value>.*)")
+_FIELD = regex(r"\s*(?P<name>[A-Z][A-Z ]*): (?P<value>.*)")
 #        PANIC: "Oops: 0000 [#1] PREEMPT SMP NOPTI" (check log for details)
-_PANIC = re.compile(r'"(?P<text>.*)"')
+_PANIC = regex(r'"(?P<text>.*)"')
 
 #         FREE    71413       279 MB   90% of TOTAL MEM
 #   TOTAL HUGE        0            0         ----
-_MEMORY = re.compile(
+_MEMORY = regex(
     r"\s*(?P<name>[A-Z]+(?: [A-Z]+)?)\s+(?P<pages>\d+)\s+(?P<size>[\d.]+(?: [KMGT]B)?)\s+(?:(?P<percent>\d+)% of|----)"
 )
 
 # [0 00:00:11.992] [RU]  PID: 113      TASK: ffff8adcc1ef1800  CPU: 0    COMMAND: "xxxwan_poll"
-_BLOCKED = re.compile(
+_BLOCKED = regex(
     r"\[\s*(?P<days>\d+) (?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+\.\d+)\]"
     r"\s+\[(?P<state>[A-Z?]+)\]\s+(?P<task>PID:.*)"
 )
 
 # ffff8b6e812f9700      232         14        32      2     4k  skbuff_head_cache
-_CACHE = re.compile(r"[0-9a-f]{8,16}\s+(?P<size>\d+)\s+\d+\s+\d+\s+\d+\s+\d+k\s+(?P<name>\S+)$")
+_CACHE = regex(r"[0-9a-f]{8,16}\s+(?P<size>\d+)\s+\d+\s+\d+\s+\d+\s+\d+k\s+(?P<name>\S+)$")
 #   [ffff8b6e98d8e100]
 #    ffff8b6e98d8e200  (cpu 1 cache)
-_OBJECT = re.compile(r"  (?:\[(?P<used>[0-9a-f]{8,16})\]| (?P<free>[0-9a-f]{8,16}))(?:\s|$)")
+_OBJECT = regex(r"  (?:\[(?P<used>[0-9a-f]{8,16})\]| (?P<free>[0-9a-f]{8,16}))(?:\s|$)")
 
 # xxxwan  OE
-_TAINTED = re.compile(r"(?P<name>\w+)\s+(?P<flags>[A-Z]+)$")
+_TAINTED = regex(r"(?P<name>\w+)\s+(?P<flags>[A-Z]+)$")
 
 # ffffffffc02910c0  xxxwan                 ffffffffc028f000  16384  (not loaded)  [CONFIG_KALLSYMS]
-_LOADED = re.compile(r"[0-9a-f]{8,16}  (?P<name>\w+) +(?P<base>[0-9a-f]{8,16}) +(?P<size>\d+)\b")
+_LOADED = regex(r"[0-9a-f]{8,16}  (?P<name>\w+) +(?P<base>[0-9a-f]{8,16}) +(?P<size>\d+)\b")
 
 # crash: bt: command not available in minimal mode
 # WARNING: the option '-T' is not available in minimal mode
-_UNAVAILABLE = re.compile(r"(?:crash: \S+: command|WARNING: the option '\S+' is) not available in minimal mode")
+_UNAVAILABLE = regex(r"(?:crash: \S+: command|WARNING: the option '\S+' is) not available in minimal mode")
 
 
 def unavailable(text: str) -> bool:

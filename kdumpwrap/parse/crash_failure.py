@@ -7,6 +7,8 @@ The texts are those of crash 8.0.2, as seen. The texts of a crash that is too ol
 import re
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
+from kdumpwrap.regex import regex
+
 if TYPE_CHECKING:
     from typing import Literal  # novm: no Python runs this
 
@@ -50,47 +52,47 @@ class Failure(NamedTuple):
 # crash: cannot allocate any more memory!
 # utils.c:671: internal-error: virtual memory exhausted: can't allocate 163066556 bytes.
 # The first may stand in the middle of a line: crash begins no new line for it.
-_MEMORY = re.compile(
+_MEMORY = regex(
     r"(?:\b[\w-]{1,32}: cannot allocate any more memory!|^[\w./-]+:\d+: internal-error: virtual memory exhausted.*)",
     re.M,
 )
 # crash: cannot malloc memory for namelist: …
-_MALLOC = re.compile(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|FATAL ERROR: malloc failure.*)", re.M)
+_MALLOC = regex(r"^(?:[\w-]+: cannot malloc .*|.*: Cannot allocate memory|FATAL ERROR: malloc failure.*)", re.M)
 # log: read error: kernel virtual address: ffffffff98c62560  type: "prb"
 # crash: page incomplete: kernel virtual address: ffffffff98e39720  type: "possible"
 # WARNING: cannot read prb_text_data_ring contents
 # Alone, "WARNING: cannot read linux_banner string" means another kernel's vmlinux, which has it elsewhere.
-_READ = re.compile(
+_READ = regex(
     r"\b[\w-]{1,32}: (?:read error|page incomplete): [\w ]+ address: [0-9a-f]+  type: .*"
     r"|^WARNING: cannot read (?!linux_banner string)\w+.*",
     re.M,
 )
 # crash: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
 # No damage in an answer: crash was asked about an address that never was in the dump.
-_SEEK = re.compile(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
+_SEEK = regex(r"^[\w-]+: seek error: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 # crash: seek error: kernel virtual address: ffffffff825545a8  type: "page_offset_base"
 # crash: page excluded: kernel virtual address: ffffffff825545a8  type: "page_offset_base"   by the offset
 # The first variable that it reads on x86-64, and this is where the vmlinux has it. KASLR had moved the kernel, which
 # crash 8.0.2 notices by the symbol module_load_offset; Linux 6.1 has it, Linux 6.12 does not.
-_UNMOVED = re.compile(
+_UNMOVED = regex(
     r'^crash: (?:seek error|page excluded): kernel virtual address: [0-9a-f]+  type: "page_offset_base"', re.M
 )
 #          This dumpfile is incomplete.  This may cause the crash session
-_INCOMPLETE = re.compile(r"^ *This dumpfile is incomplete.*", re.M)
+_INCOMPLETE = regex(r"^ *This dumpfile is incomplete.*", re.M)
 # crash: page excluded: kernel virtual address: ffff8b6e9f21fb80  type: "current_task (per_cpu)"
-_EXCLUDED = re.compile(r"^[\w-]+: page excluded: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
+_EXCLUDED = regex(r"^[\w-]+: page excluded: [\w ]+ address: [0-9a-f]+  type: .*", re.M)
 # crash: cannot determine length of symbol: log_end
 # crash: invalid structure member offset: task_struct_state
-_UNKNOWN_KERNEL = re.compile(
+_UNKNOWN_KERNEL = regex(
     r"^[\w-]+: (?:cannot determine length of symbol: \w+|invalid structure (?:member offset|size): \w+)$", re.M
 )
 #    <segmentation violation in gdb>
 # crash 8.0.2 goes on after that, on a dump of 6.12 until the heap's own checks end it; `sys` and `log` say this alone.
-_BROKEN = re.compile(r"^ *<segmentation violation in gdb>", re.M)
+_BROKEN = regex(r"^ *<segmentation violation in gdb>", re.M)
 # crash: cannot read pid struct from xarray
 # Said at its start on the same dump, once for each task that it lacks from then on; 7.x: "from radix tree". So does
 # crash 8.0.6, which knows 6.12, of a dump that makedumpfile 1.7.2 filtered, which does not.
-_TASKS = re.compile(r"^crash: cannot read pid struct from .*", re.M)
+_TASKS = regex(r"^crash: cannot read pid struct from .*", re.M)
 
 _STARTING: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (
     ("memory", _MEMORY),
@@ -102,11 +104,11 @@ _STARTING: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (
     ("truncated", _SEEK),
     ("excluded", _EXCLUDED),
     # crash: /usr/lib/debug/…/vmlinux and /var/crash/…/vmcore do not match!
-    ("mismatch", re.compile(r"^.* do not match!", re.M)),
-    ("no debuginfo", re.compile(r"^crash: .*: no debugging data available", re.M)),
+    ("mismatch", regex(r"^.* do not match!", re.M)),
+    ("no debuginfo", regex(r"^crash: .*: no debugging data available", re.M)),
     # diskdump: uncompress failed: no zstd compression support
-    ("compression", re.compile(r"^.*uncompress failed.*", re.M)),
-    ("no dump", re.compile(r"^crash: .*: not a supported file format", re.M)),
+    ("compression", regex(r"^.*uncompress failed.*", re.M)),
+    ("no dump", regex(r"^crash: .*: not a supported file format", re.M)),
     ("too old", _UNKNOWN_KERNEL),
     ("broken", _BROKEN),
 )
@@ -123,7 +125,7 @@ _SPOILING: Tuple[Tuple[FailureKind, "re.Pattern[str]", Tuple[str, ...]], ...] = 
 
 # with -s, a warning is not the cause of the end:
 # WARNING: active task ffff8b6e9fe39800 on cpu 1 not found in PID hash
-_WARNING = re.compile(r"^(?:WARNING: .*|NOTE: .*|\s*)$")
+_WARNING = regex(r"^(?:WARNING: .*|NOTE: .*|\s*)$")
 
 
 def starting(text: str, vmlinux: str) -> Failure:

@@ -5,11 +5,12 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.model.kernel import Location
 from kdumpwrap.parse.addr2line import fold
+from kdumpwrap.regex import regex
 
 # "0xffffffff818a7103: ", without functions "0xffffffff818a7103" alone on its line: always 16 digits
-_ADDRESS = re.compile(r"^(0x[0-9a-f]{16})(?:: |\n)", re.M)
+_ADDRESS = regex(r"^(0x[0-9a-f]{16})(?:: |\n)", re.M)
 # "debian/build/…/arch/x86/include/asm/local.h:33:2"; assembly has no column: "…/arch/x86/kernel/head_64.S:65"
-_POSITION = re.compile(r"(?P<file>.+?):(?P<line>[0-9]{1,9})(?::(?P<column>[0-9]{1,9}))?")
+_POSITION = regex(r"(?P<file>.+?):(?P<line>[0-9]{1,9})(?::(?P<column>[0-9]{1,9}))?")
 _CALLER = " (inlined by) "
 
 

@@ -13,30 +13,31 @@ from typing import Dict, Iterable, List, Match, NamedTuple, Optional, Pattern, T
 from kdumpwrap.log import capture as kernel
 from kdumpwrap.model.capture import Capture, Cause, Creation, Outcome, Said
 from kdumpwrap.parse import makedumpfile
+from kdumpwrap.regex import regex
 
 _LONGEST = 4096  # bytes of a line that are read
 _HEAD = 40  # lines behind "Linux version" in which the command line stands
 _SHOWN = 240  # characters of it that are kept
 
 # "Dec 20 10:51:12 db1 " of the journal: the host's name is told elsewhere, or hidden
-_LOGGER = re.compile(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,255} ")
+_LOGGER = regex(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,255} ")
 
 # kdump[641]: saving vmcore complete      kdump: saving vmcore complete      kdump-tools: saved vmcore in /var/crash/…
-_SAVED = re.compile(
+_SAVED = regex(
     r"\bsaving vmcore complete|kdump-tools(?:\[\d+\])?: saved vmcore in "
     r"|The dumpfile is saved to |^Dump saving completed"
 )
-_BEGUN = re.compile(r"\bsaving vmcore(?:$| to )|running makedumpfile |^Saving dump using |Copying data +: \[")
+_BEGUN = regex(r"\bsaving vmcore(?:$| to )|running makedumpfile |^Saving dump using |Copying data +: \[")
 # kdump[641]: saving vmcore failed, exitcode:1      kdump: saving vmcore failed       kdump[641]: sync vmcore failed, …
 # kdump-tools: failed to save vmcore in /var/crash/202312201051
-_FAILED = re.compile(
+_FAILED = regex(
     r"\b(?:saving|sync|moving) vmcore failed|: failed to save vmcore in "
     r"|\bkdump_pre script exited with non-zero status!|^Last command failed \(\d{1,3}\)"
 )
 # …saving vmcore failed, exitcode:137: 128 and the number of the signal (bash)
-_SIGNAL = re.compile(r"\bsaving vmcore failed, exitcode:(?:129|13[0-9]|14[0-3])\b")
+_SIGNAL = regex(r"\bsaving vmcore failed, exitcode:(?:129|13[0-9]|14[0-3])\b")
 # /usr/bin/kdump.sh: line 61:   612 Killed                  $CORE_COLLECTOR /proc/vmcore "$_dump_fs_path/…"
-_KILLED = re.compile(
+_KILLED = regex(
     r"(?:^|: line \d+: +\d+ )(?:Killed|Terminated|Segmentation fault|Aborted)(?: +\(core dumped\))?(?:$| {3,})"
 )
 
@@ -46,7 +47,7 @@ _KILLED = re.compile(
 # …/initqueue/finished/devexists-\x2fdev\x2fvdb1.sh: "[ -e "/dev/vdb1" ]"
 # mount: /kdumproot: special device /dev/vdb1 does not exist.    mount: /kdumproot: can't find UUID=0b1c.     util-linux
 # mount: mounting /dev/vda on /disk failed: No such file or directory                              busybox
-_NO_DEVICE = re.compile(
+_NO_DEVICE = regex(
     r"Timed out waiting for device (?:\S+\.device - )?(?P<waited>\S+?)\.?$"
     r"|Job (?P<job>dev-\S+)\.device/start timed out"
     r"|(?:special device |Warning: |mount: )(?P<absent>/dev/\S+) does not exist"
@@ -55,7 +56,7 @@ _NO_DEVICE = re.compile(
     r"|mount: mounting (?P<mounted>/dev/\S+) on \S+ failed: No such "
 )
 # Failed to start Cryptography Setup for luks-0b1c.    Failed to start systemd-cryptsetup@luks\x2d0b1c.service - …
-_LOCKED = re.compile(
+_LOCKED = regex(
     r"Failed to start (?:Cryptography Setup for |systemd-cryptsetup@)(?P<subject>\S+?)(?:\.service)?\.?(?:$| )"
 )
 
@@ -65,7 +66,7 @@ _LOCKED = re.compile(
 # mount.nfs: Failed to resolve server dumps: Name or service not known
 # kdump[601]: get_host_ip exited with non-zero status!
 # kdump-tools: Unable to reach remote server dumps; can't continue       Unable to mount remote NFS directory …
-_NETWORK = re.compile(
+_NETWORK = regex(
     r"ssh: connect to host (?P<connect>\S+) port \d+: "
     r"|ssh: Could not resolve hostname (?P<resolve>[^\s:]+)"
     r"|(?:[\w.-]{1,64}@(?P<refused>[^\s@]{1,255}): )?Permission denied \((?:publickey|gssapi|password|keyboard)"
@@ -79,14 +80,14 @@ _NETWORK = re.compile(
 # kdump: error: Dump target /dev/vdb1 is not mounted.                     el7
 # Failed to mount kdumproot-data.mount - /kdumproot/data.                 systemd
 # mount: /kdumproot: wrong fs type, bad option, bad superblock on /dev/vdb1, …    unknown filesystem type 'xfs'.
-_NOT_MOUNTED = re.compile(
+_NOT_MOUNTED = regex(
     r"failed to dump to '(?P<to>[^']{0,200})', it's not a mount point!"
     r"|Dump target (?P<target>\S*) is not mounted"
     r"|Failed to mount (?:\S+\.mount - )?(?P<unit>/\S*?)\.?$"
     r"|mount: \S*:? ?wrong fs type, bad option, bad superblock on (?P<bad>[^\s,]+)"
     r"|unknown filesystem type '(?P<type>[^']{1,40})'"
 )
-_ENDED = re.compile(r"Executing (?:final|failure|default) action|reboot: Restarting system|reboot: Power down")
+_ENDED = regex(r"Executing (?:final|failure|default) action|reboot: Restarting system|reboot: Power down")
 
 
 class _Rule(NamedTuple):
@@ -119,7 +120,7 @@ _CANNOT, _FAILED_TOO = (
     next(rank for rank, rule in enumerate(_RULES) if rule.form is form)
     for form in (makedumpfile.CANNOT, makedumpfile.FAILED)
 )
-_PROGRESS = re.compile(r"Copying data +: \[ {0,3}(?P<percent>\d{1,3}(?:\.\d{1,3})?) ?%\]")
+_PROGRESS = regex(r"Copying data +: \[ {0,3}(?P<percent>\d{1,3}(?:\.\d{1,3})?) ?%\]")
 
 
 def capture(blocks: Iterable[bytes], *, first: int = 1, whole: bool = True, console: bool = False) -> Optional[Capture]:

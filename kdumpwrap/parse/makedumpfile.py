@@ -13,10 +13,11 @@ import re
 from typing import NamedTuple, Optional
 
 from kdumpwrap.host.release import known
+from kdumpwrap.regex import regex
 
-_FIELD = re.compile(r"^ *(?P<name>OSRELEASE|BUILD-ID|KERNELOFFSET)=(?P<value>[!-~]{1,200})$", re.M | re.A)
-_STATUS = re.compile(r"^ *status +: (?P<flags>\d{1,9})$", re.M | re.A)
-_HEX = re.compile(r"[0-9a-f]{1,16}", re.A)
+_FIELD = regex(r"^ *(?P<name>OSRELEASE|BUILD-ID|KERNELOFFSET)=(?P<value>[!-~]{1,200})$", re.M | re.A)
+_STATUS = regex(r"^ *status +: (?P<flags>\d{1,9})$", re.M | re.A)
+_HEX = regex(r"[0-9a-f]{1,16}", re.A)
 _INCOMPLETE = 8  # DUMP_DH_COMPRESSED_INCOMPLETE: makedumpfile ran out of room while it wrote
 
 # parts of the messages of 1.7.2, and their meaning
@@ -37,17 +38,15 @@ _CAUSES = (
 # messages of makedumpfile 1.5 to 1.7.9 in the capture kernel, while it writes
 # Can't write the dump file(/kdumproot/var/crash/…/vmcore-incomplete). No space left on device
 # dd: error writing '/var/crash/…/vmcore-incomplete': No space left on device
-NO_SPACE = re.compile(r"(?:file\((?P<subject>[^()]{1,200})\)\. |: )(?:No space left on device|Disk quota exceeded)")
+NO_SPACE = regex(r"(?:file\((?P<subject>[^()]{1,200})\)\. |: )(?:No space left on device|Disk quota exceeded)")
 # Can't write the bitmap(/tmp/kdump_bitmapXkAh9f). No space left on device      /tmp lies in the capture kernel's memory
 # Can't allocate memory for the 2nd bitmap. Cannot allocate memory              kdump.sh: fork: Cannot allocate memory
-NO_MEMORY = re.compile(
+NO_MEMORY = regex(
     r"Can't write the bitmap\(/tmp/[^()]{1,200}\)\. No space left|\bCan(?:no|')t allocate memory\b|std::bad_alloc"
 )
 # readpage_elf: Can't read the dump memory(/proc/vmcore). Input/output error    Can't open the dump file(…). Read-only …
-CANNOT = re.compile(
-    r"(?:^|: )Can(?:'t|not) (?:read|write|open|seek|get|find|map|parse|convert|create|mmap|resize|reopen)\b"
-)
-FAILED = re.compile(r"\bmakedumpfile Failed\.|: makedumpfile failed, falling back to ")
+CANNOT = regex(r"(?:^|: )Can(?:'t|not) (?:read|write|open|seek|get|find|map|parse|convert|create|mmap|resize|reopen)\b")
+FAILED = regex(r"\bmakedumpfile Failed\.|: makedumpfile failed, falling back to ")
 
 
 class Vmcoreinfo(NamedTuple):

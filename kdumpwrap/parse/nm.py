@@ -6,14 +6,15 @@ from typing import Collection, Dict, Iterator, List, NamedTuple, Optional, Set, 
 
 from kdumpwrap.model.kernel import Symbol
 from kdumpwrap.parse.readelf import Elf
+from kdumpwrap.regex import regex
 
 # scripts/kallsyms.c leaves these out of the kernel's own table, so no size that a log prints ends at them:
 # assembler-local labels and the mapping symbols of arm64
-_NO_KALLSYM = re.compile(rb"\.L|\$")
+_NO_KALLSYM = regex(rb"\.L|\$")
 
 # types of a symbol that code can have: T/t text, W/w weak, V/v weak object, i an ifunc
-_ROW = re.compile(rb"^([0-9a-f]+) [tTwWi] (?!\.L|\$)(\S+)$", re.M)
-_ANY_ROW = re.compile(rb"^([0-9a-f]+) [B-TV-Zb-z] (?!\.L|\$)(\S+)$", re.M)
+_ROW = regex(rb"^([0-9a-f]+) [tTwWi] (?!\.L|\$)(\S+)$", re.M)
+_ANY_ROW = regex(rb"^([0-9a-f]+) [B-TV-Zb-z] (?!\.L|\$)(\S+)$", re.M)
 
 
 NAMESAKES = 100  # functions of one name that are told apart; Debian's 6.1 vmlinux has 17 called jhash
@@ -75,7 +76,7 @@ def _rows(text: bytes, names: Set[bytes]) -> "Iterator[re.Match[bytes]]":
 
 def address(text: bytes, name: str) -> Optional[int]:
     """The address of ``name``, code or data, in the output of nm; None when it is not there."""
-    row = re.compile(rb"^([0-9a-f]+) [A-Za-z] " + re.escape(name.encode()) + rb"$", re.M)
+    row = regex(rb"^([0-9a-f]+) [A-Za-z] " + re.escape(name.encode()) + rb"$", re.M)
     end = text.find(b" " + name.encode() + b"\n")
     match = row.match(text, text.rfind(b"\n", 0, end) + 1) if end >= 0 else None
     return int(match[1], 16) if match else None

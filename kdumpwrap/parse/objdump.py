@@ -1,22 +1,22 @@
 """Instructions as ``objdump -d -l`` prints them."""
 
-import re
 from typing import List, Optional, Tuple
 
 from kdumpwrap.model.kernel import Instruction, Relocation
 from kdumpwrap.parse.addr2line import place
+from kdumpwrap.regex import regex
 
 # "ffffffff81898d7d:\t48 83 40 10 01       \taddq   $0x1,0x10(%rax)"     x86: bytes
 # "ffff800008a1c2b8:\tf9400c20 \tldr\tx0, [x1, #24]"                      aarch64, ppc64le: words
 # "ffffffff81898d79:\t7e "                                                 the rest of a long one
 # "ffff800008a65490: 1f 20 03 d5  \tnop"                                  llvm-objdump: bytes, blanks
-_INSTRUCTION = re.compile(
+_INSTRUCTION = regex(
     r"^\s*(?P<address>[0-9a-f]+):[ \t]+(?P<bytes>(?:(?:[0-9a-f]{2}){1,4} )*(?:[0-9a-f]{2}){1,4})\s*(?:\t(?P<text>.*))?$"
 )
 # "\t\t\t71: R_X86_64_PLT32\t__fentry__-0x4"
-_RELOCATION = re.compile(r"^\s+(?P<address>[0-9a-f]+): +(?P<type>R_\w+)\s+(?P<target>\S+)")
+_RELOCATION = regex(r"^\s+(?P<address>[0-9a-f]+): +(?P<type>R_\w+)\s+(?P<target>\S+)")
 # "/usr/src/debug/…/include/net/ip_tunnels.h:462 (discriminator 3)", llvm-objdump's "; /usr/src/…:462"
-_PLACE = re.compile(r"^(?:; )?(?P<place>\S.*:\d+(?: \(discriminator \d+\))?)$")
+_PLACE = regex(r"^(?:; )?(?P<place>\S.*:\d+(?: \(discriminator \d+\))?)$")
 _MAX_X86 = 15  # bytes: the longest instruction there is
 
 

@@ -9,12 +9,13 @@ from typing import Collection, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from kdumpwrap.parse import alternatives
 from kdumpwrap.parse.alternatives import Section, Site
+from kdumpwrap.regex import regex
 
 _PARAVIRT = ".parainstructions"  # up to 6.7; later these calls are alternatives
 _CALLS = ".call_sites"  # of a kernel with call depth tracking: 6.2 and later, el9
 _FIXUPS = "__ex_table"
 _FIXUP_ENTRIES = (12, 8)  # bytes: s32 instruction, s32 fixup, then s32 handler or data; the last one since 4.6
-_CONSTANT = re.compile(r"^runtime_(?P<kind>ptr|shift)_\w+$", re.ASCII)  # 6.11 and later, el9: runtime_ptr_USER_PTR_MAX
+_CONSTANT = regex(r"^runtime_(?P<kind>ptr|shift)_\w+$", re.ASCII)  # 6.11 and later, el9: runtime_ptr_USER_PTR_MAX
 _CONSTANT_SIZES = {"ptr": 8, "shift": 1}  # bytes of the immediate that becomes the constant
 _PARAVIRT_ENTRY = 16  # bytes: u64 address, u8 type, u8 length, u16 clobbers, padding
 

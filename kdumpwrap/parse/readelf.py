@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.arch.table import ARCHES
+from kdumpwrap.regex import regex
 
 # readelf's names for the machines of CentOS, and the names of uname -m
 _MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is not None}
@@ -11,7 +12,7 @@ _MACHINES = {row.readelf: name for name, row in ARCHES.items() if row.readelf is
 
 # readelf: Error: Not an ELF file - it has the wrong magic bytes at the start
 # readelf: Error: x: Failed to read file's magic number                            of fewer than four bytes
-_REFUSAL = re.compile(r"ELF file|wrong magic|magic number")
+_REFUSAL = regex(r"ELF file|wrong magic|magic number")
 
 
 class Span(NamedTuple):

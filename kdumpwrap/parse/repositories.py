@@ -5,14 +5,15 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
 from kdumpwrap.model.fetched import Offer
+from kdumpwrap.regex import regex
 
 # dnf repoquery -q --qf=%{name}|%{version}-%{release}|%{arch}|%{repoid}|%{downloadsize}\n (dnf 4.14)
 # kernel-debuginfo|5.14.0-503.el9|x86_64|baseos-debuginfo|7253
-_ROW = re.compile(r"(?P<name>[^|\s]+)\|(?P<version>[^|\s]*)\|(?P<arch>\w*)\|(?P<repository>[^|]*)\|(?P<size>\d{0,15})")
+_ROW = regex(r"(?P<name>[^|\s]+)\|(?P<version>[^|\s]*)\|(?P<arch>\w*)\|(?P<repository>[^|]*)\|(?P<size>\d{0,15})")
 
 # apt-get --print-uris download linux-source-6.1 (apt 2.6)
 # 'http://deb.debian.org/debian/pool/…_all.deb' linux-source-6.1_6.1.170-3_all.deb 139330232 …
-_URI = re.compile(
+_URI = regex(
     r"'(?P<uri>[^']*)' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_(?P<arch>[^_\s]+)\.deb (?P<size>\d{1,15})(?: \S*)?", re.A
 )
 
@@ -23,11 +24,11 @@ _URI = re.compile(
 # rpm 6, as its documentation shows it:
 #     Header OpenPGP V4 RSA/SHA512 signature, key fingerprint: 36f612dcf27f7d1a48a835e4dbfcf71c6d9f90a6: OK
 _KEY = r"(?:, key (?:ID [0-9a-f]{8,40}|fingerprint: [0-9a-f]{40,64}))?"
-_CHECK = re.compile(rf"\s+(?P<what>.*?(?P<signed>[Ss]ignature)?{_KEY}): (?P<said>[A-Z]+)\b")
+_CHECK = regex(rf"\s+(?P<what>.*?(?P<signed>[Ss]ignature)?{_KEY}): (?P<said>[A-Z]+)\b")
 
 # rpm -qp --qf [%{FILEMODES:perms}|%{LONGFILESIZES}|%{FILENAMES}\n]
 # -rw-r--r--|587352384|/usr/lib/debug/lib/modules/5.14.0-503.el9.x86_64/vmlinux
-_FILE = re.compile(r"-[-rwxsStT]{9}\|(?P<size>\d{1,15})\|(?P<name>/.+)")
+_FILE = regex(r"-[-rwxsStT]{9}\|(?P<size>\d{1,15})\|(?P<name>/.+)")
 
 
 class Packed(NamedTuple):

@@ -6,10 +6,11 @@ clear the screen. Format characters change the direction of the text or are invi
 
 import re
 
+from kdumpwrap.regex import regex
 from kdumpwrap.shell import HIDDEN
 
-_TEXT = re.compile(f"[{HIDDEN}]")
-_FIELD = re.compile(f"[\\\\{HIDDEN}]")
+_TEXT = regex(f"[{HIDDEN}]")
+_FIELD = regex(f"[\\\\{HIDDEN}]")
 _NAMED = {"\t": "\\t", "\n": "\\n", "\\": "\\\\"}
 
 

@@ -8,6 +8,7 @@ from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import Location, ResolvedFrame
 from kdumpwrap.model.location import telling, where
 from kdumpwrap.model.vmcore import Backtrace, VmcoreFacts
+from kdumpwrap.regex import regex
 from kdumpwrap.render import lists, view, vmcore
 from kdumpwrap.render.text import caret, clean, name, place, variable
 
@@ -19,9 +20,9 @@ _LEAST = 5  # frames of the trace that stay when facts of the vmcore need room
 _TASK = 4  # frames shown of a task on a CPU
 
 # characters that Markdown, or the HTML in it, reads as markup
-_MARKUP = re.compile(r"([\\`*\[\]<|~&#]|(?<!\w)_|_(?!\w))")
-_MENTION = re.compile(r"@|\\#(?=\w)")  # @name, #12: a forge links them, escaped or not
-_START = re.compile(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
+_MARKUP = regex(r"([\\`*\[\]<|~&#]|(?<!\w)_|_(?!\w))")
+_MENTION = regex(r"@|\\#(?=\w)")  # @name, #12: a forge links them, escaped or not
+_START = regex(r"^(\s*)([-+=>]|\d+[.)])")  # at the start of a line only
 
 
 def render(analysis: Analysis, commands: Sequence[str] = (), facts: Optional[VmcoreFacts] = None) -> str:

@@ -12,6 +12,7 @@ from typing import Callable, Collection, Dict, Iterable, Iterator, List, Optiona
 from kdumpwrap.log import private
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Report
+from kdumpwrap.regex import regex
 
 ALSO = ("pointers", "names")  # what is replaced on request only
 
@@ -28,7 +29,7 @@ _TITLES = {
     "ptr": "pointers",
     "task": "tasks",
 }
-_STAND_IN = re.compile(rf"(?<![a-z])(?:{'|'.join(_TITLES)})-\d+(?![\w-])")
+_STAND_IN = regex(rf"(?<![a-z])(?:{'|'.join(_TITLES)})-\d+(?![\w-])")
 _NO_ONE = frozenset(
     "root nobody daemon bin sys kernel null true false localhost none localdomain localhost.localdomain linux".split()
 )
@@ -40,20 +41,20 @@ _WORDS = frozenset(
     "not set the to data system os main boot disk app storage backup".split()
 )
 
-_KEY = re.compile(r"\"(?P<key>\w{1,40})\": |/0x[0-9a-f]{1,16} \[(?P<module>[\w-]{1,64})")
-_BLOCK = re.compile(r"</?(?:div|p|li|tr|td|th|pre|i|h\d|br|title|summary)\b[^<>]{0,200}>")
-_MARKUP = re.compile(
+_KEY = regex(r"\"(?P<key>\w{1,40})\": |/0x[0-9a-f]{1,16} \[(?P<module>[\w-]{1,64})")
+_BLOCK = regex(r"</?(?:div|p|li|tr|td|th|pre|i|h\d|br|title|summary)\b[^<>]{0,200}>")
+_MARKUP = regex(
     r"<(style|script)\b(?![^>]*application/json)[^>]*>.*?</\1>|</?[a-z][a-z0-9]*|(?<=[ \"])[a-z-]+=(?=\")|"
     r"(?:class|id|for|href)=\"[^\"]*\"|&\w+;",
     re.S,
 )
-_PUBLIC = re.compile(
+_PUBLIC = regex(
     r"(?:^|\.)(?:kernel|redhat|centos|fedoraproject|debian|ubuntu|canonical|suse|opensuse|intel|gnu|github|infradead)"
     r"\.(?:com|org)$"
 )
-_HOST_OF_DOMAIN = re.compile(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, not acme.co.uk
-_ESCAPED = re.compile(r"\\([^\w\s])")  # escapes of JSON and of Markdown
-_LOOPBACK = re.compile(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # 255. is a netmask
+_HOST_OF_DOMAIN = regex(r"[\w-]{3,}\.(?!(?:com?|org|net|ac|gov|edu)\.)[\w-]+\.")  # db7.acme.com, not acme.co.uk
+_ESCAPED = regex(r"\\([^\w\s])")  # escapes of JSON and of Markdown
+_LOOPBACK = regex(r"127\.|0\.0\.0\.0$|255\.|::1?$")  # 255. is a netmask
 
 
 def _tasks(report: Report) -> Iterator[Optional[str]]:
@@ -183,7 +184,7 @@ class Redactor:
             return text
         longest = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)).replace("\\-", "--?")
         begin = rf"(?:{private.WORD}|{private.IN_VOLUME})"
-        pattern = re.compile(rf"{begin}(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
+        pattern = regex(rf"{begin}(?P<secret>(?i:{longest}))(?!\w|\+0x|\\_|\.[chS](?!\w))")
 
         def other(match: "re.Match[str]") -> str:
             made = self._names.get(match[0].lower()) or alike.get(_alike(match[0]))

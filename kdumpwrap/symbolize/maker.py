@@ -1,17 +1,17 @@
 """The maker of a module whose debuginfo is missing: the distribution, or a third party with its package."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
 from kdumpwrap import shell
 from kdumpwrap.errors import ToolStopped
 from kdumpwrap.host import packages
+from kdumpwrap.regex import regex
 from kdumpwrap.shell import Hint
 from kdumpwrap.tools.owner import owner
 
 # "lib/modules/6.1.0-47-amd64/kernel/fs/xfs/xfs.ko" is the distribution's; extra, updates, weak-updates are not
-_INSTALLED = re.compile(r"(?:^|/)lib/modules/[^/]+/(?P<where>[^/]+)/")
+_INSTALLED = regex(r"(?:^|/)lib/modules/[^/]+/(?P<where>[^/]+)/")
 _DEBUGINFO = "usr/lib/debug/"
 
 

@@ -1,15 +1,15 @@
 """The names of the variables that instructions reach, where objdump prints an address or a place in a section."""
 
-import re
 from typing import Sequence, Tuple
 
 from kdumpwrap.model.kernel import Instruction, Relocation, Symbol
 from kdumpwrap.parse import nm
+from kdumpwrap.regex import regex
 
 # "call *0xffffffff82025ac8" (binutils 2.40), "callq *0xffffffff82025ac8" (2.30): 4.18 calls pv_lock_ops+8 like this
 # mov $0xffffffff82a1c280,%rdi: the address of a variable, as an argument
-_CONSTANT = re.compile(r"^movq? +\$0x(?P<address>ffffffff(?:8[1-9a-f]|[9ab][0-9a-f])[0-9a-f]{6}),%r\w+$")
-_INDIRECT = re.compile(r"^(?:call|jmp)q? +\*0x(?P<address>[0-9a-f]{16})$")
+_CONSTANT = regex(r"^movq? +\$0x(?P<address>ffffffff(?:8[1-9a-f]|[9ab][0-9a-f])[0-9a-f]{6}),%r\w+$")
+_INDIRECT = regex(r"^(?:call|jmp)q? +\*0x(?P<address>[0-9a-f]{16})$")
 
 
 def named(rows: Sequence[Instruction], symbols: bytes) -> Tuple[Instruction, ...]:
@@ -31,7 +31,7 @@ def _named(row: Instruction, symbols: bytes) -> Instruction:
 
 
 # 9c: R_X86_64_32S  .bss+0x10        11: R_X86_64_PC32  .data+0x54        2e: R_390_PC32DBL  .data+0x2
-_PLACE = re.compile(r"^(?P<section>\.[\w.]+)(?:(?P<sign>[+-])0x(?P<addend>[0-9a-f]{1,16}))?$")
+_PLACE = regex(r"^(?P<section>\.[\w.]+)(?:(?P<sign>[+-])0x(?P<addend>[0-9a-f]{1,16}))?$")
 
 
 def of_module(rows: Sequence[Instruction], variables: Sequence[Symbol]) -> Tuple[Instruction, ...]:

@@ -1,6 +1,5 @@
 """The bytes of the log's "Code:" line as instructions, with no debuginfo at all: objdump -D -b binary."""
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -9,6 +8,7 @@ from kdumpwrap.errors import ToolFailed
 from kdumpwrap.model.kernel import Instruction
 from kdumpwrap.model.log import Code, Frame
 from kdumpwrap.parse import objdump as parser
+from kdumpwrap.regex import regex
 from kdumpwrap.tools.argv import Word, options
 from kdumpwrap.tools.recording import wrote
 from kdumpwrap.tools.run import run
@@ -38,12 +38,12 @@ _MACHINES = {
 }
 
 # the last operand is a place: "jne 0xfffffffffffffff8", "cbz x0, 0x40", "beq cr7,0x18", "brasl %r14,0x5348"
-_PLACE = re.compile(r"(?P<before>^[^ ]+(?: .*)?[ ,])(?P<place>0x[0-9a-f]+)$")
+_PLACE = regex(r"(?P<before>^[^ ]+(?: .*)?[ ,])(?P<place>0x[0-9a-f]+)$")
 # x86 also prints a bare number for memory at a fixed address ("mov %eax,0x1234"): only these name a place
-_X86_BRANCH = re.compile(r"^(?:(?:bnd|notrack|data16|repz|repnz|cs|ds) ){0,4}(?:call|jmp|j[a-z]+|loop|xbegin)")
+_X86_BRANCH = regex(r"^(?:(?:bnd|notrack|data16|repz|repnz|cs|ds) ){0,4}(?:call|jmp|j[a-z]+|loop|xbegin)")
 
 # x86 instructions that a kernel's compiler does not write; bytes taken from the middle of others often read like these
-_ODD = re.compile(
+_ODD = regex(
     r"^(?:in |out |ins|outs|loop|enter|leave|hlt|cli|sti|iret|lret|ljmp|lcall|les|fs |f[a-z]+ |xlat|cmc|stc|std|int |"
     r"scas|lods|cwtl|[sl]ahf|jrcxz|j[op] |jn[op] |rex|p(?:op|ush) %rsp|add %[a-d][lh],|add \$0x0,|"
     r"and \$0x[0-9a-f]+,%al|(?:adc|sbb|rc[lr]|ro[lr])[bwlq]? )"

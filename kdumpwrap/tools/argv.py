@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import List, Sequence, Tuple, Union
 
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.regex import regex
 
 # ".text.unlikely", "dm_mod", "5.14.0-503.el9.x86_64", a build id
-_WORD = re.compile(r"[.\w][.\w-]*", re.ASCII)
+_WORD = regex(r"[.\w][.\w-]*", re.ASCII)
 # "linux-image-6.12.117+deb12-cloud-amd64-dbg", "kernel-debuginfo-5.14.0-503.el9.x86_64", "linux-source-6.1=6.1.170-3"
-_PACKAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]*[0-9A-Za-z](?::[a-z0-9]+)?(?:=[0-9][0-9A-Za-z.+~:-]*)?", re.ASCII)
+_PACKAGE = regex(r"[0-9A-Za-z][0-9A-Za-z.+~_-]*[0-9A-Za-z](?::[a-z0-9]+)?(?:=[0-9][0-9A-Za-z.+~:-]*)?", re.ASCII)
 _LONGEST = 512  # bytes: KSYM_NAME_LEN of Linux 6.1
 
 

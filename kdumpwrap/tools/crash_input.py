@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 from kdumpwrap.errors import UsageError
+from kdumpwrap.regex import regex
 from kdumpwrap.tools.recording import note
 
 LINE = 1500  # bytes: "crash: input line exceeds maximum of 1500 bytes"
 
 # a path that crash takes as a path: "FILE@ADDRESS" is raw memory to it, and | > ; reach a shell in its commands
-_PLAIN_PATH = re.compile(r"/[\w/.:+,=~%-]*", re.ASCII)
+_PLAIN_PATH = regex(r"/[\w/.:+,=~%-]*", re.ASCII)
 
 
 def check(command: str) -> str:

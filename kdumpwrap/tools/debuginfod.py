@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Tuple
@@ -11,6 +10,7 @@ from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.host import files
+from kdumpwrap.regex import regex
 from kdumpwrap.tools.argv import word
 from kdumpwrap.tools.progress import told
 from kdumpwrap.tools.run import LONGEST, missing, run
@@ -25,8 +25,8 @@ else:
 _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
 LARGEST = 8 << 30  # bytes of a file; the vmlinux of a distribution has 0.6 to 1.5 GB
-_BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
-_LISTED = re.compile(r"https?://|ima:")  # "ima:enforcing https://debuginfod.fedoraproject.org/" (elfutils 0.191)
+_BUILD_ID = regex(r"[0-9a-f]{8,64}")
+_LISTED = regex(r"https?://|ima:")  # "ima:enforcing https://debuginfod.fedoraproject.org/" (elfutils 0.191)
 _VARIABLE = "DEBUGINFOD_URLS"
 # elfutils says this when every server answered that it has none
 _NOT_FOUND = ("No such file or directory", "not found")

@@ -19,6 +19,7 @@ from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.host import fetched, memory, packages
 from kdumpwrap.model.scope import Question, Scope
 from kdumpwrap.parse import gdb as answers
+from kdumpwrap.regex import regex
 from kdumpwrap.tools.argv import Argument, option, options, word
 from kdumpwrap.tools.recording import wrote
 from kdumpwrap.tools.run import run
@@ -33,7 +34,7 @@ _LARGEST = 1 << 30  # bytes of a module's copy
 _CACHE_BYTES = 1 << 29
 _CACHE_DAYS = 60
 # [ 3] .text             PROGBITS        0000000000000000 000070 000a31 00  AX  0   0 16  (readelf -W -S, binutils 2.40)
-_SECTION = re.compile(
+_SECTION = regex(
     r"^ *\[ *\d+\] (?P<name>\S+) +[A-Z_0-9]+ +(?P<address>[0-9a-f]+) +[0-9a-f]+ +"
     r"(?P<size>[0-9a-f]+) +[0-9a-f]+ +(?P<flags>[A-Za-z]*) ",
     re.M,
@@ -244,7 +245,7 @@ def _trim(directory: Path) -> None:
 
 
 # Python scripting is not supported in this copy of GDB.     Scripting in the "Python" language is not supported …
-_NO_PYTHON = re.compile(r"Python scripting is not supported|Scripting in the \"Python\" language is not supported")
+_NO_PYTHON = regex(r"Python scripting is not supported|Scripting in the \"Python\" language is not supported")
 
 
 def _reason(stderr: str) -> str:

@@ -7,10 +7,11 @@ from typing import Dict, Iterable, List, Optional, Tuple
 from kdumpwrap import debuginfo
 from kdumpwrap.host import fetched
 from kdumpwrap.model.fetched import Kind, Wants
+from kdumpwrap.regex import regex
 
 # CentOS: /usr/src/debug/kernel-5.14.0-503.el9/linux-5.14.0-503.el9.x86_64/net/core/dev.c
 # Debian: linux-source-6.1/net/core/dev.c
-_SOURCE = re.compile(r"(?:usr/src/debug/[^/]+/)?linux-[^/]+/(?P<file>.+)")
+_SOURCE = regex(r"(?:usr/src/debug/[^/]+/)?linux-[^/]+/(?P<file>.+)")
 
 
 def chosen(names: Iterable[str], wants: Wants) -> Dict[str, Tuple[Kind, str]]:

@@ -1,6 +1,5 @@
 """RPMs: loaded by dnf or yumdownloader, checked by rpm, unpacked by rpm2cpio and cpio."""
 
-import re
 import shutil
 from pathlib import Path
 from typing import ClassVar, Mapping, Optional, Sequence, Tuple
@@ -9,6 +8,7 @@ from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError, ToolFailed
 from kdumpwrap.model.fetched import Offer, Step, Wants
 from kdumpwrap.parse import repositories
+from kdumpwrap.regex import regex
 from kdumpwrap.tools import packaged
 from kdumpwrap.tools.argv import Word, option, options, package, word
 from kdumpwrap.tools.loader import LOADING, UNPACKING, Loader
@@ -17,7 +17,7 @@ from kdumpwrap.tools.run import run
 
 _LIST = options(r"-qp --nosignature --qf=[%{FILEMODES:perms}|%{LONGFILESIZES}|%{FILENAMES}\n]")
 _ANY = tuple(range(256))  # the output of rpm has the cause, not its status
-_GLOB = re.compile(r"[*?\[\]\\\n]")  # cpio takes names for patterns
+_GLOB = regex(r"[*?\[\]\\\n]")  # cpio takes names for patterns
 _SPARE = 16 << 20  # bytes to leave free
 
 

@@ -1,12 +1,12 @@
 """The ways to start crash(8), the most complete first, and which to try after a failure."""
 
-import re
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model.vmcore import RungName
 from kdumpwrap.parse.crash_failure import Failure, FailureKind
+from kdumpwrap.regex import regex
 from kdumpwrap.tools.argv import Word, options
 
 
@@ -80,7 +80,7 @@ _LOOK_UP = {"sym": ("-l", "-m", "-M", "-q"), "dis": (), "rd": ("-s", "-S")}
 # sym: invalid address: ffffffffc0629512
 # WARNING: ffffffffc0629512: no associated kernel symbol found
 # rd: seek error: kernel virtual address: ffffffffc0629512  type: "64-bit KVADDR"
-_UNKNOWN = re.compile(r"symbol not found: |invalid address: |: no associated kernel symbol found|: seek error: ")
+_UNKNOWN = regex(r"symbol not found: |invalid address: |: no associated kernel symbol found|: seek error: ")
 
 
 def lacks(rung: Rung, command: str, output: str) -> Optional[str]:

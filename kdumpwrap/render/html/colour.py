@@ -1,9 +1,9 @@
 """Colours for C and assembly. The text is untrusted: unusual or long text gets no colour."""
 
-import re
 from typing import Collection, List, Sequence, Tuple
 
 from kdumpwrap.explain.guilty import dumped
+from kdumpwrap.regex import regex
 from kdumpwrap.render.html.document import esc
 from kdumpwrap.render.text import clean
 
@@ -11,10 +11,8 @@ _LONGEST = 400  # characters of a coloured line at most
 _MOST = 20_000  # characters of all coloured lines at most
 
 # one operand's parts: "%rax", "$0x10", "0x10", "#16", "<iptunnel_xmit+0x17d>", "(", "," …
-_OPERAND = re.compile(
-    r"(?P<symbol><[^<>]*>)|(?P<register>%?\b[a-z][a-z0-9]*\b)|(?P<number>[$#]?-?\b(?:0x)?[0-9a-f]+\b)"
-)
-_MEMORY = re.compile(r"[(\[][^()\[\]]*[)\]]")  # "(%rax,%rbx,8)", "[x0, #16]"
+_OPERAND = regex(r"(?P<symbol><[^<>]*>)|(?P<register>%?\b[a-z][a-z0-9]*\b)|(?P<number>[$#]?-?\b(?:0x)?[0-9a-f]+\b)")
+_MEMORY = regex(r"[(\[][^()\[\]]*[)\]]")  # "(%rax,%rbx,8)", "[x0, #16]"
 _CLASSES = {"Keyword": "k", "Name.Function": "f", "Literal.String": "s", "Literal.Number": "n", "Comment": "c"}
 
 
