@@ -94,7 +94,7 @@ def _told(resolution: Resolution) -> Optional[ResolvedFrame]:
     if pool is not None:
         running = [work for work in report.works if work.cpus == pool]
         return ResolvedFrame(running[0].symbol, module=running[0].module) if running else None
-    inside = next(particulars.functions(report.message or ""), None)
+    inside = next(particulars.functions(report.said), None)
     return _unresolved(inside) if inside is not None and inside.offset == 0 else None
 
 
@@ -122,7 +122,7 @@ def suspect(resolution: Resolution) -> Optional[Suspect]:
 
 def _called(resolution: Resolution) -> Optional[ResolvedFrame]:
     """The function that a message of Lustre or ZFS names; None for other messages."""
-    for text in (resolution.report.headline, resolution.report.message or ""):
+    for text in (resolution.report.headline, resolution.report.said):
         symbol = particulars.speaker(text)
         if symbol is not None:
             return ResolvedFrame(symbol)

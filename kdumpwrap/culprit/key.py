@@ -29,4 +29,5 @@ def key(log: Log) -> Hashable:
 
 def _key(report: Report) -> Hashable:
     same = tuple(value for name, value in vars(report).items() if name not in _OWN)
-    return (_DIFFERS.sub("0", report.headline), _DIFFERS.sub("0", report.message or ""), *same)
+    message = report.message and report.message._replace(text=_DIFFERS.sub("0", report.message.text))
+    return (_DIFFERS.sub("0", report.headline), message, *same)

@@ -49,12 +49,15 @@ def bug(resolution: Resolution) -> Iterator[str]:
     name = {"bug": "BUG", "warning": "WARN"}.get(resolution.report.kind, "BUG")
     told = f", {row.text.partition(' ')[0]} is {name}'s instruction" if row and _is_trap(row, resolution) else ""
     source = _statement(resolution)
-    if resolution.report.message:
-        yield _said(resolution.report.message)
+    message = resolution.report.message
+    if resolution.report.said:
+        yield _said(resolution.report.said)
         if place is not None and source:
             yield f"The check is {place}: {source} (the headline{told})."
     elif place is not None:
         yield f"{stop[0].upper()}{stop[1:]} at {place}{f': {source}' if source else ''} (the headline{told})."
+    if message is not None and message.origin == "neighbour":
+        yield f'The line before the headline says: "{message.text.rstrip(".")}".'
     if row is not None:
         yield from _tested(resolution, row)
     yield from _lists(resolution)
@@ -134,13 +137,11 @@ def _tested(resolution: Resolution, row: Instruction) -> Iterator[str]:
 
 def _lists(resolution: Resolution) -> Iterator[str]:
     """Sentences on the kernel's list checks: a poisoned pointer in the message, else the operation that failed."""
-    message = resolution.report.message or ""
-    if message:
-        for word in _HEX.findall(message):
-            found = meaning(int(word, 16), resolution.report.arch)
-            if found is not None and found.kind == "poison":
-                yield f"{word} is {found.text}{hexed(found.offset)}: the entry had been deleted already."
-                return
+    for word in _HEX.findall(resolution.report.said):
+        found = meaning(int(word, 16), resolution.report.arch)
+        if found is not None and found.kind == "poison":
+            yield f"{word} is {found.text}{hexed(found.offset)}: the entry had been deleted already."
+            return
     name = resolution.ip.symbol if resolution.ip and resolution.ip.symbol else ""
     if _LIST.match(name):
         doing = "added to" if "add" in name else "deleted from"
@@ -239,10 +240,10 @@ def asked_for(resolution: Resolution) -> Optional[str]:
 def panic(resolution: Resolution) -> Iterator[str]:
     """Sentences on a panic without another report, from its text."""
     text = resolution.report.headline
-    if resolution.report.message and text.endswith(":"):
-        yield f"The reason stands in the machine's own logs: {resolution.report.message} (the panic's text)."
-    elif resolution.report.message:
-        yield _said(resolution.report.message)
+    if resolution.report.said and text.endswith(":"):
+        yield f"The reason stands in the machine's own logs: {resolution.report.said} (the panic's text)."
+    elif resolution.report.said:
+        yield _said(resolution.report.said)
     cause, policy = panics.cause(text), oom.policy(text)
     if cause == "canary":
         yield (

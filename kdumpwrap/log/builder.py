@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Set
 from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, stack, trace, tracks, works
 from kdumpwrap.log.headline import Headline, text_follows
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
-from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, OutOfMemory
+from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, Message, OutOfMemory
 from kdumpwrap.regex import regex
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Draft:
         self.pid: Optional[int] = None
         self.comm: Optional[str] = None
         self.taint: Optional[str] = None
-        self.message: Optional[str] = None  # the text printed just before
+        self.message: Optional[Message] = None
         self.release: Optional[str] = None
         self.hardware: Optional[str] = None
         self.workqueue: Optional[str] = None
@@ -103,7 +103,7 @@ class Draft:
         if headline.role == "die":
             self.die = headline.text
         elif headline.role == "weak" and self.message is None:  # behind ZFS's VERIFY: "PANIC at dnode.c:9:f()"
-            self.message = headline.text
+            self.message = Message(headline.text, "report")
         self.learn(headline.facts)
         self.checks.read(headline.text)
         self._seen(line)
@@ -193,11 +193,12 @@ class Draft:
         """Take the text behind the headline: WARN's text on el6 and el7, the list that a panic announces."""
         head = self.section == "head" and self.modules is None and self.release is None and not self.frames
         if head and self.message is None and text_follows(self.kind, self.headline):
-            self.message = text[:_LONGEST_MESSAGE]
+            self.message = Message(text[:_LONGEST_MESSAGE], "report")
             return "said"
         if self.kind == "panic" and self.headline.endswith(":") and head and _ITEM.match(text):
-            self.message = (f"{self.message}, " if self.message else "") + _ITEM.sub("", text, 1)[:80]
-            return "said" if len(self.message) < _LONGEST_MESSAGE else ""
+            before = f"{self.message.text}, " if self.message else ""
+            self.message = Message(before + _ITEM.sub("", text, 1)[:80], "report")
+            return "said" if len(self.message.text) < _LONGEST_MESSAGE else ""
         return ""
 
     # ------------------------------------------------------------ the stack

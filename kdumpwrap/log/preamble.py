@@ -1,9 +1,15 @@
-"""The reason that is printed just before a report: BUG and WARN have no room for it in their own line."""
+"""The reason that is printed just before a report: BUG and WARN have no room for it in their own line.
 
-from typing import Dict, Optional
+BUG() prints scissors and its headline; a check that leads to it has printed its reason before them. WARN()'s text
+stands between the scissors and the headline (logs of 4.16 to 6.19, include/asm-generic/bug.h of 6.1), on el6 and el7
+behind the headline. WARN_ON() prints none, and from 4.15 to 5.1, so on el8, no scissors either (logs): then the line in
+front of its headline is another's.
+"""
+
+from typing import Dict, NamedTuple, Optional
 
 from kdumpwrap.log import unwrap
-from kdumpwrap.model.log import LogLine
+from kdumpwrap.model.log import LogLine, Message
 from kdumpwrap.regex import regex
 
 _CUT = "cut here ]-"  # "------------[ cut here ]------------", whose start a mail program may have left behind
@@ -12,7 +18,7 @@ _SOON = 1.0  # seconds between the reason and the line of scissors
 _NEAR = 4  # lines, those of others among them
 # messages before the scissors that lead to BUG(); any other line there does not count
 _REASON = regex(
-    r"list_(?:add|del|head)|rbtree|refcount_t:|usercopy: |skbuff: |net_ratelimit|detected buffer overflow|"
+    r"list_(?:add|del|head)|rbtree|refcount_t:|usercopy: |skbuff: |detected buffer overflow|"
     r"page dumped because|slab error|SLUB|kernel tried to execute|XFS.{0,40}: Assertion failed|"
     r"(?:EXT4-fs|JBD2|BTRFS).{0,40}[Aa]ssert|VERIFY|ASSERT|LBUG|Bad rss-counter|kobject.{0,80} is not initialized"
 )
@@ -22,46 +28,63 @@ _BODY = regex(
 )
 
 
+class _Cut(NamedTuple):
+    """The line of scissors in one context."""
+
+    before: Optional[LogLine]
+    lines: int = 0  # that followed
+
+
 class Preamble:
-    """Remembers, for each context that prints, the last line and whether scissors followed it."""
+    """Remembers, for each context that prints, the last line and whether scissors stood before it."""
 
     def __init__(self) -> None:
         self._last: Dict[Optional[str], LogLine] = {}
-        self._before: Dict[Optional[str], Optional[LogLine]] = {}
+        self._cuts: Dict[Optional[str], _Cut] = {}
 
     def read(self, line: LogLine) -> None:
         """Read one line that is no headline."""
         if len(self._last) > _CONTEXTS:
             self._last.clear()
-            self._before.clear()
+            self._cuts.clear()
         if _CUT in line.text:
-            self._before[line.caller] = self._last.pop(line.caller, None)
+            self._cuts[line.caller] = _Cut(self._last.pop(line.caller, None))
             rest = line.text.partition(_CUT)[2].lstrip("-").strip()
             if rest:  # joined with the next line by a program that wraps
-                self._last[line.caller] = line._replace(text=rest)
+                self._remember(line._replace(text=rest))
         elif line.text.strip():
             last = self._last.get(line.caller)
-            cut = last is not None and unwrap.is_cut(last, line)
-            self._last[line.caller] = last._replace(text=f"{last.text} {line.text}") if last and cut else line
+            if last is not None and unwrap.is_cut(last, line):
+                self._last[line.caller] = last._replace(text=f"{last.text} {line.text}")
+            else:
+                self._remember(line)
 
-    def reason(self, headline: LogLine, kind: str, behind: bool = False) -> Optional[str]:
+    def _remember(self, line: LogLine) -> None:
+        self._last[line.caller] = line
+        cut = self._cuts.get(line.caller)
+        if cut is not None:
+            self._cuts[line.caller] = cut._replace(lines=cut.lines + 1)
+
+    def reason(self, headline: LogLine, kind: str, behind: bool = False) -> Optional[Message]:
         """The reason for the report of this ``kind`` that ``headline`` begins, or None. It drops the remembered lines.
 
-        A line between the scissors and the headline is WARN's text, as is the line in front of a warning's headline
-        where the scissors are missing, unless its text comes ``behind``; one before them counts when it is of a kind
-        that leads to BUG.
+        The line between the scissors and the headline is WARN's text, unless that comes ``behind``. Where several stand
+        there, or no scissors do, the line in front of a warning's headline is told as what it is. One before the
+        scissors counts when it is of a kind that leads to BUG.
         """
         last = self._last.pop(headline.caller, None)
-        if headline.caller not in self._before:
-            near = last is not None and headline.number - last.number <= _NEAR and self._soon(last, headline)
-            text = last.text.strip() if last is not None and near and kind == "warning" and not behind else ""
-            return text if text and not _BODY.match(text) else None
-        before = self._before.pop(headline.caller)
-        if last is not None:
-            return last.text.strip()
-        if before is None or not _REASON.match(before.text.strip()):
+        cut = self._cuts.pop(headline.caller, None)
+        if last is None:
+            last = cut.before if cut is not None else None
+            check = last is not None and _REASON.match(last.text.strip()) and self._soon(last, headline)
+            return Message(last.text.strip(), "check") if last is not None and check else None
+        text = last.text.strip()
+        if kind != "warning" or behind or not self._soon(last, headline):
             return None
-        return before.text.strip() if self._soon(before, headline) else None
+        if cut is not None and (cut.lines == 1 or headline.caller is not None):
+            return Message(text, "report")
+        near = headline.number - last.number <= _NEAR
+        return Message(text, "neighbour") if near and not _BODY.match(text) else None
 
     @staticmethod
     def _soon(before: LogLine, line: LogLine) -> bool:

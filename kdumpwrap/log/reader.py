@@ -26,7 +26,7 @@ from kdumpwrap.log.preamble import Preamble
 from kdumpwrap.log.sameevent import is_near, is_same_wait, says_more
 from kdumpwrap.log.wishes import Wishes
 from kdumpwrap.model.crash import Problem
-from kdumpwrap.model.log import LoadedModule, Log, LogLine
+from kdumpwrap.model.log import LoadedModule, Log, LogLine, Message
 
 MAX_REPORTS = 300  # a log with ten thousand warnings repeats itself
 _MAX_CONTEXTS = 1024  # that print at the same time
@@ -182,7 +182,7 @@ class _Reader:
         return None
 
     def _headline(self, line: LogLine, found: Headline) -> None:
-        said: Optional[str] = None
+        said: Optional[Message] = None
         draft = self._open.get(line.caller)
         if found.role == "die" and (draft is None or draft.kind not in DIE):
             # another CPU's report came between the headline and the line of die()
@@ -196,7 +196,7 @@ class _Reader:
         if draft is not None and (is_same_wait(draft, found, self._boot) or says_more(draft, line, found)):
             if draft.role in ("weak", "logged") and found.role == "report":
                 self._drop(draft)
-                said = draft.headline if draft.role == "weak" else None
+                said = Message(draft.headline, "report") if draft.role == "weak" else None
             else:
                 if found.role == "late" and draft.kind == "warning":
                     draft.kind = found.kind
@@ -224,7 +224,7 @@ class _Reader:
             made.unread_rows = self._memory.unread if made.memory is not None else []
         if draft is not None and draft.role == "weak" and (not draft.frames or text == "LBUG"):
             self._drop(draft)  # the message of Lustre or ZFS says more than "LBUG"
-            made.message = draft.headline
+            made.message = Message(draft.headline, "report")
         self._add(line, made)
 
     def _add(self, line: LogLine, draft: Draft) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Accessed = Literal["read", "write", "execute"]
     LockKind = Literal["mutex", "semaphore", "rw-semaphore"]
+    # where the words beside a headline stand: where such a report prints its own; before it, printed by a check of the
+    # kernel that leads to such a report; or in the line before it, which may be anybody's
+    MessageOrigin = Literal["report", "check", "neighbour"]
     ReportKind = Literal[
         "null-pointer",
         "page-fault",
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
         "oops",
     ]
 else:
-    Accessed = LockKind = ReportKind = str  # Python 3.6 has no Literal
+    Accessed = LockKind = MessageOrigin = ReportKind = str  # Python 3.6 has no Literal
 
 
 class LogLine(NamedTuple):
@@ -57,6 +60,13 @@ class LogLine(NamedTuple):
     prefixed: bool = False  # something stood before the text: a time, a level, a logger's date and host
     width: int = 0  # bytes of the whole line in the file
     clock: Optional[float] = None  # seconds since the start of a year, from a logger's date: for differences alone
+
+
+class Message(NamedTuple):
+    """The words beside a headline: ``list_del corruption, …->next is LIST_POISON1 …``."""
+
+    text: str
+    origin: MessageOrigin
 
 
 class TaintFlag(NamedTuple):
@@ -213,7 +223,7 @@ class Report:
     last_line: Optional[int] = None  # number of the report's last line
     strangers: Tuple[LoadedModule, ...] = ()  # out of tree by other lines of this boot: some reports list no modules
     panicker: Optional[Panicker] = None  # the task that called panic() because of this hang
-    message: Optional[str] = None  # text printed just before: "list_del corruption, …->next is LIST_POISON1 …"
+    message: Optional[Message] = None  # text printed just before, or behind
     machine_checks: Tuple[MachineCheck, ...] = ()  # of the kind of that name, in the order printed
     named: Optional[Frame] = None  # the function that it names outside of its stack: "caller is …", "last function: …"
     locks: Tuple[HeldLock, ...] = ()  # that tasks hold, as it lists them
@@ -224,6 +234,11 @@ class Report:
     user_ip: Optional[int] = None  # instruction pointer of the program that called the kernel
     tracks: Tuple[Track, ...] = ()  # of the memory that KASAN or KFENCE found misused
     count: int = 1  # tasks that hang with the same stack
+
+    @property
+    def said(self) -> str:
+        """The text of the message where it belongs to this report for sure; empty otherwise."""
+        return self.message.text if self.message is not None and self.message.origin != "neighbour" else ""
 
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:

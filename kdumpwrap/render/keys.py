@@ -103,7 +103,8 @@ REPORT = (
     key("error_code", "report.error_code", address),
     *keys("hardware workqueue", "report"),
     key("kernel_offset", "report.kernel_offset", address),
-    *keys("last_line message", "report"),
+    key("last_line", "report.last_line"),
+    key("message", "report.message.text"),
     key("shown", _shown),
     key("guilty"),
     key("repeats", of=keys("first stop period times")),
@@ -124,6 +125,7 @@ REPORT = (
     key("wall_clock", "report.wall", utc),
     key("user_ip", "report.user_ip", address),
     key("reporting"),
+    key("message_origin", "report.message.origin"),
 )
 ANALYSIS = (
     _SCHEMA,

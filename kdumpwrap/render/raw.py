@@ -103,7 +103,7 @@ def _report(analysis: Analysis, finding: Finding, with_signature: bool) -> Itera
         yield _insn(insn)
     yield from _source(finding.resolution.source)
     if finding.report.message is not None:
-        yield row("message", finding.report.message)
+        yield row("message", finding.report.message.text, finding.report.message.origin)
     yield row("uptime", None if finding.report.time is None else f"{finding.report.time:.6f}")
     for sentence in finding.reasons:
         yield row("explanation", sentence)

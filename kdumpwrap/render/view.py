@@ -27,8 +27,8 @@ def headline(finding: Finding) -> str:
 
 
 def beside(finding: Finding) -> Dict[str, str]:
-    """The kernel's words beside the headline: its ``message`` just before, the ``panic`` that followed."""
-    said = {"message": ("", finding.report.message), "panic": ("Kernel panic - not syncing: ", finding.report.panic)}
+    """The report's own words beside the headline: its ``message``, the ``panic`` that followed."""
+    said = {"message": ("", finding.report.said), "panic": ("Kernel panic - not syncing: ", finding.report.panic)}
     return {
         key: f"{begin}{text}" for key, (begin, text) in said.items() if text and text not in finding.report.headline
     }

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import handmade
 import pytest
@@ -13,6 +13,7 @@ from conftest import Lab, RunCli
 from kdumpwrap.explain import access, reasons
 from kdumpwrap.log import reader
 from kdumpwrap.model.kernel import Instruction, Location, Resolution, ResolvedFrame, Source
+from kdumpwrap.model.log import Message
 
 IP = ResolvedFrame("f", 0x20, 0x100, exact=True)
 
@@ -261,7 +262,7 @@ def test_an_msr_that_the_cpu_refuses(headline: str, words: str) -> None:
 
 def test_the_kernels_own_word_on_a_list() -> None:
     said = "list_del corruption, ffff8f175ffa9180->next is LIST_POISON1 (dead000000000100)"
-    text = told("ud2", kind="bug", headline="kernel BUG at lib/list_debug.c:53!", message=said)
+    text = told("ud2", kind="bug", headline="kernel BUG at lib/list_debug.c:53!", message=Message(said, "check"))
     assert said in text
     assert "LIST_POISON1 (0xdead000000000100)" in text
 
@@ -367,7 +368,6 @@ SCISSORS = b"""[    1.000000] list_del corruption, ffff8f17->next is LIST_POISON
         ("el7-warning-text-behind", "list_add corruption. prev->next should be next (ffff8b1fdb6a4e30), but was"),
         ("el6-warning-text-behind", "NETDEV WATCHDOG: em2 (bnx2): transmit queue 0 timed out"),
         ("el6-warning", "NETDEV WATCHDOG: eth0 (be2net): transmit queue 3 timed out"),
-        ("no-scissors-before-warning", "acme_tx: queue 3 has 17 descriptors more than it was given"),
         ("lustre-lbug", "(dcache.c:136:ll_ddelete()) ASSERTION( d_count(de) == 1 ) failed:"),
     ],
 )
@@ -376,6 +376,14 @@ def test_the_kernels_own_sentence_comes_first(name: str, words: str) -> None:
     first = reasons.explain(Resolution.of(report))[0]
     assert first.startswith('The kernel said: "') and words in first
     assert "condition was true" not in " ".join(reasons.explain(Resolution.of(report)))
+
+
+def test_a_line_before_a_warning_is_no_word_of_the_kernel() -> None:
+    report = recorded.parse("no-scissors-before-warning").reports[-1]
+    first, second, *_ = reasons.explain(Resolution.of(report))
+    assert first == "A condition was true at drivers/net/acme/acme_tx.c:412 (the headline)."
+    text = "acme_tx: queue 3 has 17 descriptors more than it was given"
+    assert second == f'The line before the headline says: "{text}".'
 
 
 def test_where_the_reason_of_an_nmi_is_logged() -> None:
@@ -402,16 +410,41 @@ def test_what_stands_before_a_warning_without_scissors_may_be_another_matter(bef
     assert found.message is None
 
 
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        # two lines: of WARN, or of another CPU, which printed at the same time
+        (["------------[ cut here ]------------", "ODEBUG: free active", "xt_CT: no protocol"], "neighbour"),
+        (["------------[ cut here ]------------", "ODEBUG: free active"], "report"),
+        (["xxxwan: setting off warn_then_oops"], "neighbour"),  # WARN_ON() of 4.18 prints no scissors
+        (["------------[ cut here ]------------"], None),
+    ],
+)
+def test_whose_words_stand_before_a_warning(before: List[str], message: Optional[str]) -> None:
+    lines = [*before, "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"]
+    text = "".join(f"[    1.00000{number}] {line}\n" for number, line in enumerate(lines))
+    (found,) = reader.parse([text.encode()]).reports
+    assert (found.message and found.message.origin) == message
+    assert found.message is None or found.message.text == before[-1]
+
+
+def test_a_line_between_the_scissors_and_bug_is_another_cpus() -> None:
+    other = SCISSORS.replace(b"[    1.000200]", b"[    1.000150] eth0: link is up\n[    1.000200]")
+    (found,) = reader.parse([other]).reports
+    assert found.message is None
+
+
 def test_scissors_that_a_mailer_joined_with_the_text() -> None:
     text = "[    1.000000] ------------[ cut here ]------------ Trying to free already-free IRQ 0\n"
     text += "[    1.000001] WARNING: CPU: 2 PID: 12 at kernel/irq/manage.c:1868 __free_irq+0x1e3/0x350\n"
     (found,) = reader.parse([text.encode()]).reports
-    assert found.message == "Trying to free already-free IRQ 0"
+    assert found.message == Message("Trying to free already-free IRQ 0", "report")
 
 
 def test_what_was_said_before_the_scissors_is_kept() -> None:
     (found,) = reader.parse([SCISSORS]).reports
-    assert found.message == "list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)"
+    text = "list_del corruption, ffff8f17->next is LIST_POISON1 (dead000000000100)"
+    assert found.message == Message(text, "check")
 
 
 def test_a_line_of_no_account_before_the_scissors_is_not() -> None:

@@ -9,7 +9,7 @@ from kdumpwrap.explain import certainty, conclusion
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding
 from kdumpwrap.model.kernel import CodeCheck, Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
-from kdumpwrap.model.log import Code, LoadedModule, Report, TaintFlag
+from kdumpwrap.model.log import Code, LoadedModule, Message, Report, TaintFlag
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect, Verdict
 from kdumpwrap.model.vmcore import (
     Backtrace,
@@ -167,7 +167,7 @@ FINDING = finding(
     code=Code(bytes.fromhex("4801501848ff4010"), 0),
     check=CodeCheck("patched", "a KASLR relocation (slide 0x23400000)"),
     access="write",
-    message="xxxwan: tunnel went down while it was in use",
+    message=Message("xxxwan: tunnel went down while it was in use", "report"),
     hardware="QEMU Standard PC (i440FX + PIIX, 1996)",
     last_line=40,
     culprit=Culprit("iptunnel_xmit", None, TUNNELS, 526, "the instruction pointer"),
