@@ -100,12 +100,12 @@ def read(crash: Crash, search: Search) -> "Log":
     if crash.path != crash.dmesg:
         log = _read(crash, search)
         try:
-            return replace(log, capture=capturelog.beside(crash))
+            return log._replace(capture=capturelog.beside(crash))
         except ReadFailed as error:
-            return replace(log, problems=(*log.problems, Problem(error.message, error.hint, error.tool_failed)))
+            return log._replace(problems=(*log.problems, Problem(error.message, error.hint, error.tool_failed)))
     console = capturelog.Console(crash.path)
     log = _read(crash, search, console.watch)
-    return replace(log, capture=console.capture())
+    return log._replace(capture=console.capture())
 
 
 def _with_packed(log: "Log", pack: "Packed") -> "Log":
@@ -116,11 +116,10 @@ def _with_packed(log: "Log", pack: "Packed") -> "Log":
         return frame if build_id is None else replace(frame, module_build_id=build_id)
 
     reports = tuple(
-        replace(one, ip=one.ip and known(one.ip), trace=tuple(map(known, one.trace))) for one in log.reports
+        one._replace(ip=one.ip and known(one.ip), trace=tuple(map(known, one.trace))) for one in log.reports
     )
     offset = pack.kaslr_offset if log.kernel_offset is None else log.kernel_offset
-    return replace(
-        log,
+    return log._replace(
         reports=reports,
         release=log.release or pack.release,
         build_id=log.build_id or pack.build_id,
@@ -141,7 +140,7 @@ def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Itera
         log = _with_packed(log, pack)
     cut = crashfile.cut(crash.dmesg)
     if cut:
-        log = replace(log, problems=(*log.problems, Problem(cut)))
+        log = log._replace(problems=(*log.problems, Problem(cut)))
     if not contents.is_incomplete(crash.dmesg):
         return log
     if not log.reports and crash.vmcore is not None:
@@ -149,8 +148,7 @@ def _read(crash: Crash, search: Search, watch: Callable[[Iterator[bytes]], Itera
 
         with suppress(KdumpwrapError):
             return vmcorelog.read(crash.vmcore, search)
-    return replace(
-        log,
+    return log._replace(
         problems=(
             *log.problems,
             Problem(f"{crash.dmesg}: kdump did not finish it: the log may be cut off"),

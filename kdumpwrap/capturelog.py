@@ -2,7 +2,6 @@
 
 import os
 import re
-from dataclasses import replace
 from typing import Iterable, Iterator, List, Optional
 
 from kdumpwrap import shell
@@ -41,7 +40,7 @@ def beside(crash: Crash) -> Optional[Capture]:
         return Capture("cut") if begun and _keeps_log(release_of(crash)) else None
     if own and not text.endswith(b"\n") and found.cause is None and not found.saved:
         found = _cut(found, text, file)
-    return replace(found, file=file)
+    return found._replace(file=file)
 
 
 def _keeps_log(release: Optional[str]) -> bool:
@@ -67,8 +66,7 @@ def _cut(found: Capture, text: bytes, path: str) -> Capture:
         room = status.f_bavail * status.f_frsize
     last = text.rpartition(b"\n")[2][-200:].decode("utf-8", "backslashreplace") or "empty"
     full = room is not None and room < _FULL
-    return replace(
-        found,
+    return found._replace(
         cause="space" if full else "cut",
         said=Said(last, text.count(b"\n") + 1 if len(text) < _MOST else None),
         cut=True,
@@ -142,4 +140,4 @@ class Console:
         from kdumpwrap.parse import kdump
 
         found = kdump.capture(self._kept, first=self._number, console=True)
-        return None if found is None else replace(found, file=self._file)
+        return None if found is None else found._replace(file=self._file)

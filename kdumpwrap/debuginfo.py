@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -46,8 +45,7 @@ class PackagedModule(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True)
-class Debuginfod:
+class Debuginfod(NamedTuple):
     """The debuginfod servers to ask for missing files, and how to ask them."""
 
     servers: Tuple[str, ...]
@@ -55,8 +53,7 @@ class Debuginfod:
     tell: Optional[Callable[[str], object]] = None  # gets a line about the progress once a second; "" at the end
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """The user's look-up options. What the user named comes first; standard paths are looked up below ``root``."""
 
     root: Path = Path("/")
@@ -71,7 +68,7 @@ def of_build(search: Search, release: Optional[str], build_id: Callable[[], Opti
     """``search`` with the ``build_id``, which is called when a fetched build is one of several here."""
     kept = len(builds(release, search))
     there = sum(_refused(search.root / path.format(release=release)) is None for path in _VMLINUX) if kept == 1 else 0
-    return replace(search, build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
+    return search._replace(build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
 
 
 def builds(release: Optional[str], search: Search) -> Tuple[Path, ...]:

@@ -1,6 +1,5 @@
 """The steps of an analysis: addresses, instructions, lines, culprit and suspect, and the findings of one crash."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import capturelog
@@ -82,8 +81,7 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
             questions.append(())
             continue
         evidence = case.evidence
-        resolution = replace(
-            case.resolutions[index],
+        resolution = case.resolutions[index]._replace(
             report=log.reports[index],
             check=evidence.check,
             disassembly=evidence.rows,
@@ -104,17 +102,17 @@ def with_variables(analysis: Analysis, scopes: "Scopes", number: int) -> Analysi
         return analysis
     found, problems = scopes.of(number, analysis.findings[index].resolution)
     findings = list(analysis.findings)
-    findings[index] = replace(findings[index], variables=found)
+    findings[index] = findings[index]._replace(variables=found)
     if found is not None and found.otherwise is not None:
         resolution = findings[index].resolution
         ours = next(row.text for row in resolution.disassembly if row.fault)
         what = f"objdump and gdb disagree on the instruction: objdump reads {ours}, gdb reads {found.otherwise}"
         problems += (Problem(what, hint("OBJDUMP=PROGRAM names another objdump, GDB=PROGRAM another gdb"), True),)
-        resolution = replace(resolution, disassembly=(), function=(), shown=None, from_log=False)
+        resolution = resolution._replace(disassembly=(), function=(), shown=None, from_log=False)
         sure = [one for one in findings[index].statements if one.about == "kernel"]
         told = _with_capture(finding(resolution, verdict(resolution), sure), analysis.capture, analysis.crash)
-        findings[index] = replace(told, variables=found)
-    return replace(analysis, findings=tuple(findings), problems=(*analysis.problems, *problems))
+        findings[index] = told._replace(variables=found)
+    return analysis._replace(findings=tuple(findings), problems=(*analysis.problems, *problems))
 
 
 def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
@@ -130,8 +128,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
         slide = evidence.slide
         marked = evidence.frame or resolutions[index].ip
         chain = located.get(CodeAddress.of(marked), ()) if marked is not None else ()
-        resolutions[index] = replace(
-            resolutions[index],
+        resolutions[index] = resolutions[index]._replace(
             check=evidence.check,
             disassembly=evidence.lined(located),
             function=evidence.function,
@@ -164,10 +161,10 @@ def for_crash(crash: Crash, log: Log, answer: Answer) -> Analysis:
     if log.build_id is not None:
         if kernel.build_id not in (None, log.build_id):
             problems += (_other_build(kernel, log.build_id),)
-        kernel = replace(kernel, build_id=log.build_id)
+        kernel = kernel._replace(build_id=log.build_id)
     sure = tuple(certainty.of_kernel(kernel, problems))
     findings = tuple(
-        finding(replace(resolution, report=own), verdict, sure)
+        finding(resolution._replace(report=own), verdict, sure)
         for own, resolution, verdict in zip(log.reports, answer.resolutions, answer.verdicts)
     )
     return finished(crash, log, kernel, findings, answer.signature, problems)
@@ -212,7 +209,7 @@ def _located(resolution: Resolution, located: Located, symbolizer: Symbolizer) -
     from kdumpwrap.symbolize.placed import with_lines
 
     ip = resolution.ip and with_lines(resolution.ip, located, symbolizer)
-    return replace(resolution, ip=ip, trace=tuple(with_lines(one, located, symbolizer) for one in resolution.trace))
+    return resolution._replace(ip=ip, trace=tuple(with_lines(one, located, symbolizer) for one in resolution.trace))
 
 
 def _shown(resolution: Resolution, marked: Optional[ResolvedFrame]) -> Optional[ResolvedFrame]:

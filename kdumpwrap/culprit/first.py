@@ -64,7 +64,7 @@ def doubtful(resolution: Resolution) -> Optional[Blame]:
     does not count: a pointer to a function, or to its end.
     """
     likely = (frame for frame in resolution.trace if not frame.exact and 0 < (frame.offset or 0) < (frame.size or 0))
-    shown = replace(resolution, trace=tuple(replace(frame, certain=True) for frame in likely))
+    shown = resolution._replace(trace=tuple(replace(frame, certain=True) for frame in likely))
     found = first(shown, callchain.certain(shown))
     return None if found is None else found._replace(why=f"{found.why}; the kernel marks the frame with ?")
 

@@ -28,6 +28,6 @@ def key(log: Log) -> Hashable:
 
 
 def _key(report: Report) -> Hashable:
-    same = tuple(value for name, value in vars(report).items() if name not in _OWN)
+    same = tuple(value for name, value in zip(report._fields, report) if name not in _OWN)
     message = report.message and report.message._replace(text=_DIFFERS.sub("0", report.message.text))
     return (_DIFFERS.sub("0", report.headline), message, *same)

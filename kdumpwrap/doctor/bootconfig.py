@@ -1,7 +1,6 @@
 """The kernel parameters of the next boot, from the boot loader's menu and its settings."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
@@ -20,8 +19,7 @@ else:
     BootKind = str  # Python 3.6 has no Literal
 
 
-@dataclass(frozen=True)
-class Boot:
+class Boot(NamedTuple):
     """The boot loader's configuration."""
 
     kind: BootKind = ""  # "" when there is none

@@ -5,7 +5,6 @@ the dump and how it is written; for the analysis, the tools and the debuginfo. E
 file that it may not read ends it as "unknown". A fault that follows from another one is marked as such.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -108,7 +107,7 @@ def _explained(check: Check, skipped: Dict[str, str]) -> Check:
         return check
     while cause in skipped and skipped[cause] != check.name:
         cause = skipped[cause]
-    return replace(check, status="skip", cause=cause)
+    return check._replace(status="skip", cause=cause)
 
 
 def _about(

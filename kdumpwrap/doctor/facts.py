@@ -2,8 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from kdumpwrap.doctor import bootconfig
 from kdumpwrap.doctor.crashkernel import K, values
@@ -17,8 +16,7 @@ from kdumpwrap.host.tree import Denied, Host
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of include/linux/proc_ns.h, the same on every machine
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """The facts that the checks use. An unknown one is None."""
 
     host: Host

@@ -1,6 +1,5 @@
 """The chain of pointers that an instruction followed to the memory that it touched (pure)."""
 
-from dataclasses import replace
 from typing import Iterator, List, Mapping, Optional, Set, Tuple
 
 from kdumpwrap.arch import table, x86
@@ -64,7 +63,7 @@ def of_call(
     if access is None or held is None or held.register not in known:
         return ()
     offset = _signed(access.address - known[held.register])
-    found = _limited(replace(resolution, disassembly=(), function=rows), call, held.register, [Hop(offset)])
+    found = _limited(resolution._replace(disassembly=(), function=rows), call, held.register, [Hop(offset)])
     return tuple(one for one in found if one.register in known)
 
 

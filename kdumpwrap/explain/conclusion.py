@@ -1,6 +1,5 @@
 """The finding: the reasons of a crash and their certainty, made once for every renderer (pure)."""
 
-from dataclasses import replace
 from typing import Optional, Sequence
 
 from kdumpwrap.explain import certainty, guilty, nodump, plain, reasons, repeats, traps
@@ -34,4 +33,4 @@ def finding(resolution: Resolution, verdict: Verdict, of_kernel: Sequence[Statem
 def with_capture(found: Finding, capture: Capture, written: Optional[int]) -> Finding:
     """``found`` with the reason why its crash has no whole vmcore; ``written``: bytes of the partial vmcore."""
     said = nodump.sentence(capture, written)
-    return found if said is None else replace(found, explanation=(*found.explanation, said))
+    return found if said is None else found._replace(explanation=(*found.explanation, said))

@@ -18,8 +18,8 @@ _MOST = 4  # locks, or work items, of one sentence
 def holders(resolution: Resolution) -> Iterator[str]:
     """Sentences on the owner of the lock that a hung task waits for, and on the work items that run."""
     report = resolution.report
-    if report.count > 1:
-        yield f"{report.count} tasks hang with this very stack; this one was reported first (the log)."
+    if report.tasks > 1:
+        yield f"{report.tasks} tasks hang with this very stack; this one was reported first (the log)."
     if report.blocker is not None:
         article = "an" if report.blocker.what == "rw-semaphore" else "a"
         where = _own(report)
@@ -80,7 +80,7 @@ def _locks(report: Report) -> Iterator[str]:
         wants = last[one.pid]
         if any(_same(wants, lock) for lock in own[:-1]):
             yield f"{one.comm} in turn waits for {wants.name}, which this task holds: a deadlock (the list of locks)."
-    elif report.count == 1:
+    elif report.tasks == 1:
         held = [f"{lock.name} (taken in {_named(lock.frame)})" for lock in own[:_MOST]]
         yield f"It holds, or waits for, {', '.join(held)} (the list of locks)."
 

@@ -3,7 +3,6 @@
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -175,7 +174,7 @@ def sources(order: Order, search: Search, files: Mapping[str, Path]) -> Tuple[st
 
     vmlinux = files.get(fetched.VMLINUX)
     directories = tuple(dict.fromkeys(path.parent for name, path in files.items() if name.startswith(fetched.MODULES)))
-    with_them = replace(search, vmlinux=vmlinux or order.vmlinux, module_dirs=(*directories, *search.module_dirs))
+    with_them = search._replace(vmlinux=vmlinux or order.vmlinux, module_dirs=(*directories, *search.module_dirs))
     try:
         found = orders.sources(analyze.analyze(order.target, with_them))
     except KdumpwrapError:

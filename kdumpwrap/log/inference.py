@@ -93,7 +93,7 @@ def report(draft: Draft, strangers: Sequence[LoadedModule] = (), booted: Optiona
         wall=None if booted is None or draft.time is None else booted + draft.time,
         user_ip=draft.user_ip,
         tracks=tuple(draft.tracks.found),
-        count=len({draft.pid, *draft.pids}),
+        tasks=len({draft.pid, *draft.pids}),
     )
 
 

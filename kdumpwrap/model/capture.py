@@ -1,6 +1,5 @@
 """The capture kernel: the cause that kept kdump from saving a whole vmcore, and the line that shows it."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 if TYPE_CHECKING:
@@ -25,8 +24,7 @@ class Said(NamedTuple):
     number: Optional[int]
 
 
-@dataclass(frozen=True)
-class Capture:
+class Capture(NamedTuple):
     """The log of the capture kernel. ``cause`` is None when no line shows that saving failed."""
 
     cause: Optional[Cause] = None

@@ -1,6 +1,5 @@
 """The files of one crash, and the problems with them."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.shell import NONE, Hint
@@ -15,8 +14,7 @@ class Problem(NamedTuple):
     wrong_vmlinux: bool = False  # the vmlinux may not be that of the kernel that crashed
 
 
-@dataclass(frozen=True)
-class Crash:
+class Crash(NamedTuple):
     """The files of one crash. ``path`` is what was asked for: a directory, a dmesg text, a vmcore or "-"."""
 
     path: str

@@ -1,6 +1,5 @@
 """The values of ``kdumpwrap fetch``: the files it wants, the packages offered, the files it keeps."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
@@ -48,8 +47,7 @@ class Kept(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """The result. ``steps``: the commands that would be run, when only those were asked for."""
 
     release: str

@@ -1,6 +1,5 @@
 """The Finding of a report and the Analysis of a crash: all that a renderer gets."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.capture import Capture
@@ -41,8 +40,7 @@ class Statement(NamedTuple):
     because: str
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """The conclusions about a report: culprit, suspect, explanation, statements."""
 
     resolution: Resolution
@@ -71,8 +69,7 @@ class Finding:
         return self.resolution.report
 
 
-@dataclass(frozen=True)
-class Analysis:
+class Analysis(NamedTuple):
     """All that is known of one crash: what every renderer gets."""
 
     crash: Crash
@@ -95,8 +92,7 @@ class Analysis:
         return None if self.subject is None else self.findings[self.subject]
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The answer of `disasm`: a resolved frame, the instructions round it, its source."""
 
     frame: ResolvedFrame

@@ -1,6 +1,5 @@
 """Doctor's values: checks, fixes, and the diagnosis of a host."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.shell import NONE, Hint
@@ -36,8 +35,7 @@ PHASES: Tuple[Phase, ...] = (
 )  # the order in which steps are taken
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check of a host and its result.
 
     ``status``: "ok"; "fail", a fault; "warn", a fact that stops nothing; "unknown", no answer; "skip", a fault that is
@@ -54,8 +52,7 @@ class Check:
     evidence: Tuple[str, ...] = ()  # files and commands that show it
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """The diagnosis of one host."""
 
     root: str

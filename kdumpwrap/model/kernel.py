@@ -17,8 +17,7 @@ else:
     CheckResult = str  # Python 3.6 has no Literal
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(NamedTuple):
     """The kernel that crashed, and its vmlinux."""
 
     release: Optional[str] = None
@@ -67,8 +66,7 @@ class Instruction(NamedTuple):
     relocations: Tuple[Relocation, ...] = ()  # of a module
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Some lines of a source file, the faulting one among them."""
 
     file: str  # as the debug information names it
@@ -111,8 +109,7 @@ class CodeCheck(NamedTuple):
 UNCHECKED = CodeCheck("unchecked")
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """A report, with the addresses, lines, instructions and source that the files of the kernel give."""
 
     report: Report

@@ -98,8 +98,7 @@ class Frame:
     module_build_id: Optional[str] = None  # CONFIG_STACKTRACE_BUILD_ID: "[mod 1f0c…]"
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """The bytes of "Code:" (or "Instruction dump:", "Krnl Code:") in memory order."""
 
     data: bytes
@@ -107,8 +106,7 @@ class Code:
     unit: int = 1  # bytes in one printed word: 1 on x86, 4 on aarch64 and ppc64le
 
 
-@dataclass(frozen=True)
-class Panicker:
+class Panicker(NamedTuple):
     """The task that called panic() because another one, or another CPU, hangs."""
 
     cpu: Optional[int]
@@ -193,8 +191,7 @@ class MachineCheck(NamedTuple):
     said: Optional[str] = None  # text of the EDAC driver: "Execution Unit: Watchdog timeout error"
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """One report in a log: an oops, a warning, a lockup, a panic without another report…"""
 
     kind: ReportKind
@@ -233,7 +230,7 @@ class Report:
     wall: Optional[float] = None  # seconds since 1970, by the clock chip at boot
     user_ip: Optional[int] = None  # instruction pointer of the program that called the kernel
     tracks: Tuple[Track, ...] = ()  # of the memory that KASAN or KFENCE found misused
-    count: int = 1  # tasks that hang with the same stack
+    tasks: int = 1  # that hang with the same stack
 
     @property
     def said(self) -> str:
@@ -246,8 +243,7 @@ def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
     return fatal if fatal is not None or not reports else reports - 1
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(NamedTuple):
     """The reports of one log, as `log.reader.parse` returns them."""
 
     reports: Tuple[Report, ...] = ()

@@ -1,6 +1,5 @@
 """The values that crash(8)'s answers give: what only the vmcore knows."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from kdumpwrap.model.crash import Problem
@@ -37,8 +36,7 @@ class BacktraceFrame(NamedTuple):
     warning: Optional[str] = None  # crash's: "WARNING: possibly bogus exception frame", of the registers at this frame
 
 
-@dataclass(frozen=True)
-class Backtrace:
+class Backtrace(NamedTuple):
     """``bt`` of one task."""
 
     pid: int
@@ -49,8 +47,7 @@ class Backtrace:
     warnings: Tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class System:
+class System(NamedTuple):
     """``sys``. Sizes and dates are as crash writes them."""
 
     cpus: Optional[int] = None
@@ -119,8 +116,7 @@ class StuckTask(NamedTuple):
     comm: Optional[str]
 
 
-@dataclass(frozen=True)
-class VmcoreFacts:
+class VmcoreFacts(NamedTuple):
     """The facts that crash adds to an analysis. An unknown value is None or empty, and ``problems`` says why."""
 
     rung: RungName

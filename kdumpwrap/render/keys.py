@@ -111,7 +111,7 @@ REPORT = (
     key("statements", of=keys("about what level because")),
     key("variables", _variables, keys("function inlined name type value argument guilty")),
     key("expression", "variables.expression", (*keys("text type struct"), key("offset", of=address), key("certain"))),
-    key("count", "report.count"),
+    key("count", "report.tasks"),
     key("named", "report.named", _NAMED),
     key("locks", "report.locks", (*keys("pid comm name"), key("instance", of=address), *below("frame", _NAMED))),
     key("works", "report.works", keys("workqueue cpus pid symbol module seconds")),

@@ -43,7 +43,7 @@ def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
 def raw(facts: VmcoreFacts) -> str:
     """``crash-…`` lines: KEY, then the fields of its class in model.vmcore, in their order."""
     lines = [rows.row("crash-rung", facts.rung)]
-    for key, value in vars(facts.system).items() if facts.system else ():
+    for key, value in facts.system._asdict().items() if facts.system else ():
         lines.append(rows.row(f"crash-{key.replace('_', '-')}", value))
     for task in (*([facts.panic_task] if facts.panic_task else []), *facts.other_cpus):
         lines.append(rows.row("crash-task", task.pid, rows.address(task.task), task.cpu, task.comm))

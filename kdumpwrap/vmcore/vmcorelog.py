@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
@@ -42,8 +41,7 @@ def read(vmcore: str, search: Search) -> Log:
         log = reader.parse(crashfile.blocks(str(found.log)))
         index = subject(len(log.reports), log.fatal)
         shown = () if index is None else excerpt.around(log.reports[index], crashfile.blocks(str(found.log)))
-    return replace(
-        log,
+    return log._replace(
         around=shown,
         release=found.info.release or log.release,
         kernel_offset=log.kernel_offset if log.kernel_offset is not None else found.info.kaslr_offset,

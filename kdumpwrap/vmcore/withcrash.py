@@ -76,7 +76,7 @@ def learn(
     if resolution is None:
         return facts
     stuck = differences.stuck(resolution.report, facts)
-    return replace(facts, differences=differences.between(resolution, analysis, facts), stuck=stuck)
+    return facts._replace(differences=differences.between(resolution, analysis, facts), stuck=stuck)
 
 
 def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:
@@ -98,7 +98,7 @@ def _in_modules(task: Backtrace, modules: Sequence[LoadedAt]) -> Backtrace:
         name = next((one.name for one in modules if one.base <= address < one.base + one.size), None)
         return row._replace(frame=replace(row.frame, module=name))
 
-    return replace(task, frames=tuple(map(named, task.frames)))
+    return task._replace(frames=tuple(map(named, task.frames)))
 
 
 def _whole(answer: Answer) -> str:
@@ -140,7 +140,7 @@ def _located(
         chain = located.get(CodeAddress.of(one), ()) if one.address is not None else ()
         return row._replace(frame=replace(one, locations=chain))
 
-    return tuple(replace(task, frames=tuple(map(resolved, task.frames))) for task in tasks), problems
+    return tuple(task._replace(frames=tuple(map(resolved, task.frames))) for task in tasks), problems
 
 
 def _placed(frame: ResolvedFrame, slide: Optional[int], symbolizer: Symbolizer) -> ResolvedFrame:

@@ -67,7 +67,7 @@ def hung(frames: str, modules: Tuple[LoadedModule, ...] = ()) -> Report:
         "task:txg_sync        state:D stack:    0 pid:  901 ppid:     2 flags:0x80004000",
         *trace(frames),
     )
-    return replace(report, modules=modules)
+    return report._replace(modules=modules)
 
 
 def lockup(ip: str, frames: str) -> Report:
@@ -194,7 +194,7 @@ def test_the_functions_that_were_passed_over_are_named() -> None:
 def test_a_fault_at_the_first_instruction_is_that_functions() -> None:
     report = fault("foo", "bar")
     assert report.ip is not None
-    assert blamed(replace(report, ip=replace(report.ip, offset=0))) == "foo"
+    assert blamed(report._replace(ip=replace(report.ip, offset=0))) == "foo"
 
 
 def test_compiler_suffixes_are_no_part_of_a_name() -> None:
@@ -252,13 +252,13 @@ def test_behind_a_call_that_never_returns_the_log_names_the_wrong_function() -> 
     place = (Location("sysrq_handle_crash", "drivers/tty/sysrq.c", 155),)
     known = Resolution.of(report)
     trace = tuple(replace(f, locations=place) if f.offset == 0 else f for f in known.trace)
-    found = blame.culprit(replace(known, trace=trace))
+    found = blame.culprit(known._replace(trace=trace))
     assert found == ("sysrq_handle_crash", None, "drivers/tty/sysrq.c", 155, "called panic()")
 
 
 def test_a_headline_names_the_function_where_the_trace_is_cut_off() -> None:
     report = read("WARNING: CPU: 5 PID: 0 at net/core/stream.c:212 sk_stream_kill_queues+0xc5/0xd2", CPU)
-    assert blamed(replace(report, ip=None)) == "sk_stream_kill_queues"
+    assert blamed(report._replace(ip=None)) == "sk_stream_kill_queues"
 
 
 def test_a_function_that_ported_code_names_is_blamed_where_there_is_no_trace() -> None:
@@ -273,7 +273,7 @@ def test_nobody_is_blamed_without_a_name() -> None:
 
 def test_a_machine_check_is_nobodys_fault_who_ran() -> None:
     report = fault("intel_idle", "cpuidle_enter_state do_idle cpu_startup_entry")
-    assert blame.culprit(Resolution.of(replace(report, kind="machine-check"))) is None
+    assert blame.culprit(Resolution.of(report._replace(kind="machine-check"))) is None
 
 
 # ---------------------------------------------------------------- where it ends
@@ -388,14 +388,14 @@ def test_a_loop_that_calls_nothing_is_to_blame_itself() -> None:
     assert blamed(known.report) == "drv_write"
     texts = ("mov 0x8(%rdi),%eax", "test %eax,%eax", "je 1000 <f>", "ret")
     rows = tuple(Instruction(0x1000 + 4 * n, b"", text, fault=n == 1) for n, text in enumerate(texts))
-    found = blame.verdict(replace(known, disassembly=rows))
+    found = blame.verdict(known._replace(disassembly=rows))
     assert found.culprit is not None and found.stopped_there
     assert (found.culprit.symbol, found.culprit.why) == ("wait_ready", "it was in a loop that calls nothing")
-    whole = replace(known, disassembly=rows[1:2], function=rows)  # the loop reaches further than what is shown
+    whole = known._replace(disassembly=rows[1:2], function=rows)  # the loop reaches further than what is shown
     assert blame.verdict(whole).culprit == found.culprit
-    calling = replace(known, disassembly=(rows[0]._replace(text="call 2000 <g>"), *rows[1:]))
+    calling = known._replace(disassembly=(rows[0]._replace(text="call 2000 <g>"), *rows[1:]))
     assert blame.verdict(calling).culprit == blame.culprit(known)
-    straight = replace(known, disassembly=rows[:2])
+    straight = known._replace(disassembly=rows[:2])
     assert blame.verdict(straight).culprit == blame.culprit(known)
 
 
@@ -404,14 +404,14 @@ def test_a_loop_that_calls_nothing_is_found_where_the_log_has_no_instruction_poi
     report = stall("wait_ready drv_write vfs_write ksys_write do_syscall_64")
     at = next(n for n, frame in enumerate(report.trace) if frame.symbol == "wait_ready")
     doubtful = replace(report.trace[at], certain=False)
-    known = Resolution.of(replace(report, trace=(*report.trace[:at], doubtful, *report.trace[at + 1 :])))
+    known = Resolution.of(report._replace(trace=(*report.trace[:at], doubtful, *report.trace[at + 1 :])))
     assert (known.ip, blamed(known.report)) == (None, "drv_write")
-    placed = replace(known, trace=tuple(replace(frame, address=0x1000) for frame in known.trace))
+    placed = known._replace(trace=tuple(replace(frame, address=0x1000) for frame in known.trace))
     stood = evidence.focus(placed)
     assert stood is not None and (stood.symbol, stood.exact) == ("wait_ready", True)
     texts = ("mov 0x8(%rdi),%eax", "test %eax,%eax", "je 1000 <f>", "ret")
     rows = tuple(Instruction(0x1000 + 4 * n, b"", text, fault=n == 1) for n, text in enumerate(texts))
-    found = blame.culprit(replace(known, disassembly=rows))
+    found = blame.culprit(known._replace(disassembly=rows))
     assert found is not None and (found.symbol, found.why) == ("wait_ready", "it was in a loop that calls nothing")
 
 
@@ -432,14 +432,14 @@ def test_recursion_is_blamed_for_a_stack_that_ran_over() -> None:
         *trace(f"<TASK> {turns} tls_entry __sys_setsockopt do_syscall_64 </TASK>"),
     )
     assert blamed(report) == "tls_a"
-    flat = replace(report, trace=tuple(f for f in report.trace if f.symbol not in ("tls_a", "tls_b")))
+    flat = report._replace(trace=tuple(f for f in report.trace if f.symbol not in ("tls_a", "tls_b")))
     assert blamed(flat) == "tls_entry"
 
 
 def test_two_calls_of_one_function_are_no_recursion() -> None:
     frames = "vfs_x+0x10 nfsd_x loop_x vfs_x+0x10 nfsd_y"
-    assert blamed(replace(fault("foo", frames), kind="double-fault")) == "foo"
-    assert blamed(replace(fault("foo", f"{frames} vfs_x+0x10"), kind="double-fault")) == "vfs_x"
+    assert blamed(fault("foo", frames)._replace(kind="double-fault")) == "foo"
+    assert blamed(fault("foo", f"{frames} vfs_x+0x10")._replace(kind="double-fault")) == "vfs_x"
 
 
 # ---------------------------------------------------------------- suspects, and any report at all
@@ -451,7 +451,7 @@ def test_the_suspect_is_the_first_out_of_tree_module() -> None:
     place = (Location("local_add", "arch/x86/include/asm/local.h", 33), Location("send4", "wan.c", 111))
     known = Resolution.of(report)
     trace = tuple(replace(f, locations=place) if f.symbol == "send4" else f for f in known.trace)
-    assert blame.suspect(replace(known, trace=trace)) == ("wan", "OE", "send4", "wan.c", 111)
+    assert blame.suspect(known._replace(trace=trace)) == ("wan", "OE", "send4", "wan.c", 111)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_the_suspect_is_the_first_out_of_tree_module() -> None:
     [("OE", True), ("O", True), ("P", False), ("U", True), ("E", False), ("", False), ("-", False)],
 )
 def test_which_flags_make_a_suspect(flags: str, accused: bool) -> None:
-    report = replace(fault("foo", "bar[wan]"), modules=(LoadedModule("wan", flags),))
+    report = fault("foo", "bar[wan]")._replace(modules=(LoadedModule("wan", flags),))
     assert (blame.suspect(Resolution.of(report)) is not None) is accused
 
 
@@ -470,7 +470,7 @@ def test_no_suspect_without_proof() -> None:
 
 def test_a_suspects_function_is_left_open_where_the_log_hides_it() -> None:
     assert blame.suspect(Resolution.of(panic("x", "panic wan_list+0x0[wan] foo"))) is None  # no module list
-    report = replace(panic("x", "panic wan_list+0x0[wan] foo"), modules=(LoadedModule("wan", "OE"),))
+    report = panic("x", "panic wan_list+0x0[wan] foo")._replace(modules=(LoadedModule("wan", "OE"),))
     assert blame.suspect(Resolution.of(report)) == ("wan", "OE", None, None, None)
 
 
@@ -483,7 +483,7 @@ def test_the_file_is_that_of_the_telling_function() -> None:
     )
     known = Resolution.of(fault("iptunnel_xmit", "send4[wan]"))
     assert known.ip is not None
-    found = blame.culprit(replace(known, ip=replace(known.ip, locations=chain)))
+    found = blame.culprit(known._replace(ip=replace(known.ip, locations=chain)))
     assert found is not None
     assert found[:4] == ("iptunnel_xmit", None, "include/net/ip_tunnels.h", 526)
 

@@ -1,7 +1,6 @@
 """Who holds what: what a log says of a hang beside the stack of the task that hangs."""
 
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Tuple
 
@@ -33,7 +32,7 @@ def test_the_owner_of_a_mutex_by_the_kernels_word() -> None:
         "It waits for a mutex that kworker/2:1, pid 188, likely holds, which stands in acme_reset [acme] "
         "(the kernel's word)."
     )
-    cut = replace(found, blocker=found.blocker._replace(trace=()))
+    cut = found._replace(blocker=found.blocker._replace(trace=()))
     assert told(cut)[-1] == "It waits for a mutex that kworker/2:1, pid 188, likely holds (the kernel's word)."
 
 
@@ -59,17 +58,17 @@ def test_the_locks_that_all_tasks_hold() -> None:
         "(the list of locks).",
         "kworker/2:1 in turn waits for &acme->cfg_lock, which this task holds: a deadlock (the list of locks).",
     )
-    alone = replace(found, locks=tuple(lock for lock in found.locks if lock.pid != 188))
+    alone = found._replace(locks=tuple(lock for lock in found.locks if lock.pid != 188))
     assert told(alone)[-1].startswith("It holds, or waits for, &acme->cfg_lock (taken in acme_ioctl [acme]), &acme->io")
-    assert list(holders.holders(Resolution.of(replace(found, locks=())))) == []
-    first = replace(found, locks=(*found.locks[1:4], HeldLock(5, "other", "x", None, found.locks[1].frame)))
+    assert list(holders.holders(Resolution.of(found._replace(locks=())))) == []
+    first = found._replace(locks=(*found.locks[1:4], HeldLock(5, "other", "x", None, found.locks[1].frame)))
     assert "a deadlock" not in told(first)[-1]
 
 
 def test_tasks_that_hang_with_one_stack_are_one_report() -> None:
     _, log = read("hung-forty-tasks")
     (found,) = log.reports
-    assert (found.pid, found.count) == (1200, 8)  # nine reports: one task was reported twice
+    assert (found.pid, found.tasks) == (1200, 8)  # nine reports: one task was reported twice
     assert told(found)[-1] == "8 tasks hang with this very stack; this one was reported first (the log)."
 
 
@@ -125,13 +124,13 @@ def test_a_global_lock_has_its_name(tmp_path: Path) -> None:
     targets = [relocation.target for row in rows for relocation in row.relocations]
     assert targets[:3] == ["ready", "ready+0x4", "cfg_mutex"]
     assert targets[3].startswith("mutex_lock")
-    hung = replace(report("hung-forty-tasks"), arch="x86_64", count=1)
+    hung = report("hung-forty-tasks")._replace(arch="x86_64", tasks=1)
     marked = tuple(row._replace(fault="call" in row.text) for row in rows)
-    resolution = replace(Resolution.of(hung), disassembly=marked)
+    resolution = Resolution.of(hung)._replace(disassembly=marked)
     said = "What it waits for is cfg_mutex, a variable of the kernel or its modules (the argument of the call)."
     assert list(holders.holders(resolution)) == [said]
     other = [row._replace(relocations=()) if "$" in row.text else row for row in marked]  # in a register, not known
-    assert list(holders.holders(replace(resolution, disassembly=tuple(other)))) == []
+    assert list(holders.holders(resolution._replace(disassembly=tuple(other)))) == []
 
 
 def test_a_global_lock_of_the_vmlinux_has_its_name() -> None:

@@ -1,7 +1,6 @@
 """The table that stands in front of a panic for want of memory."""
 
 import textwrap
-from dataclasses import replace
 from typing import Optional, Tuple
 
 import pytest
@@ -45,7 +44,7 @@ def test_the_limit_of_a_control_group() -> None:
 def test_who_asked_is_not_excused_where_it_is_the_largest() -> None:
     found = report("oom-nobody-left-el7")
     assert not any("only asked" in sentence for sentence in told(found))
-    other = replace(found, pid=4, comm="kswapd0")
+    other = found._replace(pid=4, comm="kswapd0")
     assert told(other)[-1].startswith("kswapd0 only asked for memory")
 
 

@@ -186,7 +186,7 @@ def test_no_more_than_three_functions() -> None:
 def test_the_interrupted_task_is_not_in_it() -> None:
     report = chain("bug", "drv_isr[drv]", "ext4_map_blocks")
     contexts = tuple(replace(frame, context=c) for frame, c in zip(report.trace, ("IRQ", "TASK")))
-    assert signature.signature(replace(report, trace=contexts)).text == "bug drv_isr[drv]"
+    assert signature.signature(report._replace(trace=contexts)).text == "bug drv_isr[drv]"
     assert signed("bug", "drv_isr[drv]", "el1h_64_irq", "ext4_map_blocks") == "bug drv_isr[drv]"
 
 
@@ -215,7 +215,7 @@ def test_the_samples_of_a_drivers_loop() -> None:
     deep = chain("soft-lockup", "ioread32", "wan_wait[wan]", "wan_poller[wan]", "kthread", ip=True)
     flat = chain("soft-lockup", "wan_poller[wan]", "kthread", ip=True)
     hook = chain("soft-lockup", "wan_wait[wan]", "wan_hook[wan]", "nf_hook_slow", "ip_rcv", "process_backlog", ip=True)
-    texts = [signature.signature(replace(report, modules=modules)).text for report in (deep, flat, hook)]
+    texts = [signature.signature(report._replace(modules=modules)).text for report in (deep, flat, hook)]
     assert texts == ["soft-lockup wan_poller[wan]", "soft-lockup wan_poller[wan]", "soft-lockup wan_hook[wan]"]
 
 
@@ -251,9 +251,9 @@ def test_a_headline_alone_keeps_its_words() -> None:
     assert one == signed("panic", headline="Attempted to kill init! exitcode=0x00000007")
     assert one == "panic Attempted to kill init! exitcode=#"
     assert one != signed("panic", headline="VFS: Unable to mount root fs on unknown-block(0,0)")
-    victim = replace(chain("bug", headline="BUG: Bad page map in process java  pte:8192b1000"), comm="java")
+    victim = chain("bug", headline="BUG: Bad page map in process java  pte:8192b1000")._replace(comm="java")
     assert signature.signature(victim).text == "bug BUG: Bad page map in process #  pte:#"
-    stuck = replace(chain("hung-task", headline="INFO: task txg_sync:901 blocked"), comm="txg_sync")
+    stuck = chain("hung-task", headline="INFO: task txg_sync:901 blocked")._replace(comm="txg_sync")
     assert signature.signature(stuck).text == "hung-task INFO: task txg_sync:# blocked"
 
 

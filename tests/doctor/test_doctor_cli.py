@@ -170,14 +170,13 @@ def test_the_order_is_always_the_same(ill: Tree, run_cli: RunCli) -> None:
 def test_tools_too_old_for_the_kernels_that_crashed_here(
     tool: str, prints: str, kernel: str, status: str, tool_dir: ToolDir
 ) -> None:
-    from dataclasses import replace
 
     from kdumpwrap.doctor import facts, toolchain
     from kdumpwrap.host.distribution import DEBIAN, Distribution
     from kdumpwrap.host.tree import Host
 
     tool_dir.fake(tool, f"cat <<'END'\n{prints}\nEND")
-    known = replace(facts.read(Host(Path("/"))), distribution=Distribution("debian", DEBIAN, 12))
+    known = facts.read(Host(Path("/")))._replace(distribution=Distribution("debian", DEBIAN, 12))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", tool_dir.first["PATH"])
         checks = {check.name: check for check in toolchain.check(known, (kernel,))}

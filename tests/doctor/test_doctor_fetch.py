@@ -1,6 +1,5 @@
 """Whether doctor says that fetch would work: it asks the package manager which repository has the debuginfo."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Mapping, Optional
 
@@ -29,7 +28,7 @@ def said(
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    host = replace(facts.read(Host(Path("/"))), distribution=on, release=None)
+    host = facts.read(Host(Path("/")))._replace(distribution=on, release=None)
     (check,) = analysis.fetching(host, analysis.Crashes("/var/crash", releases=(release,)))
     assert (check.name, check.side) == ("fetch", "analysis")
     assert (check.status == "ok") == (check.fix == ())

@@ -59,7 +59,7 @@ def test_the_effective_address_is_checked_against_the_log() -> None:
 def recorded_with(name: str, *texts: str, fault: int = -1) -> str:
     """What is said of the recorded log's last report when its instructions are ``texts``."""
     known = Resolution.of(recorded.parse(name).reports[-1])
-    shown = replace(known, disassembly=rows(*texts, fault=fault) if texts else ())
+    shown = known._replace(disassembly=rows(*texts, fault=fault) if texts else ())
     return "\n".join(reasons.explain(shown))
 
 
@@ -302,12 +302,12 @@ def test_the_lines_of_a_loop_are_those_of_the_file_that_is_named() -> None:
     files = (("vdso/processor.h", 11), ("linux/compiler.h", 339), ("drivers/wan.c", 346), ("drivers/wan.c", 345))
     shown = tuple(row._replace(file=file, line=line) for row, (file, line) in zip(rows(*texts, fault=1), files))
     chain = (Location("__read_once_size", "include/linux/compiler.h", 339), Location("f", "drivers/wan.c", 346))
-    stalled = replace(report(kind="rcu-stall", ip=replace(IP, locations=chain)), disassembly=shown)
+    stalled = report(kind="rcu-stall", ip=replace(IP, locations=chain))._replace(disassembly=shown)
     text = "\n".join(reasons.explain(stalled))
     assert "(drivers/wan.c:346), while it was stuck" in text
     assert "0x1000 to 0x100c, drivers/wan.c lines 345 to 346)" in text
     assert "339" not in text
-    header = replace(stalled, disassembly=tuple(row._replace(file="linux/compiler.h", line=339) for row in shown))
+    header = stalled._replace(disassembly=tuple(row._replace(file="linux/compiler.h", line=339) for row in shown))
     assert "linux/compiler.h line 339)" in "\n".join(reasons.explain(header))
 
 
@@ -546,7 +546,7 @@ def test_execute_is_the_instruction_that_it_runs(text: str, registers: Dict[str,
         [("0(1,%r1)", "write", 32)],
     )
     assert [one.base for one in done.memory] == ["r1", "r2"]
-    alone = access.operation(shown.disassembly[0], replace(shown, disassembly=shown.disassembly[:2]))
+    alone = access.operation(shown.disassembly[0], shown._replace(disassembly=shown.disassembly[:2]))
     assert alone.memory == ()  # what it runs is not shown: nothing is known of its operands
 
 

@@ -1,6 +1,6 @@
 """An analysis made by hand, with everything in it that a renderer can meet: the crash of iptunnel_xmit."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Tuple, Type
 
@@ -123,11 +123,11 @@ def change(one: Finding, **facts: Any) -> Finding:
     """``one`` with other ``facts``, whichever stage they belong to."""
     own = [{name: facts[name] for name in facts if name in names} for names in _NAMES]
     assert {name for some in own for name in some} == set(facts)
-    resolution = replace(one.resolution, report=replace(one.report, **own[2]), **own[1])
+    resolution = one.resolution._replace(report=one.report._replace(**own[2]), **own[1])
     given = {"culprit": one.culprit, "suspect": one.suspect, "stopped_there": one.stopped_there, **own[0]}
     verdict = Verdict(given["culprit"], given["suspect"], given["stopped_there"])
     done = conclusion.finding(resolution, verdict, tuple(certainty.of_kernel(KERNEL, ())))
-    return replace(done, **{"explanation": one.explanation, **own[0]})
+    return done._replace(**{"explanation": one.explanation, **own[0]})
 
 
 KERNEL = Kernel(
@@ -137,7 +137,7 @@ KERNEL = Kernel(
     "1f0c7d6a",
     0x23400000,
 )
-_NAMES = [{one.name for one in fields(stage)} - {"resolution", "report"} for stage in _STAGES]
+_NAMES = [{*stage._fields} - {"resolution", "report"} for stage in _STAGES]
 
 FINDING = finding(
     kind="page-fault",
@@ -206,7 +206,7 @@ COMMANDS = (
 
 def with_report(**changes: Any) -> Analysis:
     """ANALYSIS, its fatal report changed."""
-    return replace(ANALYSIS, findings=(ANALYSIS.findings[0], change(FINDING, **changes)))
+    return ANALYSIS._replace(findings=(ANALYSIS.findings[0], change(FINDING, **changes)))
 
 
 IDLE = Backtrace(
@@ -236,7 +236,7 @@ FACTS = VmcoreFacts(
             BacktraceFrame(9, replace(TRACE[3], context=None)),
         ),
     ),
-    (IDLE, *(replace(IDLE, cpu=cpu, task=cpu, comm=f"swapper/{cpu}") for cpu in (2, 3))),
+    (IDLE, *(IDLE._replace(cpu=cpu, task=cpu, comm=f"swapper/{cpu}") for cpu in (2, 3))),
     (MemoryRow("TOTAL MEM", 79301, "309.8 MB", None), MemoryRow("FREE", 71413, "279 MB", 90)),
     tuple(BlockedTask(700 + number, number, 0, f"jbd2/sda{number}-8", "UN", 900.5 - number) for number in range(8)),
     SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),

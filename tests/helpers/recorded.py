@@ -1,12 +1,11 @@
 """The recorded logs of tests/data/logs, and the parser's answers in the forms in which tests compare them."""
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from kdumpwrap.log import reader
-from kdumpwrap.model.log import Frame, Log, Report
+from kdumpwrap.model.log import Code, Frame, Log, Panicker, Report
 
 LOGS = Path(__file__).resolve().parent.parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
@@ -42,7 +41,14 @@ def parse(name: str) -> Log:
 
 def answer(log: Log) -> str:
     """All that the parser found, as JSON: one frame, module, register a line; addresses in hex."""
-    return _text(_plain(asdict(log)), 0) + "\n"
+    return _text(_plain(_facts(log)), 0) + "\n"
+
+
+def _facts(value: Any) -> Any:
+    """``value`` with a dict for each of the records that a log is made of."""
+    if isinstance(value, (Log, Report, Frame, Code, Panicker)):
+        return {name: _facts(getattr(value, name)) for name in type(value).__annotations__}
+    return tuple(map(_facts, value)) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any, name: str = "") -> Any:
@@ -82,7 +88,7 @@ def place(frame: Frame) -> str:
 
 def outline(report: Report) -> Dict[str, Any]:
     """What is the same however a log was wrapped: all but lines and times, and the registers' order."""
-    same = asdict(replace(report, line=0, last_line=0, time=None))
+    same = _facts(report._replace(line=0, last_line=0, time=None))
     return {**same, "registers": dict(report.registers)}
 
 

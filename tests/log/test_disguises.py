@@ -96,7 +96,7 @@ def judged(log: Log) -> List[object]:
     """Of the report that a log is about: the function to blame, and what is listed beside its stack."""
     report = log.reports[subject(len(log.reports), log.fatal) or 0]
     found = blame.culprit(Resolution.of(report))
-    listed = [len(report.locks), len(report.works), len(report.machine_checks), report.count]
+    listed = [len(report.locks), len(report.works), len(report.machine_checks), report.tasks]
     return [len(log.reports), report.kind, found and found.symbol, *listed]
 
 

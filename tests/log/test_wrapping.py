@@ -1,7 +1,6 @@
 """The same report, however the log came: through a console, a logger, a mail, pstore, or with its end missing."""
 
 import re
-from dataclasses import replace
 from typing import Callable, Dict, List, Tuple
 
 import pytest
@@ -67,7 +66,7 @@ WRAPPINGS["pstore"] = reordered
 
 
 def without_message(log: Log) -> Log:
-    return replace(log, reports=tuple(replace(report, message=None) for report in log.reports))
+    return log._replace(reports=tuple(report._replace(message=None) for report in log.reports))
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)

@@ -206,7 +206,7 @@ def test_a_log_without_a_report_has_a_page_that_says_so() -> None:
 
 
 def test_a_crash_that_brought_nothing_down() -> None:
-    assert "No report in this log brought the kernel down" in page(replace(ANALYSIS, fatal=None)).words
+    assert "No report in this log brought the kernel down" in page(ANALYSIS._replace(fatal=None)).words
 
 
 # ---------------------------------------------------------------- what only the vmcore knows
@@ -249,7 +249,7 @@ def test_the_cpus_are_folded_and_so_are_inlined_callers() -> None:
 
 
 def test_a_page_does_without_what_crash_could_not_say() -> None:
-    for facts in (VmcoreFacts("minimal"), replace(FACTS, panic_task=None, system=None, slab=None, other_cpus=())):
+    for facts in (VmcoreFacts("minimal"), FACTS._replace(panic_task=None, system=None, slab=None, other_cpus=())):
         assert "None" not in Page(html.page(ANALYSIS, facts=facts)).words
     assert 'id="vmcore"' not in html.page(ANALYSIS)
 
@@ -261,18 +261,18 @@ def test_a_log_without_a_report_has_what_the_vmcore_knows() -> None:
 
 
 def test_a_thousand_cpus_and_tasks_stay_readable() -> None:
-    tasks = tuple(replace(FACTS.other_cpus[0], cpu=cpu) for cpu in range(1000))
+    tasks = tuple(FACTS.other_cpus[0]._replace(cpu=cpu) for cpu in range(1000))
     blocked = tuple(FACTS.blocked[0]._replace(pid=pid) for pid in range(5000))
-    text = html.page(ANALYSIS, facts=replace(FACTS, other_cpus=tasks, blocked=blocked))
+    text = html.page(ANALYSIS, facts=FACTS._replace(other_cpus=tasks, blocked=blocked))
     assert "CPUs 0–999 swapper/0, pid 0 and 999 more" in Page(text).words
     assert len(text) < 100_000
 
 
 def test_a_vmcore_without_a_log_beside_it_shows_the_log_that_crash_had() -> None:
-    analysis = replace(with_report(line=2, last_line=3), crash=Crash("/c", vmcore="/c/vmcore"))
+    analysis = with_report(line=2, last_line=3)._replace(crash=Crash("/c", vmcore="/c/vmcore"))
     log = f"[1.0] before\n[2.0] {FINDING.report.headline}\n[2.1] RIP\n"
-    assert pages.log(analysis, replace(FACTS, log=log))[1] == (2, f"[2.0] {FINDING.report.headline}")
-    assert pages.log(analysis, replace(FACTS, log="another\nlog\n")) == ()
+    assert pages.log(analysis, FACTS._replace(log=log))[1] == (2, f"[2.0] {FINDING.report.headline}")
+    assert pages.log(analysis, FACTS._replace(log="another\nlog\n")) == ()
     assert pages.log(analysis, FACTS) == ()
 
 
@@ -344,7 +344,7 @@ def test_no_text_breaks_out(text: str) -> None:
     )
     facts = VmcoreFacts(
         "plain",
-        replace(FACTS.system or System(), nodename=text, panic=text),
+        (FACTS.system or System())._replace(nodename=text, panic=text),
         Backtrace(
             1, 2, 3, text, (BacktraceFrame(0, ResolvedFrame(text, 1, module=text, context=text), text, 2),), (text,)
         ),
@@ -375,7 +375,7 @@ def cases(number: int) -> List[html.Case]:
 
 
 def test_an_index_tells_bugs_most_frequent_first() -> None:
-    rare, often = (replace(ANALYSIS, signature=Signature(name, name)) for name in ("rare", "often"))
+    rare, often = (ANALYSIS._replace(signature=Signature(name, name)) for name in ("rare", "often"))
     found = Page(html.index([html.bug(rare, "rare.html", cases(2)), html.bug(often, "often.html", cases(40))]))
     assert "2 bugs in 42 crashes 7 hosts, 2 kernels from 2024-01-01 00:00 to 2024-01-28 00:00." in found.words
     rows = [attrs["data-bug"] for tag, attrs in found.elements if tag == "tr" and "data-bug" in attrs]
@@ -410,7 +410,7 @@ def test_a_site_has_an_index_and_a_page_for_each_bug(tmp_path: Path) -> None:
         told = () if number == 4 else (Problem("missing"),)
         crash = Crash(f"/var/crash/{number}", host=f"h{number}", time=f"2024-01-0{number}T00:00:00" if number else None)
         sign = Signature(f"{number % 2:012x}", "text")
-        site.add(replace(ANALYSIS, crash=crash, signature=sign, problems=told))
+        site.add(ANALYSIS._replace(crash=crash, signature=sign, problems=told))
     site.add(Analysis(Crash("/var/crash/empty"), ANALYSIS.kernel))
     site.write([Problem("of the whole")])
     assert sorted(file.name for file in (tmp_path / "site").iterdir()) == [
@@ -436,7 +436,7 @@ def test_1000_crashes_stay_small(tmp_path: Path) -> None:
         crash = Crash(
             f"/var/crash/10.0.0.{number}-2024-02-05-10:51:09", host=f"10.0.0.{number}", time="2024-02-05T10:51:09"
         )
-        site.add(replace(ANALYSIS, crash=crash, signature=Signature(f"{number % 50:012x}", "text")))
+        site.add(ANALYSIS._replace(crash=crash, signature=Signature(f"{number % 50:012x}", "text")))
     site.write()
     assert time.process_time() - start < 2
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 3_000_000
@@ -508,10 +508,10 @@ def test_of_a_batch_the_commands_that_concern_a_crash_are_shown() -> None:
 def test_the_log_round_a_report_is_read_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"".join(b"line %d\xff\x1b\n" % number for number in range(1, 5000)))
-    shown = pages.log(replace(with_report(line=3000, last_line=3010), crash=Crash(str(log), str(log))))
+    shown = pages.log(with_report(line=3000, last_line=3010)._replace(crash=Crash(str(log), str(log))))
     assert shown[0] == (2988, "line 2988\\xff\x1b")
     assert shown[-1][0] == 3014
-    long = pages.log(replace(with_report(line=100, last_line=4000), crash=Crash(str(log), str(log))))
+    long = pages.log(with_report(line=100, last_line=4000)._replace(crash=Crash(str(log), str(log))))
     assert len(long) == 400
     assert (long[0][0], long[-1][0]) == (88, 4004)
     text = html.page(with_report(line=100, last_line=4000), long)
@@ -522,7 +522,7 @@ def test_the_log_round_a_report_is_read_again(tmp_path: Path) -> None:
 def test_a_line_of_megabytes_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"a" * 5_000_000 + b"\nsecond\n")
-    shown = pages.log(replace(with_report(line=2, last_line=2), crash=Crash(str(log), str(log))))
+    shown = pages.log(with_report(line=2, last_line=2)._replace(crash=Crash(str(log), str(log))))
     assert [(number, len(text)) for number, text in shown] == [(1, 4096), (2, 6)]
 
 

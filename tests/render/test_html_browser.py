@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
@@ -156,8 +155,8 @@ def site(tmp_path: Path) -> Path:
             host=f"h{number % 2 if number < 10 else 0}",
             time=f"2024-01-{number + 1:02}T03:00:00",
         )
-        kernel = replace(ANALYSIS.kernel, release="5.14.0-1" if number % 5 else "5.14.0-2")
-        made.add(replace(ANALYSIS, crash=crash, kernel=kernel, signature=Signature(name, name)))
+        kernel = ANALYSIS.kernel._replace(release="5.14.0-1" if number % 5 else "5.14.0-2")
+        made.add(ANALYSIS._replace(crash=crash, kernel=kernel, signature=Signature(name, name)))
     made.write()
     return tmp_path / "index.html"
 

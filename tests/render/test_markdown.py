@@ -1,7 +1,6 @@
 """--markdown: the facts of a page in 60 lines, whatever a log holds."""
 
 import re
-from dataclasses import replace
 from typing import Any, Dict, Optional
 
 import handmade
@@ -63,13 +62,13 @@ def test_it_says_what_the_page_says(words: str) -> None:
     ],
 )
 def test_it_says_what_the_vmcore_knows(words: str) -> None:
-    facts = replace(FACTS, blocked=FACTS.blocked[:1], other_cpus=())
+    facts = FACTS._replace(blocked=FACTS.blocked[:1], other_cpus=())
     assert words in shown(markdown.render(with_report(disassembly=(), explanation=()), COMMANDS, facts)).words
 
 
 def test_the_vmcore_leaves_room_for_the_trace() -> None:
-    facts = replace(FACTS, blocked=FACTS.blocked * 50, other_cpus=FACTS.other_cpus * 50)
-    text = markdown.render(replace(with_report(trace=TRACE * 3), problems=()), COMMANDS, facts)
+    facts = FACTS._replace(blocked=FACTS.blocked * 50, other_cpus=FACTS.other_cpus * 50)
+    text = markdown.render(with_report(trace=TRACE * 3)._replace(problems=()), COMMANDS, facts)
     assert text.count("\n") <= 60
     assert "more facts" in text
     assert text.count("[xxxwan] <IRQ>") >= 2
@@ -83,16 +82,15 @@ def test_frames_that_may_be_leftovers_are_left_out() -> None:
 
 
 def test_sixty_lines_are_enough_for_anything() -> None:
-    crowded = replace(
-        with_report(
-            trace=TRACE * 300,
-            explanation=("a reason",) * 300,
-            disassembly=FINDING.resolution.disassembly * 30,
-            headline="long " * 1000,
-        ),
+    crowded = with_report(
+        trace=TRACE * 300,
+        explanation=("a reason",) * 300,
+        disassembly=FINDING.resolution.disassembly * 30,
+        headline="long " * 1000,
+    )._replace(
         problems=(Problem("m", shell.hint("h")),) * 300,
     )
-    text = markdown.render(crowded, COMMANDS * 300, replace(FACTS, blocked=FACTS.blocked * 50))
+    text = markdown.render(crowded, COMMANDS * 300, FACTS._replace(blocked=FACTS.blocked * 50))
     assert text.count("\n") <= 60
     assert len(text) < 20_000
     assert "certain: It stopped at" in text
@@ -144,7 +142,7 @@ def test_a_log_without_a_report() -> None:
 
 def test_hostile_text_stays_text() -> None:
     short = with_report(disassembly=(), explanation=(), source=None)  # room for all that the vmcore knows
-    for analysis, facts in ((ANALYSIS, FACTS), (short, FACTS), (short, replace(FACTS, blocked=(), differences=()))):
+    for analysis, facts in ((ANALYSIS, FACTS), (short, FACTS), (short, FACTS._replace(blocked=(), differences=()))):
         text = markdown.render(poisoned(analysis), [HOSTILE], poisoned(facts))
         tags = {tag for tag, _ in shown(text).elements}
         assert tags <= {"h2", "p", "ul", "li", "code", "pre"}
@@ -202,7 +200,7 @@ def test_each_real_crash_fits_and_names_its_line(lab: Lab, run_cli: RunCli) -> N
 def test_a_command_is_whole_or_left_out() -> None:
     """Cut within a quoted word, it would turn the quotes of the next line inside out."""
     short, long = f"nm -n '/x/$(touch RAN) {'d' * 900}'", f"nm -n '/x/$(touch RAN) {'d' * 1100}'"
-    analysis = replace(ANALYSIS, problems=(Problem("m", shell.hint("ls {}", "$(touch RAN)" + "d" * 300)),))
+    analysis = ANALYSIS._replace(problems=(Problem("m", shell.hint("ls {}", "$(touch RAN)" + "d" * 300)),))
     shown = markdown.render(analysis, [short, long, short])
     block = shown[shown.index("Found with") :].splitlines()[3:-1]
     assert block == [short, f"# a command of {len(long)} characters is left out", short]

@@ -209,7 +209,7 @@ def test_a_caret_under_the_faulting_expression(line: str, column: int, expected:
     shown, mark = expected.split("\n")
     assert [*text.source(found)] == ["    99  before", f"=> 100  {shown}", f"        {mark}", "   101  behind"]
     report = handmade.change(FINDING, source=found, disassembly=())
-    assert f"=> 100  {shown}\n        {mark}\n   101  behind" in markdown.render(replace(WHOLE, findings=(report,)))
+    assert f"=> 100  {shown}\n        {mark}\n   101  behind" in markdown.render(WHOLE._replace(findings=(report,)))
     page = code.code(report)
     hidden = shown[: len(text.clean(line[: column - 1]))]
     assert f"<code><span>{html.escape(hidden, quote=False)}</span>^</code>" in page
@@ -223,7 +223,7 @@ def test_no_caret_where_the_column_is_not_known() -> None:
 def test_copies_of_one_function_are_told_apart_by_their_addresses() -> None:
     same, other = (Location("set_pte", "paravirt.h", 441),), (Location("set_pte", "x.c", 7),)
     frame = ResolvedFrame("set_pte", 5, certain=False, candidates=(1, 2, 3), candidate_locations=(same, other, same))
-    shown = text.render(replace(WHOLE, findings=(handmade.change(FINDING, trace=(frame,)),)))
+    shown = text.render(WHOLE._replace(findings=(handmade.change(FINDING, trace=(frame,)),)))
     assert "3 functions have this name: paravirt.h:441 at 0x1, x.c:7, paravirt.h:441 at 0x3\n" in shown
 
 
@@ -246,7 +246,7 @@ def test_a_hostile_log_stays_text() -> None:
         suspect=Suspect(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1),
         culprit=Culprit(HOSTILE, HOSTILE, HOSTILE, 1, HOSTILE),
     )
-    hostile = replace(WHOLE, findings=(finding,), problems=(Problem(HOSTILE, shell.own(HOSTILE)),))
+    hostile = WHOLE._replace(findings=(finding,), problems=(Problem(HOSTILE, shell.own(HOSTILE)),))
     shown = text.render(hostile)
     assert not set(shown) & set("\x1b\x07\r\x9b\u202e")
     assert "[bold]x[/bold]" in shown
@@ -254,7 +254,7 @@ def test_a_hostile_log_stays_text() -> None:
     assert not set(rows) & set("\x1b\x07\r\x9b")
     assert json_renderer.render(hostile).isascii()
     assert len(rows.splitlines()) == len(
-        raw.render(replace(WHOLE, findings=(handmade.change(finding, trace=(CALLER,)),))).splitlines()
+        raw.render(WHOLE._replace(findings=(handmade.change(finding, trace=(CALLER,)),))).splitlines()
     )
 
 
@@ -282,6 +282,6 @@ def test_a_function_without_variables_leaves_no_section_empty(
     copy = handmade.frame("__memcpy", 0x10, 0x40, ("__memcpy", file, 39))
     above = handmade.frame("send4", 0x7D, 0xC0, *caller, module="xxxwan")
     finding = handmade.change(handmade.FINDING, ip=copy, trace=(above,), variables=Variables())
-    shown = text.variables(replace(handmade.ANALYSIS, findings=(finding,), fatal=0))
+    shown = text.variables(handmade.ANALYSIS._replace(findings=(finding,), fatal=0))
     assert shown.startswith("\nVariables (innermost first)\n   none known: ") and shown.endswith(f"{words}\n")
     assert words in html.unescape(code.variables(finding))

@@ -58,7 +58,7 @@ FACTS = VmcoreFacts(
     "plain",
     System(cpus=2, uptime="00:00:03", tasks=3, nodename="wan-gw1", release="5.14.0", panic="Oops: 0000"),
     TASK,
-    (replace(TASK, pid=0, comm="swapper/0", cpu=0, frames=(), warnings=()),),
+    (TASK._replace(pid=0, comm="swapper/0", cpu=0, frames=(), warnings=()),),
     (MemoryRow("TOTAL MEM", 79301, "309.8 MB", None), MemoryRow("FREE", 71413, "279 MB", 90)),
     (BlockedTask(771, 0xFFFF8B6E9FE39800, 3, "jbd2/sda1-8", "UN", 176523.5),),
     SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True),
@@ -90,8 +90,8 @@ def test_a_frame_has_our_line_and_the_one_of_crash_where_it_differs() -> None:
 
 def test_a_frame_that_the_log_calls_stale_is_marked() -> None:
     row = TASK.frames[2]
-    stale = replace(TASK, frames=(row._replace(frame=replace(row.frame, certain=False)),))
-    assert "      ? send4+0x7a [xxxwan] " in renderer.text(replace(FACTS, panic_task=stale))
+    stale = TASK._replace(frames=(row._replace(frame=replace(row.frame, certain=False)),))
+    assert "      ? send4+0x7a [xxxwan] " in renderer.text(FACTS._replace(panic_task=stale))
 
 
 def test_for_programs() -> None:
@@ -129,7 +129,7 @@ def test_for_scripts() -> None:
 
 def test_the_row_whose_registers_crash_doubts_is_marked() -> None:
     frames = (*TASK.frames[:2], TASK.frames[2]._replace(warning=TASK.warnings[0]))
-    facts = replace(FACTS, panic_task=replace(TASK, frames=frames), other_cpus=())
+    facts = FACTS._replace(panic_task=TASK._replace(frames=frames), other_cpus=())
     text = renderer.text(facts)
     (row,) = [line for line in text.splitlines() if "bogus" in line]
     assert row.split()[0] == "send4+0x7a"
@@ -195,7 +195,7 @@ def test_both_tell_the_same() -> None:
 def test_where_they_differ_both_are_shown(changed: "dict[str, object]", expected: Tuple[str, str, str]) -> None:
     finding = change(FINDING, **changed)
     assert told(finding, FACTS) == [Difference(*expected)]
-    shown = renderer.text(replace(FACTS, differences=differences.between(finding.resolution, ANALYSIS, FACTS)))
+    shown = renderer.text(FACTS._replace(differences=differences.between(finding.resolution, ANALYSIS, FACTS)))
     assert f"The log and crash do not agree: {expected[0]}\n   log       {expected[1]}".rstrip() in shown
 
 
@@ -227,7 +227,7 @@ def test_a_watcher_that_panics_is_no_difference() -> None:
     facts = VmcoreFacts("plain", panic_task=WATCHER)
     assert told(finding, facts) == []
     assert differences.stuck(report, facts) == StuckTask(2210, "acme_sync")
-    facts = replace(facts, stuck=differences.stuck(report, facts))
+    facts = facts._replace(stuck=differences.stuck(report, facts))
     text = renderer.text(facts)
     assert "task      khungtaskd, pid 88, cpu 6" in text
     assert "stuck     acme_sync, pid 2210, by the log: khungtaskd watched it and panicked" in text
@@ -237,7 +237,7 @@ def test_a_watcher_that_panics_is_no_difference() -> None:
 
 def test_another_watcher_is_a_difference() -> None:
     finding, _ = logged("el8-hung-task-watcher-panics")
-    other = replace(WATCHER, pid=7, frames=WATCHER.frames[:4])
+    other = WATCHER._replace(pid=7, frames=WATCHER.frames[:4])
     found = {one.what: (one.log, one.crash) for one in told(finding, VmcoreFacts("plain", panic_task=other))}
     assert found["pid"] == ("88", "7")
     assert found["call trace"] == ("kthread+0x134, ret_from_fork+0x35", "not in its backtrace")

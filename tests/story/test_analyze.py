@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Hashable, Optional, Sequence, Tuple
 
@@ -39,9 +38,9 @@ def test_a_later_stage_holds_the_earlier_one(read: Tuple[Crash, Log]) -> None:
 def test_what_is_told_of_one_crash_is_told_of_the_next_with_its_own_registers(read: Tuple[Crash, Log]) -> None:
     crash, log = read
     (report,) = log.reports
-    other = replace(report, pid=7, registers=tuple((name, value + 16) for name, value in report.registers))
+    other = report._replace(pid=7, registers=tuple((name, value + 16) for name, value in report.registers))
     with Symbolizer(log.release, SEARCH) as symbolizer:
-        logs = (log, replace(log, reports=(other,)))
+        logs = (log, log._replace(reports=(other,)))
         one, two = (found.findings[0] for found in analyze.analyses([(crash, each) for each in logs], symbolizer))
     assert one.resolution.trace is two.resolution.trace  # the files were asked once
     assert (one.report, two.report) == (report, other)
@@ -61,8 +60,8 @@ def test_what_another_crash_has_asked_is_not_asked_again(read: Tuple[Crash, Log]
     known: Dict[Hashable, Tuple[steps.Case, steps.Answer]] = {}
     with Symbolizer(log.release, SEARCH) as symbolizer:
         (one,) = analyze.analyses([(crash, log)], symbolizer, known=known)
-    later = replace(log, reports=(replace(log.reports[0], pid=7),))
-    other = replace(log, reports=(replace(log.reports[0], taint="W"),))
+    later = log._replace(reports=(log.reports[0]._replace(pid=7),))
+    other = log._replace(reports=(log.reports[0]._replace(taint="W"),))
     with Mute(log.release, SEARCH) as symbolizer:
         (two,) = analyze.analyses([(crash, later)], symbolizer, known=known)
         with pytest.raises(AssertionError, match="asked for"):
@@ -102,8 +101,8 @@ def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:
 
 def test_another_kernels_vmlinux_is_doubted_by_a_field_not_by_a_sentence(read: Tuple[Crash, Log]) -> None:
     crash, log = read
-    other = replace(log, release="4.19.113-1.el7.x86_64")
-    search = replace(SEARCH, vmlinux=next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux")))
+    other = log._replace(release="4.19.113-1.el7.x86_64")
+    search = SEARCH._replace(vmlinux=next(worked.root().glob("usr/lib/debug/lib/modules/*/vmlinux")))
     with Symbolizer(other.release, search) as symbolizer:
         (analysis,) = analyze.analyses([(crash, other)], symbolizer)
     assert [problem.wrong_vmlinux for problem in analysis.problems].count(True) == 1

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -167,7 +166,7 @@ def test_what_only_the_vmcore_knows(
     task, number = int(header["task"], 16), analysis.subject or 0
     findings = list(analysis.findings)
     findings[number] = change(findings[number], fault_address=task + 24)
-    facts = withcrash.learn(replace(analysis, findings=tuple(findings)), search)
+    facts = withcrash.learn(analysis._replace(findings=tuple(findings)), search)
     assert facts.log == whole["log"]
     assert facts.slab is not None
     assert (facts.slab.cache, facts.slab.start, facts.slab.offset, facts.slab.allocated) == (
