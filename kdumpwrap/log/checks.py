@@ -40,9 +40,10 @@ class Checks:
         _, mark, text = text.partition("[Hardware Error]: ")
         if not mark:
             return False
-        bank = _BANK.match(text) or _DECODED.match(text)
+        decoded = _DECODED.match(text)  # by the driver for AMD's processors
+        bank = decoded or _BANK.match(text)
         if bank:
-            self._add(int(bank["cpu"]), int(bank["bank"]), int(bank["status"], 16), bank.re is _DECODED)
+            self._add(int(bank["cpu"]), int(bank["bank"]), int(bank["status"], 16), amd=decoded is not None)
             return True
         address, socket, said = _ADDRESS.match(text), _SOCKET.match(text), _SAID.match(text)
         if not self.found or not (address or socket or said):
@@ -57,7 +58,7 @@ class Checks:
         self.found.append(last)
         return True
 
-    def _add(self, cpu: int, bank: int, status: int, amd: bool) -> None:
+    def _add(self, cpu: int, bank: int, status: int, *, amd: bool) -> None:
         for known in self.found:
             if (known.cpu, known.bank, known.status) == (cpu, bank, status):  # printed, then decoded
                 self.found.remove(known)

@@ -508,6 +508,7 @@ REPORTS = st.builds(
     trace=st.lists(FRAMES, max_size=12).map(tuple),
     taint=st.sampled_from((None, "", "OE")),
     modules=st.sampled_from(((), (LoadedModule("wan", "OE"),))),
+    strangers=st.just(()),
 )
 
 
