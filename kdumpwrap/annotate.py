@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BATCH = 4 << 20  # bytes of a log in one batch: it takes 25 times as much memory when it is all traces
 _MOST = 50_000  # reports in them
+_KERNELS = 8  # whose tools and answers are held at a time
+_FRAMES = 100_000  # distinct frames of one kernel that are held; each takes 500 bytes
+_PROBLEMS = 1000  # that are kept
 _PATIENCE = 2.0  # seconds that a line of a stream waits for the end of its report
 _END = b"---[ end "
 
@@ -81,7 +84,8 @@ class Annotator:
         self._release = release
         self._kernels: "Dict[Optional[str], Symbolizer]" = {}
         self._frames: Dict[Optional[str], Dict[Frame, None]] = {}  # of each kernel, all frames so far
-        self._problems: List[Problem] = []
+        self._problems: Dict[Problem, None] = {}
+        self._more = 0  # problems that were not kept
         self.named = 0  # references so far
         self.known = 0  # those of them that got a line
 
@@ -94,12 +98,24 @@ class Annotator:
         for symbolizer in self._kernels.values():
             symbolizer.close()
 
-    @property
     def problems(self) -> Tuple[Problem, ...]:
-        """The problems so far, each once."""
-        for release, frames in self._frames.items():
-            self._problems += self._kernels[release].problems(frames)
-        return tuple(dict.fromkeys(self._problems))
+        """The problems so far, each once. To be called behind the last line."""
+        for release in tuple(self._kernels):
+            self._close(release)
+        more = (Problem(f"{self._more} more problems like these"),) if self._more else ()
+        return (*self._problems, *more)
+
+    def _close(self, release: Optional[str]) -> None:
+        """Forget all of one kernel but its problems: a stream may have no end, and name new frames and kernels."""
+        with self._kernels.pop(release) as symbolizer:
+            self._keep(symbolizer.problems(self._frames.pop(release, ())))
+
+    def _keep(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            if len(self._problems) < _PROBLEMS:
+                self._problems[problem] = None
+            elif problem not in self._problems:
+                self._more += 1
 
     def lines(self, data: bytes) -> Iterator[Line]:
         """The lines of one batch, in order."""
@@ -150,6 +166,8 @@ class Annotator:
                     told.variables[stopped.pointed] = variables
                     if variables.otherwise is not None and stopped.dumped is not None:
                         told.instructions[stopped.dumped] = ()
+            if len(self._frames[release]) > _FRAMES:
+                self._close(release)
         for index, several in found.items():
             for position, one in enumerate(several):
                 frame = known.get(owners.Where(index, position))
@@ -181,7 +199,7 @@ class Annotator:
         for case in cases:
             frames = traces.of(case.report)
             yield from ((where, frames[index]) for index, where in case.named)
-        self._problems += failures.of({one.module for frames in placed for one in frames if one.module is not None})
+        self._keep(failures.of({one.module for frames in placed for one in frames if one.module is not None}))
 
     def _ask_variables(
         self, report: Report, release: Optional[str], log: Log, symbolizer: "Symbolizer"
@@ -193,11 +211,13 @@ class Annotator:
         analysis = next(analyze.analyses([(self._crash, alone)], symbolizer, variables=True))
         finding = analysis.findings[0]
         own = set(symbolizer.problems(finding.resolution.frames))
-        self._problems += [problem for problem in analysis.problems if problem not in own]
+        self._keep(problem for problem in analysis.problems if problem not in own)
         return finding.variables
 
     def _symbolizer(self, release: Optional[str]) -> "Symbolizer":
         if release not in self._kernels:
+            if len(self._kernels) == _KERNELS:
+                self._close(next(iter(self._kernels)))
             path = self._crash.dmesg or self._crash.vmcore
             beside = None if path is None or path == "-" else Path(path).parent
             begun = opening.begin(release, self._search, beside)

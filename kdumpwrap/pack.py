@@ -24,6 +24,7 @@ _FACT = 4096  # bytes of each
 def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Problem]]:
     """The pack of the crash ``target``, and what it lacks. Raises KdumpwrapError when there is no crash, or no log."""
     crash = finder.find(target, search.root)
+    problems: List[Problem] = []
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as name:
         path = crash.dmesg
         if path is None:
@@ -31,9 +32,13 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
         elif path == "-":
             path = f"{name}/log"
             with Path(path).open("wb") as file:
-                file.writelines(crashfile.blocks("-"))
+                copied = crashfile.Copy(crashfile.blocks("-"), file)
+                for _ in copied:
+                    pass
+            problems += [Problem(copied.cut)] if copied.cut else []
         log = analyze.read(Crash(path, dmesg=path), search)
-        text, problems = _log(path)
+        text, cut = _log(path, "standard input" if crash.dmesg == "-" else path)
+        problems += [Problem(cut)] if cut else []
     build_id = log.build_id
     if build_id is None and crash.vmcore is not None:
         build_id = vmcorelog.build_id(crash.vmcore, unpack=False)
@@ -58,14 +63,14 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
     return json.dumps(value, ensure_ascii=True) + "\n", crash, problems
 
 
-def _log(path: str) -> Tuple[str, List[Problem]]:
-    """The text of the log at ``path`` for a pack, and problems; of a log over packed.LOG bytes only the two ends."""
+def _log(path: str, name: str) -> Tuple[str, str]:
+    """The text of the log at ``path`` for a pack; of a log over packed.LOG bytes only the two ends, and a message."""
     data = b"".join(crashfile.blocks(path))
     if len(data) <= packed.LOG:
-        return packed.text(data), []
+        return packed.text(data), ""
     half = packed.LOG // 2
     ends = data[:half] + b"\n" + data[-half:]
-    return packed.text(ends), [Problem(f"{path}: {len(data) >> 20} MB long, its two ends were packed")]
+    return packed.text(ends), f"{name}: {len(data) >> 20} MB long, its two ends were packed"
 
 
 def _modules(log: Log, search: Search) -> Dict[str, str]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 
 import typer
 
+from kdumpwrap import shell
 from kdumpwrap.cli import options, output
 from kdumpwrap.cli import result as results
 from kdumpwrap.cli.result import Result
 
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Search
-    from kdumpwrap.model.crash import Crash
+    from kdumpwrap.model.crash import Crash, Problem
 
 _REST = 0.5  # seconds without input after which the reports of a stream are taken for complete
 
@@ -55,9 +56,9 @@ def annotate(
     strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
     terminal = sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
-        pieces, release = _log(found, search, stack)
+        pieces, release, unread = _log(found, search, stack)
         if only_report:
-            pieces = _report(pieces, found)
+            pieces = _report(pieces, found, unread)
         annotator = stack.enter_context(Annotator(found, search, release, variables=variables is not False))
         for batch in batches(pieces):
             data = b"".join(piece.data for line in annotator.lines(batch) for piece in renderer.pieces(line, strip))
@@ -68,47 +69,55 @@ def annotate(
             else:
                 output.out_bytes(data)
         nothing = annotator.named and not annotator.known
-        result = Result(problems=tuple(annotator.problems), answered=not nothing)
+        result = Result(problems=(*unread, *annotator.problems()), answered=not nothing)
         return results.redacted(result, redactor, last=True)
 
 
 def _log(
     crash: "Crash", search: "Search", stack: contextlib.ExitStack
-) -> "Tuple[Iterable[Optional[bytes]], Optional[str]]":
-    """The log of ``crash`` in pieces, from its vmcore when there is no file; and the release that the vmcore names."""
+) -> "Tuple[Iterable[Optional[bytes]], Optional[str], List[Problem]]":
+    """The log of ``crash`` in pieces, from its vmcore when there is no file.
+
+    With it, the release that the vmcore names, and the problem of a log of which only the ends are read.
+    """
     from kdumpwrap.crashdir import crashfile
     from kdumpwrap.crashdir.release import release_of
     from kdumpwrap.host import files
+    from kdumpwrap.model.crash import Problem
 
     if crash.dmesg == "-":
-        return files.live_input(_REST), None
+        return files.live_input(_REST), None, []
     if crash.dmesg is not None:
-        return crashfile.blocks(crash.dmesg, whole=True), release_of(crash)
+        cut = crashfile.cut(crash.dmesg)
+        unread = [Problem(cut, shell.hint("kdumpwrap annotate - <{}", crash.dmesg))] if cut else []
+        return crashfile.blocks(crash.dmesg), release_of(crash), unread
     from tempfile import TemporaryDirectory
 
     from kdumpwrap.vmcore import vmcorelog
 
     directory = stack.enter_context(TemporaryDirectory(prefix="kdumpwrap-"))
     dmesg = vmcorelog.extract(crash.vmcore or crash.path, search, Path(directory))
-    return crashfile.blocks(str(dmesg.log), whole=True), dmesg.info.release
+    return crashfile.blocks(str(dmesg.log)), dmesg.info.release, []
 
 
-def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash") -> Iterator[bytes]:
-    """The lines of the report that an analysis of the log is about. They are read from a copy of the log."""
+def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash", unread: "List[Problem]") -> Iterator[bytes]:
+    """The lines of the report that an analysis of the log is about. They are read from a copy of the log.
+
+    ``unread`` gets the problem of a stream that is too long for that.
+    """
     import tempfile
 
+    from kdumpwrap.crashdir import crashfile
     from kdumpwrap.errors import KdumpwrapError
     from kdumpwrap.log import reader
+    from kdumpwrap.model.crash import Problem
     from kdumpwrap.model.log import subject
 
     with tempfile.TemporaryFile(prefix="kdumpwrap-") as copy:
-
-        def copied() -> Iterator[bytes]:
-            for piece in filter(None, pieces):
-                copy.write(piece)
-                yield piece
-
-        log = reader.parse(copied())
+        copied = crashfile.Copy(pieces, copy)
+        log = reader.parse(copied)
+        if copied.cut:
+            unread.append(Problem(copied.cut))
         index = subject(len(log.reports), log.fatal)
         if index is None:
             what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore

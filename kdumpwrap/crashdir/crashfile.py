@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Callable, Iterator, Optional
+from typing import BinaryIO, Callable, Iterable, Iterator, Optional
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import packed
@@ -19,11 +19,11 @@ DUMPS = (FLATTENED, *PLAIN_DUMPS)
 LARGEST = 128 << 20  # bytes read from each end of a log; the kernel's own buffer has 32 MB at most
 
 
-def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], object] = lambda _: None) -> Iterator[bytes]:
+def blocks(path: str, *, unpacked: Callable[[Packed], object] = lambda _: None) -> Iterator[bytes]:
     """The log at ``path`` ("-": standard input) in pieces of at most 1 MiB; host.files opens it.
 
-    Of a file with more than 2 * LARGEST bytes only the two ends are read (see ``cut``), unless ``whole``. A pack is
-    passed to ``unpacked``, and then its log is one piece. Raises KdumpwrapError.
+    Of a file with more than 2 * LARGEST bytes only the two ends are read (see ``cut``). A pack is passed to
+    ``unpacked``, and then its log is one piece. Raises KdumpwrapError.
     """
     if path == "-":
         yield from _unpacked(files.standard_input(), unpacked)
@@ -36,17 +36,34 @@ def blocks(path: str, *, whole: bool = False, unpacked: Callable[[Packed], objec
             yield found.log
             return
         size = os.fstat(descriptor).st_size
-        if whole or size <= 2 * LARGEST:
-            yield from iter(lambda: os.read(descriptor, BLOCK), b"")
-            return
-        for start in (0, size - LARGEST):
-            for place in range(start, start + LARGEST, BLOCK):
-                yield os.pread(descriptor, BLOCK, place)
-            yield b"\n"  # the last line of one end must not join the first line of the other
+        ends = ((0, size),) if size <= 2 * LARGEST else ((0, LARGEST), (size - LARGEST, size))
+        for start, stop in ends:
+            if start:
+                yield b"\n"  # the last line of one end must not join the first line of the other
+            for place in range(start, stop, BLOCK):  # what is appended meanwhile may be our own output
+                yield os.pread(descriptor, min(BLOCK, stop - place), place)
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}") from None
     finally:
         os.close(descriptor)
+
+
+class Copy:
+    """Pieces of a stream that are written to ``file`` as they are read; only 2 * LARGEST bytes: it may have no end."""
+
+    def __init__(self, pieces: Iterable[Optional[bytes]], file: BinaryIO) -> None:
+        self._pieces = pieces
+        self._file = file
+        self.cut = ""  # a message that the stream was longer
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = 2 * LARGEST
+        for piece in filter(None, self._pieces):
+            if left <= 0:
+                self.cut = f"standard input: the first {2 * LARGEST >> 20} MB were read"
+                return
+            left -= self._file.write(piece)
+            yield piece
 
 
 def pack(path: str) -> Optional[Packed]:

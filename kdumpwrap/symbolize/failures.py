@@ -22,6 +22,7 @@ class Failures:
             return job()
         except KdumpwrapError as error:
             self.add(module, Problem(error.message, error.hint, error.tool_failed, isinstance(error, WrongVmlinux)))
+            error.__traceback__ = None  # a job keeps its error, and that would keep the frames of all callers
             return None
 
     def add(self, module: Optional[str], problem: Problem) -> None:

@@ -1,17 +1,23 @@
 """Files of a crash directory that are made to take all memory, disk or time: each is held, and told."""
 
+import gc
 import os
 import struct
 import subprocess
+import sys
 import time
+import weakref
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 import pytest
-from conftest import RunCli
+from conftest import RunCli, environment
 
+from kdumpwrap import annotate, shell
 from kdumpwrap.crashdir import crashfile
+from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
+from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.kernel import Symbol
 from kdumpwrap.parse import alternatives, nm, objdump
 from kdumpwrap.symbolize.objects import Object
@@ -162,7 +168,90 @@ def test_a_log_of_20_GB_is_read_at_its_ends(run_cli: RunCli, crash: Path, monkey
     monkeypatch.setattr(crashfile, "LARGEST", 1 << 20)
     ends = b"".join(crashfile.blocks(str(log)))
     assert len(ends) <= (2 << 20) + 2
-    assert ends.startswith(LOG.encode()[:60]) and ends.endswith(LOG.format(name="late").encode() + b"\n")
+    assert ends.startswith(LOG.encode()[:60]) and ends.endswith(LOG.format(name="late").encode())
+
+
+# kdumpwrap, with a limit of a size that is quickly reached
+SMALL = (
+    sys.executable,
+    "-c",
+    "from kdumpwrap.crashdir import crashfile; crashfile.LARGEST = 1 << 20; from kdumpwrap.cli import app; app.main()",
+)
+
+
+def test_a_log_of_holes_is_annotated_at_its_ends(crash: Path, tmp_path: Path) -> None:
+    log = crash / "vmcore-dmesg.txt"
+    with log.open("r+b") as file:
+        file.truncate(20 << 30)
+    done = subprocess.run([*SMALL, "annotate", "--root", str(tmp_path), str(log)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=environment(), check=False)  # fmt: skip
+    assert done.returncode in (1, 3) and len(done.stdout) == (2 << 20) + 1
+    assert b"evil_xmit+0x10" in done.stdout
+    told = f"kdumpwrap: {log}: 20480 MB long, the first and last 1 MB were read\nhint: kdumpwrap annotate - <{log}\n"
+    assert done.stderr.startswith(told.encode())
+
+
+def test_a_log_that_grows_while_it_is_read_is_read_as_long_as_it_was(crash: Path) -> None:
+    """``annotate log >>log``."""
+    log = crash / "vmcore-dmesg.txt"
+    pieces = crashfile.blocks(str(log))
+    first = next(pieces)
+    with log.open("ab") as file:
+        file.write(b"x" * 100)
+    assert first + b"".join(pieces) == log.read_bytes()[:-100]
+
+
+@pytest.mark.parametrize("command", [("annotate", "--only-report", "-"), ("pack", "-o", "-", "-")])
+def test_of_a_stream_without_an_end_only_so_much_is_copied(command: Tuple[str, ...], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(LOG.format(name="evil_xmit"))
+    quoted = shell.join([*SMALL, *command, "--root", str(tmp_path)])
+    done = subprocess.run(["sh", "-c", f"(cat {shell.quote(log)}; yes) | {quoted}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+                          timeout=60, check=False)  # fmt: skip
+    assert done.returncode in (1, 3) and b"evil_xmit+0x10" in done.stdout
+    assert b"kdumpwrap: standard input: the first 2 MB were read\n" in done.stderr
+
+
+def frames_without_end(count: int) -> Iterator[bytes]:
+    """A stream that names a new function in each line, and a new kernel in each report."""
+    for number in range(count):
+        yield (
+            f"[    0.000000] Linux version 5.14.{number}-1.el9.x86_64 (x) (gcc) #1 SMP\n"
+            f"[    1.000000] BUG: unable to handle page fault for address: ffffb1c0c2345688\n"
+            f"[    1.000000] RIP: 0010:f{number}+0x1/0x2\n[    1.000000] Call Trace:\n"
+            + "".join(f"[    1.000000]  f{number}_{each}+0x1/0x2\n" for each in range(20))
+            + "[    1.000000] ---[ end trace 0000000000000000 ]---\n"
+        ).encode()
+
+
+def test_a_stream_of_new_frames_and_kernels_without_an_end_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotate, "_PROBLEMS", 10)
+    held = []
+    with annotate.Annotator(Crash("-", dmesg="-"), Search(tmp_path)) as annotator:
+        for data in frames_without_end(60):
+            assert b"".join(line.raw for line in annotator.lines(data)) == data
+            held.append(weakref.ref(annotator._symbolizer(annotator._release)))
+        gc.disable()
+        try:
+            assert sum(one() is not None for one in held) <= 8, "and no cycle keeps one"
+        finally:
+            gc.enable()
+        problems = annotator.problems()
+    assert len(problems) == 11 and problems[-1].message == "50 more problems like these"
+
+
+def test_the_frames_of_one_kernel_are_forgotten_when_they_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotate, "_FRAMES", 50)
+    with annotate.Annotator(Crash("-", dmesg="-"), Search(tmp_path), "5.14.0-1.el9.x86_64") as annotator:
+        for data in frames_without_end(20):
+            list(annotator.lines(data.partition(b"\n")[2]))
+            assert sum(map(len, annotator._frames.values())) <= 50
+        assert [one.message for one in annotator.problems()] == ["no debuginfo for 5.14.0-1.el9.x86_64"]
 
 
 # ---------------------------------------------------------------- linear time
