@@ -1,8 +1,14 @@
 """Errors that a user, a file or a tool causes. Each has a message and a hint."""
 
+import errno
 from typing import Sequence
 
 from kdumpwrap.shell import NONE, Hint
+
+# A file exists but cannot be read: a disk fault, or too many open files.
+FAULTS = frozenset((errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT))
+# Nothing can be written, or no process be started: no space, a limit.
+REFUSALS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EAGAIN))
 
 
 class KdumpwrapError(Exception):

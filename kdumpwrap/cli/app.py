@@ -1,7 +1,6 @@
 """The command line: its commands, and how each ends: by a Result, an error or a signal."""
 
 import contextlib
-import errno
 import gc
 import resource
 import signal
@@ -15,7 +14,7 @@ import typer
 from kdumpwrap import __version__, shell
 from kdumpwrap.cli import options, output, result, signals
 from kdumpwrap.cli.result import Result
-from kdumpwrap.errors import KdumpwrapError, ReadFailed
+from kdumpwrap.errors import FAULTS, REFUSALS, KdumpwrapError, ReadFailed
 
 _FILES = 256  # files open at a time: tools and log readers that run in parallel need some 100
 
@@ -102,17 +101,34 @@ def _run() -> int:
         return int(error.exit_code)
     except typer.Abort:
         return 128 + signal.SIGINT
-    except (output.ReaderGone, BrokenPipeError):
+    except output.ReaderGone:
         return result.GONE
-    except MemoryError:
-        return _given_up("there is not enough memory")
-    except ImportError as absent:  # a library cannot be opened
-        return _given_up(str(absent))
-    except OSError as failure:
-        if failure.filename is None and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+    except (MemoryError, ImportError, OSError) as failure:
+        if isinstance(failure, OSError) and not output.is_writable():
             return result.FAILED  # typer could not write; result.finish() reports it
-        what = f"{failure.filename}: " if failure.filename is not None else ""
-        return _given_up(what + (failure.strerror or str(failure)))
+        if not _refused(failure):
+            raise  # a bug
+        what = f"{failure.filename}: " if isinstance(failure, OSError) and failure.filename is not None else ""
+        why = "there is not enough memory" if isinstance(failure, MemoryError) else str(failure)
+        return _given_up(what + (getattr(failure, "strerror", None) or why))
+
+
+def _refused(failure: BaseException) -> bool:
+    """Whether this host alone can have caused ``failure``: by a limit, a disk, a library that cannot be opened."""
+    if isinstance(failure, MemoryError):  # without a limit the system gives any size that we may ask for
+        limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+        return any(limit != resource.RLIM_INFINITY for limit in limits)
+    if isinstance(failure, ImportError):
+        return not isinstance(failure, ModuleNotFoundError) and not str(failure.path).endswith(".py")
+    return getattr(failure, "errno", None) in FAULTS | REFUSALS or not _has_temporary_directory()
+
+
+def _has_temporary_directory() -> bool:
+    import tempfile
+
+    with contextlib.suppress(OSError):
+        return bool(tempfile.gettempdir())
+    return False
 
 
 def _given_up(why: str) -> int:

@@ -64,6 +64,14 @@ def _written() -> Iterator[None]:
         raise KdumpwrapError(f"standard output: {failure.strerror}") from None
 
 
+def is_writable() -> bool:
+    """Whether standard output takes what was written to it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        return True
+    return False
+
+
 def give_up(stream: Optional[TextIO] = None) -> None:
     """Discard the rest of the output: Python would try to write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, Optional, Tuple, Union
 
-from kdumpwrap.errors import ReadFailed
+from kdumpwrap.errors import FAULTS, ReadFailed
 from kdumpwrap.regex import regex
 
 Name = Union[str, Path]
@@ -24,9 +24,6 @@ BLOCK = 1 << 20  # bytes read at a time: a log of 100 MB is never held in memory
 
 _OWN = regex(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d{1,6})", re.ASCII)
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
-
-# The file exists but cannot be read: a disk fault, or too many open files.
-_FAULTS = frozenset((errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT))
 
 # File systems whose files the kernel generates on read. pstore is not among them: it holds logs of crashes.
 _MADE_UP = frozenset(
@@ -58,7 +55,7 @@ def faults(path: Name) -> Iterator[None]:
 
 def check(error: OSError, path: Name) -> None:
     """Raise ReadFailed if ``error`` is a failure of the system, and not a property of ``path``."""
-    if error.errno in _FAULTS:
+    if error.errno in FAULTS:
         raise ReadFailed(f"{path}: {reason(error)}") from None
 
 

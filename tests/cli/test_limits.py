@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator, List, Tuple
 
 import pytest
-from conftest import RunCli
+from conftest import RunCli, environment
 from processes import no_file_opens
 
 from kdumpwrap import capturelog, debuginfo, sources
@@ -80,6 +82,59 @@ def test_too_little_memory_is_said(top: Path, run_cli: RunCli) -> None:
     for size in range(24 << 20, 64 << 20, 8 << 20):
         done = run_cli("list", top / "crashes", prefix=("prlimit", f"--data={size}:{size}"))
         assert done.status == 0 or done.stderr == "kdumpwrap: there is not enough memory\n", done
+
+
+def broken(error: str, limit: str = "") -> "subprocess.CompletedProcess[str]":
+    """``kdumpwrap list`` in which the expression ``error`` fails."""
+    code = (
+        f"import sys, tempfile; from kdumpwrap.crashdir import finder; finder.scan_host = lambda _: {error};"
+        "sys.argv[1:] = ['list']; from kdumpwrap.cli import app; app.main()"
+    )
+    prefix = ("prlimit", limit) if limit else ()
+    return subprocess.run([*prefix, sys.executable, "-c", code], env=environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                          check=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "open('/no/such/file')",
+        "open('/')",
+        "open(99)",
+        "bytes(1 << 60)",
+        "__import__('kdumpwrap.nothing')",
+        "exec('from kdumpwrap.errors import nothing')",
+    ],
+)
+def test_a_bug_of_ours_keeps_its_traceback(error: str) -> None:
+    done = broken(error)
+    assert done.returncode == 1 and done.stderr.startswith("Traceback"), done
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.ENOMEM, errno.EDQUOT, errno.EAGAIN])
+def test_what_the_host_refuses_is_a_line(number: int) -> None:
+    done = broken(f"(_ for _ in ()).throw(OSError({number}, '{os.strerror(number)}'))")
+    assert (done.returncode, done.stderr) == (1, f"kdumpwrap: {os.strerror(number)}\n")
+
+
+def test_an_absurd_size_is_a_line_where_memory_is_limited() -> None:
+    done = broken("bytes(1 << 60)", limit=f"--as={1 << 32}")
+    assert (done.returncode, done.stderr) == (1, "kdumpwrap: there is not enough memory\n")
+
+
+def test_a_host_without_a_temporary_directory_is_told_of() -> None:
+    done = broken("(setattr(tempfile, '_candidate_tempdir_list', lambda: ['/proc']), tempfile.mkdtemp())")
+    assert done.returncode == 1
+    assert done.stderr == "kdumpwrap: No usable temporary directory found in ['/proc']\n"
+
+
+@pytest.mark.parametrize("command", [("--help",), ("list", "--help"), ("--version",)])
+def test_a_full_disk_behind_standard_output_is_told_once(command: Tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "kdumpwrap", *command], stdout=full, stderr=subprocess.PIPE,
+                              env=environment(), universal_newlines=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "kdumpwrap: standard output: No space left on device\n")
 
 
 def test_no_more_memory_is_asked_for_than_a_file_has(top: Path) -> None:

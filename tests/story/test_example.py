@@ -146,7 +146,7 @@ def test_the_vmlinux_is_what_its_script_makes(tmp_path: Path) -> None:
 def test_a_source_that_the_disk_does_not_give_costs_disasm_the_source_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_FAULTS", {errno.ELOOP})  # a link to itself stands for a fault of the disk
+    monkeypatch.setattr(files, "FAULTS", {errno.ELOOP})  # a link to itself stands for a fault of the disk
     for parent in ("include/net", "net", "."):
         (tmp_path / parent).mkdir(parents=True, exist_ok=True)
         (tmp_path / parent / "ip_tunnels.h").symlink_to("ip_tunnels.h")
