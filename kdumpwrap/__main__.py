@@ -16,12 +16,17 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line and exit."""
     gc.set_threshold(100_000)  # the modules loaded below stay, and the search for cycles in them takes 10 ms
-    if sys.argv[1:2] in (["analyze"], ["annotate"]):
-        from kdumpwrap.cli import early
-
-        early.begin(sys.argv[2:])
     try:
+        if sys.argv[1:2] in (["analyze"], ["annotate"]):
+            from kdumpwrap.cli import early, signals
+
+            signals.listen()  # the default action of a signal would leave nm behind
+            early.begin(sys.argv[2:])
         from kdumpwrap.cli import app  # it takes 30 ms
+    except KeyboardInterrupt:  # a signal, to which we listen
+        from kdumpwrap.cli import signals
+
+        signals.leave(1)
     except OSError as error:  # too many open files, say: a bug raises another exception
         sys.stderr.write(f"kdumpwrap: {error.filename}: {error.strerror}\n")
         os._exit(1)

@@ -48,6 +48,7 @@ def leave(status: int) -> NoReturn:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     if _State.heard:
+        _tools("settle")
         atexit._run_exitfuncs()  # removes temporary directories whose removal was interrupted
         # Python would now wait for threads. A thread may wait for ever: a signal can interrupt code between taking a
         # lock and the block that releases it.
@@ -86,10 +87,15 @@ def _interrupt(number: int, frame: Optional[FrameType]) -> None:
     if time.monotonic() < _State.deaf_until:
         return
     _State.heard, _State.deaf_until = number, time.monotonic() + _TOGETHER
-    stop_all = getattr(sys.modules.get("kdumpwrap.tools.run"), "stop_all", None)
-    if stop_all:  # the module is not loaded yet: no tool runs
-        stop_all()
+    _tools("stop_all")
     _raise(number, frame)
+
+
+def _tools(name: str) -> None:
+    """Call that function of tools.run; nothing when the module is not loaded: no tool runs."""
+    function = getattr(sys.modules.get("kdumpwrap.tools.run"), name, None)
+    if function is not None:
+        function()
 
 
 def _raise(_: int, frame: Optional[FrameType]) -> None:

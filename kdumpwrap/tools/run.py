@@ -26,6 +26,8 @@ _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 
 running: Set["subprocess.Popen[bytes]"] = set()
+_starting: Set[object] = set()  # one for each thread that is about to add to ``running``
+_SOON = 1.0  # seconds in which a program is started
 _stopped = False
 
 
@@ -131,6 +133,13 @@ def stop_all() -> None:
         process.kill()
 
 
+def settle() -> None:
+    """After ``stop_all``, wait for the threads that are starting a program: each of them ends it."""
+    end = time.monotonic() + _SOON
+    while _starting and time.monotonic() < end:
+        time.sleep(0.002)
+
+
 def stopped() -> bool:
     """Whether ``stop_all`` was called."""
     return _stopped
@@ -156,6 +165,8 @@ def popen(
     """The process of ``argv``, among those that ``stop_all`` ends. Raises ToolMissing or ToolStopped."""
     # a path counts from our directory; a name is looked up on PATH, where "." means / and not a crash's directory
     program = str(Path(argv[0]).absolute()) if "/" in argv[0] else argv[0]
+    start = object()
+    _starting.add(start)
     try:
         process = subprocess.Popen(
             [program, *argv[1:]],
@@ -170,9 +181,12 @@ def popen(
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
         reason = getattr(error, "strerror", None) or error
         raise ToolStopped(argv, f"{argv[0]} cannot be started: {reason}") from None
-    running.add(process)
-    if _stopped:  # a thread may start another program after stop_all()
-        process.kill()
+    else:
+        running.add(process)
+        if _stopped:  # a thread may start another program after stop_all()
+            process.kill()
+    finally:
+        _starting.discard(start)
     bound(process.pid, limit, memory)
     return process
 

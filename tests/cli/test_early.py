@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,29 @@ def test_nm_is_at_work_before_typer_is_loaded(run_cli: RunCli, tool_dir: ToolDir
     (tmp_path / "typer.py").write_text(TYPER.format(started=str(started)))
     env = {**tool_dir.first, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(TOP)])}
     assert run_cli("analyze", "--root", ROOT, CRASH, env=env).status == 7
+
+
+SIGNALLED = """
+import os, pathlib, signal, time
+while not pathlib.Path({started!r}).exists():
+    time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+
+
+def test_a_signal_before_the_command_line_is_read_ends_nm(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    tool_dir.fake("nm", f"echo $$ >{started}.new; mv {started}.new {started}; exec sleep 600")
+    (tmp_path / "typer.py").write_text(SIGNALLED.format(started=str(started)))
+    env = {**tool_dir.first, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(TOP)])}
+    done = run_cli("analyze", "--root", ROOT, CRASH, env=env)
+    assert (done.status, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", "")
+    nm = Path("/proc", started.read_text().strip(), "stat")
+    end = time.monotonic() + 5
+    while nm.exists() and nm.read_text().split()[2] != "Z" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not nm.exists() or nm.read_text().split()[2] == "Z"
 
 
 @pytest.mark.parametrize("words", [("--version",), ("dmesg", CRASH)])

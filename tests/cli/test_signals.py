@@ -96,6 +96,29 @@ try:
 except KeyboardInterrupt:
     signals.leave(0)
 """
+STARTING = """
+import signal, subprocess, threading, time
+from kdumpwrap.cli import signals
+from kdumpwrap.tools import run
+from kdumpwrap.tools.argv import options
+
+class Slow(subprocess.Popen):  # as on a machine at work
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        print("ready", flush=True)
+        time.sleep(0.3)
+        begun.set()
+
+begun = threading.Event()
+subprocess.Popen = Slow
+signals.listen()
+threading.Thread(target=run.run, args=("sleep", options("1000")), daemon=True).start()
+try:
+    begun.wait()
+    time.sleep(20)
+except KeyboardInterrupt:
+    signals.leave(1)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -145,6 +168,15 @@ def test_processes_start_no_tool_once_they_are_to_end() -> None:
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (143, "")
     assert time.monotonic() - start < 15
+    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+
+
+def test_a_tool_that_is_just_being_started_is_ended_too() -> None:
+    with ready(STARTING) as process:
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (143, "")
+    time.sleep(0.1)
     assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
 
 
