@@ -20,7 +20,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ("fetch_hosts",)  # fixtures that several files share
+pytest_plugins = ("fetch_hosts", "fake_crash")  # fixtures that several files share
 
 TESTS = Path(__file__).resolve().parent
 LAB_SOURCES = TESTS / "lab"

@@ -30,8 +30,13 @@ def crash(
         metavar="NAME",
         help="Start crash so and not otherwise: plain, reduced, zero-excluded or minimal; else as memory allows.",
     ),
-    timeout: float = typer.Option(
-        600.0, "--timeout", envvar="KDUMPWRAP_CRASH_TIMEOUT", metavar="SECONDS", min=0.1, help="For each command."
+    timeout: Optional[float] = typer.Option(
+        None,
+        "--timeout",
+        envvar="KDUMPWRAP_CRASH_TIMEOUT",
+        metavar="SECONDS",
+        min=0.1,
+        help="For the start and for each command; else 600, or 120 for a crash too old for the kernel.",
     ),
     raw: bool = options.RAW,
     json: bool = options.JSON,
@@ -45,7 +50,7 @@ def crash(
     from kdumpwrap.vmcore import crashcmd
 
     options.one_format(raw, json)
-    timeout = options.seconds(timeout)
+    timeout = None if timeout is None else options.seconds(timeout)
     output.show_commands(verbose)
     search = options.search(root, vmlinux, module_dir, None)
     if not commands and not raw and not json and sys.stdin.isatty() and sys.stdout.isatty():
@@ -63,7 +68,7 @@ def crash(
     return Result(rendered, outcome.problems, _kept(left), answered=said)
 
 
-def _session(target: Optional[str], search: "Search", rung: Optional[str], timeout: float) -> Result:
+def _session(target: Optional[str], search: "Search", rung: Optional[str], timeout: Optional[float]) -> Result:
     from kdumpwrap.vmcore import crashcmd
 
     with _progress() as progress:

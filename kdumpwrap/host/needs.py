@@ -63,6 +63,15 @@ def needed(tool: str, release: Optional[str]) -> Optional[Need]:
     return next((need for need in reversed(NEEDS) if need.tool == tool and kernel.version >= need.since), None)
 
 
+def unmet(tool: str, version: Optional[str], release: Optional[str]) -> Tuple[Need, ...]:
+    """All needs of the kernel ``release`` that this ``version`` of ``tool`` does not meet, by their numbers."""
+    kernel = releases.parse(release)
+    if kernel is None or version is None:
+        return ()
+    own = (need for need in NEEDS if need.tool == tool and kernel.version >= need.since)
+    return tuple(need for need in own if older(version, need.version))
+
+
 def lacking(tool: str, version: Optional[str], release: Optional[str]) -> Optional[Need]:
     """The need of the kernel ``release`` that this ``version`` of ``tool`` does not meet; None where it may."""
     need = needed(tool, release)

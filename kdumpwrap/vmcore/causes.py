@@ -18,8 +18,13 @@ from kdumpwrap.tools.crash import LARGEST, CrashDied, End
 from kdumpwrap.vmcore import memory
 from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.memory import Vmlinux
-from kdumpwrap.vmcore.rungs import PLAIN, Rung, reached
+from kdumpwrap.vmcore.rungs import LEAST, PLAIN, Rung, reached
 
+# seconds for a start and for each command: a start takes 7 s, on a slow disk and a big dump minutes
+TIMEOUT = 600.0
+# seconds where crash is too old for the kernel by its number: it may hang, or have what it needs by a distribution's
+# changes; not for --minimal, which leaves out what makes it hang
+SHORT = 120.0
 _BLOCK = 1 << 20
 _OWN_FAULTS = tuple(str(int(number)) for number in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV))
 
@@ -48,8 +53,8 @@ WORDS: Dict[FailureKind, str] = {
 }
 
 
-def problem(failure: Failure, subject: Subject, size: Vmlinux, limits: Tuple[Limit, ...], timeout: float) -> Problem:
-    """The message and hint of ``failure``; ``size`` is that of the vmlinux, ``timeout`` in seconds."""
+def problem(failure: Failure, subject: Subject, size: Vmlinux, limits: Tuple[Limit, ...]) -> Problem:
+    """The message and hint of ``failure``; ``size`` is that of the vmlinux."""
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
     debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
     again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
@@ -78,7 +83,7 @@ def problem(failure: Failure, subject: Subject, size: Vmlinux, limits: Tuple[Lim
     if failure.kind == "no dump":
         return Problem(f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list"))
     if failure.kind == "expired":
-        return Problem(f"crash did not answer within {timeout:g} s (time limit)", shell.hint("--timeout SECONDS"))
+        return Problem(f"crash did not answer within {failure.words} s (time limit)", shell.hint("--timeout SECONDS"))
     if failure.kind in ("endless", "ended"):
         return Problem(f"{WORDS[failure.kind]} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
     if failure.kind in ("too old", "broken"):
@@ -136,14 +141,17 @@ def _takes(size: Vmlinux, limit: Optional[Limit]) -> str:
     )
 
 
+def _newer(need: Optional[needs.Need]) -> shell.Hint:
+    newer = shell.hint("crash {} or newer", need.version) if need else shell.hint("a newer crash")
+    return shell.hint("{}: {}, or build it from {}", newer, packages.install("crash"), _SOURCES)
+
+
 def _too_old(failure: Failure, subject: Subject) -> Problem:
     version = _quietly(lambda: crash_program.version(subject.tool))
     name, kernel = f"crash {version or 'of an unknown version'}", f"kernel {subject.release or 'in this dump'}"
     need = needs.stronger(needs.of_stumbling(failure.lacking), needs.needed("crash", subject.release))
     old = need is not None and version is not None and needs.older(version, need.version)
-    wanted = need if old or not version else None
-    newer = shell.hint("crash {} or newer", wanted.version) if wanted else shell.hint("a newer crash")
-    hint = shell.hint("{}: {}, or build it from {}", newer, packages.install("crash"), _SOURCES)
+    hint = _newer(need if old or not version else None)
     if need is not None and old:
         return Problem(f"{name} is too old for {kernel}, which needs {need.version} or newer", hint)
     return Problem(f"{name} does not know {kernel} ({_first(failure.words)}): too old, most likely", hint)
@@ -178,10 +186,15 @@ def _megabytes(count: float) -> str:
 # ---------------------------------------------------------------- unexpected ends
 
 
-def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
+def expired(limit: float) -> Failure:
+    """The failure of a crash that did not answer within ``limit`` seconds."""
+    return Failure("expired", f"{limit:g}")
+
+
+def at_start(died: CrashDied, vmlinux: str, limit: float, *, tight: bool) -> Failure:
     """The failure of a crash that ended before its first prompt; "silent" means a partial dump or lack of memory."""
     if died.expired or died.endless:
-        return Failure("endless" if died.endless else "expired")
+        return Failure("endless") if died.endless else expired(limit)
     if died.end.signal is not None:
         return at_end(died.end, died.text, tight=tight)
     failure = crash_failure.starting(died.text, vmlinux)
@@ -190,10 +203,10 @@ def at_start(died: CrashDied, vmlinux: str, *, tight: bool) -> Failure:
     return failure
 
 
-def answering(died: CrashDied, *, tight: bool) -> Failure:
+def answering(died: CrashDied, limit: float, *, tight: bool) -> Failure:
     """The failure of a crash that ended in the middle of an answer."""
     if died.expired or died.endless:
-        return Failure("endless" if died.endless else "expired")
+        return Failure("endless") if died.endless else expired(limit)
     if died.end.status == 0:
         return Failure("ended")
     return at_end(died.end, died.text, tight=tight)
@@ -214,18 +227,24 @@ def at_end(end: End, text: str, *, tight: bool) -> Failure:
 # ---------------------------------------------------------------- over several runs
 
 _DAMAGED = ("incomplete", "truncated")
+# the failures that do not tell their cause, as those of a crash that is too old
+_NAMELESS: Tuple[FailureKind, ...] = ("expired", "endless", "ended", "killed", "silent", "other")
 
 
 class Trouble:
     """The failures of several runs of crash; each cause is reported once."""
 
-    def __init__(self, subject: Subject, limits: Tuple[Limit, ...], timeout: float) -> None:
-        """``limits`` are those of host.memory.available(), ``timeout`` is that of crash in seconds."""
+    def __init__(self, subject: Subject, limits: Tuple[Limit, ...], timeout: Optional[float] = None) -> None:
+        """``limits`` are those of host.memory.available(); ``timeout``: seconds, None for what suits."""
         self.failures: List[Failure] = []
         self.refused: Dict[str, str] = {}  # modules whose debug information crash did not load, with its message
         self._subject = subject
         self._size = memory.vmlinux(subject.vmlinux)
         self._limits = limits
+        release = subject.release
+        asked = needs.needed("crash", release) is not None
+        self._version = _quietly(lambda: crash_program.version(subject.tool)) if asked else None
+        self.unmet = needs.unmet("crash", self._version, release)  # crash is too old by its number
         self._timeout = timeout
         self.tight = memory.tight(self._size, limits) is not None  # memory may well run out, which crash often hides
         self.hopeless = memory.lacking(self._size, limits) is not None  # crash can start with --minimal alone
@@ -242,13 +261,24 @@ class Trouble:
         old = version is None or needs.lacking("crash", version, self._subject.release) is not None
         return not old and all(failure.kind != "too old" for failure in self.failures)
 
+    def limit(self, rung: Rung) -> float:
+        """Seconds for a start as ``rung`` and for each command."""
+        if self._timeout is not None:
+            return self._timeout
+        return SHORT if self.unmet and rung is not LEAST else TIMEOUT
+
     @property
     def last(self) -> Failure:
         return self.failures[-1] if self.failures else Failure("other")
 
     def problem(self, failure: Failure) -> Problem:
         """The message and hint of ``failure``."""
-        return problem(failure, self._subject, self._size, self._limits, self._timeout)
+        told = problem(failure, self._subject, self._size, self._limits)
+        if not self.unmet or failure.kind not in _NAMELESS:
+            return told
+        of = f"crash {self._version} is too old for kernel {self._subject.release}"
+        message = f"{told.message}; by its number, {of}, which needs {self.unmet[-1].version} or newer"
+        return Problem(message, shell.hint("{}; {}", _newer(self.unmet[-1]), told.hint))
 
     def problems(self, rung: Rung = PLAIN) -> Tuple[Problem, ...]:
         """The causes, what answers on ``rung`` lack, and the modules that crash did not load."""

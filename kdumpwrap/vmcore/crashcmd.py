@@ -11,7 +11,7 @@ from kdumpwrap.errors import UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.tools.crash_input import check
 from kdumpwrap.vmcore import files
-from kdumpwrap.vmcore.ladder import TIMEOUT, HandOver, Ladder, Outcome
+from kdumpwrap.vmcore.ladder import HandOver, Ladder, Outcome
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
 
@@ -22,14 +22,14 @@ def run(
     commands: Sequence[str],
     *,
     rung: Optional[str] = None,
-    timeout: float = TIMEOUT,
+    timeout: Optional[float] = None,
     progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[Outcome, Tuple[Path, ...]]:
     """crash's answers to ``commands`` about the crash ``target`` (see finder.find), in their order.
 
-    ``rung`` forces the way to start crash; without it, it is the best that works. ``timeout`` in seconds is for the
-    start and for each command. Returned too: the files that the commands wrote into crash's current directory, which
-    is a private one. Raises KdumpwrapError when a file or crash itself is missing.
+    ``rung`` forces the way to start crash; without it, it is the best that works. ``timeout`` is that of Ladder.
+    Returned too: the files that the commands wrote into crash's current directory, which is a private one. Raises
+    KdumpwrapError when a file or crash itself is missing.
     """
     commands = [check(command) for command in commands]
     if not commands:
@@ -44,7 +44,7 @@ def hand_over(
     tell: Callable[[Sequence[Problem]], object],
     *,
     rung: Optional[str] = None,
-    timeout: float = TIMEOUT,
+    timeout: Optional[float] = None,
     progress: Callable[[str], object] = lambda words: None,
 ) -> Tuple[HandOver, Tuple[Path, ...]]:
     """The course of a session of crash at the user's terminal, and the files that its commands wrote.
@@ -64,7 +64,11 @@ def commands_of(text: str) -> Tuple[str, ...]:
 
 @contextmanager
 def _ladder(
-    target: Optional[str], search: Search, rung: Optional[str], timeout: float, progress: Callable[[str], object]
+    target: Optional[str],
+    search: Search,
+    rung: Optional[str],
+    timeout: Optional[float],
+    progress: Callable[[str], object],
 ) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
     crash = finder.find(target, search.root)

@@ -20,7 +20,6 @@ from kdumpwrap.vmcore.files import ModuleFiles, Subject
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, lacks, rung
 from kdumpwrap.vmcore.start import NotStarted, Starter, Workplace
 
-TIMEOUT = 600.0  # seconds for a start and for each command; a start takes 7 s, on a slow disk and a big dump minutes
 _QUITTING = ("quit", "q", "exit")  # crash's commands for its own end
 DEATHS = 3  # on one rung, before all that is left goes to the next
 
@@ -51,18 +50,18 @@ class Ladder:
         modules: ModuleFiles,
         *,
         forced: Optional[Rung] = None,
-        timeout: float = TIMEOUT,
+        timeout: Optional[float] = None,
         progress: Callable[[str], object] = lambda words: None,
     ) -> None:
-        """``progress`` gets a few words whenever something that takes seconds begins."""
+        """``progress`` gets a few words whenever something that takes seconds begins.
+
+        ``timeout`` in seconds is for the start and for each command; None is what ``Trouble.limit`` says.
+        """
         self.place = place
         self._forced = forced
-        self._timeout = timeout
         self._progress = progress
         self._trouble = Trouble(subject, available(), timeout)
-        self._starter = Starter(
-            subject, place, modules, self._trouble, forced=forced is not None, timeout=timeout, progress=progress
-        )
+        self._starter = Starter(subject, place, modules, self._trouble, forced=forced is not None, progress=progress)
 
     def ask(self, commands: Sequence[str]) -> Outcome:
         """The answer to each of ``commands``, from the highest rung that gives it whole."""
@@ -73,7 +72,7 @@ class Ladder:
         while current is not None and waiting:
             lowest = current
             waiting, failure = self._on(current, answers, waiting)
-            current = None if self._forced or failure is None else below(current, failure)
+            current = None if self._forced or failure is None else below(current, failure, self._trouble.unmet)
         found = answers.all(lowest.name, WORDS[self._trouble.last.kind])
         whole = [RUNGS.index(rung(answer.rung)) for answer in found if answer.complete]
         reached = RUNGS[max(whole)] if whole else lowest
@@ -92,7 +91,7 @@ class Ladder:
                     end = session.hand_over(greeting)
             except NotStarted as never:
                 self._trouble.failures.append(never.failure)
-                current = None if self._forced else below(current, never.failure)
+                current = None if self._forced else below(current, never.failure, self._trouble.unmet)
                 continue
             broken = [] if end.status == 0 else [causes.at_end(end, "", tight=self._trouble.tight)]
             return HandOver(end, current, tuple(map(self._trouble.problem, broken)))
@@ -111,7 +110,7 @@ class Ladder:
         """The commands that ``current`` could not answer, and why."""
         lost: List[int] = []
         failure: Optional[Failure] = None
-        for _ in range(DEATHS):
+        for _ in range(1 if self._trouble.unmet and current is not LEAST else DEATHS):
             if not waiting:
                 break
             done = self._run(current, answers, waiting)
@@ -137,11 +136,12 @@ class Ladder:
         said: Dict[int, Answer] = {}
         lost: List[int] = []
         spoiled: Optional[Failure] = None
+        limit = self._trouble.limit(current)
         for index in waiting:
             command = answers.commands[index]
             self._progress(f"crash> {command}")
             try:
-                reply = session.ask(command, self._timeout)
+                reply = session.ask(command, limit)
             except CrashDied as died:
                 if died.end.status == 0 and command.split(maxsplit=1)[0] in _QUITTING:
                     never = Answer("", "", False, 0.0, current.name, "crash had been told to quit before")
@@ -149,11 +149,11 @@ class Ladder:
                     said[index] = Answer(command, died.text, True, died.seconds, current.name)
                     answers.keep(said)
                     return _Done(None)
-                failure = causes.answering(died, tight=self._trouble.tight)
+                failure = causes.answering(died, limit, tight=self._trouble.tight)
                 said[index] = Answer(command, died.text, False, died.seconds, current.name)
                 answers.keep(said, WORDS[failure.kind])
                 return _Done(failure, index)
-            flaw = Failure("expired") if reply.expired else crash_failure.answering(reply.output)
+            flaw = causes.expired(limit) if reply.expired else crash_failure.answering(reply.output)
             unavailable = flaw is None and parse.unavailable(reply.output)
             cause = self._flawed(flaw, current) or (f"not available with {current.options[-1]}" if unavailable else "")
             cause = cause or lacks(current, command, reply.output) or ""

@@ -1,9 +1,10 @@
 """The ways to start crash(8), the most complete first, and which to try after a failure."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.errors import UsageError
+from kdumpwrap.host.needs import Need
 from kdumpwrap.model.vmcore import RungName
 from kdumpwrap.parse.crash_failure import Failure, FailureKind
 from kdumpwrap.regex import regex
@@ -41,6 +42,9 @@ _PATHS: Dict[FailureKind, Tuple[Rung, ...]] = {
     "other": (LEAST,),
 }
 
+# the ends of a crash that is too old for the kernel: it reads what is not there, and hangs or breaks down by chance
+_BY_CHANCE: Tuple[FailureKind, ...] = ("expired", "endless", "ended", "killed")
+
 
 def rung(name: str) -> Rung:
     """The rung called ``name``; raises UsageError when there is none."""
@@ -50,10 +54,14 @@ def rung(name: str) -> Rung:
     raise UsageError(f"no rung is called {name}", shell.hint("--rung plain, reduced, zero-excluded or minimal"))
 
 
-def below(current: Rung, failure: Failure) -> Optional[Rung]:
-    """The rung to try after ``failure`` on ``current``; None when there is none."""
-    path = _PATHS.get(failure.kind, ())
-    if failure.lacking.startswith("module_"):
+def below(current: Rung, failure: Failure, unmet: Sequence[Need] = ()) -> Optional[Rung]:
+    """The rung to try after ``failure`` on ``current``; None when there is none.
+
+    ``unmet`` are the needs of the kernel that this crash does not meet, by its number. It starts without modules only
+    where they are all that it does not know.
+    """
+    path = (LEAST,) if unmet and failure.kind in _BY_CHANCE else _PATHS.get(failure.kind, ())
+    if failure.lacking.startswith("module_") and all(need.stumbles == failure.lacking for need in unmet):
         path = (REDUCED, *path)  # which does not look at modules
     return next((one for one in path if RUNGS.index(one) > RUNGS.index(current)), None)
 

@@ -66,7 +66,6 @@ class Starter:
         trouble: Trouble,
         *,
         forced: bool,
-        timeout: float,
         progress: Callable[[str], object],
     ) -> None:
         """``forced``: no lower rung will be tried, so the cause of a silent end is searched at once."""
@@ -75,7 +74,6 @@ class Starter:
         self._modules: Optional[ModuleFiles] = modules
         self._trouble = trouble
         self._forced = forced
-        self._timeout = timeout
         self._progress = progress
         self._slide: Tuple[Word, ...] = ()  # set when crash did not detect that KASLR moved the kernel
         self._vmlinux = plain_path(subject.vmlinux, place.own)
@@ -88,7 +86,7 @@ class Starter:
         with self._crash(rung.options) as session:
             try:
                 self._look_ahead(rung)
-                said = session.start(self._timeout).output
+                said = session.start(self._trouble.limit(rung)).output
                 half = crash_failure.incomplete(said)
                 if half is not None and self._trouble.damage is None:
                     self._trouble.failures.append(half)
@@ -121,11 +119,11 @@ class Starter:
         with self._crash(options, interactive=True) as session:
             try:
                 self._look_ahead(rung)
-                greeting = session.start(self._timeout).output
+                greeting = session.start(self._trouble.limit(rung)).output
                 if rung is PLAIN and self._modules is not None and names.exists():
                     modules = self._modules.find(parse.module_names(names.read_text("utf-8", "replace")))
                     setup.write_text("".join(f"{self._loading(module)}\n" for module in modules))
-                    session.feed(setup, self._timeout)
+                    session.feed(setup, self._trouble.limit(rung))
             except CrashDied as died:
                 self._again(rung, died)
             else:
@@ -153,7 +151,7 @@ class Starter:
             return True
         try:
             for module in self._modules.find(self._loaded(session)):
-                reply = session.ask(self._loading(module), self._timeout)
+                reply = session.ask(self._loading(module), self._trouble.limit(PLAIN))
                 if module.name not in parse.module_names(reply.output):
                     self._trouble.refused[module.name] = reply.output.strip().partition("\n")[0]
         except CrashDied:
@@ -165,8 +163,8 @@ class Starter:
     def _loaded(self, session: CrashSession) -> List[str]:
         """The modules in the dump; where memory is short, only those that are not the kernel's own."""
         if self._trouble.tight:
-            return [module.name for module in parse.modules(session.ask("mod -t", self._timeout).output)]
-        return [*parse.module_names(session.ask("mod", self._timeout).output)]
+            return [module.name for module in parse.modules(session.ask("mod -t", self._trouble.limit(PLAIN)).output)]
+        return [*parse.module_names(session.ask("mod", self._trouble.limit(PLAIN)).output)]
 
     def _loading(self, module: ModuleFile) -> str:
         return f"mod -s {module.name} {plain_path(module.path, self._place.own)}"
@@ -179,7 +177,7 @@ class Starter:
         The vmlinux must contain the text that the dump has at the vmlinux's address of linux_banner: two kernels may
         have the same address for it, but not the same text.
         """
-        banner = parse.memory_text(session.ask("rd -a linux_banner", self._timeout).output)
+        banner = parse.memory_text(session.ask("rd -a linux_banner", self._trouble.limit(LEAST)).output)
         if banner.startswith("Linux version "):
             return causes.holds(self._subject.vmlinux, banner.encode())
         release = self._subject.release  # of the dump's header, as the page is missing
@@ -197,7 +195,7 @@ class Starter:
         self._slide = words("--kaslr=auto")
 
     def _why(self, rung: Rung, died: CrashDied) -> Failure:
-        failure = causes.at_start(died, str(self._vmlinux), tight=self._trouble.tight)
+        failure = causes.at_start(died, str(self._vmlinux), self._trouble.limit(rung), tight=self._trouble.tight)
         if failure.kind != "silent":
             return failure
         if self._trouble.damage is not None:
@@ -212,7 +210,7 @@ class Starter:
         """The failure that crash reports with ``-d1`` after a silent end; "silent" when it reports none."""
         with self._crash((*rung.options, *words("-d1"))) as session:
             try:
-                session.start(self._timeout)
+                session.start(self._trouble.limit(rung))
             except CrashDied as died:
                 found = crash_failure.starting(died.text, str(self._vmlinux))
                 return found if found.kind != "other" else Failure("silent")

@@ -16,7 +16,7 @@ from kdumpwrap.parse import crash as parse
 from kdumpwrap.symbolize.objects import CodeAddress, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import differences, files
-from kdumpwrap.vmcore.ladder import TIMEOUT, Ladder
+from kdumpwrap.vmcore.ladder import Ladder
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
 
@@ -31,7 +31,7 @@ def learn(
     search: Search,
     *,
     rung: Optional[str] = None,
-    timeout: float = TIMEOUT,
+    timeout: Optional[float] = None,
     progress: Callable[[str], object] = lambda words: None,
 ) -> VmcoreFacts:
     """The facts that crash adds to ``analysis``; ``problems`` of the result names those that it could not give.

@@ -166,7 +166,7 @@ def test_doctor_and_crash_itself_name_the_same_version_of_crash(
     crash.write_text("#!/bin/sh\necho crash 7.2.3\n")
     crash.chmod(0o755)
     subject = Subject(str(crash), Path("vmlinux"), Path("vmcore"), release)
-    told = causes.problem(Failure("too old", "no such member"), subject, Vmlinux(0, 0, 0), (), 1.0).message
+    told = causes.problem(Failure("too old", "no such member"), subject, Vmlinux(0, 0, 0), ()).message
     if version is None:
         assert check.status == "ok" and "which needs" not in told
     else:

@@ -164,7 +164,7 @@ def hints(name: str, release: str, top: Path) -> Iterator[shell.Hint]:
     subject = files.Subject("false", crash / "vmlinux", crash / "vmcore", release)
     for kind in causes.WORDS:
         limits = (Limit(1 << 20, "ulimit -v", "address space"),)
-        yield causes.problem(crash_failure.Failure(kind, name), subject, Vmlinux(1 << 30, 1 << 29, 0), limits, 1.0).hint
+        yield causes.problem(crash_failure.Failure(kind, name), subject, Vmlinux(1 << 30, 1 << 29, 0), limits).hint
     yield maker(name, (), release, top).hint
     for os_release in ("ID=centos\nVERSION_ID=7", "ID=debian", "ID=sles"):
         yield from distribution.identify(os_release).manager.install(name)

@@ -6,7 +6,7 @@ from typing import Dict, Tuple
 
 import pytest
 from conftest import RunCli, ToolDir
-from test_crash_session import RELEASE, Fake
+from fake_crash import RELEASE, Fake
 
 RECORDED = Path(__file__).parent.parent / "data/crash"
 
