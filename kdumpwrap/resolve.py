@@ -4,7 +4,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import replace
-from typing import List, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.crashdir import finder
@@ -54,10 +54,18 @@ def _number(text: str) -> int:
     return int(text, 16 if text[:2] in ("0x", "0X") else 10)
 
 
+class Resolved(NamedTuple):
+    """The frame of one expression; a name of several functions gives several."""
+
+    expression: str
+    frame: ResolvedFrame
+    opened: bool = True  # False: the vmlinux or module is not here
+
+
 def resolve(
     expressions: Sequence[str], release: Optional[str], search: Search, *, caller: bool = False
-) -> Tuple[Tuple[Tuple[str, ResolvedFrame], ...], Tuple[Problem, ...]]:
-    """Each expression with its resolved frame, and the problems. A name of several functions gives a frame for each."""
+) -> Tuple[Tuple[Resolved, ...], Tuple[Problem, ...]]:
+    """Each expression with its resolved frame, and the problems."""
     frames = [parse(expression, caller=caller) for expression in expressions]
     with _symbolizer(release, search) as symbolizer:
         symbolizer.load(frames)
@@ -69,7 +77,7 @@ def resolve(
         lines = symbolizer.locate(CodeAddress.of(frame) for _, frame in placed if frame.address is not None)
         problems = list(symbolizer.problems(frames))
         if symbolizer.misplaced():
-            return tuple(zip(expressions, map(ResolvedFrame.of, frames))), tuple(problems)
+            return tuple(map(Resolved, expressions, map(ResolvedFrame.of, frames))), tuple(problems)
         problems += [
             _unplaced(symbolizer, text, frame)
             for text, frame in placed
@@ -77,7 +85,11 @@ def resolve(
         ]
         problems = _of_running(problems, symbolizer, release, search)
         found = ((text, frame, lines.get(CodeAddress.of(frame), ())) for text, frame in placed)
-        return tuple((text, replace(frame, locations=chain)) for text, frame, chain in found), tuple(problems)
+        answers = (
+            Resolved(text, replace(frame, locations=chain), frame.module in symbolizer.objects)
+            for text, frame, chain in found
+        )
+        return tuple(answers), tuple(problems)
 
 
 def disassemble(
@@ -139,7 +151,8 @@ def _of_running(
         crashed = release_of(finder.newest(search.root))
     if crashed == symbolizer.release:
         return [*problems]
-    hint = shell.hint("this asks the running kernel; for the one that crashed: --release {}", crashed or "REL")
+    crashed_one = shell.hint("this asks the running kernel; for the one that crashed: --release {}", crashed or "REL")
+    hint = shell.either([crashed_one, problems[0].hint])
     return [problems[0]._replace(hint=hint), *problems[1:]]
 
 

@@ -180,20 +180,8 @@ def _fetchable(analysis: "Analysis", root: Path) -> "Sequence[Problem]":
     if kernel.vmlinux is not None or kernel.release is None or not analysis.findings:
         return ()
     from kdumpwrap.host import repositories
-    from kdumpwrap.model.crash import Problem
 
-    if repositories.packaged(kernel.release) is None:
-        return ()
-    what = kernel.release if path == "-" else path
-    fetch = shell.hint("kdumpwrap fetch {}", what)
-    if root != Path("/"):
-        fetch = shell.hint("kdumpwrap fetch --root {} {}", root, what)
-    return (
-        Problem(
-            f"the debuginfo of {kernel.release} can be fetched without installing anything",
-            fetch,
-        ),
-    )
+    return repositories.fetchable(kernel.release, kernel.release if path == "-" else path, root)
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:

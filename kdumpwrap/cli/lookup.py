@@ -1,12 +1,15 @@
 """``kdumpwrap resolve`` and ``kdumpwrap disasm`` on the command line."""
 
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import typer
 
 from kdumpwrap.cli import options, output
 from kdumpwrap.cli.result import Result
+
+if TYPE_CHECKING:
+    from kdumpwrap.model.crash import Problem
 
 
 def resolve(
@@ -34,17 +37,30 @@ def resolve(
     if json:
         from kdumpwrap.render import json as renderer
 
-        rendered = "".join(renderer.resolved(*answer) for answer in answers)
+        rendered = "".join(renderer.resolved(*answer[:2]) for answer in answers)
     elif raw:
         from kdumpwrap.render import raw as raw_renderer
 
-        rendered = "".join(raw_renderer.resolved(*answer) for answer in answers)
+        rendered = "".join(raw_renderer.resolved(*answer[:2]) for answer in answers)
     else:
         from kdumpwrap.render import text
 
-        rendered = "".join(text.resolved(*answer, output.style()) for answer in answers)
-    known = [frame for _, frame in answers if frame.locations]
-    return Result(rendered, problems, answered=bool(known), complete=len(known) == len(answers))
+        style = output.style()
+        rendered = "".join(text.resolved(one.expression, one.frame, style, opened=one.opened) for one in answers)
+    known = [one for one in answers if one.frame.locations]
+    unopened = vmlinux is None and any(not one.opened and one.frame.module is None for one in answers)
+    notes = _fetchable(release, root) if unopened else ()
+    return Result(rendered, problems, notes, answered=bool(known), complete=len(known) == len(answers))
+
+
+def _fetchable(release: Optional[str], root: Path) -> "Sequence[Problem]":
+    """The command that brings the debuginfo of the kernel that was asked."""
+    import os
+
+    from kdumpwrap.host import repositories
+
+    asked = release or os.uname().release
+    return repositories.fetchable(asked, asked, root)
 
 
 def disasm(

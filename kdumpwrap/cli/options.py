@@ -87,7 +87,9 @@ def redactor(redact: Optional[str]) -> "Optional[Redactor]":
 
     also = parse(redact)
     if also is None:
-        raise UsageError(f"--redact={redact}: not known", shell.hint("--redact, or --redact={}", ",".join(ALSO)))
+        values = (*ALSO, ",".join(ALSO))
+        choices = shell.either([shell.hint("--redact"), *(shell.hint("--redact={}", one) for one in values)])
+        raise UsageError(f"--redact={redact}: not known", choices)
     return Redactor(also, hosts=[os.uname().nodename])
 
 

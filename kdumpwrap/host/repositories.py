@@ -1,5 +1,6 @@
 """The packages with the debuginfo of a kernel, and the repositories that have them."""
 
+from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
@@ -7,6 +8,7 @@ from kdumpwrap.host import packages
 from kdumpwrap.host import release as releases
 from kdumpwrap.host.distribution import Distribution
 from kdumpwrap.host.release import Release
+from kdumpwrap.model.crash import Problem
 from kdumpwrap.shell import Hint
 
 # the repository with a distribution's debuginfo, by the id in os-release; disabled unless somebody enables it
@@ -27,6 +29,15 @@ class Packaged(NamedTuple):
     debuginfo: Tuple[str, ...]  # names of one package: the first that exists counts
     sources: str
     same_version: bool  # the package of the sources has the same version
+
+
+def fetchable(release: Optional[str], what: str, root: Path) -> Tuple[Problem, ...]:
+    """A note with the command that fetches the debuginfo of ``release``, for ``what``; none where nobody packs it."""
+    if release is None or packaged(release) is None:
+        return ()
+    below = shell.NONE if root == Path("/") else shell.hint("--root {} ", root)
+    message = f"the debuginfo of {release} can be fetched without installing anything"
+    return (Problem(message, shell.hint("kdumpwrap fetch {}{}", below, what)),)
 
 
 def packaged(release: str) -> Optional[Packaged]:

@@ -73,6 +73,16 @@ _LOADED = regex(r"[0-9a-f]{8,16}  (?P<name>\w+) +(?P<base>[0-9a-f]{8,16}) +(?P<s
 # WARNING: the option '-T' is not available in minimal mode
 _UNAVAILABLE = regex(r"(?:crash: \S+: command|WARNING: the option '\S+' is) not available in minimal mode")
 
+# crash: command not found: foo
+# sys: invalid option -- 'x'
+_REFUSAL = regex(r"(?:crash: (?P<unknown>command not found: .*)|\w+: (?P<option>invalid option -- .*))")
+
+
+def refusal(text: str) -> Optional[str]:
+    """``command not found: foo``, where this is crash's answer to a command or an option that it does not know."""
+    match = _REFUSAL.match(text.lstrip())
+    return (match["unknown"] or match["option"]).rstrip() if match else None
+
 
 def unavailable(text: str) -> bool:
     """Whether this is crash's answer to a command that ``--minimal`` does not know."""

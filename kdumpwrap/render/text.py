@@ -48,10 +48,13 @@ def _alike(analysis: Analysis) -> Dict[int, List[int]]:
     return alike(analysis)
 
 
-def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN) -> str:
-    """``resolve``: the sum, then the line of each function of the inline chain, innermost first."""
+def resolved(expression: str, frame: ResolvedFrame, style: Style = PLAIN, *, opened: bool = True) -> str:
+    """``resolve``: the sum, then the line of each function of the inline chain, innermost first.
+
+    ``opened``: the file of its code is here.
+    """
     if frame.address is None:
-        return f"{clean(expression)}: not found\n"
+        return f"{clean(expression)}: {'not found' if opened else 'no debuginfo'}\n"
     lines = [f"{name(frame)}  {lists.total(frame)}"]
     for index, location in enumerate(frame.locations):
         inlined = " (inlined)" if index < len(frame.locations) - 1 else ""

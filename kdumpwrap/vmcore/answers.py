@@ -2,8 +2,10 @@
 
 from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.vmcore import Answer, RungName
+from kdumpwrap.parse import crash as parse
 
 _NOTHING, _CUT, _LACKING, _WHOLE = range(4)  # worth of an answer; lacking: the rung leaves something out
 
@@ -41,6 +43,14 @@ class Answers:
         empty = Answer("", "", False, 0.0, rung, cause)
         found = (self._known.get(number, empty) for number in range(len(self.commands)))
         return tuple(answer._replace(command=command) for answer, command in zip(found, self.commands))
+
+
+def refused(answers: Sequence[Answer]) -> Iterator[Problem]:
+    """A problem for each command that crash does not know, or whose option it does not know."""
+    for answer in answers:
+        why = parse.refusal(answer.output) if answer.complete else None
+        if why is not None:
+            yield Problem(f"crash does not take `{answer.command}`: {why}", shell.hint("-c help, or -c 'help COMMAND'"))
 
 
 def incomplete(answers: Sequence[Answer]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure
 from kdumpwrap.tools.crash import CrashDied, CrashSession, End
 from kdumpwrap.vmcore import causes
-from kdumpwrap.vmcore.answers import Answers, incomplete
+from kdumpwrap.vmcore.answers import Answers, incomplete, refused
 from kdumpwrap.vmcore.causes import WORDS, Trouble
 from kdumpwrap.vmcore.files import ModuleFiles, Subject
 from kdumpwrap.vmcore.rungs import LEAST, PLAIN, RUNGS, ZERO_EXCLUDED, Rung, below, lacks, rung
@@ -76,7 +76,11 @@ class Ladder:
         found = answers.all(lowest.name, WORDS[self._trouble.last.kind])
         whole = [RUNGS.index(rung(answer.rung)) for answer in found if answer.complete]
         reached = RUNGS[max(whole)] if whole else lowest
-        problems = [*self._trouble.problems(reached if whole and not self._forced else PLAIN), *incomplete(found)]
+        problems = [
+            *self._trouble.problems(reached if whole and not self._forced else PLAIN),
+            *incomplete(found),
+            *refused(found),
+        ]
         return Outcome(found, reached, tuple(dict.fromkeys(problems)))
 
     def hand_over(self, tell: Callable[[Sequence[Problem]], object]) -> HandOver:

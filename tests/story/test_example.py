@@ -97,11 +97,27 @@ def test_without_a_release_the_hint_names_that_of_the_newest_crash(
 ) -> None:
     hint = "this asks the running kernel; for the one that crashed: --release"
     done = run_cli(command, *HERE[:2], "iptunnel_xmit+0x17d")
-    assert done.status == 1 and f"{hint} {RELEASE}\n" in done.stderr
+    assert done.status == 1 and f"{hint} {RELEASE}; or " in done.stderr
     done = run_cli(command, "--root", str(tmp_path), "iptunnel_xmit+0x17d")
-    assert done.status == 1 and f"{hint} REL\n" in done.stderr
+    assert done.status == 1 and f"{hint} REL; or " in done.stderr
     done = run_cli(command, "--root", str(tmp_path), "--release", RELEASE, "iptunnel_xmit+0x17d")
     assert done.status == 1 and hint not in done.stderr
+
+
+def test_no_debuginfo_is_told_apart_from_no_such_function(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli("resolve", "--root", tmp_path, "--release", RELEASE, "iptunnel_xmit+0x17d")
+    assert (done.status, done.stdout) == (1, "iptunnel_xmit+0x17d: no debuginfo\n")
+    assert done.stderr.count("\n") == 4 and f"hint: kdumpwrap fetch --root {tmp_path} {RELEASE}\n" in done.stderr
+    done = run_cli("resolve", *HERE, "no_such_function", "send4+0xf2 [XxxWan]")
+    assert done.stdout == "no_such_function: not found\nsend4+0xf2 [XxxWan]: no debuginfo\n"
+    assert "kdumpwrap fetch" not in done.stderr
+
+
+def test_the_choices_of_redact_are_listed(run_cli: RunCli) -> None:
+    done = run_cli("dmesg", *HERE[:2], "--redact=pointer")
+    assert done.status == 2 and done.stderr.splitlines()[1] == (
+        "hint: --redact; or --redact=pointers; or --redact=names; or --redact=pointers,names"
+    )
 
 
 @pytest.mark.parametrize("expression", ["", "+0x1", "f+", "f+0xzz", "f[", "0xffffffff81000000", "a b", "f+1/2/3"])

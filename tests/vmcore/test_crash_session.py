@@ -23,6 +23,25 @@ def test_each_answer_under_its_command(fake: Fake) -> None:
     assert fake.run("--raw", "-c", "bt -a", "-c", "log").stdout == "answer to bt -a\nanswer to log\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "answer", "told"),  # as crash 8.0.2 answers
+    [
+        ("foo bar", "crash: command not found: foo\n", "command not found: foo"),
+        ("sys -x", "sys: invalid option -- 'x'\nUsage:\n  sys [-c [name|number]]\n", "invalid option -- 'x'"),
+        ("bt 99999", "bt: invalid task or pid value: 99999\n", None),
+        ("bt", "bt: cannot transition from exception stack\nPID: 1\n", None),
+        ("log", "[    1.000000] crash: command not found: foo\n", None),
+    ],
+)
+def test_a_command_that_crash_refuses_is_a_problem(fake: Fake, command: str, answer: str, told: "str | None") -> None:
+    fake.program(answer=f'say({answer!r} if command == {command!r} else "yes\\n")')
+    result = fake.run("-c", command, "-c", "net")
+    assert result.stdout == f"crash> {command}\n{answer}\ncrash> net\nyes\n"
+    assert result.status == (3 if told else 0)
+    hint = "hint: -c help, or -c 'help COMMAND'\n"
+    assert result.stderr == (f"kdumpwrap: crash does not take `{command}`: {told}\n{hint}" if told else "")
+
+
 def test_json_has_one_object_for_each_answer(fake: Fake) -> None:
     fake.program(answer='say("answer to %s\\n" % command)')
     rows, result = fake.answers("bt", "log")
