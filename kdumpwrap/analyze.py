@@ -2,17 +2,17 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
-from kdumpwrap.crashdir import contents, crashfile, finder
+from kdumpwrap.crashdir import contents, crashfile
 from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, ReadFailed
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.symbolize import opening
+from kdumpwrap.vmcore import crashed
 
 if TYPE_CHECKING:
     from kdumpwrap.crashdir.packed import Packed
@@ -39,19 +39,17 @@ def analyze(
     ``early`` gets the analysis without its variables, which take longest; ``meanwhile`` is called while tools run.
     Raises KdumpwrapError when there is nothing to analyse; whatever else is missing is a problem in the result.
     """
-    crash = _find(target, search)
+    crash, search = crashed.find(target, search)
     release = release_of(crash)
-    build_id = partial(build_id_of, crash, search)
-    search = debuginfo.of_build(search, release, build_id)
     known = release is not None or opening.foreseen()  # else the log may tell the release, and nm would run twice
-    begun = opening.begin(release, search, _beside(crash), build_id) if known else None
+    begun = opening.begin(release, search, _beside(crash)) if known else None
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
-    with Symbolizer(release, search, _beside(crash), build_id, begun) as symbolizer:
+    with Symbolizer(release, search, _beside(crash), begun) as symbolizer:
         log = read(crash, search)
         if log.release in (None, release):
             return next(analyses([(crash, log)], symbolizer, variables=variables, early=early, meanwhile=meanwhile))
-    with Symbolizer(log.release, search, _beside(crash), build_id) as symbolizer:
+    with Symbolizer(log.release, search, _beside(crash)) as symbolizer:
         return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
 
 
@@ -61,33 +59,13 @@ def dmesg(target: Optional[str], search: Search) -> "Analysis":
     from kdumpwrap.explain import certainty
     from kdumpwrap.model.kernel import Kernel, Resolution
 
-    crash = _find(target, search)
+    crash, search = crashed.find(target, search)
     log = read(crash, search)
     kernel = Kernel(log.release, log.arch, None, log.build_id, log.kernel_offset)
     resolutions = tuple(map(Resolution.of, log.reports))
     sure = tuple(certainty.of_kernel(kernel, log.problems))
     findings = tuple(steps.finding(one, steps.verdict(one), sure) for one in resolutions)
     return steps.finished(crash, log, kernel, findings, steps.signature_of(log), log.problems)
-
-
-def build_id_of(crash: Crash, search: Search) -> Optional[str]:
-    """The build id of the kernel that crashed, from its pack or its vmcore; None where neither has it."""
-    if crash.packed and crash.dmesg is not None:
-        pack = crashfile.pack(crash.dmesg)
-        return pack.build_id if pack is not None else None
-    from kdumpwrap.vmcore import vmcorelog
-
-    asked = search.debuginfod is not None
-    return vmcorelog.build_id(crash.vmcore, unpack=asked) if crash.vmcore is not None else None
-
-
-def _find(target: Optional[str], search: Search) -> Crash:
-    try:
-        return finder.find(target, search.root)
-    except finder.NothingSaved as error:
-        from kdumpwrap import capturelog
-
-        raise capturelog.nothing_saved(error.crash) from None
 
 
 def read(crash: Crash, search: Search) -> "Log":
@@ -174,6 +152,7 @@ def analyses(
     from kdumpwrap.culprit.key import key
 
     known = {} if known is None else known
+    crashes = [(crash, _of_build(log, symbolizer)) for crash, log in crashes]
     keys = [key(log) for _, log in crashes]
     distinct = {one: log for one, (_, log) in zip(keys, crashes) if one not in known}
     frames = (frame for log in distinct.values() for frame in _frames(log))
@@ -207,6 +186,13 @@ def analyses(
         if early is not None:
             early(analysis)
         yield analysis if scopes is None else steps.with_variables(analysis, scopes, number)
+
+
+def _of_build(log: "Log", symbolizer: "Symbolizer") -> "Log":
+    """``log`` with the build id of its kernel, where files were chosen by it."""
+    if log.build_id is not None:
+        return log
+    return log._replace(build_id=debuginfo.build_id(symbolizer.release, symbolizer.search))
 
 
 def _load_steps() -> None:

@@ -26,6 +26,7 @@ _VMLINUX = (
 )
 
 _DEBUG = "usr/lib/debug/"
+_LINKS = f"{_DEBUG}.build-id"
 _MODULES = (
     "usr/lib/debug/lib/modules/{release}",
     "usr/lib/debug/usr/lib/modules/{release}",
@@ -53,6 +54,11 @@ class Debuginfod(NamedTuple):
     tell: Optional[Callable[[str], object]] = None  # gets a line about the progress once a second; "" at the end
 
 
+def _unknown() -> Optional[str]:
+    """The build id of a kernel of which nobody knows it."""
+    return None
+
+
 class Search(NamedTuple):
     """The user's look-up options. What the user named comes first; standard paths are looked up below ``root``."""
 
@@ -61,24 +67,44 @@ class Search(NamedTuple):
     module_dirs: Tuple[Path, ...] = ()
     source_dirs: Tuple[Path, ...] = ()
     debuginfod: Optional[Debuginfod] = None
-    build_id: Optional[str] = None  # of the kernel that crashed, where several builds of its release are here
+    build_id: Callable[[], Optional[str]] = _unknown  # of the kernel that crashed; asked where it decides
 
 
-def of_build(search: Search, release: Optional[str], build_id: Callable[[], Optional[str]]) -> Search:
-    """``search`` with the ``build_id``, which is called when a fetched build is one of several here."""
-    kept = len(builds(release, search))
-    there = sum(_refused(search.root / path.format(release=release)) is None for path in _VMLINUX) if kept == 1 else 0
-    return search._replace(build_id=build_id()) if search.vmlinux is None and kept + there > 1 else search
+def undecided(release: Optional[str], search: Search) -> bool:
+    """Whether the build id has to tell which files to take: a fetched build is one of several, or a link names it."""
+    if search.vmlinux is not None or not release or "/" in release:
+        return False
+    kept = len(tuple(fetched.builds(release, search.root)))
+    if kept > 1 or (not kept and not (search.root / _LINKS).is_dir()):
+        return kept > 1
+    there = any(_refused(path) is None for path in _installed(release, search))
+    return there if kept else not there
+
+
+def build_id(release: Optional[str], search: Search) -> Optional[str]:
+    """The build id of the kernel that crashed, where it has to tell which files to take; else None."""
+    return search.build_id() if undecided(release, search) else None
+
+
+def another(taken: Path, release: Optional[str], search: Search) -> Optional[Path]:
+    """The vmlinux of another build of ``release``, where several are here and one was ``taken``; else None."""
+    if not undecided(release, search):
+        return None
+    paths = [build / fetched.VMLINUX for build in fetched.builds(release, search.root)]
+    return next(
+        (path for path in (*paths, *_installed(release, search)) if path != taken and _refused(path) is None), None
+    )
 
 
 def builds(release: Optional[str], search: Search) -> Tuple[Path, ...]:
-    """The directories with the fetched files of ``release``; that of the build in ``search`` comes first."""
-    return tuple(sorted(fetched.builds(release, search.root), key=lambda path: path.name != search.build_id))
+    """The directories with the fetched files of ``release``; that of the build that crashed comes first."""
+    own = build_id(release, search)
+    return tuple(sorted(fetched.builds(release, search.root), key=lambda path: path.name != own))
 
 
 def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = None) -> Path:
     """The vmlinux of ``release``: the one named, the fetched one of this build, the installed one, another fetched one,
-    or one next to the crash, in this order.
+    one next to the crash, or one that a link names by its build id, in this order.
 
     Never that of another release. Raises KdumpwrapError whose hint installs the package.
     """
@@ -92,11 +118,12 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
         raise KdumpwrapError(
             "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
         )
-    kept = {build / fetched.VMLINUX: build for build in builds(release, search)}
+    own = build_id(release, search)
+    kept = {build / fetched.VMLINUX: build for build in fetched.builds(release, search.root)}
     candidates: List[Tuple[Path, Optional[Path]]] = []
-    candidates += [one for one in kept.items() if one[1].name == search.build_id]
-    candidates += [(search.root / path.format(release=release), None) for path in _VMLINUX]
-    candidates += [one for one in kept.items() if one[1].name != search.build_id]
+    candidates += [one for one in kept.items() if one[1].name == own]
+    candidates += [(path, None) for path in _installed(release, search)]
+    candidates += [one for one in kept.items() if one[1].name != own]
     if beside is not None:
         candidates += [(beside / name, beside) for name in ("vmlinux", f"vmlinux-{release}")]
     why = []
@@ -108,6 +135,9 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
             return path
         if refused:
             why.append(f"{path}: {refused}")
+    linked = by_build_id(own, search) if own else ()
+    if linked:
+        return linked[0]
     words = f" ({'; '.join(why[:3])})" if why else ""
     raise KdumpwrapError(f"no debuginfo for {release}{words}", packages.debuginfo(release))
 
@@ -122,7 +152,8 @@ def modules(
     """The files that may be the modules ``names``, best first: those the user named, debuginfo, installed ones.
 
     A log writes ``dm_mod`` where the file may be ``dm-mod.ko.xz``. Files that must be unpacked come last in their
-    directory. To ``refused`` is added by name why a file, or all of a directory, was passed over. Raises ReadFailed.
+    directory; those of other builds are left out where the build that crashed was fetched. To ``refused`` is added by
+    name why a file, or all of a directory, was passed over. Raises ReadFailed.
     """
     reasons = {} if refused is None else refused
 
@@ -136,10 +167,11 @@ def modules(
     found: Dict[str, List[Path]] = {name: [] for name in names}
     directories = list(search.module_dirs)
     if release and "/" not in release:
-        kept = builds(release, search)
-        directories += [build / fetched.MODULES for build in kept if build.name == search.build_id]
+        own, kept = build_id(release, search), tuple(fetched.builds(release, search.root))
+        mine = [build for build in kept if build.name == own]
+        directories += [build / fetched.MODULES for build in mine]
         directories += [search.root / path.format(release=release) for path in _MODULES]
-        directories += [build / fetched.MODULES for build in kept]
+        directories += [build / fetched.MODULES for build in kept if not mine]
     if beside is not None:
         directories.append(beside)
     seen = set()
@@ -176,13 +208,18 @@ def by_build_id(build_id: str, search: Search) -> Tuple[Path, ...]:
     """The files with this build id that the links below usr/lib/debug/.build-id lead to: debug information, code."""
     if not re.fullmatch(r"[0-9a-f]{8,64}", build_id):
         return ()
-    link = search.root / "usr/lib/debug/.build-id" / build_id[:2] / build_id[2:]
+    link = search.root / _LINKS / build_id[:2] / build_id[2:]
     return tuple(path.resolve() for path in (link.with_name(f"{link.name}.debug"), link) if _refused(path) is None)
 
 
 def is_compressed(path: Path) -> bool:
     """Whether a module must be unpacked before a tool can read it."""
     return path.suffix in _COMPRESSED
+
+
+def _installed(release: Optional[str], search: Search) -> List[Path]:
+    """The paths at which the vmlinux of ``release`` may be installed."""
+    return [search.root / path.format(release=release) for path in _VMLINUX]
 
 
 def _refused(path: Path, inside: Optional[Path] = None) -> Optional[str]:

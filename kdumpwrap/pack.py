@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from kdumpwrap import analyze, debuginfo
-from kdumpwrap.crashdir import crashfile, finder, packed
+from kdumpwrap.crashdir import crashfile, packed
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host.tree import Denied, Host
@@ -14,7 +14,7 @@ from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.log import Log, subject
 from kdumpwrap.octets import spaced
 from kdumpwrap.tools import binutils
-from kdumpwrap.vmcore import vmcorelog
+from kdumpwrap.vmcore import crashed, vmcorelog
 
 # of the host that packs, as a rule the one that crashed: its kernel and tools
 _FACTS = ("/proc/version", "/proc/cmdline", "/etc/os-release", "/proc/meminfo", "/sys/kernel/kexec_crash_size")
@@ -23,7 +23,7 @@ _FACT = 4096  # bytes of each
 
 def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Problem]]:
     """The pack of the crash ``target``, and what it lacks. Raises KdumpwrapError when there is no crash, or no log."""
-    crash = finder.find(target, search.root)
+    crash, search = crashed.find(target, search)
     problems: List[Problem] = []
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as name:
         path = crash.dmesg
@@ -39,9 +39,6 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
         log = analyze.read(Crash(path, dmesg=path), search)
         text, cut = _log(path, "standard input" if crash.dmesg == "-" else path)
         problems += [Problem(cut)] if cut else []
-    build_id = log.build_id
-    if build_id is None and crash.vmcore is not None:
-        build_id = vmcorelog.build_id(crash.vmcore, unpack=False)
     if not log.reports:
         problems.append(Problem(f"{crash.path}: no report of a crash in this log"))
     index = subject(len(log.reports), log.fatal)
@@ -52,7 +49,7 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
         "kernel": {
             "release": log.release,
             "arch": log.arch,
-            "build_id": build_id,
+            "build_id": log.build_id or search.build_id(),
             "kaslr_offset": None if log.kernel_offset is None else f"{log.kernel_offset:#x}",
         },
         "code": None if code is None else spaced(code.data),

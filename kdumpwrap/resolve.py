@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import shell
+from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import finder
 from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
@@ -75,7 +75,7 @@ def resolve(
             for one in _each_function(symbolizer, frame)
         ]
         lines = symbolizer.locate(CodeAddress.of(frame) for _, frame in placed if frame.address is not None)
-        problems = list(symbolizer.problems(frames))
+        problems = [*symbolizer.problems(frames), *_one_of_several(symbolizer)]
         if symbolizer.misplaced():
             return tuple(map(Resolved, expressions, map(ResolvedFrame.of, frames))), tuple(problems)
         problems += [
@@ -131,13 +131,24 @@ def disassemble(
         placed = replace(placed, locations=lines.get(CodeAddress.of(placed), ()))
         shown_source = symbolizer.failures.keep(None, lambda: source(placed.locations, symbolizer.release, search))
         listing = Listing(placed, lined(shown, section, lines), shown_source)
-        return listing, symbolizer.problems([frame])
+        return listing, (*symbolizer.problems([frame]), *_one_of_several(symbolizer))
 
 
 def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
     if release is None and search.vmlinux is None:
         release = os.uname().release
     return Symbolizer(release, search)
+
+
+def _one_of_several(symbolizer: Symbolizer) -> Tuple[Problem, ...]:
+    """The problem that several builds of the release are here: without a crash nothing tells which is meant."""
+    taken, release = symbolizer.vmlinux, symbolizer.release
+    other = debuginfo.another(taken, release, symbolizer.search) if taken is not None else None
+    if other is None:
+        return ()
+    return (
+        Problem(f"{taken}: not the only build of {release} here", shell.hint("the other one: --vmlinux {}", other)),
+    )
 
 
 def _of_running(

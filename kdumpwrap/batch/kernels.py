@@ -2,16 +2,16 @@
 
 import itertools
 from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, FrozenSet, Hashable, Optional, Tuple
 
-from kdumpwrap import analyze, debuginfo
+from kdumpwrap import debuginfo
 from kdumpwrap.culprit import callchain
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.log import Log
 from kdumpwrap.symbolize.symbolizer import Symbolizer
+from kdumpwrap.vmcore import crashed
 
 if TYPE_CHECKING:
     from kdumpwrap.steps import Answer, Case
@@ -46,10 +46,10 @@ class Kernels:
         )
         told = callchain.origins(log)
         origins = {frame.module: told.get(frame.module) for frame in frames if frame.module}
-        build_id = partial(analyze.build_id_of, crash, self._search)
-        search = debuginfo.of_build(self._search, log.release, build_id)
+        search = crashed.search_of(crash, self._search)
+        build_id = debuginfo.build_id(log.release, search)
         for number in itertools.count():
-            key = (log.release, log.arch, beside, search.build_id, builds, number)
+            key = (log.release, log.arch, beside, build_id, builds, number)
             known = self._origins.setdefault(key, {})
             if all(known.get(module, origin) == origin for module, origin in origins.items()):
                 known.update(origins)

@@ -15,24 +15,26 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 from kdumpwrap import __version__, debuginfo
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import files
+from kdumpwrap.host import fetched, files
 from kdumpwrap.model.crash import Crash
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.log import Frame, Log
 from kdumpwrap.render import json as json_renderer
 from kdumpwrap.render import text as text_renderer
 from kdumpwrap.render.walker import line
+from kdumpwrap.vmcore import crashed
 
 JSON, TEXT = "kdumpwrap.json", "kdumpwrap.txt"
 MARK = ".kdumpwrap-new"  # beside an answer that was not printed yet, see batch.news
 _KEY = "saved"  # key of the stamp in kdumpwrap.json, after the keys of --json
+_CHECKED = ("version", "inputs", "options", "debuginfo", "sources", "text", "final")  # parts of it that must hold
 _TEMPORARY = ".kdumpwrap-"  # .kdumpwrap-4711-kdumpwrap.json: process 4711 is writing it
 _TICK = 20_000_000  # nanoseconds: two ticks of the slowest kernel; a second change within them keeps the first time
 _LARGEST = 64 << 20  # bytes of a saved answer at most
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-# the state of a file: path, bytes, mtime and ctime in nanoseconds (no user can set a ctime back); the path alone when
-# the file is missing
+# the state of a file: path, bytes, mtime and ctime in nanoseconds (no user can set a ctime back; an inode for it where
+# the file was fetched); the path alone when the file is missing
 File = List[Union[str, int]]
 
 
@@ -42,28 +44,47 @@ class Known:
 
     search: Search
     variables: bool = False  # whether gdb is asked for variables
-    _files: Dict[Tuple[Optional[str], Optional[str], Optional[Path]], List[File]] = field(default_factory=dict)
+    _undecided: Dict[Optional[str], bool] = field(default_factory=dict)  # see debuginfo.undecided
+    _files: Dict[Tuple[object, ...], List[File]] = field(default_factory=dict)
 
-    def files(self, crash: Crash, release: Optional[str], modules: Sequence[str]) -> List[File]:
-        """The states of the vmlinux and of the files of ``modules`` that an analysis would use now."""
+    def files(
+        self, crash: Crash, release: Optional[str], modules: Sequence[str], build_id: Optional[str] = None
+    ) -> List[File]:
+        """The states of the vmlinux and of the files of ``modules`` that an analysis would use now.
+
+        ``build_id``: that of its kernel, where it is known already.
+        """
         own = beside(crash)
-        return [file for name in (None, *modules) for file in self._of(name, release, own)]
+        build = build_id or self.build_id(crash, release)
+        return [file for name in (None, *modules) for file in self._of(name, release, own, build)]
+
+    def build_id(self, crash: Crash, release: Optional[str]) -> Optional[str]:
+        """The build id of the kernel of ``crash``, where it has to tell which files to take; else None."""
+        if release not in self._undecided:
+            self._undecided[release] = debuginfo.undecided(release, self.search)
+        return crashed.search_of(crash, self.search).build_id() if self._undecided[release] else None
 
     def stamp(self, crash: Crash, log: Log) -> None:
         """Record the states of the files for ``log`` now: what is read of them later is at least as new."""
         frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
         self.files(crash, log.release, _modules(frames))
 
-    def _of(self, module: Optional[str], release: Optional[str], own: Optional[Path]) -> List[File]:
-        key = (module, release, own)
+    def _of(
+        self, module: Optional[str], release: Optional[str], own: Optional[Path], build_id: Optional[str]
+    ) -> List[File]:
+        key = (module, release, own, build_id)
         if key not in self._files:
+            search = self.search._replace(build_id=lambda: build_id)
             paths: Sequence[Path] = ()
             with contextlib.suppress(KdumpwrapError):
                 if module is not None:
-                    paths = debuginfo.modules((module,), release, self.search, own)[module]
+                    paths = debuginfo.modules((module,), release, search, own)[module]
                 else:
-                    paths = (debuginfo.vmlinux(release, self.search, own),)
-            self._files[key] = [_settled(str(path)) for path in paths]
+                    paths = (debuginfo.vmlinux(release, search, own),)
+            kept = fetched.tops(self.search.root)
+            self._files[key] = [
+                (_fetched if any(top in path.parents for top in kept) else _settled)(str(path)) for path in paths
+            ]
         return self._files[key]
 
 
@@ -83,12 +104,13 @@ def load(crash: Crash, known: Known) -> Optional[str]:
     try:
         value = json.loads(_read(f"{crash.path}/{JSON}"))
         stamp = value.pop(_KEY)
-        then = {key: stamp[key] for key in ("version", "inputs", "options", "debuginfo", "sources", "text", "final")}
+        names = [str(name) for name in stamp["modules"]]
+        then = {key: stamp[key] for key in _CHECKED}
         now = {
             "version": __version__,
             "inputs": _inputs(crash),
             "options": _options(known),
-            "debuginfo": known.files(crash, value["kernel"]["release"], [str(name) for name in stamp["modules"]]),
+            "debuginfo": known.files(crash, value["kernel"]["release"], names, stamp["build_id"]),
             "sources": [_file(file[0]) for file in stamp["sources"]],
             "text": _file(f"{crash.path}/{TEXT}")[1],
             "final": True,
@@ -125,6 +147,7 @@ def save(
         "inputs": [[*file] for file in inputs],
         "options": [*_options(known)],
         "modules": [*names],
+        "build_id": known.build_id(crash, analysis.kernel.release),
         "debuginfo": [[*file] for file in known.files(crash, analysis.kernel.release, names)],
         "sources": [[*file] for file in sources or [_file(str(known.search.root / "usr/src/debug"))]],
         "text": len(text),
@@ -167,6 +190,15 @@ def _settled(path: str) -> File:
     """The state of a file, to be kept. A file changed within _TICK gets one that never matches: it may change again."""
     file = _file(path)
     return file if len(file) == 1 or time.time() * 1e9 - int(file[3]) > _TICK else [path, -1]
+
+
+def _fetched(path: str) -> File:
+    """The state of a file that was fetched, with its inode for the ctime, which each use changes: see fetched.used."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 as above
+    except OSError:
+        return [path]
+    return [path, status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 # ---------------------------------------------------------------- reading and writing

@@ -46,13 +46,13 @@ def annotate(
 ) -> Result:
     """The log itself, with file and line behind each frame. This is what decode_stacktrace.sh does."""
     from kdumpwrap.annotate import Annotator, batches
-    from kdumpwrap.crashdir import finder
     from kdumpwrap.render import annotate as renderer
+    from kdumpwrap.vmcore import crashed
 
     output.show_commands(verbose)
     redactor = options.redactor(redact)
     search = options.search(root, vmlinux, module_dir, None, debuginfod)
-    found = finder.find("-" if crash is None and (base_path is not None or _redirected()) else crash, search.root)
+    found, search = crashed.find("-" if crash is None and (base_path is not None or _redirected()) else crash, search)
     strip = base_path if strip_prefix is None and base_path != "auto" else strip_prefix
     terminal = sys.stdout.isatty()
     with contextlib.ExitStack() as stack:

@@ -6,7 +6,6 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap import sources as trees
-from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host import fetched
@@ -42,18 +41,16 @@ def of(what: Optional[str], search: Search, *, everything: bool = False) -> Orde
     """The order for ``what``: a crash (None: the newest), or the release of a kernel. Raises KdumpwrapError."""
     if what is not None and what != "-" and not Path(what).exists() and releases.valid(what) and what[0].isdigit():
         return _with_vmlinux(Order(what, arch=releases.machine(what), everything=everything), search)
-    crash = finder.find(what, search.root)
     from kdumpwrap import analyze
-    from kdumpwrap.vmcore import vmcorelog
+    from kdumpwrap.vmcore import crashed
 
+    crash, search = crashed.find(what, search)
     log = analyze.read(crash, search)
     if log.release is None or not releases.valid(log.release):
         raise KdumpwrapError(
             f"{crash.path}: the log does not tell the kernel's release", shell.hint("kdumpwrap fetch RELEASE")
         )
-    build_id = log.build_id
-    if build_id is None and crash.vmcore is not None:
-        build_id = vmcorelog.build_id(crash.vmcore, unpack=False)
+    build_id = log.build_id or search.build_id()
     modules, others = _modules(log, build_id, search)
     order = Order(
         log.release,
@@ -78,9 +75,6 @@ def refreshed(order: Order, search: Search) -> Order:
 def _with_vmlinux(order: Order, search: Search) -> Order:
     """``order`` with the vmlinux that is here, unless that is of another build than the crash."""
     asked = order.build_id if search.vmlinux is None else None
-    for build in fetched.builds(order.release, search.root):
-        if build.name == asked and (build / fetched.VMLINUX).is_file():
-            return order._replace(vmlinux=build / fetched.VMLINUX)
     try:
         vmlinux = debuginfo.vmlinux(order.release, search)
         elf = binutils.elf(binutils.toolset(None), vmlinux) if asked is not None else None

@@ -31,6 +31,7 @@ def fetch(
     ``dry``: return the commands and run none. ``say`` gets a line when only sources are missing.
     Raises KdumpwrapError when no means has it.
     """
+    search = search._replace(build_id=lambda: order.build_id)
     top = fetched.own(search.root)
     if order.vmlinux is not None and not order.modules and not order.everything:
         missing = means.sources(order, search, {})

@@ -4,7 +4,7 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
@@ -36,22 +36,18 @@ def open_vmlinux(
     release: Optional[str],
     search: Search,
     beside: Optional[Path],
-    build_id: Optional[Callable[[], Optional[str]]] = None,
     begun: "Optional[Begun]" = None,
 ) -> Vmlinux:
     """The vmlinux of ``release`` with its symbol table; ``begun`` is a run of nm that reads it already.
 
-    ``build_id`` is called when the vmlinux is not here and may be fetched. Raises KdumpwrapError when there is none,
-    or the file is no vmlinux with symbols.
+    Raises KdumpwrapError when there is none, or the file is no vmlinux with symbols.
     """
     try:
         path = debuginfo.vmlinux(release, search, beside)
     except KdumpwrapError as absent:
-        known = build_id() if build_id is not None and search.vmlinux is None else None
-        linked = debuginfo.by_build_id(known, search) if known else ()
-        if not linked and (search.debuginfod is None or search.vmlinux is not None):
+        if search.debuginfod is None or search.vmlinux is not None:
             raise
-        path = linked[0] if linked else _fetched(search.debuginfod, known, absent)
+        path = _fetched(search.debuginfod, search.build_id(), absent)
     wanted = packages.debuginfo(release) if release else shell.NONE
     try:
         elf = binutils.elf(binutils.toolset(None), path)
@@ -67,12 +63,10 @@ def open_vmlinux(
     return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf, text))
 
 
-def _fetched(client: Optional[Debuginfod], build_id: Optional[str], absent: KdumpwrapError) -> Path:
+def _fetched(client: Debuginfod, build_id: Optional[str], absent: KdumpwrapError) -> Path:
     """A vmlinux from a debuginfod server. Raises KdumpwrapError with the message of ``absent`` and the server's."""
     from kdumpwrap.tools import debuginfod
 
-    if client is None:
-        raise absent
     if build_id is None:
         reason = "debuginfod needs a build id, which only the VMCOREINFO of a vmcore tells (kernels since 5.9)"
         raise KdumpwrapError(f"{absent.message}; {reason}", absent.hint)
@@ -142,7 +136,6 @@ def begin(
     release: Optional[str],
     search: Search,
     beside: Optional[Path] = None,
-    build_id: Optional[Callable[[], Optional[str]]] = None,
 ) -> Opening:
     """Start to open the vmlinux of ``release``; see ``open_vmlinux``."""
     early = _foreseen.pop() if _foreseen else None
@@ -153,7 +146,7 @@ def begin(
     else:
         tools = pool()
         begun = _begun(release, search, beside, tools)
-    return Opening(tools, tools.submit(open_vmlinux, release, search, beside, build_id, begun))
+    return Opening(tools, tools.submit(open_vmlinux, release, search, beside, begun))
 
 
 def _begun(release: Optional[str], search: Search, beside: Optional[Path], tools: Pool) -> Optional[Begun]:

@@ -46,13 +46,11 @@ class Symbolizer:
         release: Optional[str],
         search: Search,
         beside: Optional[Path] = None,
-        build_id: Optional[Callable[[], Optional[str]]] = None,
         opening: Optional[Opening] = None,
     ) -> None:
         """``beside`` is where the crash lies: a vmlinux there is the last resort.
 
-        ``build_id`` gives the kernel's build id when its vmlinux must be fetched. ``opening`` is a vmlinux that is
-        being opened with the same arguments.
+        ``opening`` is a vmlinux that is being opened with the same arguments.
         """
         self.release = release
         self.search = search
@@ -60,7 +58,6 @@ class Symbolizer:
         self.objects: Dict[Optional[str], Object] = {}
         self.broken = False  # an error interrupted the work: what is known may be incomplete
         self._beside = beside
-        self._build_id = build_id
         self._directory = tempfile.TemporaryDirectory(prefix="kdumpwrap-")  # for unpacked modules
         self.failures = Failures()  # of the objects: they concern every crash
         self._pool = opening.pool if opening is not None else pool()
@@ -80,7 +77,7 @@ class Symbolizer:
 
     def again(self) -> "Symbolizer":
         """A new Symbolizer for the same kernel, with nothing loaded."""
-        return type(self)(self.release, self.search, self._beside, self._build_id)
+        return type(self)(self.release, self.search, self._beside)
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -102,9 +99,7 @@ class Symbolizer:
     def start(self) -> None:
         """Start nm on the vmlinux; a log can be read while it runs."""
         if self._opening is None:
-            self._opening = self._pool.submit(
-                open_vmlinux, self.release, self.search, self._beside, build_id=self._build_id
-            )
+            self._opening = self._pool.submit(open_vmlinux, self.release, self.search, self._beside)
 
     def load(
         self,

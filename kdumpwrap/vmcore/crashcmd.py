@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
-from kdumpwrap.crashdir import finder
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import UsageError
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.tools.crash_input import check
-from kdumpwrap.vmcore import files
+from kdumpwrap.vmcore import crashed, files
 from kdumpwrap.vmcore.ladder import HandOver, Ladder, Outcome
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
@@ -71,7 +70,7 @@ def _ladder(
     progress: Callable[[str], object],
 ) -> Iterator[Ladder]:
     forced = rung_called(rung) if rung else None
-    crash = finder.find(target, search.root)
+    crash, search = crashed.find(target, search)
     subject = files.subject(crash, search)
     with workplace() as place:
         modules = files.ModuleFiles(

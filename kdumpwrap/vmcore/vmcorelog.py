@@ -82,6 +82,7 @@ def extract(vmcore: str, search: Search, directory: Path) -> Dmesg:
         raise KdumpwrapError(what, hint or shell.hint("kdumpwrap list"))
     # crash takes what makedumpfile refuses: dumps that lack their end, page compressions that it was built without
     try:
+        search = search._replace(build_id=lambda: dmesg.info.build_id)
         log = _with_crash(dump, debuginfo.vmlinux(dmesg.info.release, search, Path(vmcore).parent), directory)
     except ToolMissing:
         raise KdumpwrapError(what, hint) from None

@@ -15,7 +15,7 @@ from kdumpwrap.model.vmcore import Answer, Backtrace, BacktraceFrame, LoadedAt, 
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.symbolize.objects import CodeAddress, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
-from kdumpwrap.vmcore import differences, files
+from kdumpwrap.vmcore import crashed, differences, files
 from kdumpwrap.vmcore.ladder import Ladder
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
@@ -39,6 +39,7 @@ def learn(
     Raises KdumpwrapError without a vmcore, a vmlinux or crash.
     """
     forced = rung_called(rung) if rung else None
+    search = crashed.search_of(analysis.crash, search)
     target = files.subject(analysis.crash, search)
     index = analysis.subject
     resolution = analysis.findings[index].resolution if index is not None else None

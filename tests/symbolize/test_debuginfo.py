@@ -173,7 +173,7 @@ def test_of_several_builds_that_which_crashed_is_taken(tmp_path: Path, monkeypat
             assert asked, "nothing is to be chosen"
             return build_id
 
-        search = debuginfo.of_build(Search(tmp_path), REL, ask)
+        search = Search(tmp_path, build_id=ask)
         module = debuginfo.modules(["xfs"], REL, search)["xfs"][0]
         source = sources.find("/build/fs/xfs.c", 1, REL, search)
         assert source is not None
