@@ -5,13 +5,18 @@ hint is pasted, often as root. So a hint has a type of its own, which only this 
 
     hint("kdumpwrap list {}", path)          kdumpwrap list '/var/crash/a $(b)'
     hint("a newer crash: {}", install)       a newer crash: dnf install crash
+
+A command of ours in a hint gets those options of the present call that say where to look: it is about the same host.
 """
 
 import shlex
 from pathlib import PurePath
-from typing import Callable, Iterable, Union
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Sequence, Union
 
 from kdumpwrap.regex import regex
+
+if TYPE_CHECKING:
+    from typing import Match
 
 
 class Hint(str):
@@ -32,7 +37,43 @@ HIDDEN = (
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
 )
 _SLOT = regex(r"\{\}")
+_OURS = regex(r"\bkdumpwrap (?P<command>[a-z]+)\b")
+
+# by command the options that say where to look or what is meant; each command's own parameters are in cli/
+_MODULES = ("--root", "--module-dir")
+_VMLINUX = ("--root", "--vmlinux", "--module-dir")
+_EXPRESSION = ("--all", "--caller", "--release")
+LOOK_UP: Mapping[str, Sequence[str]] = {
+    "doctor": ("--root",),
+    "list": ("--root",),
+    "dmesg": ("--root",),
+    "resolve": (*_EXPRESSION[1:], *_VMLINUX),
+    "disasm": (*_EXPRESSION, *_VMLINUX, "--source-dir"),
+    "analyze": (*_VMLINUX, "--source-dir", "--debuginfod", "--fetch"),
+    "annotate": (*_VMLINUX, "--debuginfod"),
+    "batch": (*_VMLINUX, "--source-dir"),
+    "crash": _VMLINUX,
+    "fetch": ("--all", *_MODULES),
+    "pack": _MODULES,
+}
+_called: Dict[str, List[Union[str, PurePath]]] = {}  # the present call's options; they change as little as sys.argv
 _UNSEEN = regex(f"[{HIDDEN}]")
+
+
+def called(options: Mapping[str, Iterable[Union[str, PurePath]]]) -> None:
+    """Note the options of the present call, each with its values: () for a switch. To be called before any work."""
+    _called.clear()
+    _called.update((option, [*values]) for option, values in options.items())
+
+
+def _repeated(command: "Match[str]") -> str:
+    """``kdumpwrap COMMAND`` with the options of the present call that it takes."""
+    words = [command.group()]
+    for option in LOOK_UP.get(command["command"], ()):
+        if option in _called:
+            values = _called[option]
+            words += [f"{option} {quote(value)}" for value in values] if values else [option]
+    return " ".join(words)
 
 
 def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
@@ -40,7 +81,7 @@ def hint(template: str, *values: Union[str, int, PurePath]) -> Hint:
 
     Raises ValueError when there are not as many ``{}`` as values.
     """
-    pieces = _SLOT.split(template)
+    pieces = [_OURS.sub(_repeated, piece) for piece in _SLOT.split(template)]
     if len(pieces) != len(values) + 1:
         raise ValueError(f"{len(values)} values for {template!r}")
     filled = [_filled(value) + piece for value, piece in zip(values, pieces[1:])]

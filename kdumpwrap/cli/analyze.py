@@ -158,7 +158,7 @@ def _each(
             rendered = _late(analysis)
         elif html != "-":
             rendered = _text(analysis, commands, facts, raw=raw, json=json, markdown=markdown, all_reports=all_reports)
-        notes = _fetchable(analysis, search.root) if search is not None and not fetch else ()
+        notes = _fetchable(analysis) if search is not None and not fetch else ()
         result = Result(rendered, problems, notes, answered=bool(analysis.findings))
         shown.append(results.show(results.redacted(result, redactor)))
     return results.redacted(results.together(shown), redactor, last=True)
@@ -169,19 +169,19 @@ def _fetched(target: Optional[str], search: "Search") -> "Sequence[Problem]":
     from kdumpwrap.fetch import order, story
 
     try:
-        return story.fetch(order.of(target, search), search, tell=output.teller()).problems
+        return story.fetch(order.of(target, search, analysis=True), search, tell=output.teller()).problems
     except KdumpwrapError as error:
         return results.failed(KdumpwrapError(f"--fetch: {error.message}", error.hint)).problems
 
 
-def _fetchable(analysis: "Analysis", root: Path) -> "Sequence[Problem]":
+def _fetchable(analysis: "Analysis") -> "Sequence[Problem]":
     """The command that brings the vmlinux, where ``analysis`` lacks it and a distribution has it."""
     kernel, path = analysis.kernel, analysis.crash.path
     if kernel.vmlinux is not None or kernel.release is None or not analysis.findings:
         return ()
     from kdumpwrap.host import repositories
 
-    return repositories.fetchable(kernel.release, kernel.release if path == "-" else path, root)
+    return repositories.fetchable(kernel.release, kernel.release if path == "-" else path)
 
 
 def _early(analysis: "Analysis", redactor: "Optional[Redactor]") -> None:

@@ -19,7 +19,7 @@ from kdumpwrap.errors import FAULTS, REFUSALS, KdumpwrapError, ReadFailed
 _FILES = 256  # files open at a time: tools and log readers that run in parallel need some 100
 
 # the module and function of each command: analyze first, then the order of the manual workflow
-_COMMANDS = {
+COMMANDS = {
     "analyze": ("analyze", "analyze"),
     "doctor": ("doctor", "doctor"),
     "list": ("app", "list_command"),
@@ -47,9 +47,9 @@ def _app(command: str) -> typer.Typer:
         help="From a kernel crash dump to the source line that caused it.",
     )
     app.callback(invoke_without_command=True)(_common)
-    for name in [command] if command in _COMMANDS else _COMMANDS:
-        module, function = _COMMANDS[name]
-        app.command(name)(getattr(import_module(f"kdumpwrap.cli.{module}"), function))
+    for name in [command] if command in COMMANDS else COMMANDS:
+        module, function = COMMANDS[name]
+        app.command(name)(options.noting(getattr(import_module(f"kdumpwrap.cli.{module}"), function)))
     return app
 
 

@@ -49,18 +49,18 @@ def resolve(
         rendered = "".join(text.resolved(one.expression, one.frame, style, opened=one.opened) for one in answers)
     known = [one for one in answers if one.frame.locations]
     unopened = vmlinux is None and any(not one.opened and one.frame.module is None for one in answers)
-    notes = _fetchable(release, root) if unopened else ()
+    notes = _fetchable(release) if unopened else ()
     return Result(rendered, problems, notes, answered=bool(known), complete=len(known) == len(answers))
 
 
-def _fetchable(release: Optional[str], root: Path) -> "Sequence[Problem]":
+def _fetchable(release: Optional[str]) -> "Sequence[Problem]":
     """The command that brings the debuginfo of the kernel that was asked."""
     import os
 
     from kdumpwrap.host import repositories
 
     asked = release or os.uname().release
-    return repositories.fetchable(asked, asked, root)
+    return repositories.fetchable(asked, asked)
 
 
 def disasm(

@@ -1,8 +1,9 @@
 """The options that several commands share, each with its KDUMPWRAP_… environment variable."""
 
 import math
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, TypeVar
 
 import typer
 
@@ -13,6 +14,8 @@ from kdumpwrap.errors import UsageError
 if TYPE_CHECKING:
     from kdumpwrap.debuginfo import Search
     from kdumpwrap.render.redact import Redactor
+
+_T = TypeVar("_T")
 
 RAW = typer.Option(False, "--raw", envvar="KDUMPWRAP_RAW", help="Tab-separated facts for scripts.")
 JSON = typer.Option(False, "--json", envvar="KDUMPWRAP_JSON", help="One JSON object a line.")
@@ -57,6 +60,40 @@ DEBUGINFOD = typer.Option(
     envvar="KDUMPWRAP_DEBUGINFOD",
     help="Ask $DEBUGINFOD_URLS for debuginfo that is not here; may take minutes.",
 )
+
+
+# the parameters that say where to look or what is meant, with their options: hints repeat them
+REPEATED = {
+    "root": "--root",
+    "vmlinux": "--vmlinux",
+    "module_dir": "--module-dir",
+    "source_dir": "--source-dir",
+    "debuginfod": "--debuginfod",
+    "fetch": "--fetch",
+    "release": "--release",
+    "caller": "--caller",
+    "everything": "--all",
+    "whole": "--all",
+}
+
+
+def noting(command: "Callable[..., _T]") -> "Callable[..., _T]":
+    """``command``, which first notes its options for the hints of this call."""
+
+    @wraps(command)
+    def noted(**values: Any) -> "_T":
+        given = {option: values[name] for name, option in REPEATED.items() if values.get(name)}
+        if given.get("--root") == Path("/"):
+            del given["--root"]
+        shell.called(
+            {
+                option: () if value is True else value if isinstance(value, (list, tuple)) else (value,)
+                for option, value in given.items()
+            }
+        )
+        return command(**values)
+
+    return noted
 
 
 def search(

@@ -53,8 +53,7 @@ def find(target: Optional[str], root: Path = Path("/")) -> Crash:
         saved = _saved_as(target, root)
         if saved is not None:
             return _directory(saved)
-        listed = shell.hint("kdumpwrap list") if root == Path("/") else shell.hint("kdumpwrap list --root {}", root)
-        raise NoCrash(f"{target}: no such file or directory", listed)
+        raise NoCrash(f"{target}: no such file or directory", shell.hint("kdumpwrap list"))
     if stat.S_ISDIR(mode):
         return _directory(target)
     if not stat.S_ISREG(mode):

@@ -63,7 +63,7 @@ def _release(crash: Crash) -> Optional[str]:
 def permissions(facts: Facts, crashes: Crashes) -> Iterator[Check]:
     """``permissions``: whether this user can read the crashes that lie here."""
     name, count = "permissions", len(crashes.entries)
-    again = fixes.look_again(facts)
+    again = fixes.look_again()
     if crashes.denied:
         yield Check(name, "unknown", f"{crashes.denied} cannot be read", again, side=_SIDE)
         return
@@ -101,7 +101,7 @@ def vmlinuxes(facts: Facts, crashes: Crashes) -> Iterator[Check]:
             facts.host.exists(f"/usr/lib/debug/lib/modules/{release}/vmlinux")  # unreadable: raises Denied
             yield _debuginfo(facts, release)
         except (Denied, OSError):
-            again = fixes.look_again(facts)
+            again = fixes.look_again()
             yield Check("debuginfo", "unknown", f"{release}: /usr/lib/debug cannot be read", again, side=_SIDE)
 
 
@@ -220,7 +220,7 @@ def fetching(facts: Facts, crashes: Crashes) -> Iterator[Check]:
         steps = fixes.by_hand(f"Make room in {top}: a kernel takes {human(_ROOM)} while it is fetched")
         yield Check("fetch", "warn", f"{room}, and a kernel takes {human(_ROOM)}", steps, side=_SIDE)
     elif not fetched.writable(top):
-        yield Check("fetch", "warn", f"{top} cannot be written to", fixes.look_again(facts), side=_SIDE)
+        yield Check("fetch", "warn", f"{top} cannot be written to", fixes.look_again(), side=_SIDE)
     else:
         yield Check("fetch", "ok", f"by {seen}; {room}", side=_SIDE, evidence=(str(top),))
 

@@ -13,7 +13,7 @@ def check(facts: Facts) -> Iterator[Check]:
     """``bootloader``: the running kernel's crashkernel= against the boot menu's, and that against its settings."""
     boot = facts.boot
     if boot.denied:
-        yield Check(NAME, "unknown", f"{boot.denied} cannot be read", fixes.look_again(facts))
+        yield Check(NAME, "unknown", f"{boot.denied} cannot be read", fixes.look_again())
     elif boot.next is None and boot.settings is None:
         yield Check(NAME, "unknown", "no configuration of a boot loader was found")
     elif boot.next is not None and facts.running and upcoming(facts) != facts.parameters:

@@ -123,9 +123,9 @@ def _told(name: str, side: Side, check: Callable[[Facts], Iterator[Check]], know
         for one in check(known):
             found.append(one)  # one by one: results before a refusal stay
     except Denied as denied:
-        found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.look_again(known), side=side))
+        found.append(Check(name, "unknown", f"{denied.path} cannot be read", fixes.look_again(), side=side))
     except ReadFailed as failed:
-        found.append(Check(name, "unknown", failed.message, fixes.look_again(known), side=side))
+        found.append(Check(name, "unknown", failed.message, fixes.look_again(), side=side))
     return found
 
 

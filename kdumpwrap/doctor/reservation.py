@@ -23,7 +23,7 @@ def asked(facts: Facts) -> Iterator[Check]:
         return
     if not facts.running and facts.boot.next is None and facts.boot.settings is None:
         if facts.boot.denied:
-            yield Check(name, "unknown", f"{facts.boot.denied} cannot be read", fixes.look_again(facts))
+            yield Check(name, "unknown", f"{facts.boot.denied} cannot be read", fixes.look_again())
         else:
             yield Check(name, "unknown", "neither /proc/cmdline nor a boot loader's configuration here")
         return

@@ -113,7 +113,7 @@ def estimate(facts: Facts) -> Iterator[Check]:
         return
     if told is None:
         if _estimates(facts) and inventory.program(facts.host, "kdumpctl") and os.geteuid() != 0:
-            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again(facts))
+            yield Check("estimate", "unknown", "kdumpctl estimate wants root", fixes.look_again())
         return  # an older kdumpctl has no such command
     seen = f"{human(told.reserved)} reserved, {human(told.recommended)} recommended by kdumpctl estimate"
     if told.reserved >= told.recommended:

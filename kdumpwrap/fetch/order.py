@@ -30,15 +30,21 @@ class Order(NamedTuple):
     everything: bool = False  # all modules
     vmlinux: Optional[Path] = None  # the one that is here already
     named: bool = False  # the order is for a crash: its sources are wanted too
+    analysis: bool = False  # an analysis follows: analyze --fetch
 
     @property
     def again(self) -> Hint:
         """The command that was typed."""
+        if self.analysis:
+            return shell.hint("kdumpwrap analyze {}", self.target or self.release)
         return shell.hint("kdumpwrap fetch {}", self.target or self.release)
 
 
-def of(what: Optional[str], search: Search, *, everything: bool = False) -> Order:
-    """The order for ``what``: a crash (None: the newest), or the release of a kernel. Raises KdumpwrapError."""
+def of(what: Optional[str], search: Search, *, everything: bool = False, analysis: bool = False) -> Order:
+    """The order for ``what``: a crash (None: the newest), or the release of a kernel. Raises KdumpwrapError.
+
+    ``analysis``: see Order.
+    """
     if what is not None and what != "-" and not Path(what).exists() and releases.valid(what) and what[0].isdigit():
         return _with_vmlinux(Order(what, arch=releases.machine(what), everything=everything), search)
     from kdumpwrap import analyze
@@ -61,6 +67,7 @@ def of(what: Optional[str], search: Search, *, everything: bool = False) -> Orde
         others,
         everything,
         named=crash.path != "-",
+        analysis=analysis,
     )
     return _with_vmlinux(order, search)
 

@@ -1,6 +1,5 @@
 """The packages with the debuginfo of a kernel, and the repositories that have them."""
 
-from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap import shell
@@ -31,13 +30,12 @@ class Packaged(NamedTuple):
     same_version: bool  # the package of the sources has the same version
 
 
-def fetchable(release: Optional[str], what: str, root: Path) -> Tuple[Problem, ...]:
+def fetchable(release: Optional[str], what: str) -> Tuple[Problem, ...]:
     """A note with the command that fetches the debuginfo of ``release``, for ``what``; none where nobody packs it."""
     if release is None or packaged(release) is None:
         return ()
-    below = shell.NONE if root == Path("/") else shell.hint("--root {} ", root)
     message = f"the debuginfo of {release} can be fetched without installing anything"
-    return (Problem(message, shell.hint("kdumpwrap fetch {}{}", below, what)),)
+    return (Problem(message, shell.hint("kdumpwrap fetch {}", what)),)
 
 
 def packaged(release: str) -> Optional[Packaged]:

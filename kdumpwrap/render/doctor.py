@@ -2,6 +2,7 @@
 
 from typing import Iterator, List, Sequence, Tuple
 
+from kdumpwrap import shell
 from kdumpwrap.model.host import Check, Diagnosis, Step
 from kdumpwrap.render import keys
 from kdumpwrap.render import raw as rows
@@ -97,6 +98,5 @@ def _verdict(diagnosis: Diagnosis, style: Style) -> Tuple[str, ...]:
     colour = style.alarm if diagnosis.ready is False else style.bold
     lines: List[str] = [f"{colour}{sentence}{style.reset}"]
     if any(check.status in ("fail", "warn") and check.fix for check in diagnosis.checks):
-        root = f" --root {diagnosis.root}" if diagnosis.root != "/" else ""
-        lines.append(clean(f"The commands as a script: kdumpwrap doctor{root} --fix"))
+        lines.append(clean(shell.hint("The commands as a script: kdumpwrap doctor --fix")))
     return tuple(lines)
