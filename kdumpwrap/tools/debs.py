@@ -49,10 +49,11 @@ class Apt(Loader):
         plain, equal, version = name.partition("=")
         return f"{plain}{'' if plain.startswith('linux-source') else self._suffix}{equal}{version}"
 
-    def _load(self, offer: Offer, directory: Path) -> None:
-        """apt-get writes where it runs, and checks what it loads against the signed list of the repository."""
+    def _load(self, offer: Offer, directory: Path) -> str:
+        """See Loader. apt-get writes where it runs; it checks what it loads against the repository's signed list."""
         name = package(self._full(f"{offer.name}={offer.version}"))
         _apt((*_DOWNLOAD, name), directory)
+        return ""  # an error of apt-get was raised
 
     def check(self, package: Path, offer: Offer) -> None:
         """See Loader: apt-get has checked the signature, so only the size is compared."""

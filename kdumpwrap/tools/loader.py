@@ -42,15 +42,17 @@ class Loader:
             return f"{offer.name}: {_bytes(directory) / 1e6:.0f} MB{size}"
 
         with told(tell, say):
-            self._load(offer, directory)
+            said = self._load(offer, directory).strip()
         found = [path for path in sorted(directory.iterdir()) if path.is_file() and not path.is_symlink()]
         if len(found) != 1:
-            what = f"{self.tool} ended well and brought {len(found)} files instead of {offer.name}"
-            raise ToolFailed([self.tool], what)
+            what = f"{self.tool} ended well and brought {len(found) or 'no'} files instead of {offer.name}"
+            first = said.partition("\n")[0]
+            raise ToolFailed([self.tool], f"{what} ({first})" if first else what)
         self.check(found[0], offer)
         return found[0]
 
-    def _load(self, offer: Offer, directory: Path) -> None:
+    def _load(self, offer: Offer, directory: Path) -> str:
+        """Load the package into ``directory``, and return what the program said on standard error."""
         raise NotImplementedError
 
     def check(self, package: Path, offer: Offer) -> None:

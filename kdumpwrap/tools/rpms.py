@@ -54,8 +54,8 @@ class Dnf(Loader):
             if asked.startswith(f"{offer.name}-{offer.version}")
         )
 
-    def _load(self, offer: Offer, directory: Path) -> None:
-        run(self.tool, self._loading(offer, directory), timeout=LOADING, limit=None)
+    def _load(self, offer: Offer, directory: Path) -> str:
+        return run(self.tool, self._loading(offer, directory), timeout=LOADING, limit=None).stderr
 
     def _loading(self, offer: Offer, directory: Path) -> Tuple[Word, ...]:
         return (*options("download -q"), *self._foreign, option("--destdir={}", directory), package(offer.name))
@@ -108,7 +108,7 @@ class Dnf(Loader):
 
 
 class Yumdownloader(Dnf):
-    """yum-utils of el7."""
+    """yum-utils of el7. yumdownloader ends with status 0 also when it finds nothing, or cannot load it."""
 
     tool = "yumdownloader"
     programs: ClassVar[Mapping[str, str]] = {
@@ -118,5 +118,9 @@ class Yumdownloader(Dnf):
     _query = options(r"-q --qf=%{name}|%{version}-%{release}|%{arch}|%{repoid}|%{size}")
     _asker = "repoquery"
 
+    @property
+    def _foreign(self) -> Tuple[Word, ...]:
+        return (option("--archlist={}", word(self._machine)),) if self._machine else ()
+
     def _loading(self, offer: Offer, directory: Path) -> Tuple[Word, ...]:
-        return (*options("-q"), option("--destdir={}", directory), package(offer.name))
+        return (*options("-q"), *self._foreign, option("--destdir={}", directory), package(offer.name))

@@ -9,9 +9,11 @@ from typing import Dict, List, Optional
 
 import packages_made as made
 import pytest
+import yum_utils
 from conftest import RunCli, ToolDir
 from fetch_hosts import Host, host, refused
 from packages_made import DEBIAN, EL, FILE, Kernel, Key
+from processes import ran
 
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
@@ -320,31 +322,53 @@ def test_yumdownloader_that_is_dnfs(run_cli: RunCli, tmp_path: Path, el: Kernel,
     assert len(found.kept) == 3
 
 
-def test_yumdownloader_of_el7(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> None:
-    """A fake, with the options of yum-utils 1.1.31: there is none for Debian."""
+@pytest.fixture
+def el7(run_cli: RunCli, tmp_path: Path, el: Kernel, rpms: Path, signer: Key) -> Host:
+    """A host with yum-utils 1.1.31 (a fake: see yum_utils), and no dnf."""
     env = made.dnf(tmp_path / "dnf", rpms, [signer])
     tools = tmp_path / "alone"
     tools.mkdir()
-    row = "kernel-debuginfo%s|5.14.0-503.el9|x86_64|base-debuginfo|1100000"
-    common, plain = row % "-common-x86_64", row % ""
-    (tools / "repoquery").write_text(
-        f"#!/bin/sh\ncase \"$*\" in *common*) echo '{common}' ;; *) echo '{plain}' ;; esac\n"
-    )
-    (tools / "yumdownloader").write_text(
-        f"""#!/bin/sh
-for word; do case $word in --destdir=*) to=${{word#*=}} ;; esac; done
-cp {rpms}/"${{word%.x86_64}}"*.rpm "$to/"
-"""
-    )
-    for name in ("repoquery", "yumdownloader"):
-        (tools / name).chmod(0o755)
-    for name in ("rpm", "rpm2cpio", "cpio", "sh", "cp", "nm", "objdump", "readelf", "addr2line", "cat"):
+    yum_utils.install(tools, rpms)
+    for name in ("rpm", "rpm2cpio", "cpio", "sh", "nm", "objdump", "readelf", "addr2line"):
         made.need(name)
         (tools / name).symlink_to(shutil.which(name) or "")
-    found = host(run_cli, tmp_path, el, {**env, "PATH": str(tools)})
-    done = found.fetch()
-    assert done.status == 0, done.stderr
-    assert len(found.kept) == 3
+    return host(run_cli, tmp_path, el, {**env, "PATH": str(tools)})
+
+
+def test_yumdownloader_of_el7(el7: Host) -> None:
+    done = el7.fetch()
+    assert (done.status, done.stderr) == (0, "")
+    assert len(el7.kept) == 3
+
+
+def test_what_yumdownloader_did_not_bring_is_told_in_its_words(el7: Host, tmp_path: Path) -> None:
+    """It ends with status 0 all the same."""
+    (tmp_path / "alone/gone").touch()
+    refused(
+        el7.fetch(),
+        "yumdownloader ended well and brought no",
+        "Could not download/verify pkg",
+        "No more mirrors to try",
+    )
+    assert el7.kept == []
+    (tmp_path / "alone/unreachable").touch()
+    refused(el7.fetch(), "repoquery failed", "Cannot retrieve repository metadata")
+
+
+def test_a_release_that_no_repository_of_el7_has(el7: Host) -> None:
+    refused(el7.fetch("3.10.0-1160.el7.x86_64"), "is in no enabled repository", "yum-config-manager --enable")
+
+
+def test_yumdownloader_takes_another_machine_by_its_own_option(el7: Host) -> None:
+    refused(el7.fetch("3.10.0-1160.el7.ppc64le"), "is in no enabled repository")
+
+
+def test_the_options_of_yumdownloader_are_those_of_el7(tmp_path: Path, rpms: Path) -> None:
+    yum_utils.install(tmp_path, rpms)
+    done = ran([tmp_path / "yumdownloader", "--forcearch=ppc64le", "x"])
+    assert (done.returncode, "no such option: --forcearch" in done.stderr) == (2, True)
+    done = ran([tmp_path / "yumdownloader", "-q", "x"])
+    assert (done.returncode, done.stderr) == (0, "No Match for argument x\nNothing to download\n")
 
 
 def test_without_any_means(centos: Host, tmp_path: Path) -> None:
