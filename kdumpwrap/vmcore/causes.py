@@ -244,7 +244,9 @@ class Trouble:
         release = subject.release
         asked = needs.needed("crash", release) is not None
         self._version = _quietly(lambda: crash_program.version(subject.tool)) if asked else None
-        self.unmet = needs.unmet("crash", self._version, release)  # crash is too old by its number
+        unmet = needs.unmet("crash", self._version, release)
+        # crash is too old by its number; without an answer to some commands it is as good as any, as 8.0.2 for 6.1
+        self.unmet = unmet if any(need.stumbles for need in unmet) else ()
         self._timeout = timeout
         self.tight = memory.tight(self._size, limits) is not None  # memory may well run out, which crash often hides
         self.hopeless = memory.lacking(self._size, limits) is not None  # crash can start with --minimal alone

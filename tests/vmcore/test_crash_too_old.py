@@ -15,6 +15,7 @@ from kdumpwrap.vmcore.files import Subject
 from kdumpwrap.vmcore.rungs import RUNGS
 
 NEWER = "6.12.0-55.24.1.el10_0.x86_64"
+TIME = "6"  # seconds: on a busy machine the start that follows must not take them
 TOO_OLD_BY_NUMBER = f"crash 8.0.2 is too old for kernel {NEWER}, which needs 8.0.6 or newer"
 
 
@@ -42,10 +43,10 @@ def test_a_kernel_of_which_crash_lacks_more_than_its_modules_is_left_to_minimal(
 
 def test_what_hangs_when_it_starts_is_left_to_minimal(fake: Fake) -> None:
     fake.program(start="if not minimal: time.sleep(1000)", release=NEWER)
-    rows, result = fake.answers("bt", "log", options=("--timeout", "1"))
+    rows, result = fake.answers("bt", "log", options=("--timeout", TIME))
     assert fake.starts == ["", "--minimal"]
     assert [row["complete"] for row in rows] == [False, True]
-    first = f"kdumpwrap: crash did not answer within 1 s (time limit); by its number, {TOO_OLD_BY_NUMBER}"
+    first = f"kdumpwrap: crash did not answer within {TIME} s (time limit); by its number, {TOO_OLD_BY_NUMBER}"
     assert (result.status, lines(result, "kdumpwrap")[0]) == (3, first)
     assert re.fullmatch("hint: crash 8.0.6 or newer: .*; --timeout SECONDS", lines(result, "hint")[0])
 
@@ -56,7 +57,7 @@ def test_what_hangs_when_it_starts_is_left_to_minimal(fake: Fake) -> None:
         ("os.kill(os.getpid(), signal.SIGSEGV)", "crash broke down (signal 11); by its number, "),
         (
             "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(1000)",
-            "crash did not answer within 1 s (time limit); by its number, ",
+            f"crash did not answer within {TIME} s (time limit); by its number, ",
         ),
         ("sys.exit(1)", "crash failed: it ended with status 1; by its number, "),
         ("say('   <segmentation violation in gdb>\\n\\n')", ""),
@@ -64,7 +65,7 @@ def test_what_hangs_when_it_starts_is_left_to_minimal(fake: Fake) -> None:
 )
 def test_what_breaks_down_or_hangs_in_an_answer_is_asked_of_minimal_at_once(fake: Fake, answer: str, said: str) -> None:
     fake.program(answer=f"if not minimal: {answer}\n{ANSWER}", release=NEWER)
-    rows, result = fake.answers("log", "sym x", options=("--timeout", "1"))
+    rows, result = fake.answers("log", "sym x", options=("--timeout", TIME) if "within" in said else ())
     assert fake.starts == ["", "--minimal"]
     assert [row["complete"] for row in rows] == [True, True]
     assert result.status == 3
@@ -80,9 +81,14 @@ def test_one_that_answers_all_the_same_is_not_called_too_old(fake: Fake) -> None
     assert all(row["complete"] for row in rows)
 
 
-@pytest.mark.parametrize(("release", "limit"), [(NEWER, 120), (RELEASE, 600), (None, 600)])
+@pytest.mark.parametrize(
+    ("release", "limit"), [(NEWER, 120), (RELEASE, 600), ("6.1.0-47-cloud-amd64", 600), (None, 600)]
+)
 def test_it_is_given_less_time(fake: Fake, tmp_path: Path, release: Optional[str], limit: float) -> None:
-    """Not as minimal, which leaves out what makes it hang: there a slow machine needs the time."""
+    """Not as minimal, which leaves out what makes it hang: there a slow machine needs the time.
+
+    Debian 12's 8.0.2 starts on its own 6.1, of which it does not know the maple trees.
+    """
     fake.program()
     subject = Subject(str(tmp_path / "tools/crash"), fake.vmlinux, fake.crash / "vmcore", release)
     assert [Trouble(subject, ()).limit(rung) for rung in RUNGS] == [limit, limit, limit, 600]
