@@ -194,7 +194,7 @@ def _jump(resolution: Resolution) -> Optional[Tuple[str, ...]]:
     if found is None:
         what = f"{target:#x}, where there is no code"
     elif found.kind == "null":
-        what = f"{target:#x}: NULL{hexed(target)}, a function pointer that was never set"
+        what = f"{target:#x}: NULL{hexed(target)}, as by a function pointer that is not set"
     elif found.kind == "poison":
         given_up = "the function pointer lay in memory that was given up"
         what = f"{target:#x}: {found.text}{pointer.distance(found.offset)}: {given_up}"

@@ -15,10 +15,10 @@ def table(report: Report) -> Iterator[str]:
     if found.tasks:
         largest = ", ".join(f"{task.comm} (pid {task.pid}) {_size(task.rss)}" for task in found.tasks[:_SHOWN])
         yield f"{f'Largest of {found.listed} tasks' if found.listed > 1 else 'Largest task'}: {largest}."
-    used = _list([("anonymous memory", found.anonymous), ("shmem", found.shmem), ("free", found.free)])
+    # shmem is on the lists of anonymous memory
+    used = _list([("anonymous memory with shmem", found.anonymous), ("shmem alone", found.shmem), ("free", found.free)])
     if used:
-        ram = f" of {_size(found.ram)} of RAM" if found.ram is not None else ""
-        yield f"In use{ram}: {used}."
+        yield f"{f'Of {_size(found.ram)} of RAM' if found.ram is not None else 'Memory'}: {used}."
     if found.slab is not None:
         yield f"Slab: {_size(found.slab)}, of which {_size(found.unreclaimable or 0)} cannot be given back."
     other: List[str] = []

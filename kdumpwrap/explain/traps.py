@@ -192,14 +192,14 @@ def stuck(resolution: Resolution) -> Iterator[str]:
     if row is None or resolution.ip is None:
         if resolution.ip is not None and resolution.ip.symbol is not None:
             yield f"The CPU was sampled in {described(resolution.ip)}, while it was stuck (the instruction pointer)."
-            if spin.pauses(resolution.report.code, resolution.report.arch):
-                yield "It was in a loop that waits for a change: the code pauses there (the code bytes)."
+            yield from _pauses(resolution)
         return
     place = telling(resolution.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
     yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
     rows = spin.loop(spin.rows_of(resolution), resolution.report.arch)
     if rows is None:
+        yield from _pauses(resolution)
         return
     reads = []
     for one in rows:
@@ -212,6 +212,11 @@ def stuck(resolution: Resolution) -> Iterator[str]:
     kind = "A loop" if spin.calls(rows, resolution.report.arch) else "A loop that calls nothing"
     span = f"{rows[0].address:#x} to {rows[-1].address:#x}"
     yield f"{kind} of {len(rows)} instructions surrounds it ({span}{spread}){waits}."
+
+
+def _pauses(resolution: Resolution) -> Iterator[str]:
+    if spin.pauses(resolution.report.code, resolution.report.arch):
+        yield "It was in a loop that waits for a change: the code pauses there (the code bytes)."
 
 
 def _spread(rows: Sequence[Instruction], file: Optional[str]) -> str:

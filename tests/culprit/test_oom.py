@@ -24,7 +24,7 @@ def test_the_table_of_a_host() -> None:
     assert memory[2:] == (8388024, 51696, 7582196, 46352, 214856, 206408, 1048576, 2097148, 1024, None, None)
     why = told(found)
     assert why[1].startswith("Largest of 163 tasks: acmed (pid 1201) 3516 MiB, java (pid 1188) 1602 MiB, mysqld")
-    assert why[2] == "In use of 8191 MiB of RAM: anonymous memory 7404 MiB, shmem 45 MiB, free 50 MiB."
+    assert why[2] == "Of 8191 MiB of RAM: anonymous memory with shmem 7404 MiB, shmem alone 45 MiB, free 50 MiB."
     assert why[3] == "Slab: 210 MiB, of which 202 MiB cannot be given back."
     assert why[4] == "Besides: huge pages 1024 MiB, whether used or not; swap 2048 MiB, 1024 KiB of it free."
     assert why[5] == "sh only asked for memory when none was left: that does not make it the cause."

@@ -147,7 +147,7 @@ def test_the_push_of_the_faults_own_frame() -> None:
 def test_a_jump_to_null_names_the_caller() -> None:
     above = ResolvedFrame("send4", 0xF2, 0x1B0, "xxxwan", locations=(Location("send4", "xxxwan.c", 107),))
     text = told(ip=ResolvedFrame(None, runtime=0, exact=True), trace=(above,), kind="null-pointer", access="execute")
-    assert "0x0: NULL" in text
+    assert "The CPU was sent to 0x0: NULL, as by a function pointer that is not set (the instruction pointer)." in text
     assert "send4 [xxxwan] (xxxwan.c:107)" in text
 
 
@@ -294,6 +294,13 @@ def test_the_loop_in_which_a_cpu_was_sampled() -> None:
     assert "loop that calls nothing of 4 instructions" in text
     assert "0x8(%rdi)" in text
     assert "loop" not in told("mov 0x8(%rdi),%eax", "ret", kind="soft-lockup", fault=0)
+
+
+def test_a_loop_in_the_bytes_of_the_log_alone() -> None:
+    stalled = Resolution.of(recorded.parse("el8-soft-lockup-same-loop").reports[0])
+    shown = rows("jmp f+0x9", "pause", "mov 0x21c9(%rip),%eax", "test %eax,%eax", "je f+0x7", fault=2)
+    text = reasons.explain(stalled._replace(disassembly=shown))
+    assert text[1] == "It was in a loop that waits for a change: the code pauses there (the code bytes)."
 
 
 def test_the_lines_of_a_loop_are_those_of_the_file_that_is_named() -> None:
