@@ -43,6 +43,7 @@ _STACK = regex(r"--- <(?P<stack>[^>]*)> ---")
 #       TASKS: 3
 _FIELD = regex(r"\s*(?P<name>[A-Z][A-Z ]*): (?P<value>.*)")
 #        PANIC: "Oops: 0000 [#1] PREEMPT SMP NOPTI" (check log for details)
+_UPTIME = regex(r"(?:(\d{1,6}) days?, )?(\d{1,2}):(\d\d):(\d\d)")
 _PANIC = regex(r'"(?P<text>.*)"')
 
 #         FREE    71413       279 MB   90% of TOTAL MEM
@@ -149,6 +150,15 @@ def backtraces(text: str) -> Tuple[Backtrace, ...]:
                 frames[-1] = frames[-1]._replace(warning=line)
     close()
     return tuple(found)
+
+
+def seconds(uptime: str) -> Optional[int]:
+    """Seconds of ``UPTIME`` in the output of ``sys``: ``00:03:48``, ``195 days, 03:12:07``. None for another form."""
+    match = _UPTIME.fullmatch(uptime)
+    if match is None:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + rest
 
 
 def system(text: str) -> System:

@@ -121,6 +121,12 @@ def test_ps_m_counts_days_too() -> None:
     assert crash.tasks(waiting) == (BlockedTask(771, 0xFFFF8ADCC1EF1800, 3, "jbd2/sda1-8", "UN", 2 * 86400 + 3723.5),)
 
 
+def test_the_time_since_boot() -> None:
+    assert crash.seconds(str(crash.system(recorded("iptunnel-sys")).uptime)) == 3
+    assert crash.seconds("195 days, 03:12:07") == 195 * 86400 + 3 * 3600 + 12 * 60 + 7
+    assert crash.seconds("(unknown)") is None
+
+
 def test_the_slab_object_that_holds_an_address() -> None:
     found = crash.slab(recorded("iptunnel-kmem-slab"), 0xFFFF8B6E98D8E108)
     assert found == SlabObject("skbuff_head_cache", 232, 0xFFFF8B6E98D8E100, 8, True)

@@ -174,6 +174,14 @@ def test_both_tell_the_same() -> None:
     assert told(FINDING, VmcoreFacts("minimal")) == []  # crash says less
 
 
+def test_a_time_since_boot_that_crash_counts_in_other_ticks() -> None:
+    """Linux 6.12 with 250 Hz, 16 s after boot: crash 8.0.6 takes it for 1000 Hz."""
+    facts = FACTS._replace(system=System(uptime="00:03:48"))
+    assert told(change(FINDING, time=16.4), facts) == [Difference("uptime", "16 s", "00:03:48")]
+    assert told(change(FINDING, time=225.1), facts) == []
+    assert told(change(FINDING, time=None), facts) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [

@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import pexpect
 import pytest
-from conftest import Lab, Result, RunCli, environment
+from conftest import NEWER, Lab, Result, RunCli, environment
 from handmade import change
 
 from kdumpwrap import analyze
@@ -111,7 +111,10 @@ def test_crash_and_the_log_tell_the_same(run_cli: RunCli, lab: Lab, case: str, m
     assert len(common) >= 3
     if case == "iptunnel":
         assert all(frame in common for frame in logged if frame.context == "IRQ")
-    assert [(one.what, [word.partition("+")[0] for word in one.log.split(", ")]) for one in facts.differences] == (
+    clocks = [one for one in facts.differences if one.what == "uptime"]
+    assert bool(clocks) == (lab.path.name == NEWER)  # crash 8.0.6 takes its 250 Hz for 1000
+    found = [one for one in facts.differences if one not in clocks]
+    assert [(one.what, [word.partition("+")[0] for word in one.log.split(", ")]) for one in found] == (
         [("call trace", [frame.symbol for frame in lost])] if lost else []
     )
 
