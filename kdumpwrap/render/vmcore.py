@@ -37,6 +37,8 @@ def text(facts: VmcoreFacts, style: Style = PLAIN) -> str:
     for task in facts.other_cpus:
         where = f"CPU {task.cpu}" if task.cpu is not None else "Another CPU"
         lines += ["", f"{style.bold}{where}{style.reset} {clean(task.comm)}, pid {task.pid}", *_backtrace(task, style)]
+    if len(lines) == 1:
+        lines.append("   nothing: crash answered none of the questions")
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

@@ -161,6 +161,11 @@ def test_nothing_that_the_dump_holds_reaches_a_terminal_as_an_escape() -> None:
     assert all(line.startswith("crash-") for line in renderer.raw(facts).splitlines())
 
 
+def test_a_crash_that_answered_nothing() -> None:
+    lines = renderer.text(VmcoreFacts("minimal")).splitlines()
+    assert lines == ["From the vmcore (crash, minimal)", "   nothing: crash answered none of the questions"]
+
+
 # ---------------------------------------------------------------- differences
 
 
