@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from kdumpwrap import analyze, debuginfo
+from kdumpwrap import analyze, debuginfo, steps
 from kdumpwrap.crashdir import crashfile, packed
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
@@ -40,7 +40,7 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
         text, cut = _log(path, "standard input" if crash.dmesg == "-" else path)
         problems += [Problem(cut)] if cut else []
     if not log.reports:
-        problems.append(Problem(f"{crash.path}: no report of a crash in this log"))
+        problems.append(steps.no_report(crash))
     index = subject(len(log.reports), log.fatal)
     code = log.reports[index].code if index is not None else None
     value = {

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from kdumpwrap import capturelog
+from kdumpwrap import capturelog, shell
 from kdumpwrap.host import packages
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Crash, Problem
@@ -180,8 +180,7 @@ def finished(
 ) -> Analysis:
     """The Analysis of all parts; a log without a report is a problem."""
     if not findings:
-        what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
-        problems += (Problem(f"{what}: no report of a crash in this log"),)
+        problems += (no_report(crash),)
     index = subject(len(findings), log.fatal)
     if index is not None:
         findings = (
@@ -190,6 +189,16 @@ def finished(
             *findings[index + 1 :],
         )
     return Analysis(crash, kernel, findings, log.fatal, signature, problems, log.around, log.capture)
+
+
+def no_report(crash: Crash) -> Problem:
+    """The problem of a log without a report, and what shows the log."""
+    if crash.dmesg == "-":
+        return Problem("standard input: no report of a crash in this log", shell.hint("kdumpwrap list"))
+    log = crash.dmesg or ""
+    look = shell.hint("less {}", log) if log else shell.hint("kdumpwrap crash {} -c log", crash.path)
+    what = f"{log or crash.vmcore}: no report of a crash in this log"
+    return Problem(what, shell.either([look, shell.hint("kdumpwrap list")]))
 
 
 # ---------------------------------------------------------------- one report

@@ -120,8 +120,10 @@ def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash", unread: "List[P
             unread.append(Problem(copied.cut))
         index = subject(len(log.reports), log.fatal)
         if index is None:
-            what = "standard input" if crash.dmesg == "-" else crash.dmesg or crash.vmcore
-            raise KdumpwrapError(f"{what}: no report of a crash in this log")
+            from kdumpwrap import steps
+
+            found = steps.no_report(crash)
+            raise KdumpwrapError(found.message, found.hint)
         report = log.reports[index]
         copy.seek(0)
         yield from itertools.islice(copy, report.line - 1, report.last_line or report.line)

@@ -182,5 +182,8 @@ def list_command(
         if where is not None and finder.is_host(where):
             where_to = shell.hint("kdumpwrap list --root {}", where)
         notes.append(Problem(f"{', '.join(map(str, tops))}: no crash here", where_to))
-    rendered = renderer.json(rows) if json else renderer.raw(rows) if raw else renderer.text(rows)
+    if json or raw:
+        rendered = renderer.json(rows) if json else renderer.raw(rows)
+    else:
+        rendered = renderer.text(rows, titles=sys.stdout.isatty())
     return Result(rendered, problems=unreadable, notes=notes)

@@ -79,8 +79,10 @@ def batch(
         if not crashes and tally.whole and new:
             return Result(news=False)
         if not crashes and tally.whole:
-            what = f"{shown}: no crash here" + (" that fits" if found.entries else "")
-            raise NoCrash(what, shell.hint("kdumpwrap list {}", tops[0]))
+            if found.entries:
+                raise NoCrash(f"{shown}: no crash here that fits", shell.hint("kdumpwrap list {}", tops[0]))
+            look = shell.hint("kdumpwrap list") if where else shell.hint("kdumpwrap doctor")
+            raise NoCrash(f"{shown}: no crash here", look)
         if html:
             from kdumpwrap.cli import pages
 

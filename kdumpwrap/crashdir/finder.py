@@ -204,12 +204,20 @@ def _directory(path: str) -> Crash:
     except OSError as error:
         raise KdumpwrapError(f"{path}: {reason(error)}", shell.hint("sudo kdumpwrap analyze {}", path)) from None
     if entry is None:
-        raise NoCrash(
-            f"{path}: neither a vmcore nor its dmesg in this directory", shell.hint("kdumpwrap list {}", path)
-        )
+        raise NoCrash(f"{path}: neither a vmcore nor its dmesg in this directory", _elsewhere(path))
     if not _saved(entry):
         raise NothingSaved(entry.crash)
     return entry.crash
+
+
+def _elsewhere(path: str) -> shell.Hint:
+    """The command that lists the crashes below the directory ``path``; those of this host where there are none."""
+    with suppress(KdumpwrapError):
+        if scan(path).entries:
+            return shell.hint("kdumpwrap list {}", path)
+    if is_host(Path(path)):
+        return shell.hint("kdumpwrap list --root {}", path)
+    return shell.hint("kdumpwrap list")
 
 
 def _below(path: str, seen: Set[Tuple[int, int]], unreadable: List[Tuple[str, str]]) -> List[Entry]:

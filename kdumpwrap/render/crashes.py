@@ -25,9 +25,12 @@ class Listed(NamedTuple):
         return nodump.brief(self.capture, self.entry.vmcore_bytes) if self.capture is not None else ""
 
 
-def text(rows: Sequence[Listed]) -> str:
-    """For people: time, host, release, sizes of vmcore and dmesg, path, and what is missing."""
-    table = []
+_TITLES = ("TIME", "HOST", "RELEASE", "VMCORE", "DMESG")
+
+
+def text(rows: Sequence[Listed], *, titles: bool = False) -> str:
+    """For people: time, host, release, sizes of vmcore and dmesg, path, and what is missing; ``titles`` above them."""
+    table = [([*_TITLES], "PATH", "")] if titles and rows else []
     for row in rows:
         entry, release, crash = row.entry, row.release, row.entry.crash
         time = clean(crash.time).replace("T", " ")

@@ -3,13 +3,15 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import pytest
-from conftest import RunCli
+from conftest import RunCli, environment
 
+from kdumpwrap import shell
 from kdumpwrap.crashdir import crashname, finder
 from kdumpwrap.crashdir.release import release_in, release_of
 from kdumpwrap.errors import KdumpwrapError, NoCrash
@@ -331,6 +333,40 @@ def test_a_tree_in_the_place_of_a_directory_of_crashes(tmp_path: Path, run_cli: 
     assert f"{tmp_path}/host: no crash here\nhint: kdumpwrap list --root {tmp_path}/host\n" in done.stderr
     (tmp_path / "empty").mkdir()
     assert "--root" not in run_cli("list", tmp_path / "empty").stderr
+
+
+def test_no_hint_names_the_command_that_says_the_same_again(tmp_path: Path, run_cli: RunCli) -> None:
+    put(tmp_path / "host/var/crash/127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
+    (tmp_path / "empty").mkdir()
+    hints = {
+        tmp_path / "host/var/crash": f"kdumpwrap list {tmp_path}/host/var/crash",
+        tmp_path / "host": f"kdumpwrap list --root {tmp_path}/host",
+        tmp_path / "empty": "kdumpwrap list",
+    }
+    for directory, hint in hints.items():
+        assert f"\nhint: {hint}\n" in run_cli("analyze", directory).stderr
+    assert run_cli("batch", tmp_path / "empty").stderr.endswith("no crash here\nhint: kdumpwrap list\n")
+    assert "\nhint: kdumpwrap doctor --root " in run_cli("batch", "--root", tmp_path / "empty").stderr
+
+
+def test_a_log_without_a_report_can_be_looked_at(tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "a log").write_text("hello\n")
+    for command in ("analyze", "dmesg", "pack"):
+        done = run_cli(command, tmp_path / "a log", cwd=tmp_path)
+        assert f"in this log\nhint: less '{tmp_path}/a log'; or kdumpwrap list\n" in done.stderr
+    done = run_cli("annotate", "--only-report", "-", stdin="hello\n")
+    assert done.stderr == "kdumpwrap: standard input: no report of a crash in this log\nhint: kdumpwrap list\n"
+
+
+def test_titles_stand_above_the_list_on_a_terminal_alone(tmp_path: Path, run_cli: RunCli) -> None:
+    put(tmp_path / "127.0.0.1-2023-12-20-10:51:07", "vmcore-dmesg.txt")
+    command = shell.join([sys.executable, "-m", "kdumpwrap", "list", str(tmp_path)])
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          env=environment(), universal_newlines=True, check=True)  # fmt: skip
+    titles, row = done.stdout.splitlines()
+    assert titles.split() == ["TIME", "HOST", "RELEASE", "VMCORE", "DMESG", "PATH"]
+    assert titles.index("PATH") == row.index(str(tmp_path)) and titles.index("HOST") == row.index("127.0.0.1")
+    assert "TIME" not in run_cli("list", tmp_path).stdout
 
 
 def test_the_newest_crash_is_the_default(tmp_path: Path) -> None:
