@@ -75,7 +75,7 @@ def undecided(release: Optional[str], search: Search) -> bool:
     if search.vmlinux is not None or not release or "/" in release:
         return False
     kept = len(tuple(fetched.builds(release, search.root)))
-    if kept > 1 or (not kept and not (search.root / _LINKS).is_dir()):
+    if kept > 1 or (not kept and not os.path.isdir(search.root / _LINKS)):  # noqa: PTH112 closed: False
         return kept > 1
     there = any(_refused(path) is None for path in _installed(release, search))
     return there if kept else not there

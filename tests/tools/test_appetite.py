@@ -187,7 +187,8 @@ def test_a_log_of_holes_is_annotated_at_its_ends(crash: Path, tmp_path: Path) ->
                           stderr=subprocess.PIPE, env=environment(), check=False)  # fmt: skip
     assert done.returncode in (1, 3) and len(done.stdout) == (2 << 20) + 1
     assert b"evil_xmit+0x10" in done.stdout
-    told = f"kdumpwrap: {log}: 20480 MB long, the first and last 1 MB were read\nhint: kdumpwrap annotate - <{log}\n"
+    told = f"kdumpwrap: {log}: 20480 MB long, the first and last 1 MB were read\n"
+    told += f"hint: kdumpwrap annotate --root {tmp_path} - <{log}\n"
     assert done.stderr.startswith(told.encode())
 
 
