@@ -131,8 +131,10 @@ def _quoted(word: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    if character in "\\'":
-        return f"\\{character}"
+    if character == "'":
+        return "\\x27"  # for a shell without $'…', such as dash, a quote would end here, and what follows would run
+    if character == "\\":
+        return r"\\"
     if character.isprintable() and not _UNSEEN.match(character):
         return character
     how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"

@@ -3,6 +3,7 @@
 import ast
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Tuple
@@ -80,6 +81,17 @@ def test_what_cannot_be_seen_is_spelled_out() -> None:
         assert word.isascii()
         done = subprocess.run(["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True)
         assert done.stdout.decode() == f"a{character}b"
+
+
+@pytest.mark.parametrize("shell_", ["dash", "bash"])
+def test_a_shell_without_dollar_quotes_runs_nothing_either(shell_: str, tmp_path: Path) -> None:
+    """Debian's sh does not know ``$'…'``: it must not see a quote end in it."""
+    if shutil.which(shell_) is None:
+        pytest.skip(f"needs {shell_}")
+    for name in ("\x1b'$(touch RAN)'", "\x1b\\'; touch RAN; '", "\u202e'`touch RAN`"):
+        command = shell.hint("true {}", name)
+        subprocess.run([shell_, "-c", command], cwd=tmp_path, check=False)
+        assert not (tmp_path / "RAN").exists(), command
 
 
 def test_numbers_and_hints_stand_as_they_are() -> None:
