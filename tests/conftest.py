@@ -34,6 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write the answers recorded in tests/data anew")
 
 
+# by ast.unparse or vermin, which Python 3.6 has not: what the package's source says is the same on every Python
+reads_source = pytest.mark.skipif(sys.version_info < (3, 9), reason="reads the source: Python 3.9 and later do")
+
+
 # ---------------------------------------------------------------- kdumpwrap, as a user runs it
 
 

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from conftest import reads_source
 
 from kdumpwrap.cli import result
 from kdumpwrap.cli.result import Result
@@ -44,6 +45,7 @@ def test_what_is_missing_goes_to_standard_error_before_the_notes(capsys: pytest.
     assert capsys.readouterr() == ("a line\n", "kdumpwrap: no vmlinux\nkdumpwrap: crash wrote core.1\n")
 
 
+@reads_source
 @pytest.mark.parametrize("file", sorted(CLI.glob("*.py")), ids=lambda file: file.name)
 def test_no_command_decides_its_own_exit_status(file: Path) -> None:
     """``typer.Exit`` stands without a status; the names of the statuses stay where they are made and given to exit."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Tuple
 
 import pytest
-from conftest import RunCli
+from conftest import RunCli, reads_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ def words_of(hint: str, shell_: str = "bash") -> List[bytes]:
     return done.stdout.split(b"\0")[:-1]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=4))
+@given(st.lists(st.text().map(lambda word: word.replace("\0", "")), max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_a_shell_reads_the_words_that_were_meant(words: List[str]) -> None:
     hint = shell.join(["kdumpwrap", *words])
@@ -78,7 +78,7 @@ def test_a_name_is_no_option() -> None:
 def test_what_cannot_be_seen_is_spelled_out() -> None:
     for character in "\u034f\u115f\u17b4\u2800\u3164\ufe0f\uffa0\u200b\u202e\U000e0041":
         word = shell.quote(f"a{character}b")
-        assert word.isascii()
+        assert word.encode("ascii")
         done = subprocess.run(["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True)
         assert done.stdout.decode() == f"a{character}b"
 
@@ -113,6 +113,7 @@ def calls() -> Iterator[Tuple[str, ast.Call, str]]:
                 yield str(file.relative_to(PACKAGE)), node, ast.unparse(node.func)
 
 
+@reads_source
 def test_hints_are_made_in_one_place() -> None:
     """mypy lets nothing but a Hint be a hint; here nobody makes one of any text."""
     makers = {file for file, _, name in calls() if name.rpartition(".")[2] == "Hint"}
@@ -130,6 +131,7 @@ def test_hints_are_made_in_one_place() -> None:
     ]
 
 
+@reads_source
 def test_everything_that_takes_a_hint_takes_no_other_text() -> None:
     """So that mypy sees who hands over text: an error's line is printed without an exception as well."""
     for file in sorted(PACKAGE.rglob("*.py")):
@@ -139,6 +141,7 @@ def test_everything_that_takes_a_hint_takes_no_other_text() -> None:
                 assert name != "hint" or ast.unparse(node.annotation) == "Hint", f"{file}:{node.lineno}"
 
 
+@reads_source
 def test_the_words_round_a_slot_are_ours() -> None:
     templates = [(file, call) for file, call, name in calls() if name == "shell.hint"]
     assert len(templates) > 40

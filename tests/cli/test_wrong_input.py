@@ -56,7 +56,9 @@ for line in sys.stdin:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Result]]:
     streams = [tmp_path_factory.mktemp("server") / name for name in ("stdout", "stderr")]
     argv = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True, env=environment()
+    ) as process:
         assert process.stdin and process.stdout
 
         def run(*words: object, env: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> Result:

@@ -23,7 +23,7 @@ def cases() -> Iterator[object]:
     """Each fault on one host of those that have the same command."""
     for fault in FAULTS:
         fixes = {host: fault.fix if isinstance(fault.fix, str) else fault.fix[host] for host in fault.hosts}
-        for host in {fix: host for host, fix in reversed(fixes.items())}.values():
+        for host in {fix: host for host, fix in reversed(list(fixes.items()))}.values():
             yield pytest.param(fault, host, id=f"{fault.id}-{host}")
 
 
@@ -130,6 +130,6 @@ def test_nothing_in_the_script_is_hidden() -> None:
     word = "a\u034fb\u115fc\u3164d\ufe0fe\u202ef\u2028g\nh"
     steps = (Step(word, shell.hint("rm {}", word)), Step(word, shell.NONE))
     text = script.render(Diagnosis("/", word, word, word, None, False, (Check("service", "fail", word, steps),)))
-    assert text.replace("\n", "").isascii() and text.replace("\n", "").replace("\t", "").isprintable()
+    assert text.encode("ascii") and text.replace("\n", "").replace("\t", "").isprintable()
     done = ran(["bash", "-n"], input=text)
     assert done.stderr == ""

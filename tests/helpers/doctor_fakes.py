@@ -5,6 +5,7 @@ line to $LOG. Packages take their files from $HEALTHY. What a kernel reserves st
 not for doctor's own arithmetic to confirm doctor.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -84,10 +85,20 @@ def copy(*paths: str) -> None:
     for path in paths:
         source, target = HEALTHY / path, TREE / path
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+            merge(source, target)
         elif source.exists() and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+
+
+def merge(source: Path, target: Path) -> None:
+    """Copy a tree into one that may be there."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            merge(path, target / path.name)
+        else:
+            shutil.copy2(str(path), str(target / path.name), follow_symlinks=False)
 
 
 def place(path: str) -> None:
@@ -182,7 +193,8 @@ def systemctl(arguments: List[str]) -> Optional[int]:
         return 5
     mask = TREE / f"etc/systemd/system/{unit}.service"
     if arguments[0] == "unmask":
-        mask.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            mask.unlink()
     elif mask.is_symlink():
         return 1
     elif arguments[0] == "enable":
@@ -209,7 +221,7 @@ def load() -> bool:
     if not image.exists() or image.stat().st_mtime < newest:
         build()
     (TREE / "sys/kernel/kexec_crash_loaded").write_text("1\n")
-    if image.is_relative_to(TREE / "var"):  # Debian's and SUSE's do that
+    if TREE / "var" in image.parents:  # Debian's and SUSE's do that
         (TREE / "proc/sys/kernel/panic_on_oops").write_text("1\n")
     return True
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Optional
 
+from kdumpwrap import moment
+
 HEALTHY = Path(__file__).resolve().parent.parent / "data" / "doctor"
 NAMES = tuple(sorted(path.name for path in HEALTHY.iterdir() if (path / "MANIFEST").exists()))
 INSTALLED = datetime(2020, 1, 1).timestamp()  # when the files that git keeps were written
@@ -50,7 +52,7 @@ class Tree:
 
     def touch(self, path: str, day: str) -> None:
         """Make a file look as if it had been written on ``day``: 2025-01-31."""
-        os.utime(self.path / path, (datetime.fromisoformat(day).timestamp(),) * 2)
+        os.utime(self.path / path, (moment.parse(day).timestamp(),) * 2)
 
     def make_image(self) -> "Tree":
         """What a mounted disk shows: nothing of a running kernel."""
@@ -83,5 +85,5 @@ def _place(where: Path, line: str) -> None:
     else:
         file.write_bytes(b"")
         file.chmod(0o755)
-    time = datetime.fromisoformat(when).timestamp()
+    time = moment.parse(when).timestamp()
     os.utime(file, (time, time), follow_symlinks=False)

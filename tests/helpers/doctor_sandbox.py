@@ -80,7 +80,7 @@ def contents(tree: Tree) -> Dict[str, str]:
     for path in sorted(tree.path.rglob("*")):
         name = str(path.relative_to(tree.path))
         if path.is_symlink():
-            found[name] = f"-> {path.readlink()}"
+            found[name] = f"-> {os.readlink(str(path))}"
         elif path.is_file():
             found[name] = path.read_text(errors="replace")
     return found

@@ -6,6 +6,7 @@ from typing import Any, Dict, Tuple
 
 from kdumpwrap.log import reader
 from kdumpwrap.model.log import Code, Frame, Log, Panicker, Report
+from kdumpwrap.octets import spaced
 
 LOGS = Path(__file__).resolve().parent.parent / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
@@ -57,7 +58,7 @@ def _plain(value: Any, name: str = "") -> Any:
     if name == "registers":
         return {register: f"{number:#x}" for register, number in value}
     if isinstance(value, bytes):
-        return value.hex(" ")
+        return spaced(value)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return f"{value:#x}" if name in _HEX and value is not None else value

@@ -152,9 +152,7 @@ def test_a_makedumpfile_that_fails(body: str, message: str, tmp_path: Path, run_
 def flatten(vmcore: Path, into: Path) -> None:
     """What kdump sends over ssh: ``makedumpfile -F``."""
     with into.open("wb") as file:
-        subprocess.run(
-            ["makedumpfile", "-F", "-c", "-d", "31", str(vmcore)], stdout=file, check=True, capture_output=False
-        )
+        subprocess.run(["makedumpfile", "-F", "-c", "-d", "31", str(vmcore)], stdout=file, check=True)
 
 
 def answer(run_cli: RunCli, lab: Lab, target: Path, status: int = 0) -> Dict[str, Any]:

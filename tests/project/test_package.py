@@ -12,7 +12,7 @@ import tarfile
 import textwrap
 import zipfile
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Mapping, NamedTuple, NoReturn, Optional, Sequence, Set, Tuple
 
 import pytest
 from conftest import NEWER, environment, lab_path, open_lab
@@ -476,7 +476,7 @@ COMPLETED = [
 
 
 @pytest.mark.parametrize(("line", "expected"), COMPLETED)
-def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) -> None:
+def test_bash_completes(on_path: Dict[str, str], line: str, expected: Set[str]) -> None:
     words = line.split()
     script = f"""
         . {SHARE}/bash-completion/completions/kdumpwrap
@@ -489,7 +489,7 @@ def test_bash_completes(on_path: Dict[str, str], line: str, expected: set[str]) 
 
 
 @pytest.mark.parametrize(("line", "expected"), COMPLETED)
-def test_fish_completes(on_path: Dict[str, str], tmp_path: Path, line: str, expected: set[str]) -> None:
+def test_fish_completes(on_path: Dict[str, str], tmp_path: Path, line: str, expected: Set[str]) -> None:
     script = f"set fish_complete_path {SHARE}/fish/vendor_completions.d; complete -C '{line}'"
     env = {**on_path, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = ran([tool("fish"), "-c", script], env=env, check=True)

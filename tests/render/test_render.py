@@ -252,7 +252,7 @@ def test_a_hostile_log_stays_text() -> None:
     assert "[bold]x[/bold]" in shown
     rows = raw.render(hostile)
     assert not set(rows) & set("\x1b\x07\r\x9b")
-    assert json_renderer.render(hostile).isascii()
+    assert json_renderer.render(hostile).encode("ascii")
     assert len(rows.splitlines()) == len(
         raw.render(WHOLE._replace(findings=(handmade.change(finding, trace=(CALLER,)),))).splitlines()
     )

@@ -5,7 +5,6 @@ import random
 import re
 import subprocess
 from bisect import bisect_right
-from functools import cached_property
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -153,7 +152,7 @@ def test_code_that_cannot_be_read_decides_nothing() -> None:
 
 
 class Kernel:
-    """All functions of a vmlinux, and all of its instructions as objdump prints them, read as they are asked for."""
+    """All functions of a vmlinux, and all of its instructions as objdump prints them."""
 
     def __init__(self, vmlinux: Path, directory: Path) -> None:
         text = ran(["nm", "-n", vmlinux], check=True).stdout
@@ -173,16 +172,17 @@ class Kernel:
             subprocess.run(["objdump", "-d", str(vmlinux)], stdout=file, check=True)
         with listing.open("rb") as file:
             self.text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._index = self._heads()
+        self.namesakes = self._namesakes()
+        self.callers = self._callers()
 
-    @cached_property
-    def _index(self) -> Tuple[List[int], List[int]]:
+    def _heads(self) -> Tuple[List[int], List[int]]:
         """Where the listing of each function begins."""
         heads = [(int(m[1], 16), m.start()) for m in re.finditer(rb"^([0-9a-f]{16}) <[^\n]*>:$", self.text, re.M)]
         heads.sort()
         return [address for address, _ in heads], [place for _, place in heads]
 
-    @cached_property
-    def callers(self) -> Dict[int, List[int]]:
+    def _callers(self) -> Dict[int, List[int]]:
         """The return addresses of the calls to each function that is ambiguous."""
         wanted = {address for found in self.namesakes.values() for address in found}
         found: Dict[int, List[int]] = {}
@@ -193,8 +193,7 @@ class Kernel:
                 found.setdefault(target, []).append(int(match[1], 16) + 5)
         return found
 
-    @cached_property
-    def namesakes(self) -> Dict[str, Dict[int, Symbol]]:
+    def _namesakes(self) -> Dict[str, Dict[int, Symbol]]:
         """Without the padding before functions, which nobody calls (6.3: __pfx_show)."""
         several = {name: found for name, found in self.by_name.items() if len(found) > 1}
         return {name: found for name, found in several.items() if not name.startswith("__pfx_")}
