@@ -1,14 +1,11 @@
 """The effect of one instruction: its operands, its memory accesses, its kind."""
 
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
+from kdumpwrap.literal import Literal
 
-    Accessed = Literal["read", "write", "read-write"]
-    OperationKind = Literal["call", "jump", "branch", "return", "trap", "divide", "other"]
-else:
-    Accessed = OperationKind = str  # Python 3.6 has no Literal
+Accessed = Literal["read", "write", "read-write"]
+OperationKind = Literal["call", "jump", "branch", "return", "trap", "divide", "other"]
 
 
 class Memory(NamedTuple):

@@ -3,14 +3,11 @@
 Registers are called as the kernel's logs call them: ``r08`` and not ``r8`` on x86_64.
 """
 
-from typing import TYPE_CHECKING, Dict, FrozenSet, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
+from kdumpwrap.literal import Literal
 
-    ByteOrder = Literal["<", ">"]
-else:
-    ByteOrder = str  # Python 3.6 has no Literal
+ByteOrder = Literal["<", ">"]
 
 
 class Layout(NamedTuple):

@@ -9,33 +9,29 @@ Names are written as in helpers.py: regular expressions that match a whole name 
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.log import symbolname
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Called = Literal[
-        "system call",
-        "operation of a file",
-        "handler of a pseudo file",
-        "operation of a socket",
-        "netlink handler",
-        "work item",
-        "thread function",
-        "timer function",
-        "softirq",
-        "protocol handler",
-        "interrupt handler",
-        "hook",
-        "task work",
-        "part of an exit",
-        "function of a driver",
-        "other CPU",
-    ]
-else:
-    Called = str  # Python 3.6 has no Literal
+Called = Literal[
+    "system call",
+    "operation of a file",
+    "handler of a pseudo file",
+    "operation of a socket",
+    "netlink handler",
+    "work item",
+    "thread function",
+    "timer function",
+    "softirq",
+    "protocol handler",
+    "interrupt handler",
+    "hook",
+    "task work",
+    "part of an exit",
+    "function of a driver",
+    "other CPU",
+]
 
 
 class Caller(NamedTuple):

@@ -1,6 +1,6 @@
 """The kernel parameters of the next boot, from the boot loader's menu and its settings."""
 
-from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.doctor import grub
 from kdumpwrap.doctor.crashkernel import values
@@ -8,15 +8,11 @@ from kdumpwrap.host import release as releases
 from kdumpwrap.host import variables
 from kdumpwrap.host.distribution import EL, Distribution
 from kdumpwrap.host.tree import Denied, Host
+from kdumpwrap.literal import Literal
 
 DEFAULTS = "/etc/default/grub"
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    BootKind = Literal["bls", "grub.cfg", "zipl.conf", ""]
-else:
-    BootKind = str  # Python 3.6 has no Literal
+BootKind = Literal["bls", "grub.cfg", "zipl.conf", ""]
 
 
 class Boot(NamedTuple):

@@ -3,16 +3,12 @@
 Kernel source: include/linux/poison.h of 3.10 to 6.12, include/linux/err.h, Documentation/arch/x86/x86_64/mm.rst.
 """
 
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.arch import table
+from kdumpwrap.literal import Literal
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    MeaningKind = Literal["null", "small", "error", "poison", "shadow", "ascii", "non-canonical", "user"]
-else:
-    MeaningKind = str  # Python 3.6 has no Literal
+MeaningKind = Literal["null", "small", "error", "poison", "shadow", "ascii", "non-canonical", "user"]
 
 PAGE = 4096
 _MASK = (1 << 64) - 1

@@ -6,39 +6,35 @@
 """
 
 import re
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, cast
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple, cast
 
 from kdumpwrap import shell
 from kdumpwrap.host import variables
 from kdumpwrap.host.tree import Denied, Host
+from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
 from kdumpwrap.shell import Hint
 
 DEFAULT_PATH = "/var/crash"
 COLLECTOR = "makedumpfile -l --message-level 7 -d 31"
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    TargetKind = Literal[
-        "raw",
-        "nfs",
-        "ssh",
-        "ext2",
-        "ext3",
-        "ext4",
-        "xfs",
-        "btrfs",
-        "minix",
-        "virtiofs",
-        "ftp",
-        "sftp",
-        "cifs",
-        "mount",
-        "",
-    ]
-else:
-    TargetKind = str  # Python 3.6 has no Literal
+TargetKind = Literal[
+    "raw",
+    "nfs",
+    "ssh",
+    "ext2",
+    "ext3",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "minix",
+    "virtiofs",
+    "ftp",
+    "sftp",
+    "cifs",
+    "mount",
+    "",
+]
 
 # the directives of kdump.conf that name the target
 TARGETS = frozenset("raw nfs ssh ext2 ext3 ext4 xfs btrfs minix virtiofs".split())

@@ -2,14 +2,11 @@
 
 import resource
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
+from kdumpwrap.literal import Literal
 
-    LimitKind = Literal["address space", "resident"]
-else:
-    LimitKind = str  # Python 3.6 has no Literal
+LimitKind = Literal["address space", "resident"]
 
 _UNLIMITED = 1 << 60  # bytes; cgroup v1 says 0x7ffffffffffff000 for "no limit"
 

@@ -12,19 +12,15 @@ Every distribution composes it in its own way::
 """
 
 import re
-from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Vendor = Literal[
-        "el", "uek", "elrepo", "fedora", "amazon", "anolis", "alinux", "openeuler", "debian", "ubuntu", "suse", ""
-    ]
-    FamilyName = Literal["el", "debian", "suse", ""]
-else:
-    Vendor = FamilyName = str  # Python 3.6 has no Literal
+Vendor = Literal[
+    "el", "uek", "elrepo", "fedora", "amazon", "anolis", "alinux", "openeuler", "debian", "ubuntu", "suse", ""
+]
+FamilyName = Literal["el", "debian", "suse", ""]
 
 # a release stands in paths and in commands that a person types: no "/", no blank, no quote, no leading "-" or "."
 PATTERN = r"[0-9A-Za-z_][0-9A-Za-z_.+~-]{0,63}"  # 64 bytes: __NEW_UTS_LEN of include/uapi/linux/utsname.h

@@ -1,25 +1,19 @@
 """The draft of a report: it gathers the facts of the headline and of the lines that follow."""
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Set
+from typing import Dict, List, Optional, Set
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.log import body, checks, code, header, locks, pointer, registers, stack, trace, tracks, works
 from kdumpwrap.log.headline import Headline, text_follows
 from kdumpwrap.log.kinds import BARE_TRACE, CHECKERS, HANGS, NESTED_IP, NO_IP
 from kdumpwrap.model.log import Blocker, Frame, LoadedModule, LogLine, Message, OutOfMemory
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    # where in its report a line stands: before the stack, in it, behind it, in an instruction dump, behind s390's
-    # "Last Breaking-Event-Address"
-    Section = Literal["head", "trace", "other", "dump", "breaking"]
-    # what a line is; "" when nothing was understood
-    LineKind = Literal[
-        "", "end", "title", "code", "listed", "said", "frame", "ip", "task", "modules", "registers", "fact"
-    ]
-else:
-    Section = LineKind = str  # Python 3.6 has no Literal
+# where in its report a line stands: before the stack, in it, behind it, in an instruction dump, behind s390's
+# "Last Breaking-Event-Address"
+Section = Literal["head", "trace", "other", "dump", "breaking"]
+# what a line is; "" when nothing was understood
+LineKind = Literal["", "end", "title", "code", "listed", "said", "frame", "ip", "task", "modules", "registers", "fact"]
 
 _ITEM = regex(r"\d{1,2}\. +(?=\S)")  # 1. Integrated Management Log (IML)       hpwdt
 _LONGEST_MESSAGE = 512

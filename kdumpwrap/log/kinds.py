@@ -23,17 +23,13 @@ kernel/locking/lockdep.c, kernel/sched/core.c, mm/{slub,kmemleak,kasan,kmsan,kfe
 """
 
 import re
-from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Tuple, cast
+from typing import Dict, Iterator, NamedTuple, Tuple, cast
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.log import ReportKind
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Role = Literal["report", "die", "panic", "late", "weak", "logged", "piece", "headless"]
-else:
-    Role = str  # Python 3.6 has no Literal
+Role = Literal["report", "die", "panic", "late", "weak", "logged", "piece", "headless"]
 
 _TABLE = r"""
 soft-lockup report BUG

@@ -1,16 +1,12 @@
 """The kernel's messages when its memory is used up (mm/oom_kill.c, mm/page_alloc.c, mm/memcontrol.c)."""
 
-from typing import TYPE_CHECKING, Dict, List, Optional, cast
+from typing import Dict, List, Optional, cast
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.log import LogLine, MemoryTask, OutOfMemory
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Policy = Literal["compulsory", "system-wide", "no victim"]
-else:
-    Policy = str  # Python 3.6 has no Literal
+Policy = Literal["compulsory", "system-wide", "no victim"]
 
 # Out of memory: compulsory panic_on_oom is enabled                vm.panic_on_oom=2
 # Out of memory: system-wide panic_on_oom is enabled               vm.panic_on_oom=1

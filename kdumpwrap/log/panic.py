@@ -4,16 +4,12 @@ Sources: kernel/panic.c __stack_chk_fail, kernel/sched/core.c schedule_debug, ke
 """
 
 import re
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import Dict, Optional
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Cause = Literal["canary", "stack end", "init", "root"]
-else:
-    Cause = str  # Python 3.6 has no Literal
+Cause = Literal["canary", "stack end", "init", "root"]
 
 # stack-protector: Kernel stack is corrupted in: wan_parse+0x1e8/0x1f0 [xxxwan]
 # corrupted stack end detected inside scheduler

@@ -1,31 +1,27 @@
 """The particulars of a headline or message: the facts that it tells besides the kind of the report (pure)."""
 
-from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple, cast
+from typing import Iterator, NamedTuple, Optional, Tuple, cast
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Misuse = Literal[
-        "use-after-free",
-        "double-free",
-        "invalid-free",
-        "slab-out-of-bounds",
-        "stack-out-of-bounds",
-        "global-out-of-bounds",
-        "vmalloc-out-of-bounds",
-        "alloca-out-of-bounds",
-        "use-after-scope",
-        "null-ptr-deref",
-        "user-memory-access",
-        "wild-memory-access",
-        "out-of-bounds",
-    ]
-else:
-    Misuse = str  # Python 3.6 has no Literal
+Misuse = Literal[
+    "use-after-free",
+    "double-free",
+    "invalid-free",
+    "slab-out-of-bounds",
+    "stack-out-of-bounds",
+    "global-out-of-bounds",
+    "vmalloc-out-of-bounds",
+    "alloca-out-of-bounds",
+    "use-after-scope",
+    "null-ptr-deref",
+    "user-memory-access",
+    "wild-memory-access",
+    "out-of-bounds",
+]
 
 _LONGEST = 1024  # characters that are searched for a name
 # Kernel panic - not syncing: sysrq triggered crash

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.log import trace
 from kdumpwrap.model.log import Frame
 from kdumpwrap.regex import regex
@@ -33,12 +34,7 @@ _USER_PSW = 1 << 48  # the problem state bit of a PSW's mask
 _POWER_KERNEL = 1 << 60  # powerpc's kernel lies above: 0xc000000000000000
 
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Register = Literal["ip", "lr"]
-else:
-    Register = str  # Python 3.6 has no Literal
+Register = Literal["ip", "lr"]
 
 
 class Pointer(NamedTuple):

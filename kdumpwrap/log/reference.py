@@ -2,18 +2,14 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.log import code, pointer, trace
 from kdumpwrap.log import line as dmesg
 from kdumpwrap.model.log import Code, Frame
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    ReferenceKind = Literal["pointer", "frame", "mention"]
-else:
-    ReferenceKind = str  # Python 3.6 has no Literal
+ReferenceKind = Literal["pointer", "frame", "mention"]
 
 _SIGNS = (b"+0x", b"+0X")
 _DUMPS = ("Code: ", "Instruction dump:", "Krnl Code:")

@@ -1,20 +1,17 @@
 """The capture kernel: the cause that kept kdump from saving a whole vmcore, and the line that shows it."""
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
+from kdumpwrap.literal import Literal
 
-    # memory: of the capture kernel, used up             space: none left on the target
-    # crash: the capture kernel died                     killed: makedumpfile was
-    # device: of the target, did not appear              mount: the target was not mounted
-    # network: the target's host not reached, or refused
-    # makedumpfile: failed for another reason            failed: kdump gives no reason
-    # cut: the log ends while the vmcore is written
-    Cause = Literal["memory", "crash", "space", "device", "network", "mount", "killed", "makedumpfile", "failed", "cut"]
-    Outcome = Literal["success", "fail", "manual", "clear"]
-else:
-    Cause = Outcome = str  # Python 3.6 has no Literal
+# memory: of the capture kernel, used up             space: none left on the target
+# crash: the capture kernel died                     killed: makedumpfile was
+# device: of the target, did not appear              mount: the target was not mounted
+# network: the target's host not reached, or refused
+# makedumpfile: failed for another reason            failed: kdump gives no reason
+# cut: the log ends while the vmcore is written
+Cause = Literal["memory", "crash", "space", "device", "network", "mount", "killed", "makedumpfile", "failed", "cut"]
+Outcome = Literal["success", "fail", "manual", "clear"]
 
 
 class Said(NamedTuple):

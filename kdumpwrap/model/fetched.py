@@ -1,17 +1,13 @@
 """The values of ``kdumpwrap fetch``: the files it wants, the packages offered, the files it keeps."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.shell import Hint
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Kind = Literal["vmlinux", "module", "source"]
-else:
-    Kind = str  # Python 3.6 has no Literal
+Kind = Literal["vmlinux", "module", "source"]
 
 
 class Wants(NamedTuple):

@@ -1,7 +1,8 @@
 """The Finding of a report and the Analysis of a crash: all that a renderer gets."""
 
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.kernel import Instruction, Kernel, Location, Resolution, ResolvedFrame, Source
@@ -9,14 +10,9 @@ from kdumpwrap.model.log import Report, subject
 from kdumpwrap.model.scope import Variables
 from kdumpwrap.model.verdict import Culprit, Signature, Suspect
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Level = Literal["certain", "likely", "doubtful", "open"]
-    Part = Literal["in it", "called it", "on the way"]
-    About = Literal["place", "reasons", "culprit", "suspect", "trace", "kernel"]
-else:
-    Level = Part = About = str  # Python 3.6 has no Literal
+Level = Literal["certain", "likely", "doubtful", "open"]
+Part = Literal["in it", "called it", "on the way"]
+About = Literal["place", "reasons", "culprit", "suspect", "trace", "kernel"]
 
 
 class Run(NamedTuple):

@@ -1,17 +1,13 @@
 """Doctor's values: checks, fixes, and the diagnosis of a host."""
 
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.shell import NONE, Hint
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Phase = Literal["install", "configure", "boot", "enable", "load", "reboot"]
-    Side = Literal["capture", "analysis"]
-    Status = Literal["ok", "fail", "warn", "unknown", "skip"]
-else:
-    Phase = Side = Status = str  # Python 3.6 has no Literal
+Phase = Literal["install", "configure", "boot", "enable", "load", "reboot"]
+Side = Literal["capture", "analysis"]
+Status = Literal["ok", "fail", "warn", "unknown", "skip"]
 
 
 class Step(NamedTuple):

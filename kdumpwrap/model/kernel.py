@@ -5,16 +5,12 @@ Addresses, offsets and sizes are ``int`` until a renderer writes them; what is u
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.log import Frame, Report
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    CheckResult = Literal["match", "patched", "mismatch", "unchecked"]
-else:
-    CheckResult = str  # Python 3.6 has no Literal
+CheckResult = Literal["match", "patched", "mismatch", "unchecked"]
 
 
 class Kernel(NamedTuple):

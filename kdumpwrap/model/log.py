@@ -5,49 +5,45 @@ Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Problem
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Accessed = Literal["read", "write", "execute"]
-    LockKind = Literal["mutex", "semaphore", "rw-semaphore"]
-    # where the words beside a headline stand: where such a report prints its own; before it, printed by a check of the
-    # kernel that leads to such a report; or in the line before it, which may be anybody's
-    MessageOrigin = Literal["report", "check", "neighbour"]
-    ReportKind = Literal[
-        "null-pointer",
-        "page-fault",
-        "general-protection",
-        "bug",
-        "invalid-opcode",
-        "divide-error",
-        "double-fault",
-        "stack-overflow",
-        "machine-check",
-        "soft-lockup",
-        "hard-lockup",
-        "hung-task",
-        "rcu-stall",
-        "csd-stall",
-        "panic",
-        "warning",
-        "atomic-sleep",
-        "lockdep",
-        "kasan",
-        "kmsan",
-        "kcsan",
-        "kfence",
-        "ubsan",
-        "slab",
-        "memory-leak",
-        "oops",
-    ]
-else:
-    Accessed = LockKind = MessageOrigin = ReportKind = str  # Python 3.6 has no Literal
+Accessed = Literal["read", "write", "execute"]
+LockKind = Literal["mutex", "semaphore", "rw-semaphore"]
+# where the words beside a headline stand: where such a report prints its own; before it, printed by a check of the
+# kernel that leads to such a report; or in the line before it, which may be anybody's
+MessageOrigin = Literal["report", "check", "neighbour"]
+ReportKind = Literal[
+    "null-pointer",
+    "page-fault",
+    "general-protection",
+    "bug",
+    "invalid-opcode",
+    "divide-error",
+    "double-fault",
+    "stack-overflow",
+    "machine-check",
+    "soft-lockup",
+    "hard-lockup",
+    "hung-task",
+    "rcu-stall",
+    "csd-stall",
+    "panic",
+    "warning",
+    "atomic-sleep",
+    "lockdep",
+    "kasan",
+    "kmsan",
+    "kcsan",
+    "kfence",
+    "ubsan",
+    "slab",
+    "memory-leak",
+    "oops",
+]
 
 
 class LogLine(NamedTuple):

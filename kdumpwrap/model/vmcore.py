@@ -1,17 +1,13 @@
 """The values that crash(8)'s answers give: what only the vmcore knows."""
 
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.kernel import ResolvedFrame
 from kdumpwrap.model.log import LoadedModule
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    RungName = Literal["plain", "reduced", "zero-excluded", "minimal"]
-else:
-    RungName = str  # Python 3.6 has no Literal
+RungName = Literal["plain", "reduced", "zero-excluded", "minimal"]
 
 
 class Answer(NamedTuple):

@@ -5,36 +5,32 @@ The texts are those of crash 8.0.2, as seen. The texts of a crash that is too ol
 """
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    FailureKind = Literal[
-        "memory",
-        "incomplete",
-        "truncated",
-        "unmoved",
-        "excluded",
-        "mismatch",
-        "no dump",
-        "no vmlinux",
-        "no debuginfo",
-        "too old",
-        "broken",
-        "lost tasks",
-        "compression",
-        "killed",
-        "expired",
-        "endless",
-        "ended",
-        "silent",
-        "other",
-    ]
-else:
-    FailureKind = str  # Python 3.6 has no Literal
+FailureKind = Literal[
+    "memory",
+    "incomplete",
+    "truncated",
+    "unmoved",
+    "excluded",
+    "mismatch",
+    "no dump",
+    "no vmlinux",
+    "no debuginfo",
+    "too old",
+    "broken",
+    "lost tasks",
+    "compression",
+    "killed",
+    "expired",
+    "endless",
+    "ended",
+    "silent",
+    "other",
+]
 
 
 class Failure(NamedTuple):

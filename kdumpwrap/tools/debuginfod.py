@@ -4,23 +4,19 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import Optional, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.debuginfo import Debuginfod
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolTimeout
 from kdumpwrap.host import files
+from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
 from kdumpwrap.tools.argv import word
 from kdumpwrap.tools.progress import told
 from kdumpwrap.tools.run import LONGEST, missing, run
 
-if TYPE_CHECKING:
-    from typing import Literal  # novm: no Python runs this
-
-    Sought = Literal["debuginfo", "executable", "source"]
-else:
-    Sought = str  # Python 3.6 has no Literal
+Sought = Literal["debuginfo", "executable", "source"]
 
 _LIST = 1 << 16  # bytes of a list of servers
 TIMEOUT = 900.0  # seconds for one file
