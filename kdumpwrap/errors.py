@@ -1,7 +1,6 @@
 """Errors that a user, a file or a tool causes. Each has a message and a hint."""
 
 import errno
-from typing import Sequence
 
 from kdumpwrap.shell import NONE, Hint
 
@@ -52,10 +51,9 @@ class ToolMissing(KdumpwrapError):
 class ToolFailed(KdumpwrapError):
     """A program failed, exceeded its time limit, or printed unknown output."""
 
-    def __init__(self, argv: Sequence[str], message: str, hint: Hint = NONE, said: str = "") -> None:
+    def __init__(self, message: str, hint: Hint = NONE, said: str = "") -> None:
         """``said``: the first line of its standard error."""
         super().__init__(message, hint, tool_failed=True)
-        self.argv = tuple(argv)
         self.said = said
 
 

@@ -52,7 +52,7 @@ def open_vmlinux(
     try:
         elf = binutils.elf(binutils.toolset(None), path)
     except ToolTold as error:
-        raise ToolTold(error.argv, error.message, wanted) from None
+        raise ToolTold(error.message, wanted) from None
     if elf is None:
         what = "a vmlinuz" if _boots(path) else "not an ELF file"
         raise KdumpwrapError(f"{path}: {what}; a vmlinux with debug information is needed", wanted)

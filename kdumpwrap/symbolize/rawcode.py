@@ -68,9 +68,9 @@ def decode(
     """
     machine = _MACHINES.get(arch)
     if machine is None:
-        raise ToolFailed([objdump], f"code of {arch} cannot be decoded here")
+        raise ToolFailed(f"code of {arch} cannot be decoded here")
     if Path(objdump).name.startswith("llvm-"):  # it reads object files alone, no bare bytes
-        raise ToolFailed([objdump], f"no objdump of binutils here knows {arch}, to read the bytes of the Code: line")
+        raise ToolFailed(f"no objdump of binutils here knows {arch}, to read the bytes of the Code: line")
     if not 0 <= code.trap < len(code.data):
         return ()
     first = max(0, code.trap - _REACH)
@@ -179,7 +179,7 @@ def _listing(blob: bytes, machine: _Machine, objdump: str) -> Dict[int, Instruct
         )
     rows = parser.parse(output.text, little_endian_words="-EB" not in machine.options)
     if not rows:
-        raise ToolFailed([objdump], f"{objdump} printed no instruction for the bytes of the Code: line")
+        raise ToolFailed(f"{objdump} printed no instruction for the bytes of the Code: line")
     return {row.address: row for row in rows}
 
 

@@ -100,7 +100,7 @@ def elf(tools: Toolset, path: Path) -> Optional[Elf]:
             return None
         raise
     if not readelf.is_whole(output.text):
-        raise ToolTold([tools.readelf, str(path)], f"{tools.readelf} told only a part of {path}")
+        raise ToolTold(f"{tools.readelf} told only a part of {path}")
     return readelf.parse(output.text)
 
 
@@ -130,10 +130,10 @@ def symbols(tools: Toolset, vmlinux: Path, known: Optional[Elf] = None, text: Op
     from kdumpwrap.parse import nm
 
     if not re.search(rb"^[0-9a-f]+ \S ", text, re.M):
-        raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed nothing that is known")
+        raise ToolFailed(f"{tools.nm} printed nothing that is known")
     if not nm.is_whole(text, known):
         rows, all_of_them = text.count(b"\n"), f" of {known.symbols}" if known and known.symbols else ""
-        raise ToolFailed([tools.nm, str(vmlinux)], f"{tools.nm} printed only {rows}{all_of_them} symbols of {vmlinux}")
+        raise ToolFailed(f"{tools.nm} printed only {rows}{all_of_them} symbols of {vmlinux}")
     return text
 
 
@@ -150,12 +150,10 @@ def module_symbols(tools: Toolset, module: Path, known: Optional[Elf] = None) ->
 
     text = _nm(tools, options("-f sysv"), module).text
     if not text.endswith("\n"):
-        raise ToolFailed([tools.nm, str(module)], f"{tools.nm} stopped in the middle of a line of {module}")
+        raise ToolFailed(f"{tools.nm} stopped in the middle of a line of {module}")
     rows = len(re.findall(r"^[^|\n]+\|.*\|", text, re.M))
     if known is not None and rows < known.shared:
-        raise ToolFailed(
-            [tools.nm, str(module)], f"{tools.nm} printed only {rows} of {known.symbols} symbols of {module}"
-        )
+        raise ToolFailed(f"{tools.nm} printed only {rows} of {known.symbols} symbols of {module}")
     return ModuleSymbols(nm.parse_sections(text), nm.parse_variables(text))
 
 
@@ -203,8 +201,7 @@ def locations(
     questions = "".join(f"{address:#x}\n" for address in asked).encode()
     output = run(tools.addr2line, arguments, stdin=questions)
     if not output.stdout.startswith(b"0x"):
-        argv = (tools.addr2line, str(elf_file))
-        raise ToolFailed(argv, f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
+        raise ToolFailed(f"{tools.addr2line} printed nothing that is known{_said(output.stderr)}")
     found = addr2line.parse(output.text, asked)
     return {address: found.chains.get(address, ()) for address in addresses if address not in found.missing}
 
@@ -230,9 +227,7 @@ def instructions(
     within = (*options("-r -j"), word(section)) if section else ()
     output = run(tools.objdump, [*options("-d"), *window, *within, elf_file])
     if objdump.unknown_architecture(output.text + output.stderr):
-        raise ToolFailed(
-            [tools.objdump, str(elf_file)], f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch)
-        )
+        raise ToolFailed(f"{tools.objdump} cannot disassemble {tools.arch}", _cross(tools.arch))
     rows = tuple(row for row in objdump.parse(output.text) if start <= row.address < stop)
     # ".byte 0x0": taken for data; of more than one byte it says something else than they do
     if all(row.text.startswith(".") for row in rows) or any(map(_contradicts, rows)):
@@ -244,7 +239,7 @@ def instructions(
     short = bool(rows) and not elided and rows[-1].address + len(rows[-1].data) < end
     if not rows or short or not output.stdout.endswith(b"\n"):
         what = f"{tools.objdump} printed {'only a part of' if rows else 'none of'} the instructions at {start:#x}"
-        raise ToolFailed([tools.objdump, str(elf_file)], f"{what} of {elf_file}")
+        raise ToolFailed(f"{what} of {elf_file}")
     return rows
 
 

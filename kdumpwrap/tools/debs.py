@@ -113,7 +113,7 @@ def _apt(
     if absent and errors and errors[0].startswith(_UNKNOWN):
         return ""
     if errors:
-        raise ToolFailed(["apt-get"], f"apt-get failed: {errors[0]}", shell.join(("apt-get", *map(str, arguments))))
+        raise ToolFailed(f"apt-get failed: {errors[0]}", shell.join(("apt-get", *map(str, arguments))))
     return done.text
 
 
@@ -126,4 +126,4 @@ def _complained(stderr: str) -> None:
     """Raises ToolFailed for a complaint of tar that is not about a name that the archive does not have."""
     for line in stderr.splitlines():
         if line and not line.endswith(_ABSENT) and ": Removing leading `" not in line:
-            raise ToolFailed(["tar"], line)
+            raise ToolFailed(line)

@@ -97,9 +97,7 @@ def fetch(
         raise KdumpwrapError(_reason(error, build_id, what, client), again) from None
     path = Path(output.text.strip())
     if not path.is_file():
-        raise ToolFailed(
-            ["debuginfod-find", *arguments], f"debuginfod-find printed no file: {output.text.strip()[:200]!r}"
-        )
+        raise ToolFailed(f"debuginfod-find printed no file: {output.text.strip()[:200]!r}")
     return path
 
 

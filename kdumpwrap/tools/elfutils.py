@@ -51,7 +51,6 @@ def locations(
     moved = {answer.address - address for address, answer in zip(asked, answers)}
     if (asked and not answers) or len(answers) > len(asked) or len(moved) > 1 or (not section and any(moved)):
         why = output.stderr.partition("\n")[0][:300]
-        message = f"{tool} printed no answers to what it was asked{f': {why}' if why else ''}"
-        raise ToolFailed((tool, str(elf_file)), message)
+        raise ToolFailed(f"{tool} printed no answers to what it was asked{f': {why}' if why else ''}")
     whole = zip(addresses, answers[:-1])
     return {address: answer.chain for address, answer in whole if answer.chain is not None}

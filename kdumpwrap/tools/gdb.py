@@ -92,7 +92,7 @@ def ask(
     if asked and not found:
         if _NO_PYTHON.search(output.stderr):
             raise NotAsked(f"{program} has no Python", packages.install("gdb"))
-        raise ToolFailed([program], f"no variables: {_reason(output.stderr)}")
+        raise ToolFailed(f"no variables: {_reason(output.stderr)}")
     return tuple(found.get(number) for number in range(len(questions)))
 
 

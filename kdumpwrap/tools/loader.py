@@ -47,7 +47,7 @@ class Loader:
         if len(found) != 1:
             what = f"{self.tool} ended well and brought {len(found) or 'no'} files instead of {offer.name}"
             first = said.partition("\n")[0]
-            raise ToolFailed([self.tool], f"{what} ({first})" if first else what)
+            raise ToolFailed(f"{what} ({first})" if first else what)
         self.check(found[0], offer)
         return found[0]
 

@@ -95,7 +95,7 @@ class Dnf(Loader):
             if file.is_symlink() or not file.is_file() or file.stat().st_size != sizes[name]:
                 first = complaints.strip().partition("\n")[0]
                 what = f"{package.name}: {name} did not come out whole{f' ({first})' if first else ''}"
-                raise ToolFailed(["cpio"], what)
+                raise ToolFailed(what)
 
     def steps(self, offers: Sequence[Offer], wants: Wants, directory: Path) -> Tuple[Step, ...]:
         """See Loader."""

@@ -85,7 +85,7 @@ def run(
             caught = files.enter_context(sink.open("xb") if sink else in_memory("stdout"))
             complaints = files.enter_context(in_memory("stderr"))
         except OSError as error:
-            raise ToolStopped(argv, f"{error.filename or tool + ' cannot be started'}: {error.strerror}") from None
+            raise ToolStopped(f"{error.filename or tool + ' cannot be started'}: {error.strerror}") from None
         if stdin:
             fed.write(stdin)
             fed.seek(0)
@@ -180,7 +180,7 @@ def popen(
         raise missing(argv[0], package) from None
     except (OSError, ValueError) as error:  # ValueError: an embedded NUL byte
         reason = getattr(error, "strerror", None) or error
-        raise ToolStopped(argv, f"{argv[0]} cannot be started: {reason}") from None
+        raise ToolStopped(f"{argv[0]} cannot be started: {reason}") from None
     else:
         running.add(process)
         if _stopped:  # a thread may start another program after stop_all()
@@ -215,13 +215,13 @@ def checked(
     """The output of a program that ended with ``status``; ``keep``: with its standard output."""
     if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
         stdout.truncate(min(limit, _size(stdout)))  # a quick program may write more before its limit is set
-        raise ToolFailed(argv, f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
+        raise ToolFailed(f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
     stderr.seek(0)
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
     if status not in ok:
         kind = ToolStopped if status < 0 else ToolFailed
         said = next((line.strip() for line in errors.splitlines() if line.strip()), "")
-        raise kind(argv, f"{argv[0]} failed{_reason(status, said)}", shell.join(argv), said)
+        raise kind(f"{argv[0]} failed{_reason(status, said)}", shell.join(argv), said)
     if keep:
         stdout.seek(0)
     return Output(stdout.read() if keep else b"", errors, time.monotonic() - start)
@@ -232,7 +232,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def late(argv: Sequence[str], timeout: float) -> ToolTimeout:
-    return ToolTimeout(argv, f"{argv[0]} did not end within {timeout:g} s and was stopped", shell.join(argv))
+    return ToolTimeout(f"{argv[0]} did not end within {timeout:g} s and was stopped", shell.join(argv))
 
 
 def missing(tool: str, package: str = "") -> ToolMissing:

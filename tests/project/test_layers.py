@@ -86,7 +86,9 @@ def test_imports_point_down(name: str) -> None:
     if name in PURE:
         assert not [file for file in below(name) if outside(file) & WORLD]
     if name in ("model", "errors"):
-        assert below(name) <= own | below("shell") | below("literal") and not [file for file in own if outside(file) & BOUGHT]
+        assert below(name) <= own | below("shell") | below("literal") and not [
+            file for file in own if outside(file) & BOUGHT
+        ]
     if name in ("log", "parse", "arch"):
         assert not [file for file in own if "pathlib" in outside(file)]
     if not name.startswith(("cli", "__main__")):
