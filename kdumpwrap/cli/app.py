@@ -160,6 +160,8 @@ def list_command(
     from kdumpwrap.host.tree import Host
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.render import crashes as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
 
     options.one_format(raw, json)
     found = finder.scan(where) if where else finder.scan_host(root)
@@ -183,7 +185,7 @@ def list_command(
             where_to = shell.hint("kdumpwrap list --root {}", where)
         notes.append(Problem(f"{', '.join(map(str, tops))}: no crash here", where_to))
     if json or raw:
-        rendered = renderer.json(rows) if json else renderer.raw(rows)
+        rendered = lines(rows, keys.LISTED) if json else renderer.raw(rows)
     else:
         rendered = renderer.text(rows, titles=sys.stdout.isatty())
     return Result(rendered, problems=unreadable, notes=notes)

@@ -171,6 +171,8 @@ def merge(
     from kdumpwrap.batch import merge
     from kdumpwrap.model.bugs import Groups
     from kdumpwrap.render import batch as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
 
     options.one_format(raw, json)
     redactor = options.redactor(redact)
@@ -187,7 +189,7 @@ def merge(
     bugs = groups.sorted()
     if not rows and not bad:
         raise NoCrash("no crash in what was given", shell.hint("kdumpwrap batch --json >FILE"))
-    rendered = renderer.raw(bugs) if raw else renderer.json(bugs) if json else renderer.text(bugs, output.style())
+    rendered = renderer.raw(bugs) if raw else lines(bugs, keys.GROUP) if json else renderer.text(bugs, output.style())
     return results.redacted(Result(rendered, answered=bool(rows), complete=not bad), redactor, last=True)
 
 

@@ -47,6 +47,8 @@ def crash(
 ) -> Result:
     """Ask crash(8) about a vmcore. Without -c, a session on the terminal, or the commands on standard input."""
     from kdumpwrap.render import crash as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
     from kdumpwrap.vmcore import crashcmd
 
     options.one_format(raw, json)
@@ -62,7 +64,7 @@ def crash(
     said = whole or any(answer.output.strip() and not answer.unavailable for answer in outcome.answers)
     rendered = ""
     if json:
-        rendered = renderer.json(outcome.answers)
+        rendered = lines(outcome.answers, keys.ANSWER)
     elif said:
         rendered = renderer.raw(outcome.answers) if raw else renderer.text(outcome.answers, output.style())
     return Result(rendered, outcome.problems, _kept(left), answered=said)

@@ -21,6 +21,8 @@ def doctor(
     from kdumpwrap.doctor import examination as surgery
     from kdumpwrap.doctor import script
     from kdumpwrap.render import doctor as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
 
     options.one_format(raw, json)
     if fix and (raw or json):
@@ -37,7 +39,7 @@ def doctor(
             again = next((step.command for fix in unknown for step in fix if step.command), shell.NONE)
             notes.append(Problem(renderer.verdict(diagnosis), shell.hint("{} --fix", again) if again else again))
     elif json:
-        rendered = renderer.json(diagnosis)
+        rendered = lines([diagnosis], keys.DIAGNOSIS)
     elif raw:
         rendered = renderer.raw(diagnosis)
     else:

@@ -46,11 +46,13 @@ def fetch(
         return _kept(root, _size(max_size) if prune else None, raw=raw, json=json)
     from kdumpwrap.fetch import order, story
     from kdumpwrap.render import fetched as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
 
     search = options.search(root, None, module_dir, None)
     wanted = order.of(what, search, everything=everything)
     found = story.fetch(wanted, search, tell=output.teller(), say=output.error, dry=dry_run)
-    rendered = renderer.json(found) if json else renderer.raw(found) if raw else renderer.text(found)
+    rendered = lines([found], keys.FETCHED) if json else renderer.raw(found) if raw else renderer.text(found)
     return Result(rendered, found.problems, found.notes)
 
 
@@ -60,6 +62,8 @@ def _kept(root: Path, most: Optional[int], *, raw: bool, json: bool) -> Result:
     from kdumpwrap.host import fetched
     from kdumpwrap.model.crash import Problem
     from kdumpwrap.render import fetched as renderer
+    from kdumpwrap.render import keys
+    from kdumpwrap.render.walker import lines
 
     top = fetched.own(root)
     builds = fetched.entries(top) if top in fetched.tops(root) else ()
@@ -80,7 +84,7 @@ def _kept(root: Path, most: Optional[int], *, raw: bool, json: bool) -> Result:
                 left -= build.size
                 removed.append(build)
         builds = tuple(removed)
-    rows = renderer.kept_json(builds) if json else renderer.kept_raw(builds) if raw else renderer.kept_text(builds)
+    rows = lines(builds, keys.KEPT) if json else renderer.kept_raw(builds) if raw else renderer.kept_text(builds)
     notes = () if builds else (Problem(f"{top}: nothing to {'show' if most is None else 'remove'}"),)
     return Result(rows, problems, notes)
 

@@ -5,10 +5,8 @@ from typing import List, Optional, Sequence
 
 from kdumpwrap.model.bugs import Group, Row, ordered
 from kdumpwrap.model.kernel import Location
-from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
 from kdumpwrap.render.text import PLAIN, Style, clean, place
-from kdumpwrap.render.walker import line, walk
 
 _NAMED = 5  # kernels and hosts that a group names
 
@@ -38,11 +36,6 @@ def raw(groups: Sequence[Group]) -> str:
         which = (newest.kind, _site(newest), _place(newest), newest.module, newest.signature.id, newest.path)
         lines.append(raw_renderer.row(*counts, *which) + "\n")
     return "".join(lines)
-
-
-def json(groups: Sequence[Group]) -> str:
-    """One object for each group."""
-    return "".join(line(walk(group, keys.GROUP)) for group in groups)
 
 
 def text(groups: Sequence[Group], style: Style = PLAIN) -> str:

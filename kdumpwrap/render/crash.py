@@ -3,9 +3,7 @@
 from typing import Sequence
 
 from kdumpwrap.model.vmcore import Answer
-from kdumpwrap.render import keys
 from kdumpwrap.render.text import PLAIN, Style, clean
-from kdumpwrap.render.walker import line, walk
 
 
 def text(answers: Sequence[Answer], style: Style = PLAIN) -> str:
@@ -23,11 +21,6 @@ def raw(answers: Sequence[Answer]) -> str:
     """The answers without their commands. TABs are kept."""
     lines = (line for answer in answers for line in _lines(answer.output))
     return "".join("\t".join(map(clean, line.split("\t"))) + "\n" for line in lines)
-
-
-def json(answers: Sequence[Answer]) -> str:
-    """One object a line for each answer."""
-    return "".join(line(walk(answer, keys.ANSWER)) for answer in answers)
 
 
 def _lines(output: str) -> Sequence[str]:

@@ -5,10 +5,8 @@ from typing import NamedTuple, Optional, Sequence
 from kdumpwrap.explain import nodump
 from kdumpwrap.model.capture import Capture, Creation
 from kdumpwrap.model.crash import Entry
-from kdumpwrap.render import keys
 from kdumpwrap.render import raw as raw_renderer
-from kdumpwrap.render.text import clean
-from kdumpwrap.render.walker import line, walk
+from kdumpwrap.render.text import clean, size
 
 
 class Listed(NamedTuple):
@@ -33,8 +31,8 @@ def text(rows: Sequence[Listed], *, titles: bool = False) -> str:
     table = [([*_TITLES], "PATH", "")] if titles and rows else []
     for row in rows:
         entry, release, crash = row.entry, row.release, row.entry.crash
-        time = clean(crash.time).replace("T", " ")
-        cells = [time, clean(crash.host), clean(release), _size(entry.vmcore_bytes), _size(entry.dmesg_bytes)]
+        sizes = [size(octets) or "-" for octets in (entry.vmcore_bytes, entry.dmesg_bytes)]
+        cells = [clean(crash.time).replace("T", " "), clean(crash.host), clean(release), *sizes]
         missing = ", ".join(entry.missing) + (f": {row.why}" if row.why else "")
         test = f"test of kdump: {row.creation.outcome}" if row.creation is not None else ""
         table.append((cells, clean(crash.path), clean("; ".join(filter(None, (test, missing))))))
@@ -58,14 +56,3 @@ def raw(rows: Sequence[Listed]) -> str:
         why = (", ".join(entry.missing), cause, row.why, row.creation.outcome if row.creation is not None else None)
         lines.append(raw_renderer.row(*files, *why) + "\n")
     return "".join(lines)
-
-
-def json(rows: Sequence[Listed]) -> str:
-    """One object for each crash."""
-    return "".join(line(walk(one, keys.LISTED)) for one in rows)
-
-
-def _size(octets: Optional[int]) -> str:
-    if octets is None:
-        return "-"
-    return f"{octets / 1e6:.0f} MB" if octets >= 1e6 else f"{octets / 1e3:.0f} kB"

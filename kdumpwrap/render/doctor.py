@@ -4,10 +4,8 @@ from typing import Iterator, List, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.model.host import Check, Diagnosis, Step
-from kdumpwrap.render import keys
 from kdumpwrap.render import raw as rows
 from kdumpwrap.render.text import PLAIN, Style, clean
-from kdumpwrap.render.walker import line, walk
 
 _SIDES = (("capture", "Catching the next crash"), ("analysis", "Reading it"))
 _WORDS = {"ok": "ok", "warn": "warn", "fail": "fail", "unknown": "warn", "skip": "-"}
@@ -33,11 +31,6 @@ def raw(diagnosis: Diagnosis) -> str:
     """
     told = (check for check in diagnosis.checks if check.status != "skip")
     return "".join(rows.row(check.name, _WORDS[check.status], seen(check), command(check.fix)) + "\n" for check in told)
-
-
-def json(diagnosis: Diagnosis) -> str:
-    """One object on one line; sizes are bytes."""
-    return line(walk(diagnosis, keys.DIAGNOSIS))
 
 
 def seen(check: Check) -> str:

@@ -1,14 +1,14 @@
 """``--raw``: one fact a line, fields split by one TAB. New keys and columns are only ever added at the end."""
 
+from pathlib import Path
 from typing import Iterator, Optional, Tuple, Union
 
-from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis, Finding, Listing
 from kdumpwrap.model.kernel import Instruction, Location, ResolvedFrame, Source
 from kdumpwrap.octets import spaced
 from kdumpwrap.render.escape import field
 
-Value = Union[str, int, None]
+Value = Union[str, int, Path, None]
 
 
 def render(analysis: Analysis, *, all_reports: bool = False) -> str:
@@ -23,9 +23,7 @@ def row(*values: Value) -> str:
 
 def escape(value: Value) -> str:
     """``value`` as a field: TAB, newline, backslash and control characters as ``\\t``, ``\\n``, ``\\\\``, ``\\xNN``."""
-    if value is None:
-        return ""
-    return field(value) if isinstance(value, str) else str(value)
+    return "" if value is None else field(str(value))
 
 
 def address(value: Optional[int]) -> str:
@@ -65,32 +63,23 @@ def _facts(analysis: Analysis, all_reports: bool) -> Iterator[str]:
     if analysis.capture is not None:
         said = analysis.capture.said
         yield row("capture", analysis.capture.cause, said.number if said else None, said.text if said else None)
-    yield from (problem(one) for one in analysis.problems)
-
-
-def problem(one: Problem) -> str:
-    """A ``problem`` line."""
-    return row("problem", one.message, one.hint)
+    yield from (row("problem", problem.message, problem.hint) for problem in analysis.problems)
 
 
 def _report(analysis: Analysis, finding: Finding, with_signature: bool) -> Iterator[str]:
-    yield row("kind", finding.report.kind)
-    yield row("headline", finding.report.headline)
+    report = finding.report
+    yield row("kind", report.kind)
+    yield row("headline", report.headline)
     yield row("time", analysis.crash.time)
-    yield row("cpu", finding.report.cpu)
-    yield row("pid", finding.report.pid)
-    yield row("comm", finding.report.comm)
-    yield row("taint", finding.report.taint)
-    yield row("fault_address", address(finding.report.fault_address))
+    yield row("cpu", report.cpu)
+    yield row("pid", report.pid)
+    yield row("comm", report.comm)
+    yield row("taint", report.taint)
+    yield row("fault_address", address(report.fault_address))
     culprit, suspect = finding.culprit, finding.suspect
-    if culprit:
-        yield row("culprit", culprit.symbol, culprit.module, culprit.file, culprit.line)
-    else:
-        yield row("culprit", None, None, None, None)
-    if suspect:
-        yield row("suspect", suspect.module, suspect.symbol, suspect.file, suspect.line)
-    else:
-        yield row("suspect", None, None, None, None)
+    unknown = (None,) * 4
+    yield row("culprit", *((culprit.symbol, culprit.module, culprit.file, culprit.line) if culprit else unknown))
+    yield row("suspect", *((suspect.module, suspect.symbol, suspect.file, suspect.line) if suspect else unknown))
     if with_signature and analysis.signature:
         yield row("signature", analysis.signature.id, analysis.signature.text)
     if finding.resolution.ip:
@@ -102,12 +91,12 @@ def _report(analysis: Analysis, finding: Finding, with_signature: bool) -> Itera
     for insn in finding.resolution.disassembly:
         yield _insn(insn)
     yield from _source(finding.resolution.source)
-    if finding.report.message is not None:
-        yield row("message", finding.report.message.text, finding.report.message.origin)
-    yield row("uptime", None if finding.report.time is None else f"{finding.report.time:.6f}")
+    if report.message is not None:
+        yield row("message", report.message.text, report.message.origin)
+    yield row("uptime", None if report.time is None else f"{report.time:.6f}")
     for sentence in finding.reasons:
         yield row("explanation", sentence)
-    if finding.report.code:
+    if report.code:
         yield row("code_check", finding.resolution.check.result, finding.resolution.check.detail)
     if finding.variables is not None:
         for one in finding.variables.rows:

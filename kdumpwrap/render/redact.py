@@ -69,11 +69,7 @@ def _tasks(report: Report) -> Iterator[Optional[str]]:
 class Redactor:
     """Replaces values by stand-ins. The same value gets the same stand-in in every text."""
 
-    def __init__(
-        self,
-        also: Collection[str] = (),
-        hosts: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, also: Collection[str] = (), hosts: Iterable[str] = ()) -> None:
         """``also``: words of ALSO; ``hosts``: names of hosts that are known beforehand."""
         self._also = frozenset(also)
         self._keep: Set[str] = {*_WORDS}

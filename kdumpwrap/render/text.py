@@ -76,6 +76,13 @@ def clean(text: Optional[str]) -> str:
     return escape.shown(text or "")
 
 
+def size(octets: Optional[int]) -> str:
+    """``31 MB``, ``57 kB``; empty when unknown."""
+    if octets is None:
+        return ""
+    return f"{octets / 1e6:.0f} MB" if octets >= 1e6 else f"{octets / 1e3:.0f} kB"
+
+
 def disassembly(rows: Sequence[Instruction], style: Style = PLAIN) -> Iterator[str]:
     """The instructions, the marked one with an arrow, each line of the source named where it begins."""
     width = max((len(row.text) for row in rows), default=0)

@@ -2,7 +2,7 @@
 
 import json
 from operator import attrgetter
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 Json = Union[None, bool, int, float, str, List["Json"], Dict[str, "Json"]]
 
@@ -41,6 +41,11 @@ def _objects(rows: Sequence[Any], table: Table) -> List[Json]:
 def line(value: Json) -> str:
     """``value`` as a line of NDJSON, in ASCII: a log's control characters cannot reach a terminal through it."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(", ", ": ")) + "\n"
+
+
+def lines(rows: Iterable[Any], table: Table) -> str:
+    """A line for each of ``rows``: the object that ``table`` makes of it."""
+    return "".join(line(walk(row, table)) for row in rows)
 
 
 def address(value: int) -> str:

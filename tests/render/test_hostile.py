@@ -27,10 +27,11 @@ from kdumpwrap.model.fetched import Build, Fetched
 from kdumpwrap.model.finding import Analysis, Listing
 from kdumpwrap.model.host import Check, Diagnosis, Step
 from kdumpwrap.model.vmcore import Answer, VmcoreFacts
-from kdumpwrap.render import annotate, batch, crash, crashes, doctor, fetched, markdown, raw, text, vmcore
+from kdumpwrap.render import annotate, batch, crash, crashes, doctor, fetched, keys, markdown, raw, text, vmcore
 from kdumpwrap.render import json as ndjson
 from kdumpwrap.render.html import crash as page
 from kdumpwrap.render.html import overview
+from kdumpwrap.render.walker import lines
 
 # ---------------------------------------------------------------- what cannot be seen, or moves what can
 
@@ -185,18 +186,18 @@ RAWS = [
     Rendering("doctor", lambda fill: doctor.raw(fill.make(Diagnosis))),
     Rendering("fetch", lambda fill: fetched.raw(fill.make(Fetched))),
     Rendering("fetch --list", lambda fill: fetched.kept_raw([fill.make(Build)])),
-    Rendering("problem", lambda fill: raw.problem(fill.make(Problem))),
+    Rendering("problem", lambda fill: raw.row(*fill.make(Problem)[:2])),
 ]
 JSONS = [
     Rendering("analyze", lambda fill: ndjson.render(fill.make(Analysis), fill.make(VmcoreFacts))),
     Rendering("resolve", lambda fill: ndjson.resolved(fill.text(), fill.make(get_type_hints(Listing)["frame"]))),
     Rendering("disasm", lambda fill: ndjson.listing(fill.text(), fill.make(Listing))),
-    Rendering("list", lambda fill: crashes.json([fill.make(crashes.Listed)])),
-    Rendering("batch", lambda fill: batch.json([fill.make(Group)])),
-    Rendering("doctor", lambda fill: doctor.json(fill.make(Diagnosis))),
-    Rendering("crash", lambda fill: crash.json([fill.make(Answer)])),
-    Rendering("fetch", lambda fill: fetched.json(fill.make(Fetched))),
-    Rendering("fetch --list", lambda fill: fetched.kept_json([fill.make(Build)])),
+    Rendering("list", lambda fill: lines([fill.make(crashes.Listed)], keys.LISTED)),
+    Rendering("batch", lambda fill: lines([fill.make(Group)], keys.GROUP)),
+    Rendering("doctor", lambda fill: lines([fill.make(Diagnosis)], keys.DIAGNOSIS)),
+    Rendering("crash", lambda fill: lines([fill.make(Answer)], keys.ANSWER)),
+    Rendering("fetch", lambda fill: lines([fill.make(Fetched)], keys.FETCHED)),
+    Rendering("fetch --list", lambda fill: lines([fill.make(Build)], keys.KEPT)),
 ]
 PAGES = [
     Rendering("crash", whole_page),

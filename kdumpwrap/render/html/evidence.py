@@ -23,13 +23,8 @@ def log(finding: Finding, lines: LogLines, path: str) -> str:
         if number != before + 1:
             rows.append('<div class="gap">…</div>')
         before = number
-        css = (
-            "line head"
-            if number == finding.report.line
-            else "line own"
-            if finding.report.line < number <= last
-            else "line"
-        )
+        own = " own" if finding.report.line < number <= last else ""
+        css = "line" + (" head" if number == finding.report.line else own)
         shown = esc(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
         rows.append(f'<div class="{css}"><i class="no">{number}</i><code>{shown}</code></div>')
     count = f"lines {lines[0][0]} to {lines[-1][0]}"
@@ -57,11 +52,8 @@ def commands(run: Sequence[str]) -> str:
     """Every command that was run, ready for a shell. A click selects a whole command."""
     if not run:
         return ""
-    rows = []
-    for command in run:
-        cut = len(command) > COMMAND
-        shown = esc(command[:COMMAND]) + (" …" if cut else "")
-        rows.append(f"<li><code>{shown}</code></li>")
+    shown = (esc(command[:COMMAND]) + (" …" if len(command) > COMMAND else "") for command in run)
+    rows = [f"<li><code>{command}</code></li>" for command in shown]
     return f'<ol class="commands">{"".join(rows)}</ol>'
 
 

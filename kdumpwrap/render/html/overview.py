@@ -11,7 +11,7 @@ from kdumpwrap.model.verdict import Signature
 from kdumpwrap.render import view
 from kdumpwrap.render.html import evidence, timeline
 from kdumpwrap.render.html.crash import Case
-from kdumpwrap.render.html.document import document, esc, island
+from kdumpwrap.render.html.document import Json, document, esc, island
 
 _PROBLEMS = 500  # problems that the page lists
 
@@ -46,24 +46,12 @@ def index(bugs: Sequence[Bug], problems: Sequence[Problem] = (), place: str = ""
     by = timeline.scale(list(times.values()))
     kernels, hosts = _numbered(case.release for case in cases), _numbered(case.host for case in cases)
     lanes = _lanes(bugs, times)
-    data = island(
-        [
-            [*kernels],
-            [*hosts],
-            [
-                [
-                    [
-                        kernels[case.release or ""],
-                        hosts[case.host or ""],
-                        by.bin(times[case]) if by else None,
-                        _shown(case.time),
-                    ]
-                    for case in one.cases
-                ]
-                for one in bugs
-            ],
-        ]
-    )
+
+    def told(case: Case) -> Json:
+        bar = by.bin(times[case]) if by else None
+        return [kernels[case.release or ""], hosts[case.host or ""], bar, _shown(case.time)]
+
+    data = island([[*kernels], [*hosts], [[told(case) for case in one.cases] for one in bugs]])
     strips = f'<section id="when"><header><h2>When</h2></header>{timeline.strips(lanes, by)}</section>' if by else ""
     table = f'<section id="bugs"><header><h2>Bugs</h2>{_filters(kernels, hosts)}</header>{_table(bugs)}</section>'
     main = f"<main>{strips}{table}{_missing(problems)}</main>"
