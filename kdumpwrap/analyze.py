@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
 from kdumpwrap import debuginfo
@@ -42,14 +41,14 @@ def analyze(
     crash, search = crashed.find(target, search)
     release = release_of(crash)
     known = release is not None or opening.foreseen()  # else the log may tell the release, and nm would run twice
-    begun = opening.begin(release, search, _beside(crash)) if known else None
+    begun = opening.begin(release, search, crash.beside) if known else None
     from kdumpwrap.symbolize.symbolizer import Symbolizer
 
-    with Symbolizer(release, search, _beside(crash), begun) as symbolizer:
+    with Symbolizer(release, search, crash.beside, begun) as symbolizer:
         log = read(crash, search)
         if log.release in (None, release):
             return next(analyses([(crash, log)], symbolizer, variables=variables, early=early, meanwhile=meanwhile))
-    with Symbolizer(log.release, search, _beside(crash)) as symbolizer:
+    with Symbolizer(log.release, search, crash.beside) as symbolizer:
         return next(analyses([(crash, log)], symbolizer, variables=variables, early=early))
 
 
@@ -155,7 +154,7 @@ def analyses(
     crashes = [(crash, _of_build(log, symbolizer)) for crash, log in crashes]
     keys = [key(log) for _, log in crashes]
     distinct = {one: log for one, (_, log) in zip(keys, crashes) if one not in known}
-    frames = (frame for log in distinct.values() for frame in _frames(log))
+    frames = (frame for log in distinct.values() for frame in log.frames)
     strangers = {name: flagged for log in distinct.values() for name, flagged in origins(log).items()}
     symbolizer.load(frames, crashes[0][1].arch, strangers, meanwhile=_load_steps)
     from kdumpwrap import steps
@@ -199,15 +198,3 @@ def _load_steps() -> None:
     from kdumpwrap import steps  # noqa: F401
     from kdumpwrap.parse import eu_addr2line  # noqa: F401
     from kdumpwrap.symbolize import placed  # noqa: F401
-
-
-def _frames(log: "Log") -> "Iterator[Frame]":
-    for report in log.reports:
-        if report.ip is not None:
-            yield report.ip
-        yield from report.trace
-
-
-def _beside(crash: Crash) -> Optional[Path]:
-    path = crash.dmesg or crash.vmcore
-    return None if path is None or path == "-" else Path(path).parent

@@ -4,16 +4,14 @@ A log is read in batches of whole lines. The tools are asked once for each disti
 reports.
 """
 
-from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kdumpwrap.crashdir.release import release_in
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.model.annotation import Line, Mark
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.log import Frame, Log, Report, subject
+from kdumpwrap.model.log import Frame, Log, Report
 from kdumpwrap.symbolize import opening
 
 if TYPE_CHECKING:
@@ -92,9 +90,7 @@ class Annotator:
     def __enter__(self) -> "Annotator":
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for symbolizer in self._kernels.values():
             symbolizer.close()
 
@@ -149,13 +145,13 @@ class Annotator:
         for stack in owners.stacks(found, {one for where in owned for one in where}):
             trace = Report("oops", "", stack.line, arch=log.arch, trace=stack.frames)
             work.setdefault(releases.at(stack.line), []).append(_Case(trace, tuple(enumerate(stack.where))))
-        index = subject(len(log.reports), log.fatal) if self._variables else None
+        index = log.subject if self._variables else None
         about = log.reports[index] if index is not None else None
         told = _Told({}, {}, {})
         known: "Dict[Where, ResolvedFrame]" = {}
         for release, cases in work.items():
             symbolizer = self._symbolizer(release)
-            frames = dict.fromkeys(frame for case in cases for frame in owners.frames(case.report))
+            frames = dict.fromkeys(frame for case in cases for frame in case.report.frames)
             self._frames.setdefault(release, {}).update(frames)
             symbolizer.load(frames, log.arch)
             known.update(self._resolved(cases, symbolizer, told))
@@ -218,8 +214,7 @@ class Annotator:
         if release not in self._kernels:
             if len(self._kernels) == _KERNELS:
                 self._close(next(iter(self._kernels)))
-            path = self._crash.dmesg or self._crash.vmcore
-            beside = None if path is None or path == "-" else Path(path).parent
+            beside = self._crash.beside
             begun = opening.begin(release, self._search, beside)
             from kdumpwrap.symbolize.symbolizer import Symbolizer
 
@@ -249,7 +244,7 @@ def _of_report(report: Report, where: "Sequence[Where]", found: "References", ro
     from kdumpwrap.log import owners, reference
 
     first: "Dict[Name, int]" = {}
-    for index, frame in enumerate(owners.frames(report)):
+    for index, frame in enumerate(report.frames):
         first.setdefault(owners.name(frame), index)
     named = tuple((first[owners.name(found[one.row][one.position].frame)], one) for one in where)
     own = (one for index, one in named if index == 0 and report.ip is not None)

@@ -11,7 +11,7 @@ from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.host.tree import Denied, Host
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.log import Log, subject
+from kdumpwrap.model.log import Log
 from kdumpwrap.octets import spaced
 from kdumpwrap.tools import binutils
 from kdumpwrap.vmcore import crashed, vmcorelog
@@ -41,7 +41,7 @@ def pack(target: Optional[str], search: Search) -> Tuple[str, Crash, List[Proble
         problems += [Problem(cut)] if cut else []
     if not log.reports:
         problems.append(steps.no_report(crash))
-    index = subject(len(log.reports), log.fatal)
+    index = log.subject
     code = log.reports[index].code if index is not None else None
     value = {
         "schema": packed.SCHEMA,
@@ -72,11 +72,7 @@ def _log(path: str, name: str) -> Tuple[str, str]:
 
 def _modules(log: Log, search: Search) -> Dict[str, str]:
     """The build ids of the modules in the frames, by name: from the log, else from the files installed here."""
-    named: Dict[str, Optional[str]] = {}
-    for report in log.reports:
-        for frame in (*((report.ip,) if report.ip else ()), *report.trace):
-            if frame.module is not None:
-                named[frame.module] = named.get(frame.module) or frame.module_build_id
+    named = log.build_ids
     found = debuginfo.modules(tuple(named), log.release, search)
     for name, build_id in named.items():
         named[name] = build_id or next(filter(None, map(_build_id, found[name])), None)

@@ -8,7 +8,7 @@ from kdumpwrap.model.capture import Capture
 from kdumpwrap.model.crash import Crash, Problem
 from kdumpwrap.model.finding import Analysis, Finding, Statement
 from kdumpwrap.model.kernel import Kernel, Resolution, ResolvedFrame
-from kdumpwrap.model.log import Log, subject
+from kdumpwrap.model.log import Log
 from kdumpwrap.model.verdict import Signature, Verdict
 from kdumpwrap.shell import hint
 from kdumpwrap.symbolize.excerpt import source
@@ -55,7 +55,7 @@ def start(case: Case, symbolizer: Symbolizer) -> Case:
     """``case`` with objdump started on the function that is shown."""
     from kdumpwrap.symbolize import evidence
 
-    index = subject(len(case.resolutions), case.log.fatal)
+    index = case.log.subject
     return case if index is None else case._replace(window=evidence.start(case.resolutions[index], symbolizer))
 
 
@@ -63,7 +63,7 @@ def gather(case: Case, symbolizer: Symbolizer) -> Case:
     """``case`` with its instructions, and the code bytes compared with them."""
     from kdumpwrap.symbolize import evidence
 
-    index = subject(len(case.resolutions), case.log.fatal)
+    index = case.log.subject
     if index is None:
         return case
     found = evidence.gather(case.resolutions[index], case.window, symbolizer, case.log.arch, case.failures)
@@ -76,7 +76,7 @@ def ask_gdb(asked: Sequence[Tuple[Log, Case]], symbolizer: Symbolizer) -> "Scope
 
     questions: List[Tuple[scope.Asked, ...]] = []
     for log, case in asked:
-        index = subject(len(log.reports), log.fatal)
+        index = log.subject
         if index is None or case.evidence is None:
             questions.append(())
             continue
@@ -120,7 +120,7 @@ def answer(case: Case, located: Located, symbolizer: Symbolizer) -> Answer:
     log = case.log
     if symbolizer.misplaced():
         case = Case(log, tuple(map(Resolution.of, log.reports)), case.failures)
-    index = subject(len(case.resolutions), log.fatal)
+    index = log.subject
     resolutions = [_located(one, located, symbolizer) for one in case.resolutions]
     slide = log.kernel_offset
     if index is not None and case.evidence is not None:
@@ -181,7 +181,7 @@ def finished(
     """The Analysis of all parts; a log without a report is a problem."""
     if not findings:
         problems += (no_report(crash),)
-    index = subject(len(findings), log.fatal)
+    index = log.subject
     if index is not None:
         findings = (
             *findings[:index],
@@ -248,7 +248,7 @@ def signature_of(log: Log) -> Optional[Signature]:
     """The signature of the fatal report of ``log``."""
     from kdumpwrap.culprit import signature
 
-    index = subject(len(log.reports), log.fatal)
+    index = log.subject
     return signature.signature(log.reports[index]) if index is not None else None
 
 

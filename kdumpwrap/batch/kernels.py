@@ -40,7 +40,7 @@ class Kernels:
         Logs that contradict each other on the origin of a module get one each, such as a log whose module list is cut
         off: the messages on missing debuginfo differ.
         """
-        frames = [frame for report in log.reports for frame in (report.ip, *report.trace) if frame]
+        frames = [*log.frames]
         builds: FrozenSet[object] = frozenset(
             (frame.module, frame.module_build_id) for frame in frames if frame.module_build_id
         )

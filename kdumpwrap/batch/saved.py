@@ -66,8 +66,7 @@ class Known:
 
     def stamp(self, crash: Crash, log: Log) -> None:
         """Record the states of the files for ``log`` now: what is read of them later is at least as new."""
-        frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
-        self.files(crash, log.release, _modules(frames))
+        self.files(crash, log.release, _modules(log.frames))
 
     def _of(
         self, module: Optional[str], release: Optional[str], own: Optional[Path], build_id: Optional[str]

@@ -111,14 +111,13 @@ def _report(pieces: "Iterable[Optional[bytes]]", crash: "Crash", unread: "List[P
     from kdumpwrap.errors import KdumpwrapError
     from kdumpwrap.log import reader
     from kdumpwrap.model.crash import Problem
-    from kdumpwrap.model.log import subject
 
     with tempfile.TemporaryFile(prefix="kdumpwrap-") as copy:
         copied = crashfile.Copy(pieces, copy)
         log = reader.parse(copied)
         if copied.cut:
             unread.append(Problem(copied.cut))
-        index = subject(len(log.reports), log.fatal)
+        index = log.subject
         if index is None:
             from kdumpwrap import steps
 

@@ -112,8 +112,7 @@ def origins(log: Log) -> Dict[str, bool]:
     """Whether each module on a trace is out of tree, by name; modules of which the log does not tell are left out."""
     listed = {module.name for report in log.reports for module in (*report.modules, *report.strangers)}
     foreign = {name for report in log.reports for name in strangers(report)}
-    frames = (frame for report in log.reports for frame in (report.ip, *report.trace) if frame is not None)
-    return {frame.module: frame.module in foreign for frame in frames if frame.module in listed and frame.module}
+    return {frame.module: frame.module in foreign for frame in log.frames if frame.module in listed and frame.module}
 
 
 def reports(frame: ResolvedFrame) -> bool:

@@ -39,18 +39,12 @@ def pauses(code: Optional[Code], arch: Optional[str]) -> bool:
 
 def idles(resolution: Resolution) -> Optional[str]:
     """The evidence that the function at the instruction pointer waits by itself; None where there is none."""
-    rows = loop(rows_of(resolution), resolution.report.arch)
+    rows = loop(resolution.rows, resolution.report.arch)
     if rows is not None and not calls(rows, resolution.report.arch):
         return "it was in a loop that calls nothing"
     if resolution.ip is not None and pauses(resolution.report.code, resolution.report.arch):
         return "it was busy-waiting: the code pauses there"
     return None
-
-
-def rows_of(resolution: Resolution) -> Tuple[Instruction, ...]:
-    """The instructions of the whole function, as far as it is known, the marked one among them."""
-    shown = {row.address: row for row in resolution.disassembly}
-    return tuple(shown.get(row.address, row) for row in resolution.function) or resolution.disassembly
 
 
 def calls(rows: Sequence[Instruction], arch: Optional[str]) -> bool:

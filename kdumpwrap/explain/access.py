@@ -9,6 +9,7 @@ from kdumpwrap.model.log import Report
 
 _MASK = (1 << 64) - 1
 _PAGE = 4096
+VERBS = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
 class Access(NamedTuple):
@@ -56,7 +57,7 @@ def faulting(resolution: Resolution) -> Optional[Instruction]:
     """The instruction at the instruction pointer; None when that is unknown: the marked one may be a caller's."""
     if resolution.ip is None or (resolution.ip.symbol is None and resolution.ip.runtime is None):
         return None
-    return next((row for row in resolution.disassembly if row.fault), None)
+    return resolution.marked
 
 
 def operation(row: Instruction, resolution: Resolution) -> Operation:

@@ -45,7 +45,7 @@ def chains(resolution: Resolution) -> Tuple[Chain, ...]:
         if value is None:
             return ()
         return _limited(resolution, row, access.memory.base, [Hop(_signed(access.address - value))])
-    called = next((row for row in resolution.disassembly if row.fault), None)
+    called = resolution.marked
     return _called(resolution, called) if called is not None and resolution.ip is not None else ()
 
 

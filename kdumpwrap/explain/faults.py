@@ -5,14 +5,13 @@ from typing import Iterator, Optional, Tuple
 from kdumpwrap.arch import table
 from kdumpwrap.arch.operand import Memory
 from kdumpwrap.explain import pointer
-from kdumpwrap.explain.access import Access, Registers, accesses, base, faulting, guilty, operation
+from kdumpwrap.explain.access import VERBS, Access, Registers, accesses, base, faulting, guilty, operation
 from kdumpwrap.explain.poison import hexed, meaning
 from kdumpwrap.model.kernel import Instruction, Resolution
 
 _PAGE = 4096
 # bits of the x86 page fault's error code, Documentation/arch/x86: arch/x86/include/asm/trap_pf.h
 _PRESENT, _WRITE, _USER, _RESERVED, _FETCH, _KEY = 1, 2, 4, 8, 16, 32
-_READING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
 def sentences(resolution: Resolution) -> Iterator[str]:
@@ -47,7 +46,7 @@ def _what(resolution: Resolution, row: Instruction, access: Access, agrees: bool
     memory = access.memory
     size = f"{memory.size} byte{'' if memory.size == 1 else 's'}" if memory.size else "memory"
     where = f" ({access.sum})" if access.sum and access.sum != f"{access.address:#x}" else ""
-    text = f"{row.text} {_READING[memory.access]} {size} at {access.address:#x}{where}"
+    text = f"{row.text} {VERBS[memory.access]} {size} at {access.address:#x}{where}"
     fault = resolution.report.fault_address
     if fault is None:
         return f"{text}; the log names no address."
@@ -171,7 +170,7 @@ def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memo
             yield f"{row.text} touches no memory: the CPU refuses the instruction itself."
         return
     if memory:
-        what = " and ".join(f"{_READING[one.access]} {one.text}" for one in memory if not one.implied)
+        what = " and ".join(f"{VERBS[one.access]} {one.text}" for one in memory if not one.implied)
         if what:
             yield f"{row.text} {what}; the registers do not tell its address."
     yield from _address_alone(resolution)

@@ -20,8 +20,7 @@ class Flow:
 
     def __init__(self, resolution: Resolution) -> None:
         self.arch = resolution.report.arch or "x86_64"
-        shown = {row.address: row for row in resolution.disassembly}  # these have lines
-        self.rows = [shown.get(row.address, row) for row in resolution.function] or list(resolution.disassembly)
+        self.rows = resolution.rows
         self._place = {row.address: place for place, row in enumerate(self.rows)}
         self._done: Dict[int, Operation] = {}
         self._branches: Dict[int, List[Instruction]] = {}  # by their target

@@ -13,7 +13,7 @@ _PART = regex(r"[re]?(?P<letters>[abcd]x|[sd]i|[bs]p)|(?P<low>[abcd])[lh]|(?P<nu
 
 def registers(resolution: Resolution) -> Tuple[str, ...]:
     """The registers of the failed address, of the called pointer or of the divisor; () when none is known."""
-    row = next((row for row in resolution.disassembly if row.fault), None)
+    row = resolution.marked
     if row is None or resolution.report.kind not in FAILED:
         return ()
     done = access.operation(row, resolution)

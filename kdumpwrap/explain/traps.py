@@ -197,7 +197,7 @@ def stuck(resolution: Resolution) -> Iterator[str]:
     place = telling(resolution.ip.locations)
     at = f" ({short(place.file)}:{place.line})" if place and place.file else ""
     yield f"The CPU was sampled at {row.text}{at}, while it was stuck (the instruction pointer)."
-    rows = spin.loop(spin.rows_of(resolution), resolution.report.arch)
+    rows = spin.loop(resolution.rows, resolution.report.arch)
     if rows is None:
         yield from _pauses(resolution)
         return

@@ -7,7 +7,7 @@ registers the access went through. Where both hold, the sentence is certain; els
 import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from kdumpwrap.explain.access import Registers, accesses, faulting, guilty, operation
+from kdumpwrap.explain.access import VERBS, Registers, accesses, faulting, guilty, operation
 from kdumpwrap.explain.poison import meaning
 from kdumpwrap.log.kinds import SAMPLED
 from kdumpwrap.model.kernel import Resolution
@@ -16,7 +16,6 @@ from kdumpwrap.model.scope import Chain, Expression, Reading, Scope, Variable, V
 
 _ALTERNATIVES = 3  # readings that are named
 _SAMPLED = (*SAMPLED, "warning")  # nothing failed: this is where it was
-_DOING = {"read": "reads", "write": "writes", "read-write": "reads and writes"}
 
 
 def said(
@@ -146,7 +145,7 @@ def _verb(resolution: Resolution) -> str:
     if done.kind == "divide":
         return "divides by"
     access, _ = guilty(resolution.report, accesses(done, Registers(resolution)))
-    return _DOING[access.memory.access] if access is not None else "touches"
+    return VERBS[access.memory.access] if access is not None else "touches"
 
 
 def _pointer(resolution: Resolution, chains: Sequence[Chain], way: Reading) -> Optional[int]:

@@ -2,7 +2,7 @@
 
 import posixpath
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap import sources as trees
@@ -95,13 +95,10 @@ def _modules(
     log: Log, build_id: Optional[str], search: Search
 ) -> Tuple[Tuple[Tuple[str, Optional[str]], ...], Tuple[str, ...]]:
     """The modules of the frames without debuginfo here, with their build ids; and the out-of-tree ones."""
-    named: Dict[str, Optional[str]] = {}
+    named = log.build_ids
     foreign = set()
     for report in log.reports:
         foreign |= {name for name, origin in strangers.origins(report).items() if origin != strangers.UNSIGNED}
-        for frame in (*((report.ip,) if report.ip else ()), *report.trace):
-            if frame.module is not None:
-                named[frame.module] = named.get(frame.module) or frame.module_build_id
     found = debuginfo.modules(tuple(named), log.release, search)
     missing = [(name, named[name]) for name in sorted(named) if not _here(found[name], log.release, build_id, search)]
     own = tuple(one for one in missing if one[0] not in foreign)

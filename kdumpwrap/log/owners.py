@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import replace
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kdumpwrap.log import banner, reference, trace
 from kdumpwrap.log import line as dmesg
@@ -63,7 +63,7 @@ def owned(reports: Sequence[Report], found: References) -> List[List[Where]]:
     taken: Set[Where] = set()
     every: List[List[Where]] = []
     for report in reports:
-        names = set(map(name, frames(report)))
+        names = set(map(name, report.frames))
         every.append([])
         for index in range(report.line - 1, last_line(report)):
             for position, one in enumerate(found.get(index, ())):
@@ -91,13 +91,6 @@ def stacks(found: References, taken: Set[Where]) -> List[Stack]:
                 made.append(Stack(index + 1, (where,), (one.frame,)))
             following = index + 1 if one.kind == "frame" else -1
     return made
-
-
-def frames(report: Report) -> Iterator[Frame]:
-    """The instruction pointer, where there is one, then the trace."""
-    if report.ip is not None:
-        yield report.ip
-    yield from report.trace
 
 
 def name(frame: Frame) -> Name:

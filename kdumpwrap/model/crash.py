@@ -1,5 +1,6 @@
 """The files of one crash, and the problems with them."""
 
+from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
 from kdumpwrap.shell import NONE, Hint
@@ -25,6 +26,12 @@ class Crash(NamedTuple):
     capture: Optional[str] = None  # the log of the capture kernel: kexec-dmesg.log, or the console's
     creation: Optional[str] = None  # of a test of kdump: vmcore-creation.status
     packed: bool = False  # ``dmesg`` is what kdumpwrap pack wrote
+
+    @property
+    def beside(self) -> Optional[Path]:
+        """The directory of the log, or of the vmcore: a vmlinux or modules may lie there too; None for "-"."""
+        path = self.dmesg or self.vmcore
+        return None if path is None or path == "-" else Path(path).parent
 
 
 class Entry(NamedTuple):

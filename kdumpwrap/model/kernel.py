@@ -128,3 +128,14 @@ class Resolution(NamedTuple):
     def frames(self) -> Tuple[ResolvedFrame, ...]:
         """The instruction pointer, where there is one, then the trace."""
         return (self.ip, *self.trace) if self.ip is not None else self.trace
+
+    @property
+    def rows(self) -> Tuple[Instruction, ...]:
+        """The instructions of the whole function, as far as it is known; those of `disassembly` with their lines."""
+        shown = {row.address: row for row in self.disassembly}
+        return tuple(shown.get(row.address, row) for row in self.function) or self.disassembly
+
+    @property
+    def marked(self) -> Optional[Instruction]:
+        """The instruction of `disassembly` that is marked."""
+        return next((row for row in self.disassembly if row.fault), None)

@@ -5,7 +5,7 @@ Everything is frozen. Addresses, offsets and sizes are ``int`` until a renderer 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 from kdumpwrap.literal import Literal
 from kdumpwrap.model.capture import Capture
@@ -233,6 +233,11 @@ class Report(NamedTuple):
         """The text of the message where it belongs to this report for sure; empty otherwise."""
         return self.message.text if self.message is not None and self.message.origin != "neighbour" else ""
 
+    @property
+    def frames(self) -> Tuple[Frame, ...]:
+        """The instruction pointer, where there is one, then the trace."""
+        return self.trace if self.ip is None else (self.ip, *self.trace)
+
 
 def subject(reports: int, fatal: Optional[int]) -> Optional[int]:
     """Index of the report that an analysis is about, of ``reports``: the ``fatal`` one, else the last; None without."""
@@ -251,3 +256,22 @@ class Log(NamedTuple):
     problems: Tuple[Problem, ...] = ()  # what is wrong with the file that the log came from
     around: Tuple[Tuple[int, str], ...] = ()  # of a log in no file of its own: the lines round the report it is about
     capture: Optional[Capture] = None  # how saving the vmcore went, of a crash without a whole vmcore
+
+    @property
+    def subject(self) -> Optional[int]:
+        """Index of the report that an analysis is about."""
+        return subject(len(self.reports), self.fatal)
+
+    @property
+    def frames(self) -> Iterator[Frame]:
+        """The frames of every report."""
+        return (frame for report in self.reports for frame in report.frames)
+
+    @property
+    def build_ids(self) -> Dict[str, Optional[str]]:
+        """The modules in the frames, by name, each with the build id that the log prints."""
+        found: Dict[str, Optional[str]] = {}
+        for frame in self.frames:
+            if frame.module is not None:
+                found[frame.module] = found.get(frame.module) or frame.module_build_id
+        return found

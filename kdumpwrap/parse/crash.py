@@ -186,13 +186,8 @@ def system(text: str) -> System:
 
 def memory(text: str) -> Tuple[MemoryRow, ...]:
     """The rows in the output of ``kmem -i``."""
-    rows = []
-    for line in text.splitlines():
-        match = _MEMORY.match(line)
-        if match:
-            percent = match["percent"]
-            rows.append(MemoryRow(match["name"], int(match["pages"]), match["size"], int(percent) if percent else None))
-    return tuple(rows)
+    rows = (row for row in map(_MEMORY.match, text.splitlines()) if row)
+    return tuple(MemoryRow(row["name"], int(row["pages"]), row["size"], _number(row["percent"])) for row in rows)
 
 
 def tasks(text: str) -> Tuple[BlockedTask, ...]:

@@ -5,7 +5,7 @@ The texts are those of crash 8.0.2, as seen. The texts of a crash that is too ol
 """
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 from kdumpwrap.literal import Literal
 from kdumpwrap.regex import regex
@@ -90,7 +90,8 @@ _BROKEN = regex(r"^ *<segmentation violation in gdb>", re.M)
 # crash 8.0.6, which knows 6.12, of a dump that makedumpfile 1.7.2 filtered, which does not.
 _TASKS = regex(r"^crash: cannot read pid struct from .*", re.M)
 
-_STARTING: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (
+_Rule = Tuple[FailureKind, "re.Pattern[str]"]
+_STARTING: Tuple[_Rule, ...] = (
     ("memory", _MEMORY),
     ("memory", _MALLOC),
     ("incomplete", _INCOMPLETE),
@@ -109,8 +110,6 @@ _STARTING: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (
     ("broken", _BROKEN),
 )
 
-_GOES_ON: Tuple[Tuple[FailureKind, "re.Pattern[str]"], ...] = (("broken", _BROKEN), ("lost tasks", _TASKS))
-
 # words without which a pattern cannot fit: an answer may have 16 MB
 _SPOILING: Tuple[Tuple[FailureKind, "re.Pattern[str]", Tuple[str, ...]], ...] = (
     ("memory", _MEMORY, ("any more memory!", "memory exhausted")),
@@ -128,33 +127,29 @@ def starting(text: str, vmlinux: str) -> Failure:
     """The failure that ended crash before its first prompt; ``vmlinux`` is the path it was given."""
     if f"crash: {vmlinux}: not a supported file format" in text:
         return Failure("no vmlinux")
-    for kind, pattern in _STARTING:
-        match = pattern.search(text)
-        if match:
-            return Failure(kind, match[0].strip())
+    found = _first(_STARTING, text)
+    if found is not None:
+        return found
     words = [line.strip() for line in text.splitlines() if not _WARNING.match(line)]
     return Failure("other", words[0]) if words else Failure("silent")
 
 
 def incomplete(text: str) -> Optional[Failure]:
     """The failure that crash prints at its start about an incomplete dump, though it goes on; None without one."""
-    match = _INCOMPLETE.search(text)
-    return Failure("incomplete", match[0].strip()) if match else None
+    return _first((("incomplete", _INCOMPLETE),), text)
 
 
 def broken(text: str) -> Optional[Failure]:
     """The failure that crash prints at its start when it breaks or lacks tasks, though it goes on; None without one."""
-    for kind, pattern in _GOES_ON:
-        match = pattern.search(text)
-        if match:
-            return Failure(kind, match[0].strip())
-    return None
+    return _first((("broken", _BROKEN), ("lost tasks", _TASKS)), text)
 
 
 def answering(text: str) -> Optional[Failure]:
     """The failure that spoils an answer although crash goes on: it lacks memory, pages or structures. None: without."""
-    for kind, pattern, words in _SPOILING:
-        match = pattern.search(text) if any(word in text for word in words) else None
-        if match:
-            return Failure(kind, match[0].strip())
-    return None
+    return _first(((kind, form) for kind, form, words in _SPOILING if any(word in text for word in words)), text)
+
+
+def _first(rules: Iterable[_Rule], text: str) -> Optional[Failure]:
+    """The failure of the first of ``rules`` that fits ``text``."""
+    found = ((kind, pattern.search(text)) for kind, pattern in rules)
+    return next((Failure(kind, match[0].strip()) for kind, match in found if match), None)

@@ -27,7 +27,7 @@ class Traces:
 
     def of(self, report: Report) -> Tuple[ResolvedFrame, ...]:
         """The frames of ``report`` with their addresses; after ``locate`` with their lines too."""
-        frames = report.trace if report.ip is None else (report.ip, *report.trace)
+        frames = report.frames
         clear = [self._clear.get(frame) or self._placed(frame) for frame in frames]
         known = tuple(frame for frame in clear if frame is not None)
         if len(known) == len(frames):

@@ -16,7 +16,6 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
 
     Failures of objdump are added to ``failures``.
     """
-    frames = (*((report.ip,) if report.ip is not None else ()), *report.trace)
     code = report.code if report.ip is not None else None
 
     def read(ranges: Sequence[namesakes.Range]) -> Sequence[Sequence[Instruction]]:
@@ -30,6 +29,7 @@ def placed(report: Report, symbolizer: Symbolizer, failures: Failures) -> Resolu
         found = symbolizer.objects.get(frame.module)
         return found.enclosing(None, address) if found else None
 
+    frames = report.frames
     settled = namesakes.settle(frames, symbolizer.symbols, read, code=code, arch=report.arch, enclosing=enclosing)
     done = [symbolizer.place(frame, symbols) for frame, symbols in zip(frames, settled)]
     ip = done.pop(0) if report.ip is not None else None

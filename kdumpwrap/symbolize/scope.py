@@ -117,7 +117,7 @@ def _at_ip(resolution: Resolution) -> Optional[str]:
     """The instruction at the instruction pointer as objdump reads it, None when another frame is shown."""
     if resolution.ip is None or resolution.shown != resolution.ip:
         return None
-    return next((row.text for row in resolution.disassembly if row.fault), None)
+    return resolution.marked and resolution.marked.text
 
 
 def _has_lines(module: Optional[str], symbolizer: Symbolizer) -> bool:

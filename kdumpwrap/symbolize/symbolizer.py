@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
+from types import MappingProxyType
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
 from kdumpwrap import debuginfo, shell
 from kdumpwrap.debuginfo import Search
@@ -79,9 +79,7 @@ class Symbolizer:
         """A new Symbolizer for the same kernel, with nothing loaded."""
         return type(self)(self.release, self.search, self._beside)
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -14,8 +14,8 @@ import sys
 import termios
 import time
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import List, NamedTuple, Optional, Sequence, TextIO, Tuple, Type
+from types import FrameType
+from typing import List, NamedTuple, Optional, Sequence, TextIO, Tuple
 
 import pexpect
 
@@ -121,9 +121,7 @@ class CrashSession:
     def __enter__(self) -> "CrashSession":
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     def start(self, timeout: float) -> Reply:
@@ -236,7 +234,7 @@ class CrashSession:
                 raise CrashDied(text, End(None, None), time.monotonic() - start, endless=True)
             left = start + timeout - time.monotonic()
             if left <= 0:
-                raise _Expired(_text(chunks), End(None, None), timeout)
+                raise _Expired(_decoded(b"".join(chunks)), End(None, None), timeout)
             try:
                 data = self._child.read_nonblocking(_READ, min(left, _POLL))
             except pexpect.TIMEOUT:
@@ -246,7 +244,7 @@ class CrashSession:
                     tail = b""
                 data = b""
             except (pexpect.EOF, OSError):
-                raise CrashDied(_text(chunks), self._ended(), time.monotonic() - start) from None
+                raise CrashDied(_decoded(b"".join(chunks)), self._ended(), time.monotonic() - start) from None
 
     def _drain(self) -> None:
         deadline = time.monotonic() + _GRACE
@@ -288,10 +286,6 @@ def _window() -> Tuple[int, int]:
     except (OSError, ValueError):
         rows = columns = 0
     return rows or 24, columns or 80
-
-
-def _text(chunks: Sequence[bytes]) -> str:
-    return _decoded(b"".join(chunks))
 
 
 def _decoded(data: bytes) -> str:

@@ -20,7 +20,7 @@ from kdumpwrap.host import fetched, memory, packages
 from kdumpwrap.model.scope import Question, Scope
 from kdumpwrap.parse import gdb as answers
 from kdumpwrap.regex import regex
-from kdumpwrap.tools.argv import Argument, option, options, word
+from kdumpwrap.tools.argv import Argument, is_word, option, options, word
 from kdumpwrap.tools.recording import wrote
 from kdumpwrap.tools.run import run
 
@@ -159,19 +159,12 @@ def _sections(file: File) -> Dict[str, _Section]:
     found: Dict[str, _Section] = {}
     at = _FIRST
     for match in _SECTION.finditer(text):
-        if "A" not in match["flags"] or match["name"] in found or not _is_word(match["name"]):
+        if "A" not in match["flags"] or match["name"] in found or not is_word(match["name"]):
             continue
         first, size = at if file.relocatable else int(match["address"], 16), int(match["size"], 16)
         found[match["name"]] = _Section(first, first + size, "W" in match["flags"])
         at += -(-size // _APART) * _APART + _APART
     return found
-
-
-def _is_word(name: str) -> bool:
-    try:
-        return bool(word(name))
-    except KdumpwrapError:
-        return False
 
 
 def _moved(file: File, bases: Dict[str, int], directory: Path) -> Path:

@@ -12,7 +12,7 @@ from kdumpwrap.crashdir.release import release_of
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing
 from kdumpwrap.model.crash import Crash, Problem
-from kdumpwrap.model.log import Log, subject
+from kdumpwrap.model.log import Log
 from kdumpwrap.parse.makedumpfile import Vmcoreinfo
 from kdumpwrap.tools import makedumpfile, unpack
 from kdumpwrap.tools.argv import Word, options
@@ -39,7 +39,7 @@ def read(vmcore: str, search: Search) -> Log:
     with tempfile.TemporaryDirectory(prefix="kdumpwrap-") as directory:
         found = extract(vmcore, search, Path(directory))
         log = reader.parse(crashfile.blocks(str(found.log)))
-        index = subject(len(log.reports), log.fatal)
+        index = log.subject
         shown = () if index is None else excerpt.around(log.reports[index], crashfile.blocks(str(found.log)))
     return log._replace(
         around=shown,
