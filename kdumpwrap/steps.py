@@ -201,9 +201,6 @@ def no_report(crash: Crash) -> Problem:
     return Problem(what, shell.either([look, shell.hint("kdumpwrap list")]))
 
 
-# ---------------------------------------------------------------- one report
-
-
 def _with_capture(found: Finding, capture: Optional[Capture], crash: Crash) -> Finding:
     """``found``, and why ``crash`` has no whole vmcore, where ``capture`` tells it."""
     if capture is None:

@@ -102,9 +102,6 @@ def outcomes(
             size = min(2 * size, _MOST)
 
 
-# ---------------------------------------------------------------- reading
-
-
 class _Read(NamedTuple):
     """A crash with its log."""
 
@@ -157,9 +154,6 @@ def _log(crash: Crash, search: Search) -> Tuple[Crash, Log, Sequence[saved.File]
         return now, analyze.read(now, search), stamp
 
 
-# ---------------------------------------------------------------- asking the tools
-
-
 def _analysed(
     chunk: Sequence[Tuple[Union[_Read, Done], Optional[Symbolizer]]], kernels: Kernels, variables: bool
 ) -> Iterator[Done]:
@@ -208,9 +202,6 @@ def _of_one_kernel(
         finally:
             if another is not None:
                 another.close()
-
-
-# ---------------------------------------------------------------- the rest
 
 
 def top(crash: Crash, below: Sequence[Path]) -> Path:

@@ -164,9 +164,6 @@ def save(
         raise KdumpwrapError(f"{crash.path}: the answer cannot be saved: {error.strerror}") from None
 
 
-# ---------------------------------------------------------------- what an answer was made of
-
-
 def _inputs(crash: Crash) -> List[File]:
     return [_file(path) for path in (crash.dmesg, crash.vmcore, crash.capture) if path is not None]
 
@@ -198,9 +195,6 @@ def _fetched(path: str) -> File:
     except OSError:
         return [path]
     return [path, status.st_size, status.st_mtime_ns, status.st_ino]
-
-
-# ---------------------------------------------------------------- reading and writing
 
 
 def _read(path: str) -> bytes:

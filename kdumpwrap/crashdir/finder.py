@@ -195,9 +195,6 @@ def _here(host: Host, path: str) -> Path:
         return host.root / path.lstrip("/")
 
 
-# ---------------------------------------------------------------- directories
-
-
 def _directory(path: str) -> Crash:
     try:
         entry = contents.entry(path, contents.read(path))
@@ -267,9 +264,6 @@ def _age(entry: Entry) -> Tuple[str, str]:
 
 def _saved(entry: Entry) -> bool:
     return entry.crash.dmesg is not None or entry.crash.vmcore is not None
-
-
-# ---------------------------------------------------------------- files
 
 
 def _mode(path: str) -> Optional[int]:

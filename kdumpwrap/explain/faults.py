@@ -38,9 +38,6 @@ def sentences(resolution: Resolution) -> Iterator[str]:
     yield from _rights(resolution, access, agrees)
 
 
-# ---------------------------------------------------------------- the access
-
-
 def _what(resolution: Resolution, row: Instruction, access: Access, agrees: bool) -> str:
     """``add %rdx,0x18(%rax) reads and writes 8 bytes at 0x… (rax 0x… + 0x18), the address in CR2.``"""
     memory = access.memory
@@ -135,9 +132,6 @@ def _stack(resolution: Resolution, access: Access) -> Iterator[str]:
         )
 
 
-# ---------------------------------------------------------------- without an access
-
-
 def _address_alone(resolution: Resolution) -> Iterator[str]:
     """Sentences on the meaning of the address when the instruction is not known."""
     address = resolution.report.fault_address
@@ -174,9 +168,6 @@ def _without_access(resolution: Resolution, row: Instruction, memory: Tuple[Memo
         if what:
             yield f"{row.text} {what}; the registers do not tell its address."
     yield from _address_alone(resolution)
-
-
-# ---------------------------------------------------------------- jumps to an address without code
 
 
 def _jump(resolution: Resolution) -> Optional[Tuple[str, ...]]:

@@ -45,9 +45,6 @@ def said(
     return Variables(rows, scope.unknown, expression, sentence, callee=callee)
 
 
-# ---------------------------------------------------------------- which reading
-
-
 def _readings(chains: Sequence[Chain], scope: Scope, sources: Mapping[str, str]) -> List[Reading]:
     """The readings that fit equally well, each text once; the best first."""
     readings = [way for way in scope.readings if way.chain < len(chains)]
@@ -82,9 +79,6 @@ def _named(way: Reading, scope: Scope, sources: Mapping[str, str]) -> Optional[b
         return None
     word = re.findall(r"\w+", re.sub(r"\[\d+\]", "", way.members[-1].text))
     return bool(word) and re.search(rf"\b{re.escape(word[-1])}\b", line) is not None
-
-
-# ---------------------------------------------------------------- the sentence
 
 
 def _sentence(

@@ -144,9 +144,6 @@ def _packages(order: Order) -> repositories.Packaged:
     return names
 
 
-# ---------------------------------------------------------------- what is kept
-
-
 def _chosen(tree: Path, wants: Wants) -> Dict[str, Path]:
     """The wanted regular files that were unpacked into ``tree``, by the names under which they are kept."""
     there = {

@@ -115,9 +115,6 @@ def _none(order: Order, refused: List[KdumpwrapError]) -> KdumpwrapError:
     return KdumpwrapError("; ".join(error.message for error in refused), refused[-1].hint)
 
 
-# ---------------------------------------------------------------- the means, in their order
-
-
 def _means(order: Order, search: Search, tell: Tell) -> "Iterator[Callable[[Path], Found]]":
     servers = debuginfod.servers()
     if servers:
@@ -136,9 +133,6 @@ def _kind(name: str) -> Kind:
 
 def _vmlinux_first(name: str) -> Tuple[int, str]:
     return ("vmlinux", "module", "source").index(_kind(name)), name
-
-
-# ---------------------------------------------------------------- what would be done
 
 
 def _would(order: Order, search: Search, top: Path) -> Fetched:

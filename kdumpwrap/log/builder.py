@@ -195,8 +195,6 @@ class Draft:
             return "said" if len(self.message.text) < _LONGEST_MESSAGE else ""
         return ""
 
-    # ------------------------------------------------------------ the stack
-
     def _begin_stack(self, text: str) -> None:
         if any(frame.certain for frame in self.frames) or (self.section == "other" and self.kind == "rcu-stall"):
             self.section = "other"
@@ -246,8 +244,6 @@ class Draft:
                 self._stack.push(found.frame)
         return "ip"
 
-    # ------------------------------------------------------------ who and where
-
     def _who(self, text: str, before: LineKind) -> LineKind:
         if text.startswith(("CPU: ", "Pid: ")) or "ainted" in text:
             task = header.task(text)
@@ -293,8 +289,6 @@ class Draft:
             self.comm = task.comm if self.comm is None else self.comm
         self.taint = task.taint if self.taint is None else self.taint
         self.release = self.release or task.release
-
-    # ------------------------------------------------------------ the rest
 
     def _rest(self, text: str, raw: str, before: LineKind) -> LineKind:
         if self.dump.expects(text, goes_on=before == "code"):

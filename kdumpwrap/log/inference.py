@@ -175,9 +175,6 @@ def _access(draft: Draft, arch: Optional[str]) -> Optional[Accessed]:
     return None
 
 
-# ---------------------------------------------------------------- the frames
-
-
 def _ip(draft: Draft, arch: Optional[str]) -> Optional[Frame]:
     if draft.ip is None:
         named = trace.symbol(draft.facts.get("at", ""))

@@ -139,8 +139,6 @@ def _markdown(rows: Iterable[Row]) -> Iterator[Row]:
         yield number, _ESCAPED.sub(rb"\1", row) if b"\\" in row else row
 
 
-# ---------------------------------------------------------------- all of them
-
 _UNDO: Tuple[Tuple[Callable[[bytes], bool], Callable[[Iterable[Row]], Iterator[Row]]], ...] = (
     (_is_json, _json),
     (_is_quoted_printable, _quoted_printable),

@@ -11,8 +11,6 @@ from kdumpwrap.model.location import short, telling, where
 if TYPE_CHECKING:
     from kdumpwrap.model.vmcore import Backtrace, BacktraceFrame
 
-# ---------------------------------------------------------------- a frame
-
 
 def offset(frame: ResolvedFrame) -> str:
     """``+0xf2/0x1b0``; empty when unknown."""
@@ -45,9 +43,6 @@ def candidates(frame: ResolvedFrame) -> Iterator[str]:
             yield f"{found} at {address:#x}"
         else:
             yield found or f"{address:#x}"
-
-
-# ---------------------------------------------------------------- rows
 
 
 class Row(NamedTuple):

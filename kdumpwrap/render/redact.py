@@ -135,8 +135,6 @@ class Redactor:
         done = f"redacted {', '.join(found)}" if found else "found nothing to redact"
         return f"{done}; it cannot be complete: look through it before you hand it on"
 
-    # ------------------------------------------------------------ names
-
     def _learn_names(self, text: str) -> None:
         for kind, patterns in (("host", private.HOSTS), ("user", private.USERS)):
             for pattern in patterns:
@@ -190,8 +188,6 @@ class Redactor:
             return made
 
         return pattern.sub(other, text)
-
-    # ------------------------------------------------------------ numbers
 
     def _each(
         self, pattern: "re.Pattern[str]", kind: str, text: str, fits: Optional[Callable[[str], bool]] = None

@@ -151,9 +151,6 @@ def scope(variables: Variables) -> Iterator[str]:
         yield f"   {unknown}"
 
 
-# ---------------------------------------------------------------- one report
-
-
 def _report(analysis: Analysis, index: int, finding: Finding, style: Style, alike: Sequence[int] = ()) -> List[str]:
     resolution = finding.resolution
     said = [view.headline(finding), view.beside(finding).get("panic")]
@@ -263,9 +260,6 @@ def _arrow(location: Optional[Location], style: Style) -> str:
 
 def _fact(label: str, text: str) -> str:
     return f"   {label:9} {text}"
-
-
-# ---------------------------------------------------------------- frames
 
 
 class _Row(NamedTuple):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 8  # reports that are named
 
-# ---------------------------------------------------------------- sentences
-
 
 def headline(finding: Finding) -> str:
     """The kernel's headline, or a note that the log lacks it."""
@@ -69,9 +67,6 @@ def sentence(analysis: Analysis, finding: Finding) -> str:
     if finding.suspect is None:
         return f"{text}."
     return f"{text}. {_PARTS.get(finding.part, 'In the trace is')} the out-of-tree module {finding.suspect.module}."
-
-
-# ---------------------------------------------------------------- facts
 
 
 def facts(analysis: Analysis, finding: Finding) -> Dict[str, str]:

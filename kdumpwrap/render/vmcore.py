@@ -66,9 +66,6 @@ def raw(facts: VmcoreFacts) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-# ---------------------------------------------------------------- for people
-
-
 def in_words(facts: VmcoreFacts) -> Iterator[Tuple[str, str]]:
     """The facts beside backtraces, a label and a line each: ("memory", "total 309.8 MB, free 279 MB (90%)")."""
     if facts.system is not None:

@@ -106,8 +106,6 @@ class _Evidence:
         if missing:
             self._rows.update(zip(missing, self._read(missing)))
 
-    # ------------------------------------------------------------ the bytes at the instruction pointer
-
     def by_code(self, frame: Frame, symbols: Tuple[Symbol, ...], code: Code) -> Tuple[Symbol, ...]:
         """The functions whose bytes are the log's; all, when none or each of them is."""
         from kdumpwrap.codecheck import check
@@ -126,8 +124,6 @@ class _Evidence:
             if checked.result in ("match", "patched") and starts:
                 fitting.append(symbol)
         return tuple(fitting) or symbols
-
-    # ------------------------------------------------------------ calls
 
     def prepare(self, left: Sequence[Sequence[Symbol]], links: Sequence[_Link]) -> None:
         """Read the code before each return address that may tell something, all at once."""

@@ -92,8 +92,6 @@ class Symbolizer:
         self._pool.close()
         self._directory.cleanup()
 
-    # ------------------------------------------------------------ symbols
-
     def start(self) -> None:
         """Start nm on the vmlinux; a log can be read while it runs."""
         if self._opening is None:
@@ -185,8 +183,6 @@ class Symbolizer:
         symbols = self.symbols(frame)
         return not symbols or _fits(symbols[0], frame)
 
-    # ------------------------------------------------------------ addresses and lines
-
     def place(self, frame: Frame, symbols: Optional[Sequence[Symbol]] = None) -> ResolvedFrame:
         """``frame`` with its link-time address, or with ``candidates`` when several functions may be meant."""
         symbols = self.symbols(frame) if symbols is None else symbols
@@ -235,8 +231,6 @@ class Symbolizer:
     def submit(self, job: "Callable[[], _T]") -> Job[_T]:
         """``job``, run beside the other tools as the machine's memory allows."""
         return self._pool.submit(job)
-
-    # ------------------------------------------------------------ what went wrong
 
     def unread(self, module: Optional[str]) -> bool:
         """Whether a tool failed to tell what symbols ``module``, or the vmlinux, has."""

@@ -196,8 +196,6 @@ class CrashSession:
             self._end = End(None, None)
         self._child.close(force=True)
 
-    # ------------------------------------------------------------ the terminal
-
     def _type(self, line: str) -> None:
         with contextlib.suppress(OSError):  # crash has ended; the next read finds out how
             self._child.send(line.encode("ascii") + b"\n")
@@ -274,9 +272,6 @@ class CrashSession:
 
 class _Expired(CrashDied):
     """The time limit is over and crash still runs."""
-
-
-# ---------------------------------------------------------------- bytes and sizes
 
 
 def _window() -> Tuple[int, int]:

@@ -144,9 +144,6 @@ def _settings(file: File) -> List[Argument]:
     return [word for setting in settings for word in (option("-iex"), setting)]
 
 
-# ---------------------------------------------------------------- sections, and a module's copy
-
-
 class _Section(NamedTuple):
     first: int
     end: int
@@ -178,9 +175,6 @@ def _moved(file: File, bases: Dict[str, int], directory: Path) -> Path:
     ]
     run(f"{prefix}objcopy", [*moves, file.path, copy], package="binutils", limit=_LARGEST)
     return copy
-
-
-# ---------------------------------------------------------------- gdb's index cache
 
 
 def _cache() -> Optional[Path]:

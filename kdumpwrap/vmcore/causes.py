@@ -13,6 +13,7 @@ from kdumpwrap.host.memory import Limit
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.parse import crash_failure
 from kdumpwrap.parse.crash_failure import Failure, FailureKind
+from kdumpwrap.shell import Hint
 from kdumpwrap.tools import crash_program
 from kdumpwrap.tools.crash import LARGEST, CrashDied, End
 from kdumpwrap.vmcore import memory
@@ -56,42 +57,36 @@ WORDS: Dict[FailureKind, str] = {
 def problem(failure: Failure, subject: Subject, size: Vmlinux, limits: Tuple[Limit, ...]) -> Problem:
     """The message and hint of ``failure``; ``size`` is that of the vmlinux."""
     vmlinux, vmcore, release = subject.vmlinux, subject.vmcore, subject.release
-    debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
-    again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
     if failure.kind == "memory":
         return _memory(size, limits)
     if failure.kind == "killed":
         return _killed(failure, size, limits)
-    if failure.kind == "mismatch":
-        of = f", which crashed with {release}" if release else ""
-        return Problem(f"{vmlinux} is another kernel's vmlinux, not that of {vmcore}{of}", debuginfo)
-    if failure.kind == "truncated":
-        return Problem(f"{vmcore} is truncated ({_first(failure.words)})", again)
-    if failure.kind == "incomplete":
-        return Problem(
-            f"{vmcore} is incomplete: it was not written to its end", shell.hint("see that kdump has room to write to")
-        )
-    if failure.kind == "excluded":
-        return Problem(
-            f"{vmcore} was filtered too far ({_first(failure.words)})",
-            shell.hint("makedumpfile -d 31 keeps enough, if it is as new as the kernel: kdumpwrap doctor looks at it"),
-        )
-    if failure.kind == "no debuginfo":
-        return Problem(f"{vmlinux} has no debug information", debuginfo)
-    if failure.kind == "no vmlinux":
-        return Problem(f"{vmlinux} is no vmlinux that crash can read", debuginfo)
-    if failure.kind == "no dump":
-        return Problem(f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list"))
-    if failure.kind == "expired":
-        return Problem(f"crash did not answer within {failure.words} s (time limit)", shell.hint("--timeout SECONDS"))
-    if failure.kind in ("endless", "ended"):
-        return Problem(f"{WORDS[failure.kind]} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
     if failure.kind in ("too old", "broken"):
         return _too_old(failure, subject)
     if failure.kind == "compression":
         return _compression(failure, subject)
+    of = f", which crashed with {release}" if release else ""
+    debuginfo = packages.debuginfo(release) if release else shell.hint("name the right one with --vmlinux FILE")
+    again = shell.hint("copy {} from the crashed host once more, whole", vmcore)
+    new = shell.hint("makedumpfile -d 31 keeps enough, if it is as new as the kernel: kdumpwrap doctor looks at it")
+    unended = (f"{WORDS.get(failure.kind)} ({vmcore})", shell.hint("crash {} {}", vmlinux, vmcore))
     said = f": {_first(failure.words)}" if failure.words else " without a word"
-    return Problem(f"crash failed{said}", shell.hint("crash -d1 {} {}", vmlinux, vmcore))
+    told: Dict[FailureKind, Tuple[str, Hint]] = {
+        "mismatch": (f"{vmlinux} is another kernel's vmlinux, not that of {vmcore}{of}", debuginfo),
+        "truncated": (f"{vmcore} is truncated ({_first(failure.words)})", again),
+        "incomplete": (
+            f"{vmcore} is incomplete: it was not written to its end",
+            shell.hint("see that kdump has room to write to"),
+        ),
+        "excluded": (f"{vmcore} was filtered too far ({_first(failure.words)})", new),
+        "no debuginfo": (f"{vmlinux} has no debug information", debuginfo),
+        "no vmlinux": (f"{vmlinux} is no vmlinux that crash can read", debuginfo),
+        "no dump": (f"{vmcore} is not a kernel dump", shell.hint("kdumpwrap list")),
+        "expired": (f"crash did not answer within {failure.words} s (time limit)", shell.hint("--timeout SECONDS")),
+        "endless": unended,
+        "ended": unended,
+    }
+    return Problem(*told.get(failure.kind, (f"crash failed{said}", shell.hint("crash -d1 {} {}", vmlinux, vmcore))))
 
 
 def holds(file: Path, text: bytes) -> bool:
@@ -183,9 +178,6 @@ def _megabytes(count: float) -> str:
     return f"{count / 1e6:.0f} MB"
 
 
-# ---------------------------------------------------------------- unexpected ends
-
-
 def expired(limit: float) -> Failure:
     """The failure of a crash that did not answer within ``limit`` seconds."""
     return Failure("expired", f"{limit:g}")
@@ -223,8 +215,6 @@ def at_end(end: End, text: str, *, tight: bool) -> Failure:
         return Failure("memory")
     return Failure("other", f"it ended with status {end.status}")
 
-
-# ---------------------------------------------------------------- over several runs
 
 _DAMAGED = ("incomplete", "truncated")
 # the failures that do not tell their cause, as those of a crash that is too old

@@ -101,8 +101,6 @@ class Ladder:
             return HandOver(end, current, tuple(map(self._trouble.problem, broken)))
         return HandOver(None, lowest, self._trouble.problems())
 
-    # ------------------------------------------------------------ one rung
-
     def _first(self) -> Rung:
         """The highest rung that can start within the memory there is; the last one is tried in any case."""
         if not self._trouble.hopeless:

@@ -138,8 +138,6 @@ class Starter:
         options = (*options, *self._slide)
         return CrashSession(tool, options, files, self._place.current, self._place.own, interactive=interactive)
 
-    # ------------------------------------------------------------ modules
-
     def _look_ahead(self, rung: Rung) -> None:
         """Look for the modules that crash will most likely name, while it reads the vmlinux."""
         if rung is PLAIN and self._modules is not None and not self._trouble.tight:
@@ -169,8 +167,6 @@ class Starter:
     def _loading(self, module: ModuleFile) -> str:
         return f"mod -s {module.name} {plain_path(module.path, self._place.own)}"
 
-    # ------------------------------------------------------------ the right vmlinux
-
     def _matches(self, session: CrashSession) -> bool:
         """Whether the vmlinux is that of the dump, which ``--minimal`` does not look at.
 
@@ -182,8 +178,6 @@ class Starter:
             return causes.holds(self._subject.vmlinux, banner.encode())
         release = self._subject.release  # of the dump's header, as the page is missing
         return release is None or causes.holds(self._subject.vmlinux, f"Linux version {release} ".encode())
-
-    # ------------------------------------------------------------ the cause of a failed start
 
     def _again(self, rung: Rung, died: CrashDied) -> None:
         """Raises NotStarted with the cause, except where crash may start with --kaslr=auto, which is then set."""

@@ -116,9 +116,6 @@ def _few(system: Optional[System]) -> Sequence[Problem]:
     return (Problem(message, shell.hint("a newer crash: {}", install("crash"))),)
 
 
-# ---------------------------------------------------------------- lines
-
-
 def _located(
     tasks: Tuple[Backtrace, ...], analysis: Analysis, resolution: Optional[Resolution], search: Search, beside: Path
 ) -> Tuple[Tuple[Backtrace, ...], Tuple[Problem, ...]]:
