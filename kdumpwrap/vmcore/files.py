@@ -12,14 +12,10 @@ from kdumpwrap.debuginfo import Search
 from kdumpwrap.errors import KdumpwrapError, NoCrash, ToolFailed
 from kdumpwrap.log import header
 from kdumpwrap.model.crash import Crash
-from kdumpwrap.tools import binutils, crash_program
+from kdumpwrap.tools import binutils, crash_program, unpack
 from kdumpwrap.tools.argv import is_word
 from kdumpwrap.tools.modules import open_module
 
-_PACKED = {
-    suffix: shell.join([packer, "-dk"])
-    for suffix, packer in ((".gz", "gzip"), (".bz2", "bzip2"), (".xz", "xz"), (".lz4", "lz4"), (".zst", "zstd"))
-}
 _ET_CORE = 4
 _END_OF_LOG = 1 << 18  # bytes in which the last report stands
 
@@ -123,11 +119,10 @@ def _look(vmcore: str) -> None:
     crash takes an ELF file that is no core for a second vmlinux, and then opens the memory of the running kernel.
     """
     head = crashfile.head(vmcore, 20)
-    packer = _PACKED.get(Path(vmcore).suffix)
-    if packer:
-        raise KdumpwrapError(
-            f"{vmcore} is compressed as a whole, which crash cannot read", shell.hint("{} {}", packer, vmcore)
-        )
+    form = unpack.by_name(Path(vmcore))
+    if form is not None:
+        hint = shell.hint("{} -dk {}", form.tool, vmcore)
+        raise KdumpwrapError(f"{vmcore} is compressed as a whole, which crash cannot read", hint)
     if not head:
         raise KdumpwrapError(f"{vmcore} is not a kernel dump: it is empty", shell.hint("kdumpwrap doctor"))
     if head.startswith(b"\x7fELF") and len(head) == 20:
