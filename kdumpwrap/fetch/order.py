@@ -82,9 +82,12 @@ def refreshed(order: Order, search: Search) -> Order:
 def _with_vmlinux(order: Order, search: Search) -> Order:
     """``order`` with the vmlinux that is here, unless that is of another build than the crash."""
     asked = order.build_id if search.vmlinux is None else None
+    if asked is not None:
+        search = search._replace(build_id=lambda: asked)
     try:
         vmlinux = debuginfo.vmlinux(order.release, search)
-        elf = binutils.elf(binutils.toolset(None), vmlinux) if asked is not None else None
+        named = vmlinux.parent.name == asked  # a fetched one lies in a directory of its build
+        elf = binutils.elf(binutils.toolset(None), vmlinux) if asked is not None and not named else None
     except KdumpwrapError:
         return order._replace(vmlinux=None)
     other = elf is not None and elf.build_id not in (None, asked)

@@ -97,8 +97,9 @@ except KeyboardInterrupt:
     signals.leave(0)
 """
 STARTING = """
-import signal, subprocess, threading, time
+import contextlib, signal, subprocess, threading, time
 from kdumpwrap.cli import signals
+from kdumpwrap.errors import KdumpwrapError
 from kdumpwrap.tools import run
 from kdumpwrap.tools.argv import options
 
@@ -112,7 +113,12 @@ class Slow(subprocess.Popen):  # as on a machine at work
 begun = threading.Event()
 subprocess.Popen = Slow
 signals.listen()
-threading.Thread(target=run.run, args=("sleep", options("1000")), daemon=True).start()
+
+def sleeps():
+    with contextlib.suppress(KdumpwrapError):  # it is ended
+        run.run("sleep", options("1000"))
+
+threading.Thread(target=sleeps, daemon=True).start()
 try:
     begun.wait()
     time.sleep(20)

@@ -88,7 +88,9 @@ def test_the_judgement_stands_in_the_report(run_cli: RunCli) -> None:
     (report,) = json.loads(run_cli("analyze", "--example", "--json").stdout)["reports"]
     added = [*report][[*report].index("shown") :]  # new keys come last
     assert added[:6] == ["shown", "guilty", "repeats", "statements", "variables", "expression"]
-    assert added[6:] == ("count named locks works blocker memory machine_checks wall_clock user_ip reporting".split())
+    assert added[6:] == (
+        "count named locks works blocker memory machine_checks wall_clock user_ip reporting message_origin".split()
+    )
     assert (report["shown"], report["guilty"], report["repeats"]) == ("ip", ["rax"], [])
     about = ["place", "reasons", "culprit", "suspect", "trace", "kernel"]
     assert [statement["about"] for statement in report["statements"]] == about
