@@ -1,6 +1,7 @@
 """The one place where a process is started and waited for (crash(8), which wants a terminal, has its own)."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import select
@@ -24,6 +25,8 @@ LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux w
 MEMORY = 4 << 30  # bytes of address space; addr2line takes 1.3 GB of a vmlinux of 600 MB
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
+_LOOK = 0.02  # seconds between two looks at what a program has printed
+_ADD_SEALS, _SEAL_WRITE = 1033, 8  # include/uapi/linux/fcntl.h; module fcntl has them since Python 3.9
 
 running: Set["subprocess.Popen[bytes]"] = set()
 _starting: Set[object] = set()  # one for each thread that is about to add to ``running``
@@ -69,8 +72,8 @@ def run(
     ``tool`` is a name that is looked up on PATH, or a path; ``arguments`` are paths, which it gets as absolute ones,
     and words made by ``kdumpwrap.tools.argv``. It runs in ``directory``, with ``variables`` added to its environment.
     With ``sink`` standard output is written to that new file, and ``stdout`` of the result is empty.
-    ``limit`` is how many bytes it may print, and write to any file; None: as many as it likes. ``memory`` is how many
-    of address space it may take.
+    ``limit`` is how many bytes it may print, and write to any file; None: print LARGEST, and write as many as it likes.
+    ``memory`` is how many of address space it may take.
     ``timeout`` is in seconds; None: 120. $KDUMPWRAP_TIMEOUT changes that, and shortens a given one. Raises ToolMissing
     (the hint installs ``package``), ToolTimeout, ToolStopped when a signal ended it or it could not be started, or
     ToolFailed for an exit status outside ``ok`` and for more than ``limit`` bytes.
@@ -92,7 +95,10 @@ def run(
         process = popen(argv, fed, caught, complaints, package, limit, variables, memory, directory)
         with process:
             try:
-                _wait(process, timeout)
+                if limit is None:
+                    _watch(process, argv, timeout, [complaints] if sink else [caught, complaints])
+                else:
+                    _wait(process, timeout)
             except subprocess.TimeoutExpired:
                 raise late(argv, timeout) from None
             finally:
@@ -100,6 +106,8 @@ def run(
                 if process.returncode is None:
                     process.kill()
                     process.wait()
+                for file in (caught, complaints):
+                    _seal(file)
         return checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
 
 
@@ -125,6 +133,26 @@ def _wait(process: "subprocess.Popen[bytes]", timeout: float) -> None:
     process.wait(timeout)
 
 
+def _watch(
+    process: "subprocess.Popen[bytes]", argv: Sequence[str], timeout: float, printed: Sequence[BinaryIO]
+) -> None:
+    """Wait for a program that may write files of any size. Raises ToolFailed when it ``printed`` more than LARGEST."""
+    end = time.monotonic() + timeout
+    while max(map(_size, printed)) <= LARGEST:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(_LOOK, max(0.0, end - time.monotonic())))
+            return
+        if time.monotonic() >= end:
+            raise subprocess.TimeoutExpired(argv, timeout)
+    raise _endless(argv, LARGEST)
+
+
+def _seal(file: BinaryIO) -> None:
+    """Let nobody write to ``file`` any more: a program that the tool left behind would fill the memory."""
+    with contextlib.suppress(OSError):  # it is a file on disk
+        fcntl.fcntl(file, _ADD_SEALS, _SEAL_WRITE)  # it can still be made shorter
+
+
 def stop_all() -> None:
     """End every program that ``run`` waits for, and each that it starts later, so that no thread waits on."""
     global _stopped  # noqa: PLW0603 (called by a signal's handler)
@@ -148,7 +176,9 @@ def stopped() -> bool:
 def in_memory(name: str) -> BinaryIO:
     """A file in memory for a program's output: nm would fill a pipe 1200 times, and wait for us each time."""
     create = getattr(os, "memfd_create", None)  # since Python 3.8
-    return os.fdopen(create(name), "w+b") if create else tempfile.TemporaryFile()
+    if create is None:
+        return tempfile.TemporaryFile()
+    return os.fdopen(create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")  # novm: they came with it
 
 
 def popen(
@@ -215,7 +245,7 @@ def checked(
     """The output of a program that ended with ``status``; ``keep``: with its standard output."""
     if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
         stdout.truncate(min(limit, _size(stdout)))  # a quick program may write more before its limit is set
-        raise ToolFailed(f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
+        raise _endless(argv, limit)
     stderr.seek(0)
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
     if status not in ok:
@@ -225,6 +255,10 @@ def checked(
     if keep:
         stdout.seek(0)
     return Output(stdout.read() if keep else b"", errors, time.monotonic() - start)
+
+
+def _endless(argv: Sequence[str], limit: int) -> ToolFailed:
+    return ToolFailed(f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
 
 
 def _size(file: BinaryIO) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Callable
 
@@ -108,6 +109,33 @@ ENDLESS = "exec yes abcdefghijklmnopqrstuvwxyz"
 def test_output_without_end_is_stopped(fake: Fake, where: str) -> None:
     with pytest.raises(ToolFailed, match="more than 1 MiB"):
         run(fake("nm", ENDLESS + where), limit=1 << 20)
+
+
+@pytest.mark.parametrize("where", ["", " >&2"])
+def test_output_without_end_is_stopped_also_where_files_may_be_of_any_size(fake: Fake, where: str) -> None:
+    with pytest.raises(ToolFailed, match="more than 64 MiB"):
+        run(fake("dnf", ENDLESS + where), limit=None)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "memfd_create"), reason="older Pythons keep the output on disk, where this cannot be"
+)
+def test_what_a_tool_left_behind_fills_no_memory(fake: Fake) -> None:
+    with pytest.raises(ToolFailed, match="more than 64 MiB"):
+        run(fake("rpm", "yes & wait"), limit=None)
+    for _ in range(100):
+        if not [one for one in Path("/proc").glob("[1-9]*/comm") if named(one) == "yes"]:
+            return
+        time.sleep(0.05)
+    pytest.fail("yes goes on")
+
+
+def named(comm: Path) -> str:
+    """The name of a process; "" when it has ended."""
+    try:
+        return comm.read_text().strip()
+    except OSError:
+        return ""
 
 
 def test_a_file_without_end_is_stopped(fake: Fake, tmp_path: Path) -> None:
