@@ -177,6 +177,7 @@ _BINARY: Dict[str, Callable[[int, int], int]] = {
     "or": operator.or_,
     "xor": operator.xor,
     "mul": operator.mul,
+    "mod": operator.mod,  # of numbers without a sign, unlike div (DWARF 5, 2.5.1.4)
     "shl": lambda a, b: a << b if b < 64 else 0,
     "shr": lambda a, b: a >> b if b < 64 else 0,
     "shra": lambda a, b: _signed(a) >> min(b, 63),
