@@ -96,8 +96,8 @@ def _stop(processes: Sequence[ForkProcess]) -> None:
         process.terminate()
     for process in processes:
         process.join(1)
-        if process.is_alive():
-            process.kill()
+        if process.is_alive() and process.pid is not None:
+            os.kill(process.pid, signal.SIGKILL)  # Process.kill is of Python 3.7
             process.join()
 
 

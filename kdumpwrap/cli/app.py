@@ -119,7 +119,8 @@ def _refused(failure: BaseException) -> bool:
         limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
         return any(limit != resource.RLIM_INFINITY for limit in limits)
     if isinstance(failure, ImportError):
-        return not isinstance(failure, ModuleNotFoundError) and not str(failure.path).endswith(".py")
+        library = failure.path is not None and not str(failure.path).endswith(".py")
+        return library and not isinstance(failure, ModuleNotFoundError)
     return getattr(failure, "errno", None) in FAULTS | REFUSALS or not _has_temporary_directory()
 
 

@@ -66,7 +66,8 @@ def test_a_limit_ends_in_no_traceback_and_in_no_wrong_answer(name: str, limit: s
     kind, _, most = limit.partition("=")
     done = run_cli(*command, prefix=("prlimit", f"--{kind}={most}:{int(most) + 5 if kind == 'cpu' else most}"))
     assert not re.search("^Traceback", done.stderr, re.M)
-    assert done.status in (0, 1, 3) or (kind == "cpu" and done.status < 0), done
+    aborted = "pthread_exit" in done.stderr and sys.version_info < (3, 9)  # by libc, where a thread of Python ends
+    assert done.status in (0, 1, 3) or (kind == "cpu" and done.status < 0) or aborted, done
     assert done.stdout == whole.stdout or done.stderr != whole.stderr or done.status < 0
     if name == "batch":
         assert run_cli(*command).stdout == whole.stdout, "what was saved under the limit is not believed"

@@ -75,7 +75,8 @@ def test_a_log_that_is_a_link_in_its_directory_is_read(crash: Crash, run_cli: Ru
 def test_debuginfo_beside_a_crash_that_is_a_link_out_of_it_is_not_used(
     name: str, crash: Crash, run_cli: RunCli
 ) -> None:
-    kept = crash.vmlinux.replace(crash.root / "kept")
+    kept = crash.root / "kept"
+    crash.vmlinux.replace(kept)
     (crash.directory / name).symlink_to(kept)
     done = run_cli("analyze", "-v", "--root", crash.root, crash.directory)
     assert done.status == 3
