@@ -175,7 +175,7 @@ def test_processes_start_no_tool_once_they_are_to_end() -> None:
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (143, "")
     assert time.monotonic() - start < 15
-    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+    assert ends(process.pid)
 
 
 def test_a_tool_that_is_just_being_started_is_ended_too() -> None:
@@ -183,8 +183,7 @@ def test_a_tool_that_is_just_being_started_is_ended_too() -> None:
         process.terminate()
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (143, "")
-    time.sleep(0.1)
-    assert not [one for one in Path("/proc").glob("[1-9]*/stat") if session(one) == process.pid]
+    assert ends(process.pid)
 
 
 @contextlib.contextmanager
@@ -203,9 +202,19 @@ def ready(program: str) -> "Iterator[subprocess.Popen[str]]":
         yield process
 
 
-def session(stat: Path) -> int:
-    """The session that a process belongs to, by its /proc/PID/stat: "4242 (comm) S parent group session …"."""
+def ends(session: int) -> bool:
+    """Whether nothing of a session runs any more; what was killed has ten seconds to end."""
+    for _ in range(100):
+        if not any(runs_in(stat, session) for stat in Path("/proc").glob("[1-9]*/stat")):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def runs_in(stat: Path, session: int) -> bool:
+    """Whether a process runs and belongs to ``session``, by its /proc/PID/stat: "4242 (comm) S parent group session"."""
     try:
-        return int(stat.read_text().rpartition(")")[2].split()[3])
+        state, _, _, its = stat.read_text().rpartition(")")[2].split()[:4]
     except OSError:  # it has ended
-        return 0
+        return False
+    return int(its) == session and state not in "ZX"  # a zombie has ended; nobody has asked for its status yet
