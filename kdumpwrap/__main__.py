@@ -17,11 +17,11 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     gc.set_threshold(100_000)  # the modules loaded below stay, and the search for cycles in them takes 10 ms
     try:
-        if sys.argv[1:2] in (["analyze"], ["annotate"]):
+        if sys.argv[1:2] in (["analyze"], ["annotate"], ["resolve"], ["disasm"]):
             from kdumpwrap.cli import early, signals
 
             signals.listen()  # the default action of a signal would leave nm behind
-            early.begin(sys.argv[2:])
+            early.begin(sys.argv[1], sys.argv[2:])
         from kdumpwrap.cli import app  # it takes 30 ms
     except KeyboardInterrupt:  # a signal, to which we listen
         from kdumpwrap.cli import signals

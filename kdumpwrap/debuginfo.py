@@ -8,8 +8,9 @@ from typing import Callable, Collection, Dict, Iterator, List, NamedTuple, Optio
 
 from kdumpwrap import shell
 from kdumpwrap.errors import KdumpwrapError
-from kdumpwrap.host import fetched, files, packages
+from kdumpwrap.host import fetched, files
 from kdumpwrap.regex import regex
+from kdumpwrap.shell import Hint
 
 # CentOS's place first, then Debian's and Ubuntu's, SUSE's, and a kernel built on this host
 _VMLINUX = (
@@ -70,6 +71,11 @@ class Search(NamedTuple):
     build_id: Callable[[], Optional[str]] = _unknown  # of the kernel that crashed; asked where it decides
 
 
+def asked(release: Optional[str], search: Search) -> Optional[str]:
+    """The release to ask for: that of the running kernel where neither ``release`` nor a vmlinux was named."""
+    return os.uname().release if release is None and search.vmlinux is None else release
+
+
 def undecided(release: Optional[str], search: Search) -> bool:
     """Whether the build id has to tell which files to take: a fetched build is one of several, or a link names it."""
     if search.vmlinux is not None or not release or "/" in release:
@@ -112,8 +118,7 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
         refused = _refused(search.vmlinux)
         if refused is None:
             return search.vmlinux
-        wanted = packages.debuginfo(release) if release else shell.NONE
-        raise KdumpwrapError(f"{search.vmlinux}: {refused or 'no such file'}", wanted)
+        raise KdumpwrapError(f"{search.vmlinux}: {refused or 'no such file'}", installing(release))
     if not release or "/" in release:
         raise KdumpwrapError(
             "the log does not tell the kernel's release", shell.hint("name its vmlinux with --vmlinux FILE")
@@ -139,7 +144,14 @@ def vmlinux(release: Optional[str], search: Search, beside: Optional[Path] = Non
     if linked:
         return linked[0]
     words = f" ({'; '.join(why[:3])})" if why else ""
-    raise KdumpwrapError(f"no debuginfo for {release}{words}", packages.debuginfo(release))
+    raise KdumpwrapError(f"no debuginfo for {release}{words}", installing(release))
+
+
+def installing(release: Optional[str]) -> Hint:
+    """The command that installs the debuginfo of ``release``."""
+    from kdumpwrap.host import packages  # for an error alone: nm starts before it is loaded
+
+    return packages.debuginfo(release) if release else shell.NONE
 
 
 def modules(
@@ -250,11 +262,12 @@ def _called(
 
     ``closed`` is called for a directory that cannot be listed.
     """
+    starts = tuple(wanted)
     for top, directories, names in os.walk(directory, onerror=closed):
         if not deep:
             directories.clear()
         for name in names:
-            match = _MODULE.fullmatch(name) if ".ko" in name else None
+            match = _MODULE.fullmatch(name) if _folded(name).startswith(starts) else None
             module = wanted.get(_folded(match["name"])) if match else None
             if module is not None:
                 yield module, Path(top, name)

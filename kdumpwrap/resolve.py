@@ -1,6 +1,5 @@
 """``symbol+offset`` from the command line: its file and line, its instructions. No crash is needed."""
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from kdumpwrap.model.finding import Listing
 from kdumpwrap.model.kernel import ResolvedFrame, Symbol
 from kdumpwrap.model.log import Frame
 from kdumpwrap.regex import regex
+from kdumpwrap.symbolize import opening
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked, source
 from kdumpwrap.symbolize.objects import CodeAddress, Section, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
@@ -68,7 +68,7 @@ def resolve(
     """Each expression with its resolved frame, and the problems."""
     frames = [parse(expression, caller=caller) for expression in expressions]
     with _symbolizer(release, search) as symbolizer:
-        symbolizer.load(frames)
+        symbolizer.load(frames, lines=True)
         placed = [
             (expression, one)
             for expression, frame in zip(expressions, frames)
@@ -135,9 +135,8 @@ def disassemble(
 
 
 def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
-    if release is None and search.vmlinux is None:
-        release = os.uname().release
-    return Symbolizer(release, search)
+    release = debuginfo.asked(release, search)
+    return Symbolizer(release, search, None, opening.begin(release, search))
 
 
 def _one_of_several(symbolizer: Symbolizer) -> Tuple[Problem, ...]:

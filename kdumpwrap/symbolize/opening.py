@@ -10,7 +10,7 @@ from kdumpwrap import debuginfo, shell
 from kdumpwrap.crashdir import crashfile
 from kdumpwrap.debuginfo import Debuginfod, Search
 from kdumpwrap.errors import KdumpwrapError, ToolTold
-from kdumpwrap.host import memory, packages
+from kdumpwrap.host import memory
 from kdumpwrap.host import release as releases
 from kdumpwrap.model.command import Command
 from kdumpwrap.parse.readelf import Elf
@@ -48,16 +48,15 @@ def open_vmlinux(
         if search.debuginfod is None or search.vmlinux is not None:
             raise
         path = _fetched(search.debuginfod, search.build_id(), absent)
-    wanted = packages.debuginfo(release) if release else shell.NONE
     try:
         elf = binutils.elf(binutils.toolset(None), path)
     except ToolTold as error:
-        raise ToolTold(error.message, wanted) from None
+        raise ToolTold(error.message, debuginfo.installing(release)) from None
     if elf is None:
-        what = "a vmlinuz" if _boots(path) else "not an ELF file"
-        raise KdumpwrapError(f"{path}: {what}; a vmlinux with debug information is needed", wanted)
+        what = f"{'a vmlinuz' if _boots(path) else 'not an ELF file'}; a vmlinux with debug information is needed"
+        raise KdumpwrapError(f"{path}: {what}", debuginfo.installing(release))
     if not elf.has_symbols:
-        raise KdumpwrapError(f"{path}: stripped of its symbols", wanted)
+        raise KdumpwrapError(f"{path}: stripped of its symbols", debuginfo.installing(release))
     tools = binutils.toolset(elf.machine)
     text = begun.nm.result() if begun is not None and (begun.path, begun.tools) == (path, tools) else None
     return Vmlinux(path, tools, elf, binutils.symbols(tools, path, elf, text))

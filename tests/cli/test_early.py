@@ -39,7 +39,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def foreseen(*words: object) -> Optional[Path]:
     """The file that nm has begun on."""
-    early.begin([*map(str, words)])
+    early.begin("analyze", [*map(str, words)])
     begun = [one.begun for one in opening._foreseen if one.begun is not None]
     return begun[0].path if begun else None
 
@@ -76,12 +76,22 @@ def test_what_is_not_plain_is_left_alone(words: List[object]) -> None:
     assert foreseen(*words) is None
 
 
+def test_nm_begins_on_the_kernel_that_resolve_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = VMLINUX.parent.name
+    for words in (["--vmlinux", str(VMLINUX), "f+0x1"], ["--root", str(ROOT), f"--release={release}", "f+0x1"]):
+        early.begin("resolve", words)
+        assert opening._foreseen.pop().begun is not None
+    early.begin("disasm", ["--root", str(ROOT), "f+0x1"])  # of the running kernel there is none below this root
+    early.begin("disasm", ["--vmlinux", str(VMLINUX)])
+    assert not opening.foreseen()
+
+
 def test_nothing_is_read_of_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     assert foreseen("--vmlinux", VMLINUX, tmp_path / "log") is None
 
 
-@pytest.mark.parametrize("name", ["KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE"])
+@pytest.mark.parametrize("name", ["KDUMPWRAP_ROOT", "KDUMPWRAP_VMLINUX", "KDUMPWRAP_VERBOSE", "KDUMPWRAP_RELEASE"])
 def test_what_the_environment_steers_is_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     assert foreseen("--root", ROOT, CRASH) is None
@@ -105,12 +115,15 @@ for _ in range(500):
 """
 
 
-def test_nm_is_at_work_before_typer_is_loaded(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("analyze", "--root", ROOT, CRASH), ("resolve", "--vmlinux", VMLINUX, "a+0x1/0x2")])
+def test_nm_is_at_work_before_typer_is_loaded(
+    words: Tuple[object, ...], run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path
+) -> None:
     started = tmp_path / "started"
     tool_dir.fake("nm", f'echo >{started}; exec {shutil.which("nm")} "$@"')
     (tmp_path / "typer.py").write_text(TYPER.format(started=str(started)))
     env = {**tool_dir.first, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(TOP)])}
-    assert run_cli("analyze", "--root", ROOT, CRASH, env=env).status == 7
+    assert run_cli(*map(str, words), env=env).status == 7
 
 
 SIGNALLED = """
@@ -142,6 +155,13 @@ def test_what_needs_no_nm_loads_nothing_for_it(words: List[object], run_cli: Run
     assert done.status == 0 and "kdumpwrap.cli.app" in done.stderr and "kdumpwrap.cli.early" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["resolve", "disasm"])
+def test_a_symbol_costs_one_nm(command: str, run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    tool_dir.fake("nm", f'echo "$*" >>{tmp_path}/asked; exec {shutil.which("nm")} "$@"')
+    done = run_cli(command, "--vmlinux", VMLINUX, "iptunnel_xmit+0x17d/0x1c0", env=tool_dir.first)
+    assert done.status == 0 and (tmp_path / "asked").read_text().count(str(VMLINUX)) == 1
+
+
 def test_it_runs_once_and_is_told_as_any_other(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
     tool_dir.fake("nm", f'echo "$*" >>{tmp_path}/asked; exec {shutil.which("nm")} "$@"')
     words = ("analyze", "--markdown", "--no-variables", "--root", ROOT, CRASH)
@@ -156,7 +176,7 @@ from kdumpwrap.cli import app, early
 if os.getuid() == 0:
     os.setgroups([])
     os.setuid(65534)
-early.begin(sys.argv[1:])
+early.begin("analyze", sys.argv[1:])
 """
 
 
@@ -187,7 +207,7 @@ def test_nm_does_not_outlive_a_wrong_command_line(
 def test_it_knows_the_options_as_the_command_line_has_them() -> None:
     """A value of an option that is not known would be taken for a crash, so such an option ends the guess."""
     steering, takes_value = set(), {}
-    for command in ("analyze", "annotate"):
+    for command in ("analyze", "annotate", "resolve", "disasm"):
         (one,) = app._app(command).registered_commands
         assert one.callback is not None
         for parameter in inspect.signature(one.callback).parameters.values():
@@ -200,7 +220,7 @@ def test_it_knows_the_options_as_the_command_line_has_them() -> None:
     assert not [name for name in early._FLAGS if takes_value[name]]
     assert set(early._STEERING) < steering
     unknown = set(takes_value) - {*early._VALUED, *early._FLAGS}
-    assert not [name for name in unknown if early._crash([name, str(CRASH)], {}) is not None]
+    assert not [name for name in unknown if early._asked([name, str(CRASH)], {})]
 
 
 def test_it_runs_once_where_the_log_names_no_release(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
