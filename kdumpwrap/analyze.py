@@ -156,7 +156,7 @@ def analyses(
     distinct = {one: log for one, (_, log) in zip(keys, crashes) if one not in known}
     frames = (frame for log in distinct.values() for frame in log.frames)
     strangers = {name: flagged for log in distinct.values() for name, flagged in origins(log).items()}
-    symbolizer.load(frames, crashes[0][1].arch, strangers, meanwhile=_load_steps)
+    symbolizer.load(frames, crashes[0][1].arch, strangers, meanwhile=_load_steps, lines=True)
     from kdumpwrap import steps
 
     cases = [steps.place(log, symbolizer) for log in distinct.values()]

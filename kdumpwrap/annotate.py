@@ -153,7 +153,7 @@ class Annotator:
             symbolizer = self._symbolizer(release)
             frames = dict.fromkeys(frame for case in cases for frame in case.report.frames)
             self._frames.setdefault(release, {}).update(frames)
-            symbolizer.load(frames, log.arch)
+            symbolizer.load(frames, log.arch, lines=True)
             known.update(self._resolved(cases, symbolizer, told))
             stopped = next((case for case in cases if case.report is about and case.pointed is not None), None)
             if stopped is not None and stopped.pointed is not None:

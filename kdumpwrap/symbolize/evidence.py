@@ -8,7 +8,6 @@ from kdumpwrap.culprit import blame, callchain
 from kdumpwrap.log.kinds import SAMPLED
 from kdumpwrap.model.kernel import UNCHECKED, CodeCheck, Instruction, Location, Resolution, ResolvedFrame
 from kdumpwrap.parse.patches import Patches
-from kdumpwrap.symbolize import rawcode
 from kdumpwrap.symbolize.disassembly import extent
 from kdumpwrap.symbolize.excerpt import excerpt, lined, marked
 from kdumpwrap.symbolize.failures import Failures
@@ -111,6 +110,8 @@ def gather(
             return Evidence(checked.check, frame, rows, inside, checked.slide)
     rows = ()
     if code is not None and ip is not None and not symbolizer.unread(ip.module):
+        from kdumpwrap.symbolize import rawcode  # rarely used
+
         machine = arch or "x86_64"
         objdump = binutils.toolset(machine).objdump
         base = ip.address - ip.offset if ip.address is not None and ip.offset is not None else None

@@ -35,7 +35,7 @@ def lined(
 def source(chain: Sequence[Location], release: Optional[str], search: Search) -> Optional[Source]:
     """The lines round a resolved address: of the most telling function of its inline chain whose file is here."""
     best = telling(chain)
-    for place in (*([best] if best else []), *chain):
+    for place in dict.fromkeys((*([best] if best else []), *chain)):
         if place.file is not None and place.line is not None:
             found = sources.find(place.file, place.line, release, search, column=place.column)
             if found:

@@ -1,5 +1,6 @@
 """The lines of addresses: this file alone runs eu-addr2line and addr2line, each for many addresses."""
 
+import os
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -21,6 +22,8 @@ _Chains = Dict[int, _Chain]
 # for one address, 163 for 100 pages, 360 for 3000; addr2line takes 259, 317 and 1326. A new process costs 0.03 s and
 # 0.3 s.
 _PAGES = 100  # of code that one process is asked about
+_BESIDE = 2  # processes of eu-addr2line that share the addresses of one object: it takes longest of all tools
+_SHARE = 16  # addresses, of 4 ms each, that are worth a process
 
 
 class Lines:
@@ -36,6 +39,7 @@ class Lines:
         }  # by whether functions were asked for
         self._known: Dict[CodeAddress, _Chain] = {}
         self._jobs: List[Job[None]] = []
+        self._beside = min(_BESIDE, len(os.sched_getaffinity(0)))
 
     def begin(self, addresses: Iterable[CodeAddress], opened: Mapping[Optional[str], Object]) -> None:
         """Start eu-addr2line early for some addresses; addr2line gets all of them at once in ``ask``."""
@@ -61,7 +65,9 @@ class Lines:
         # the vmlinux first: it takes longest
         for (section, functions), few in sorted(new.items(), key=lambda item: item[0][0].module is not None):
             found = opened[section.module]
-            self._jobs.append(self._pool.submit(self._look_up, section, found, sorted(few), functions))
+            beside = min(self._beside, self._pool.most) if functions and found.tools.eu_addr2line is not None else 1
+            for share in _shares(sorted(few), beside):
+                self._jobs.append(self._pool.submit(self._look_up, section, found, share, functions))
 
     def answers(self) -> Dict[CodeAddress, _Chain]:
         """The locations of every address that was asked for, innermost function first; none where it is not known."""
@@ -147,6 +153,12 @@ def _named(section: Section, found: Object, address: int, chain: _Chain) -> _Cha
         other = symbol is not None and (name is None or nm.address(found.nm, name) != symbol.address)
         name = symbol.name if symbol is not None and other else name
     return (*chain[:-1], chain[-1]._replace(function=name and symbolname.plain(name)))
+
+
+def _shares(addresses: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """``addresses`` in equal shares, each worth a process: ``most`` at most."""
+    size = -(-len(addresses) // max(1, min(most, len(addresses) // _SHARE)))
+    return (addresses[start : start + size] for start in range(0, len(addresses), size))
 
 
 def _few_pages(addresses: Iterable[int]) -> Iterator[List[int]]:

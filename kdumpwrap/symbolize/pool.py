@@ -49,7 +49,7 @@ class Pool:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._threads: List[threading.Thread] = []
         self._jobs: "Queue[Optional[Job[Any]]]" = Queue()
         self._open: Set[Job[Any]] = set()  # those that have not ended
@@ -57,7 +57,7 @@ class Pool:
     def submit(self, call: Callable[..., _T], *args: Any, **named: Any) -> Job[_T]:
         """The future result of ``call(*args, **named)``."""
         job: Job[_T] = Job(partial(call, *args, **named))
-        if len(self._threads) < self._most:
+        if len(self._threads) < self.most:
             self._start()
         if self._threads:
             self._open.add(job)
@@ -91,7 +91,7 @@ class Pool:
         try:
             thread.start()
         except RuntimeError:  # "can't start new thread": too many processes, or too little memory
-            self._most = len(self._threads)
+            self.most = len(self._threads)
         else:
             self._threads.append(thread)
 

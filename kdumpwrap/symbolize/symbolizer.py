@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
-from kdumpwrap import debuginfo, shell
+from kdumpwrap import debuginfo
 from kdumpwrap.debuginfo import Search
 from kdumpwrap.host import packages
 from kdumpwrap.host import release as releases
@@ -103,26 +103,39 @@ class Symbolizer:
         arch: Optional[str] = None,
         strangers: Mapping[str, bool] = MappingProxyType({}),
         meanwhile: Optional[Callable[[], object]] = None,
+        *,
+        lines: bool = False,
     ) -> None:
-        """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects side by side.
+        """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects.
 
         ``strangers``: for each module in the log's list whether it is flagged as out of tree. May be called again for
-        more frames; known names are not read again. ``meanwhile`` is called while nm runs.
+        more frames; known names are not read again. With ``lines`` eu-addr2line starts on the vmlinux before modules
+        are looked for: it takes longest. ``meanwhile`` is called while it runs.
         """
         self._strangers.update(strangers)
-        names: Set[str] = set()
+        kernel: Dict[Frame, str] = {}  # those of the vmlinux, with their names
         modules: Dict[str, Optional[str]] = {}  # with the build id that the log printed
         for frame in frames:
             if frame.module is not None:
                 modules.setdefault(frame.module, frame.module_build_id)
             elif frame.symbol is not None:
-                names.add(frame.symbol)
-        names -= self._names
+                kernel[frame] = frame.symbol
+        names = set(kernel.values()) - self._names
         modules = {name: build_id for name, build_id in modules.items() if name not in self._modules}
         self._names |= names
         self._modules |= set(modules)
         if names or (modules and self.release is not None):
             self.start()
+        known = self.objects.get(None)
+        if known is not None and names:
+            known.functions.update(nm.parse(known.nm, names))
+        elif self._opening is not None and not self._opened:
+            opening, self._opened = self._opening, True
+            self.failures.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
+        if lines:
+            self._begin_unambiguous(kernel)
+        if meanwhile is not None:
+            meanwhile()
         refused: Dict[str, List[str]] = {}
         look = partial(debuginfo.modules, tuple(modules), self.release, self.search, self._beside, refused)
         found = (self.failures.keep(None, look) if modules else None) or {}
@@ -130,23 +143,21 @@ class Symbolizer:
             (name, self._pool.submit(self._load_module, name, found[name], arch, modules[name], refused.get(name, ())))
             for name in sorted(found)
         ]
-        if meanwhile is not None:
-            meanwhile()
-        known = self.objects.get(None)
-        if known is not None and names:
-            known.functions.update(nm.parse(known.nm, names))
-        elif self._opening is not None and not self._opened:
-            opening, self._opened = self._opening, True
-            self.failures.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
         for name, job in jobs:
             self.failures.keep(name, job.result)
+
+    def _begin_unambiguous(self, frames: Iterable[Frame]) -> None:
+        """Start the look-up of frames of the vmlinux, unless a name has to be settled first: all are asked at once."""
+        placed = [self.place(frame) for frame in frames]
+        if not any(frame.candidates for frame in placed):
+            self.begin(CodeAddress.of(frame) for frame in placed if frame.address is not None and self.fits(frame))
 
     def _load_vmlinux(self, opened: Vmlinux, names: Set[str], arch: Optional[str]) -> None:
         self.objects[None] = found = objects.vmlinux(opened, names, arch)
         self.vmlinux = opened.path
         if found.lines is None:
-            wanted = packages.debuginfo(self.release) if self.release else shell.NONE
-            self.failures.add(None, Problem(f"{opened.path}: no debug information, so no lines", wanted))
+            message = f"{opened.path}: no debug information, so no lines"
+            self.failures.add(None, Problem(message, debuginfo.installing(self.release)))
         banner = nm.address(found.nm, "linux_banner")
         if banner is not None:
             self._banner = partial(binutils.text_at, found.tools, opened.path, banner)

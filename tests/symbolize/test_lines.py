@@ -1,6 +1,7 @@
 """Who is asked for lines, of real objects: elfutils first, binutils for what that does not know."""
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -132,6 +133,37 @@ def test_every_address_once_and_on_few_pages() -> None:
     assert [one for part in few for one in part] == addresses
     assert [len({one >> 12 for one in part}) for part in few] == [lines._PAGES, lines._PAGES, 1]
     assert [*lines._few_pages([])] == []
+
+
+@pytest.mark.parametrize(("many", "most", "sizes"), [(1, 2, [1]), (31, 2, [31]), (33, 2, [17, 16]), (48, 1, [48])])
+def test_many_addresses_are_shared(many: int, most: int, sizes: List[int]) -> None:
+    shares = [*lines._shares(range(many), most)]
+    assert [len(share) for share in shares] == sizes
+    assert [one for share in shares for one in share] == [*range(many)]
+
+
+@pytest.mark.parametrize(
+    ("tool", "most", "cpus"), [("eu-addr2line", 2, 2), ("eu-addr2line", 2, 1), ("eu-addr2line", 1, 2), (None, 2, 2)]
+)
+def test_two_processes_answer_as_one(tool: Optional[str], most: int, cpus: int, tmp_path: Path) -> None:
+    """Where there are two CPUs and memory for both; addr2line takes 0.3 s to load a vmlinux, and is asked once."""
+    found = opened(compiled(tmp_path), eu_addr2line=tool)
+    asked = [CodeAddress(Section("part", ".text"), offset) for offset in range(32)]
+    all_cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_cpus)[:cpus])
+    try:
+        with contextlib.closing(Pool(most)) as pool, Recording() as recording:
+            both = Lines(pool, Failures())
+            both.ask(asked, {"part": found})
+            answers = both.answers()
+    finally:
+        os.sched_setaffinity(0, all_cpus)
+    started = [command for command in recording.commands if command.argv[0] == (tool or "addr2line")]
+    assert len(started) == (min(most, cpus, len(all_cpus)) if tool else 1)
+    with contextlib.closing(Pool(1)) as pool:
+        alone = Lines(pool, Failures())
+        alone.ask(asked, {"part": found})
+        assert alone.answers() == answers and len(answers) > 8
 
 
 @pytest.mark.parametrize("with_elfutils", [True, False])

@@ -53,12 +53,14 @@ class HalfLoaded(Symbolizer):
         arch: Optional[str] = None,
         strangers: Mapping[str, bool] = MappingProxyType({}),
         meanwhile: Optional[Callable[[], object]] = None,
+        *,
+        lines: bool = False,
     ) -> None:
         if HalfLoaded.falls:
             HalfLoaded.falls = False
             self._names = {frame.symbol for frame in frames if frame.symbol}
             raise OSError(116, "Stale file handle")
-        super().load(frames, arch, strangers, meanwhile)
+        super().load(frames, arch, strangers, meanwhile, lines=lines)
 
 
 def test_the_next_try_does_not_meet_what_an_exception_has_left_half_loaded(tree: Path) -> None:
