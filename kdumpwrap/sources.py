@@ -1,5 +1,6 @@
 """The sources of a release: their paths, and the lines round a given one. Only the file system is read."""
 
+import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
@@ -71,7 +72,7 @@ def _source_paths(
     for directory in (*search.source_dirs, *([beside] if beside else [])):
         for tail in tails:
             yield directory, directory / tail
-    for top in _trees(release, search.root):
+    for top in filter(os.path.isdir, _trees(release, search.root)):
         for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
             yield search.root, top / tail  # Ubuntu's trees are full of links to the one beside them
     for build in debuginfo.builds(release, search):

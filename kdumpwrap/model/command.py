@@ -1,6 +1,5 @@
 """A program that was run, so that a reader can run it again."""
 
-import base64
 from typing import NamedTuple, Tuple
 
 from kdumpwrap import shell
@@ -29,4 +28,8 @@ class Command(NamedTuple):
             text = f"cd {shell.quote(self.directory)} && {text}"
         if self.fed:
             return f"printf '%s\\n' {shell.join(self.fed)} | {text}"
-        return f"echo {base64.b64encode(self.data).decode()} | {text}" if self.data else text
+        if not self.data:
+            return text
+        from base64 import b64encode  # rarely used
+
+        return f"echo {b64encode(self.data).decode()} | {text}"

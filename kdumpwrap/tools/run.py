@@ -7,7 +7,6 @@ import resource
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import IO, BinaryIO, Dict, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -177,7 +176,9 @@ def in_memory(name: str) -> BinaryIO:
     """A file in memory for a program's output: nm would fill a pipe 1200 times, and wait for us each time."""
     create = getattr(os, "memfd_create", None)  # since Python 3.8
     if create is None:
-        return tempfile.TemporaryFile()
+        from tempfile import TemporaryFile  # not loaded before nm has been started
+
+        return TemporaryFile()
     return os.fdopen(create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")  # novm: they came with it
 
 
@@ -278,7 +279,8 @@ def missing(tool: str, package: str = "") -> ToolMissing:
 
 def environment() -> Dict[str, str]:
     """The environment of every tool: messages in English, no automatic download of debuginfo."""
-    env = dict(os.environ, LC_ALL="C", TERM="dumb")
+    # huge pages, where glibc 2.35 or newer finds any, save nm, objdump and eu-addr2line a tenth of their time
+    env = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ, "LC_ALL": "C", "TERM": "dumb"}
     for name in ("DEBUGINFOD_URLS", "LANGUAGE", "POSIXLY_CORRECT"):
         env.pop(name, None)
     return env

@@ -212,7 +212,7 @@ def ends(session: int) -> bool:
 
 
 def runs_in(stat: Path, session: int) -> bool:
-    """Whether a process runs and belongs to ``session``, by its /proc/PID/stat: "4242 (comm) S parent group session"."""
+    """Whether a process runs in ``session``, by its /proc/PID/stat: "4242 (comm) S parent group session …"."""
     try:
         state, _, _, its = stat.read_text().rpartition(")")[2].split()[:4]
     except OSError:  # it has ended

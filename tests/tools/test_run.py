@@ -209,3 +209,10 @@ def test_little_is_loaded_before_nm_is_begun() -> None:
     assert "kdumpwrap.tools.binutils" in loaded
     late = {"kdumpwrap.model.log", "kdumpwrap.parse.objdump", "kdumpwrap.symbolize.symbolizer", "logging"}
     assert not late & {*loaded}
+
+
+def test_tools_use_huge_pages_unless_glibc_is_tuned_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert "GLIBC_TUNABLES=glibc.malloc.hugetlb=1\n" in run("env").text
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=3")
+    assert "GLIBC_TUNABLES=glibc.malloc.check=3\n" in run("env").text
