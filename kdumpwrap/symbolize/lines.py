@@ -22,6 +22,7 @@ _Chains = Dict[int, _Chain]
 # for one address, 163 for 100 pages, 360 for 3000; addr2line takes 259, 317 and 1326. A new process costs 0.03 s and
 # 0.3 s.
 _PAGES = 100  # of code that one process is asked about
+_WHOLE = 3  # what an answer that needs no other is worth
 _BESIDE = 2  # processes of eu-addr2line that share the addresses of one object: it takes longest of all tools
 _SHARE = 16  # addresses, of 4 ms each, that are worth a process
 
@@ -87,6 +88,7 @@ class Lines:
     def _chains(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> _Chains:
         """The chain of each address from the best tool; from the next one where the best has no line."""
         chains: _Chains = {}
+        worths: Dict[int, int] = {}
         left, told = addresses, False
         for tool, ask in _tools(section, found, functions):
             answers: _Chains = {}
@@ -101,11 +103,14 @@ class Lines:
             if problem is not None and any(address not in chains for address in left):  # else each has an answer
                 self._failures.add(section.module, problem)
                 told = True
-            chains.update((one, chain) for one, chain in answers.items() if _has_line(chain) or not chains.get(one))
-            left = [address for address in addresses if not _has_line(chains.get(address, ()))]
+            for one, chain in answers.items():
+                worth = _worth(section, found, one, chain, functions)
+                if worth > worths.get(one, -1):
+                    chains[one], worths[one] = chain, worth
+            left = [address for address in addresses if worths.get(address, 0) < _WHOLE]
             if not left:
                 break
-        if len(left) == len(addresses) and functions:  # else the function's frame is asked for too
+        if functions and not any(map(_has_line, chains.values())):  # else the function's frame is asked for too
             old = self._failures.keep(section.module, partial(objects.blind, found))
             if old is not None or not told:
                 self._failures.add(section.module, old or _nothing(found, len(addresses)))
@@ -139,6 +144,29 @@ def _has_line(chain: _Chain) -> bool:
     return any(place.line for place in chain)
 
 
+def _worth(section: Section, found: Object, address: int, chain: _Chain, functions: bool) -> int:
+    """How far the answer of a tool can be trusted: _WHOLE, or less, 0 for none.
+
+    The last function of a whole chain contains ``address``, as nm says; another one says that the last line is lost.
+    eu-addr2line names another one for 1 of 1,500 addresses of a vmlinux, so the next tool is asked rarely.
+    """
+    if not _has_line(chain):
+        return bool(chain)
+    name = chain[-1].function if functions else None
+    symbol = found.enclosing(section.name, address) if name is not None else None
+    if name is None or symbol is None or symbolname.plain(name) == symbolname.plain(symbol.name):
+        return _WHOLE
+    other = not (chain[-1].file or "").endswith(".S") and _address(found, section, name) != symbol.address
+    return _WHOLE - other
+
+
+def _address(found: Object, section: Section, name: str) -> Optional[int]:
+    """The address of the function ``name``."""
+    if found.nm:
+        return nm.address(found.nm, name)
+    return next((one.address for one in found.functions.get(name, ()) if one.section == section.name), None)
+
+
 def _named(section: Section, found: Object, address: int, chain: _Chain) -> _Chain:
     """``chain`` with the function that contains ``address``, as nm says, where the tool had no name for it.
 
@@ -150,7 +178,7 @@ def _named(section: Section, found: Object, address: int, chain: _Chain) -> _Cha
     name, file = chain[-1].function, chain[-1].file or ""
     if name is None or (found.nm and file.endswith(".S")):
         symbol = found.enclosing(section.name, address)
-        other = symbol is not None and (name is None or nm.address(found.nm, name) != symbol.address)
+        other = symbol is not None and (name is None or _address(found, section, name) != symbol.address)
         name = symbol.name if symbol is not None and other else name
     return (*chain[:-1], chain[-1]._replace(function=name and symbolname.plain(name)))
 

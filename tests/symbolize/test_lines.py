@@ -73,10 +73,10 @@ def shown(one: Location) -> str:
     return f"{one.function} {Path(one.file or '?').name}:{one.line}{column}"
 
 
-def division(path: Path, section: str) -> int:
-    """Where the section divides for the first time."""
+def division(path: Path, section: str, instruction: str = "div") -> int:
+    """Where the section divides for the first time, or has another ``instruction``."""
     text = ran(["objdump", "-d", "-j", section, str(path)], check=True).stdout
-    return next(int(row.partition(":")[0], 16) for row in text.splitlines() if "div" in row)
+    return next(int(row.partition(":")[0], 16) for row in text.splitlines() if instruction in row)
 
 
 def test_both_tools_agree_and_one_knows_columns(tmp_path: Path) -> None:
@@ -125,6 +125,22 @@ def test_a_part_of_the_answers(tool_dir: ToolDir, tmp_path: Path) -> None:
     assert answers == ["cold other.c:1:1", "inner part.c:3 < cold part.c:8"]
     (problem,) = failures.of(["part"])
     assert problem.message == f"{tool} answered 1 of 2 addresses of {path}"
+
+
+LOST = r"""exec /usr/bin/env eu-addr2line "$@" | sed 's/^ (inlined by) .*//; /^$/d'"""
+
+
+def test_a_chain_that_lost_its_last_line_is_asked_of_the_other_tool(tool_dir: ToolDir, tmp_path: Path) -> None:
+    """nm knows the function that contains the address, so an inlined one at the end of a chain is noticed."""
+    path = compiled(tmp_path)
+    tool = str(tool_dir.fake("lossy-eu-addr2line", LOST))
+    failures = Failures()
+    places = [(".text.unlikely", division(path, ".text.unlikely", one)) for one in ("div", "ret")]
+    assert located(opened(path, eu_addr2line=tool), places, failures) == [
+        "inner part.c:3 < cold part.c:8",
+        "cold part.c:9:1",
+    ]
+    assert not [*failures.of(["part"])]
 
 
 def test_every_address_once_and_on_few_pages() -> None:
