@@ -9,6 +9,7 @@ from kdumpwrap.errors import ToolFailed, ToolStopped
 from kdumpwrap.tools import recording
 from kdumpwrap.tools import run as programs
 from kdumpwrap.tools.argv import Argument, strings
+from kdumpwrap.tools.memfile import in_memory
 
 _LEAST = 1.0  # seconds for the first program to end after the second
 
@@ -34,9 +35,7 @@ def pipe(first: Command, second: Command, *, directory: Path, timeout: float, ok
     timeout, start = programs.limited(timeout), time.monotonic()
     recording.note(first.argv, directory=directory, reader=second.argv)
     with contextlib.ExitStack() as files:
-        sink, complaints, own = (
-            files.enter_context(programs.in_memory(name)) for name in ("stdout", "first", "second")
-        )
+        sink, complaints, own = (files.enter_context(in_memory(name)) for name in ("stdout", "first", "second"))
         writer = programs.popen(first.argv, programs.DEVNULL, programs.PIPE, complaints, "", None, directory=directory)
         try:
             with writer:

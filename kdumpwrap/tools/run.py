@@ -1,7 +1,6 @@
 """The one place where a process is started and waited for (crash(8), which wants a terminal, has its own)."""
 
 import contextlib
-import fcntl
 import os
 import resource
 import select
@@ -15,6 +14,7 @@ from kdumpwrap import shell
 from kdumpwrap.errors import ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.host.files import open_file
 from kdumpwrap.tools.argv import Argument, strings
+from kdumpwrap.tools.memfile import in_memory, seal, size
 from kdumpwrap.tools.recording import feed, note
 
 TIMEOUT = 120.0  # seconds; addr2line on a 600 MB vmlinux takes 0.5 s, on a slow disk and a small machine 30
@@ -25,7 +25,6 @@ MEMORY = 4 << 30  # bytes of address space; addr2line takes 1.3 GB of a vmlinux 
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
 _LOOK = 0.02  # seconds between two looks at what a program has printed
-_ADD_SEALS, _SEAL_WRITE = 1033, 8  # include/uapi/linux/fcntl.h; module fcntl has them since Python 3.9
 
 running: Set["subprocess.Popen[bytes]"] = set()
 _starting: Set[object] = set()  # one for each thread that is about to add to ``running``
@@ -106,7 +105,7 @@ def run(
                     process.kill()
                     process.wait()
                 for file in (caught, complaints):
-                    _seal(file)
+                    seal(file)
         return checked(argv, process.returncode, caught, complaints, start, ok, limit, keep=sink is None)
 
 
@@ -137,19 +136,13 @@ def _watch(
 ) -> None:
     """Wait for a program that may write files of any size. Raises ToolFailed when it ``printed`` more than LARGEST."""
     end = time.monotonic() + timeout
-    while max(map(_size, printed)) <= LARGEST:
+    while max(map(size, printed)) <= LARGEST:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(min(_LOOK, max(0.0, end - time.monotonic())))
             return
         if time.monotonic() >= end:
             raise subprocess.TimeoutExpired(argv, timeout)
     raise _endless(argv, LARGEST)
-
-
-def _seal(file: BinaryIO) -> None:
-    """Let nobody write to ``file`` any more: a program that the tool left behind would fill the memory."""
-    with contextlib.suppress(OSError):  # it is a file on disk
-        fcntl.fcntl(file, _ADD_SEALS, _SEAL_WRITE)  # it can still be made shorter
 
 
 def stop_all() -> None:
@@ -170,16 +163,6 @@ def settle() -> None:
 def stopped() -> bool:
     """Whether ``stop_all`` was called."""
     return _stopped
-
-
-def in_memory(name: str) -> BinaryIO:
-    """A file in memory for a program's output: nm would fill a pipe 1200 times, and wait for us each time."""
-    create = getattr(os, "memfd_create", None)  # since Python 3.8
-    if create is None:
-        from tempfile import TemporaryFile  # not loaded before nm has been started
-
-        return TemporaryFile()
-    return os.fdopen(create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")  # novm: they came with it
 
 
 def popen(
@@ -244,8 +227,8 @@ def checked(
     keep: bool,
 ) -> Output:
     """The output of a program that ended with ``status``; ``keep``: with its standard output."""
-    if limit is not None and (status == -signal.SIGXFSZ or max(map(_size, (stdout, stderr))) >= limit):
-        stdout.truncate(min(limit, _size(stdout)))  # a quick program may write more before its limit is set
+    if limit is not None and (status == -signal.SIGXFSZ or max(map(size, (stdout, stderr))) >= limit):
+        stdout.truncate(min(limit, size(stdout)))  # a quick program may write more before its limit is set
         raise _endless(argv, limit)
     stderr.seek(0)
     errors = stderr.read(_COMPLAINTS).decode("utf-8", "backslashreplace")
@@ -260,10 +243,6 @@ def checked(
 
 def _endless(argv: Sequence[str], limit: int) -> ToolFailed:
     return ToolFailed(f"{argv[0]} wrote more than {limit >> 20} MiB and was stopped", shell.join(argv))
-
-
-def _size(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_size
 
 
 def late(argv: Sequence[str], timeout: float) -> ToolTimeout:
