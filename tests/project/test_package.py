@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -347,6 +348,17 @@ def test_a_thread_gets_no_half_of_a_module_that_another_one_imports(zipapp: Path
         made.writestr("kdumpwrap/__main__.py", textwrap.dedent(other))
         made.writestr("slow.py", "import time\ntime.sleep(0.3)\nread = True\n")
     assert run([python, "-I", "-S", tmp_path / "one.pyz"]) == "[False, False, False]\n"
+
+
+@each_python
+def test_ctrl_c_while_the_zipapp_is_loaded(zipapp: Path, python: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(zipapp) as real, zipfile.ZipFile(tmp_path / "one.pyz", "w") as made:
+        made.writestr("__main__.py", real.read("__main__.py"))
+        made.writestr("kdumpwrap/__init__.py", "import os; os.kill(os.getpid(), 2)")
+        made.writestr("kdumpwrap/__main__.py", "def main(): pass")
+    argv = [str(python), "-I", "-S", str(tmp_path / "one.pyz")]
+    done = subprocess.run(argv, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
 def answers(zipapp: Path, *words: object) -> Dict[str, str]:
