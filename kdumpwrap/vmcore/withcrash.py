@@ -11,12 +11,13 @@ from kdumpwrap.host.packages import install
 from kdumpwrap.model.crash import Problem
 from kdumpwrap.model.finding import Analysis
 from kdumpwrap.model.kernel import Resolution, ResolvedFrame
+from kdumpwrap.model.log import Report
 from kdumpwrap.model.vmcore import Answer, Backtrace, BacktraceFrame, LoadedAt, System, VmcoreFacts
 from kdumpwrap.parse import crash as parse
 from kdumpwrap.symbolize.objects import CodeAddress, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import crashed, differences, files
-from kdumpwrap.vmcore.ladder import Ladder
+from kdumpwrap.vmcore.ladder import Ladder, Outcome
 from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
 
@@ -38,26 +39,41 @@ def learn(
 
     Raises KdumpwrapError without a vmcore, a vmlinux or crash.
     """
-    forced = rung_called(rung) if rung else None
     search = crashed.search_of(analysis.crash, search)
+    return facts(analysis, search, ask(analysis, search, rung=rung, timeout=timeout, progress=progress))
+
+
+def ask(
+    analysis: Analysis,
+    search: Search,
+    *,
+    rung: Optional[str] = None,
+    timeout: Optional[float] = None,
+    progress: Callable[[str], object] = lambda words: None,
+) -> Outcome:
+    """The answers of crash from which ``facts`` makes the facts. Raises KdumpwrapError as ``learn``."""
     target = files.subject(analysis.crash, search)
-    index = analysis.subject
-    resolution = analysis.findings[index].resolution if index is not None else None
-    report = resolution.report if resolution is not None else None
-    fault = report.fault_address if report is not None else None
-    slab = f"kmem {fault:x}" if fault is not None and fault >= 1 << 12 else None
-    commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES]
-    commands += [slab] if slab else []
+    forced = rung_called(rung) if rung else None
+    slab = _slab(analysis)
+    commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES, *([slab] if slab else [])]
     commands += [_LOG] if analysis.crash.dmesg is None else []
     with workplace() as place:
+        report = _report(analysis)
         names = [module.name for module in report.modules] if report is not None else []
         modules = files.ModuleFiles(target.release, search, target.vmcore.parent, place.own, lambda: names)
-        outcome = Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
+        return Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
+
+
+def facts(analysis: Analysis, search: Search, outcome: Outcome) -> VmcoreFacts:
+    """The facts in the answers to ``ask``."""
     said = {answer.command: answer for answer in outcome.answers}
-    tasks, unresolved = _located(_backtraces(said), analysis, resolution, search, target.vmcore.parent)
+    index, report, slab = analysis.subject, _report(analysis), _slab(analysis)
+    resolution = analysis.findings[index].resolution if index is not None else None
+    beside = Path(analysis.crash.vmcore or analysis.crash.path).absolute().parent
+    tasks, unresolved = _located(_backtraces(said), analysis, resolution, search, beside)
     panic = tasks[0] if tasks and said[_PANIC].complete else None
     system = parse.system(said[_SYSTEM].output) if said[_SYSTEM].complete else None
-    facts = VmcoreFacts(
+    learned = VmcoreFacts(
         rung=outcome.rung.name,
         system=system,
         panic_task=panic,
@@ -69,15 +85,26 @@ def learn(
                 key=lambda task: -task.seconds,
             )
         ),
-        slab=parse.slab(_whole(said[slab]), fault) if slab and fault is not None else None,
+        slab=parse.slab(_whole(said[slab]), report.fault_address) if slab and report and report.fault_address else None,
         modules=parse.modules(_whole(said[_TAINTED])),
         log=_whole(said[_LOG]) or None if _LOG in said else None,
         problems=(*outcome.problems, *_few(system), *unresolved),
     )
     if resolution is None:
-        return facts
-    stuck = differences.stuck(resolution.report, facts)
-    return facts._replace(differences=differences.between(resolution, analysis, facts), stuck=stuck)
+        return learned
+    stuck = differences.stuck(resolution.report, learned)
+    return learned._replace(differences=differences.between(resolution, analysis, learned), stuck=stuck)
+
+
+def _report(analysis: Analysis) -> Optional[Report]:
+    return analysis.findings[analysis.subject].resolution.report if analysis.subject is not None else None
+
+
+def _slab(analysis: Analysis) -> Optional[str]:
+    """The command that tells the object in which the fault address lies."""
+    report = _report(analysis)
+    fault = report.fault_address if report is not None else None
+    return f"kmem {fault:x}" if fault is not None and fault >= 1 << 12 else None
 
 
 def _backtraces(said: Dict[str, Answer]) -> Tuple[Backtrace, ...]:
