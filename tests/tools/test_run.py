@@ -1,13 +1,14 @@
 """How programs are started: what they may be given, what they may print, how their end is told."""
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Callable
 
 import pytest
+from conftest import environment
+from processes import ran
 
 from kdumpwrap.errors import KdumpwrapError, ToolFailed, ToolMissing, ToolStopped, ToolTimeout
 from kdumpwrap.tools.argv import Word, option, options, strings, word
@@ -205,9 +206,10 @@ def test_a_time_limit(fake: Fake) -> None:
 def test_little_is_loaded_before_nm_is_begun() -> None:
     """What is loaded later, while nm works, takes as long as nm."""
     code = "import sys; from kdumpwrap.symbolize import opening; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    loaded = ran([sys.executable, "-c", code], env=environment(), check=True).stdout.split()
     assert "kdumpwrap.tools.binutils" in loaded
     late = {"kdumpwrap.model.log", "kdumpwrap.parse.objdump", "kdumpwrap.symbolize.symbolizer", "logging"}
+    late |= {"base64", "tempfile", "kdumpwrap.host.packages"}
     assert not late & {*loaded}
 
 
