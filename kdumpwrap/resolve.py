@@ -67,8 +67,8 @@ def resolve(
 ) -> Tuple[Tuple[Resolved, ...], Tuple[Problem, ...]]:
     """Each expression with its resolved frame, and the problems."""
     frames = [parse(expression, caller=caller) for expression in expressions]
-    with _symbolizer(release, search) as symbolizer:
-        symbolizer.load(frames, lines=True)
+    with _symbolizer(frames, release, search) as symbolizer:
+        symbolizer.load(frames)
         placed = [
             (expression, one)
             for expression, frame in zip(expressions, frames)
@@ -100,7 +100,7 @@ def disassemble(
     Raises KdumpwrapError when there is no such function, or several, or when ``expression`` lies outside of it.
     """
     frame = parse(expression, caller=caller)
-    with _symbolizer(release, search) as symbolizer:
+    with _symbolizer([frame], release, search) as symbolizer:
         symbolizer.load([frame])
         if symbolizer.misplaced():
             first = symbolizer.problems([frame])[0]
@@ -134,9 +134,10 @@ def disassemble(
         return listing, (*symbolizer.problems([frame]), *_one_of_several(symbolizer))
 
 
-def _symbolizer(release: Optional[str], search: Search) -> Symbolizer:
+def _symbolizer(frames: Sequence[Frame], release: Optional[str], search: Search) -> Symbolizer:
     release = debuginfo.asked(release, search)
-    return Symbolizer(release, search, None, opening.begin(release, search))
+    needed = release is not None or any(frame.module is None for frame in frames)  # else a module alone is asked
+    return Symbolizer(release, search, None, opening.begin(release, search) if needed else None)
 
 
 def _one_of_several(symbolizer: Symbolizer) -> Tuple[Problem, ...]:

@@ -1,7 +1,8 @@
 """The sources of a release: their paths, and the lines round a given one. Only the file system is read."""
 
-import os
 import posixpath
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
@@ -72,7 +73,7 @@ def _source_paths(
     for directory in (*search.source_dirs, *([beside] if beside else [])):
         for tail in tails:
             yield directory, directory / tail
-    for top in filter(os.path.isdir, _trees(release, search.root)):
+    for top in filter(_is_there, _trees(release, search.root)):
         for tail in tails[:-1]:  # a bare "main.c" at the top of a tree would be another file
             yield search.root, top / tail  # Ubuntu's trees are full of links to the one beside them
     for build in debuginfo.builds(release, search):
@@ -81,6 +82,13 @@ def _source_paths(
     if file.startswith("/"):
         for path in (search.root / file.lstrip("/"), Path(file)):
             yield path.parent, path
+
+
+def _is_there(top: Path) -> bool:
+    """Whether ``top`` is a directory. Raises ReadFailed where its file system does not answer."""
+    with suppress(OSError), files.faults(top):
+        return stat.S_ISDIR(top.stat().st_mode)
+    return False
 
 
 def tree(release: Optional[str], root: Path) -> Optional[Path]:

@@ -17,6 +17,7 @@ from kdumpwrap.tools import binutils, elfutils
 
 _Chain = Tuple[Location, ...]
 _Chains = Dict[int, _Chain]
+_Share = Tuple[Sequence[int], Job[_Chains]]
 
 # Either tool keeps each compilation unit that it has read in memory. For a vmlinux of 600 MB eu-addr2line takes 107 MB
 # for one address, 163 for 100 pages, 360 for 3000; addr2line takes 259, 317 and 1326. A new process costs 0.03 s and
@@ -54,6 +55,7 @@ class Lines:
     ) -> None:
         """Start the look-up of ``addresses`` in ``opened``: one job for each object, or section of a module.
 
+        Two processes of eu-addr2line share many addresses.
         Of ``instructions`` only the line is looked up, by an eu-addr2line of their own: it takes most of its time to
         find functions.
         """
@@ -65,10 +67,18 @@ class Lines:
                 new.setdefault((one.section, functions), []).append(one.address)
         # the vmlinux first: it takes longest
         for (section, functions), few in sorted(new.items(), key=lambda item: item[0][0].module is not None):
-            found = opened[section.module]
-            beside = min(self._beside, self._pool.most) if functions and found.tools.eu_addr2line is not None else 1
-            for share in _shares(sorted(few), beside):
-                self._jobs.append(self._pool.submit(self._look_up, section, found, share, functions))
+            found, parts = opened[section.module], [*_few_pages(sorted(few))]
+            beside = self._share(section, found, parts[0]) if functions and len(parts) == 1 else ()
+            self._jobs.append(self._pool.submit(self._look_up, section, found, parts, functions, beside))
+
+    def _share(self, section: Section, found: Object, addresses: Sequence[int]) -> Sequence[_Share]:
+        """The shares of ``addresses`` that other processes of eu-addr2line look up: begun before that for the rest."""
+        tool, path = found.tools.eu_addr2line, found.lines
+        if tool is None or path is None:
+            return ()
+        others = [*_shares(addresses, min(self._beside, self._pool.most))][1:]
+        ask = partial(elfutils.locations, tool, path, section=section.name)
+        return [(share, self._pool.submit(ask, share)) for share in others]
 
     def answers(self) -> Dict[CodeAddress, _Chain]:
         """The locations of every address that was asked for, innermost function first; none where it is not known."""
@@ -76,21 +86,30 @@ class Lines:
             self._jobs.pop().result()
         return self._known
 
-    def _look_up(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> None:
+    def _look_up(
+        self,
+        section: Section,
+        found: Object,
+        parts: Sequence[Sequence[int]],
+        functions: bool,
+        beside: Sequence[_Share],
+    ) -> None:
         if found.lines is None:  # the opening of the object reported it
             return
-        for few in _few_pages(addresses):
-            chains = self._chains(section, found, few, functions)
+        for few in parts:
+            chains = self._chains(section, found, few, functions, beside)
             for one, chain in ((CodeAddress(section, address), chain) for address, chain in chains.items() if chain):
                 if functions or one not in self._known:
                     self._known[one] = chain
 
-    def _chains(self, section: Section, found: Object, addresses: Sequence[int], functions: bool) -> _Chains:
-        """The chain of each address from the best tool; from the next one where the best has no line."""
+    def _chains(
+        self, section: Section, found: Object, addresses: Sequence[int], functions: bool, beside: Sequence[_Share]
+    ) -> _Chains:
+        """The chain of each address from the best tool; from the next one where that lost a line, or has none."""
         chains: _Chains = {}
         worths: Dict[int, int] = {}
         left, told = addresses, False
-        for tool, ask in _tools(section, found, functions):
+        for tool, ask in _tools(section, found, functions, beside):
             answers: _Chains = {}
             problem = None
             try:
@@ -122,7 +141,7 @@ class Lines:
 
 
 def _tools(
-    section: Section, found: Object, functions: bool
+    section: Section, found: Object, functions: bool, beside: Sequence[_Share]
 ) -> Iterator[Tuple[str, Callable[[Sequence[int]], _Chains]]]:
     """The tools that can look up addresses of ``section``, the best first: name, and the call that asks it."""
     tools, path = found.tools, found.lines
@@ -130,9 +149,18 @@ def _tools(
         return
     if tools.eu_addr2line is not None:
         ask = partial(elfutils.locations, tools.eu_addr2line, path, section=section.name, functions=functions)
-        yield tools.eu_addr2line, ask
+        yield tools.eu_addr2line, partial(_together, ask, beside)
     if section.module is None or tools.relocates:
         yield tools.addr2line, partial(binutils.locations, tools, path, section=section.name)
+
+
+def _together(ask: Callable[[Sequence[int]], _Chains], beside: Sequence[_Share], addresses: Sequence[int]) -> _Chains:
+    """The answers of ``ask`` and of the jobs ``beside`` it. Raises KdumpwrapError when one of them failed."""
+    others = {address for share, _ in beside for address in share}
+    answers = ask([address for address in addresses if address not in others])
+    for _, job in beside:
+        answers.update(job.result())
+    return answers
 
 
 def _nothing(found: Object, asked: int) -> Problem:

@@ -71,10 +71,12 @@ class Object:
         """The function that contains ``address``."""
         if self.nm:
             return nm.enclosing(self.nm, address)
-        if not self._sections:
+        if not self._starts:
+            sections: Dict[Optional[str], Dict[int, Symbol]] = {}
             for symbol in (one for symbols in self.functions.values() for one in symbols):
-                self._sections.setdefault(symbol.section, {}).setdefault(symbol.address, symbol)
-            self._starts.update((name, sorted(symbols)) for name, symbols in self._sections.items())
+                sections.setdefault(symbol.section, {}).setdefault(symbol.address, symbol)
+            self._sections.update(sections)  # first, and each at once: another thread may ask meanwhile
+            self._starts.update({name: sorted(symbols) for name, symbols in sections.items()})
         starts = self._starts.get(section, [])
         at = bisect_right(starts, address)
         return self._sections[section][starts[at - 1]] if at else None

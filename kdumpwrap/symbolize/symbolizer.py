@@ -29,7 +29,7 @@ from kdumpwrap.symbolize.maker import maker
 from kdumpwrap.symbolize.objects import CodeAddress, Located, Object, lookup
 from kdumpwrap.symbolize.opening import Opening, Vmlinux, open_vmlinux, pool
 from kdumpwrap.symbolize.pool import Job
-from kdumpwrap.tools import binutils
+from kdumpwrap.tools import binutils, elfutils
 from kdumpwrap.tools.run import stopped
 
 _T = TypeVar("_T")
@@ -109,8 +109,8 @@ class Symbolizer:
         """Read the symbols that ``frames`` (of a crash on ``arch``) name, of all objects.
 
         ``strangers``: for each module in the log's list whether it is flagged as out of tree. May be called again for
-        more frames; known names are not read again. With ``lines`` eu-addr2line starts on the vmlinux before modules
-        are looked for: it takes longest. ``meanwhile`` is called while it runs.
+        more frames; known names are not read again. With ``lines`` eu-addr2line, which takes longest, starts on the
+        vmlinux before modules are looked for. ``meanwhile`` is called while it or nm runs.
         """
         self._strangers.update(strangers)
         kernel: Dict[Frame, str] = {}  # those of the vmlinux, with their names
@@ -126,15 +126,18 @@ class Symbolizer:
         self._modules |= set(modules)
         if names or (modules and self.release is not None):
             self.start()
+        begins = lines and elfutils.addr2line() is not None
+        if meanwhile is not None and not begins:
+            meanwhile()
         known = self.objects.get(None)
         if known is not None and names:
             known.functions.update(nm.parse(known.nm, names))
         elif self._opening is not None and not self._opened:
             opening, self._opened = self._opening, True
             self.failures.keep(None, lambda: self._load_vmlinux(opening.result(), names, arch))
-        if lines:
+        if begins:
             self._begin_unambiguous(kernel)
-        if meanwhile is not None:
+        if meanwhile is not None and begins:
             meanwhile()
         refused: Dict[str, List[str]] = {}
         look = partial(debuginfo.modules, tuple(modules), self.release, self.search, self._beside, refused)

@@ -1,4 +1,4 @@
-"""eu-addr2line of elfutils: lines and columns of any machine's vmlinux or module, by one process for each object."""
+"""eu-addr2line of elfutils: lines and columns of any machine's vmlinux or module, by one process for many addresses."""
 
 import os
 import shutil

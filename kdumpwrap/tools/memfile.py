@@ -12,7 +12,7 @@ def in_memory(name: str) -> BinaryIO:
     """A file in memory for a program's output: nm would fill a pipe 1200 times, and wait for us each time."""
     create = getattr(os, "memfd_create", None)  # since Python 3.8
     if create is None:
-        from tempfile import TemporaryFile  # not loaded before nm has been started
+        from tempfile import TemporaryFile  # it takes as long to load as all else here
 
         return TemporaryFile()
     return os.fdopen(create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")  # novm: they came with it

@@ -24,6 +24,9 @@ LARGEST = 64 << 20  # bytes that a tool may print; nm prints 8 MB of a vmlinux w
 MEMORY = 4 << 30  # bytes of address space; addr2line takes 1.3 GB of a vmlinux of 600 MB
 _MESSAGE = 300  # characters of a tool's complaint that are passed on
 _COMPLAINTS = 1 << 16  # bytes of standard error that are read
+# huge pages, where glibc 2.35 or newer finds any, save nm, objdump and eu-addr2line a tenth of their time; one of arm64
+# may have 512 MiB
+_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if os.uname().machine == "x86_64" else {}
 _LOOK = 0.02  # seconds between two looks at what a program has printed
 
 running: Set["subprocess.Popen[bytes]"] = set()
@@ -258,8 +261,7 @@ def missing(tool: str, package: str = "") -> ToolMissing:
 
 def environment() -> Dict[str, str]:
     """The environment of every tool: messages in English, no automatic download of debuginfo."""
-    # huge pages, where glibc 2.35 or newer finds any, save nm, objdump and eu-addr2line a tenth of their time
-    env = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ, "LC_ALL": "C", "TERM": "dumb"}
+    env = {**_HUGE_PAGES, **os.environ, "LC_ALL": "C", "TERM": "dumb"}
     for name in ("DEBUGINFOD_URLS", "LANGUAGE", "POSIXLY_CORRECT"):
         env.pop(name, None)
     return env

@@ -52,8 +52,8 @@ def ask(
     progress: Callable[[str], object] = lambda words: None,
 ) -> Outcome:
     """The answers of crash from which ``facts`` makes the facts. Raises KdumpwrapError as ``learn``."""
-    target = files.subject(analysis.crash, search)
     forced = rung_called(rung) if rung else None
+    target = files.subject(analysis.crash, search)
     slab = _slab(analysis)
     commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES, *([slab] if slab else [])]
     commands += [_LOG] if analysis.crash.dmesg is None else []

@@ -155,6 +155,34 @@ def test_what_needs_no_nm_loads_nothing_for_it(words: List[object], run_cli: Run
     assert done.status == 0 and "kdumpwrap.cli.app" in done.stderr and "kdumpwrap.cli.early" not in done.stderr
 
 
+def test_a_module_alone_needs_no_vmlinux(run_cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "part.c").write_text("int twice(int a) { return 2 * a; }\n")
+    subprocess.run(["gcc", "-g", "-O2", "-c", "-o", "part.ko", "part.c"], cwd=str(tmp_path), check=True)
+    words = ("resolve", "--vmlinux", "/no/vmlinux", "--module-dir", tmp_path, "twice+0x1 [part]")
+    done = run_cli(*map(str, words))
+    assert (done.status, done.stderr) == (0, "") and "part.c:1" in done.stdout
+
+
+LATER = """
+case "$*" in *XxxWan*)
+	for _ in $(seq 200); do [ ! -e {started} ] || exec {real} "$@"; sleep 0.05; done; echo too soon >{early};;
+esac
+exec {real} "$@"
+"""
+
+
+@pytest.mark.skipif(shutil.which("eu-addr2line") is None, reason="needs elfutils")
+def test_eu_addr2line_is_at_work_before_modules_are_opened(run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
+    """It takes longest of all tools."""
+    started, early_one = tmp_path / "started", tmp_path / "early"
+    tool_dir.fake("readelf", LATER.format(started=started, early=early_one, real=shutil.which("readelf")))
+    tool_dir.fake("eu-addr2line", f'touch {started}; exec {shutil.which("eu-addr2line")} "$@"')
+    shutil.copy(str(VMLINUX), str(tmp_path / "XxxWan.ko"))  # it is refused, once readelf has read it
+    words = ("analyze", "--no-variables", "--root", ROOT, "--module-dir", tmp_path, CRASH)
+    done = run_cli(*map(str, words), env=tool_dir.first)
+    assert done.status == 3 and started.exists() and not early_one.exists(), done.stderr
+
+
 @pytest.mark.parametrize("command", ["resolve", "disasm"])
 def test_a_symbol_costs_one_nm(command: str, run_cli: RunCli, tool_dir: ToolDir, tmp_path: Path) -> None:
     tool_dir.fake("nm", f'echo "$*" >>{tmp_path}/asked; exec {shutil.which("nm")} "$@"')

@@ -84,6 +84,9 @@ def test_what_lies_outside_of_its_function_has_no_line(run_cli: RunCli) -> None:
 
 
 def test_a_return_address_at_the_end_belongs_to_its_function(run_cli: RunCli) -> None:
+    # a place far outside must not be handed to the tools with the others: they would refuse them all
+    done = run_cli("resolve", *HERE, "--raw", "iptunnel_xmit+0xffffffffffffffff", "iptunnel_xmit+0x17d")
+    assert done.status == 3 and "ip_tunnels.h\t462" in done.stdout and "addr2line" not in done.stderr
     done = run_cli("resolve", *HERE, "--caller", "--raw", "iptunnel_xmit+0x1c0/0x1c0")
     assert done.status == 0 and done.stdout.split("\t")[2] == "iptunnel_xmit"
     assert run_cli("disasm", *HERE, "--caller", "--raw", "iptunnel_xmit+0x1c0").status == 0

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Tuple
 
@@ -180,6 +181,38 @@ def test_two_processes_answer_as_one(tool: Optional[str], most: int, cpus: int, 
         alone = Lines(pool, Failures())
         alone.ask(asked, {"part": found})
         assert alone.answers() == answers and len(answers) > 8
+
+
+def test_threads_that_ask_a_module_at_once_get_its_functions() -> None:
+    """Two processes that share a module's addresses have their answers judged at one moment."""
+    functions = {f"f{number}": (Symbol(f"f{number}", number * 16, 16, ".text"),) for number in range(5000)}
+    path, tools = Path("part.ko"), binutils.toolset(None)
+    for _ in range(10):
+        found, together = Object(tools, path, path, None, functions), threading.Barrier(4)
+        names: List[Optional[str]] = []
+
+        def ask(
+            found: Object = found, together: threading.Barrier = together, names: List[Optional[str]] = names
+        ) -> None:
+            together.wait()
+            symbol = found.enclosing(".text", 4999 * 16 + 3)
+            names.append(symbol.name if symbol else None)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert names == ["f4999"] * 4
+
+
+def test_a_share_that_fails_is_told_once_and_of_all(tool_dir: ToolDir, tmp_path: Path) -> None:
+    path = compiled(tmp_path)
+    tool = str(tool_dir.fake("eu-addr2line", "cat >/dev/null; exit 1"))
+    failures = Failures()
+    answers = located(opened(path, eu_addr2line=tool), [(".text", offset) for offset in range(34)], failures)
+    (problem,) = failures.of(["part"])
+    assert "printed no answers" in problem.message and sum(map(bool, answers)) > 8  # which addr2line gave
 
 
 @pytest.mark.parametrize("with_elfutils", [True, False])
