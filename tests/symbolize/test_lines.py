@@ -185,7 +185,7 @@ def test_two_processes_answer_as_one(tool: Optional[str], most: int, cpus: int, 
 
 def test_threads_that_ask_a_module_at_once_get_its_functions() -> None:
     """Two processes that share a module's addresses have their answers judged at one moment."""
-    functions = {f"f{number}": (Symbol(f"f{number}", number * 16, 16, ".text"),) for number in range(5000)}
+    functions = {f"f{number}": (Symbol(f"f{number}", number * 16, 16, ".text"),) for number in range(20_000)}
     path, tools = Path("part.ko"), binutils.toolset(None)
     for _ in range(10):
         found, together = Object(tools, path, path, None, functions), threading.Barrier(4)
@@ -195,7 +195,7 @@ def test_threads_that_ask_a_module_at_once_get_its_functions() -> None:
             found: Object = found, together: threading.Barrier = together, names: List[Optional[str]] = names
         ) -> None:
             together.wait()
-            symbol = found.enclosing(".text", 4999 * 16 + 3)
+            symbol = found.enclosing(".text", 19_999 * 16 + 3)
             names.append(symbol.name if symbol else None)
 
         threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -203,7 +203,7 @@ def test_threads_that_ask_a_module_at_once_get_its_functions() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert names == ["f4999"] * 4
+        assert names == ["f19999"] * 4
 
 
 def test_a_share_that_fails_is_told_once_and_of_all(tool_dir: ToolDir, tmp_path: Path) -> None:
