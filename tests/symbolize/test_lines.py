@@ -185,7 +185,8 @@ def test_two_processes_answer_as_one(tool: Optional[str], most: int, cpus: int, 
 
 def test_threads_that_ask_a_module_at_once_get_its_functions() -> None:
     """Two processes that share a module's addresses have their answers judged at one moment."""
-    functions = {f"f{number}": (Symbol(f"f{number}", number * 16, 16, ".text"),) for number in range(20_000)}
+    symbols = [Symbol(f"f{number}", number * 16, 16, ".text") for number in range(20_000)]
+    functions: Dict[str, Tuple[Symbol, ...]] = {symbol.name: (symbol,) for symbol in symbols}
     path, tools = Path("part.ko"), binutils.toolset(None)
     for _ in range(10):
         found, together = Object(tools, path, path, None, functions), threading.Barrier(4)
