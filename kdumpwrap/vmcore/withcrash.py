@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Optional, Sequence, Tuple
 
 from kdumpwrap import shell
 from kdumpwrap.debuginfo import Search
@@ -18,7 +18,6 @@ from kdumpwrap.symbolize.objects import CodeAddress, lookup
 from kdumpwrap.symbolize.symbolizer import Symbolizer
 from kdumpwrap.vmcore import crashed, differences, files
 from kdumpwrap.vmcore.ladder import Ladder, Outcome
-from kdumpwrap.vmcore.rungs import rung as rung_called
 from kdumpwrap.vmcore.start import workplace
 
 # -s: symbol+offset, -l: lines, -x: hexadecimal
@@ -27,32 +26,17 @@ _TAINTED, _MODULES, _LOG = "mod -t", "mod", "log"
 _FEW = 2  # tasks beside the running ones: crash did not find the others
 
 
-def learn(
-    analysis: Analysis,
-    search: Search,
-    *,
-    rung: Optional[str] = None,
-    timeout: Optional[float] = None,
-    progress: Callable[[str], object] = lambda words: None,
-) -> VmcoreFacts:
+def learn(analysis: Analysis, search: Search) -> VmcoreFacts:
     """The facts that crash adds to ``analysis``; ``problems`` of the result names those that it could not give.
 
     Raises KdumpwrapError without a vmcore, a vmlinux or crash.
     """
     search = crashed.search_of(analysis.crash, search)
-    return facts(analysis, search, ask(analysis, search, rung=rung, timeout=timeout, progress=progress))
+    return facts(analysis, search, ask(analysis, search))
 
 
-def ask(
-    analysis: Analysis,
-    search: Search,
-    *,
-    rung: Optional[str] = None,
-    timeout: Optional[float] = None,
-    progress: Callable[[str], object] = lambda words: None,
-) -> Outcome:
+def ask(analysis: Analysis, search: Search) -> Outcome:
     """The answers of crash from which ``facts`` makes the facts. Raises KdumpwrapError as ``learn``."""
-    forced = rung_called(rung) if rung else None
     target = files.subject(analysis.crash, search)
     slab = _slab(analysis)
     commands = [_SYSTEM, _PANIC, _ALL, _MEMORY, _TASKS, _TAINTED, _MODULES, *([slab] if slab else [])]
@@ -61,7 +45,7 @@ def ask(
         report = _report(analysis)
         names = [module.name for module in report.modules] if report is not None else []
         modules = files.ModuleFiles(target.release, search, target.vmcore.parent, place.own, lambda: names)
-        return Ladder(target, place, modules, forced=forced, timeout=timeout, progress=progress).ask(commands)
+        return Ladder(target, place, modules).ask(commands)
 
 
 def facts(analysis: Analysis, search: Search, outcome: Outcome) -> VmcoreFacts:

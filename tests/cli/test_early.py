@@ -76,7 +76,7 @@ def test_what_is_not_plain_is_left_alone(words: List[object]) -> None:
     assert foreseen(*words) is None
 
 
-def test_nm_begins_on_the_kernel_that_resolve_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nm_begins_on_the_kernel_that_resolve_asks() -> None:
     release = VMLINUX.parent.name
     for words in (["--vmlinux", str(VMLINUX), "f+0x1"], ["--root", str(ROOT), f"--release={release}", "f+0x1"]):
         early.begin("resolve", words)

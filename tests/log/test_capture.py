@@ -173,7 +173,7 @@ def test_the_status_of_a_test_of_kdump(text: str, told: Optional[Tuple[str, Opti
         (b"Command line: ", 1000),
     ],
 )
-def test_a_line_twice_as_long_takes_twice_the_time(piece: bytes, times: int) -> None:
+def test_a_line_four_times_as_long_takes_four_times_the_time(piece: bytes, times: int) -> None:
     def seconds(times: int) -> float:
         log = b"Linux version 6\nCommand line: elfcorehdr=1\n" + (piece * times + b"\n") * 100
         best = float("inf")
