@@ -144,6 +144,15 @@ def test_a_chain_that_lost_its_last_line_is_asked_of_the_other_tool(tool_dir: To
     assert not [*failures.of(["part"])]
 
 
+def test_the_better_of_two_poor_answers_stays(tool_dir: ToolDir, tmp_path: Path) -> None:
+    path = compiled(tmp_path)
+    lossy = str(tool_dir.fake("lossy-eu-addr2line", LOST))
+    blind = str(tool_dir.fake("blind-addr2line", r"""exec /usr/bin/env addr2line "$@" | sed 's/^.*part\.c:.*/??:0/'"""))
+    found = opened(path, eu_addr2line=lossy, addr2line=blind)
+    (answer,) = located(found, [(".text.unlikely", division(path, ".text.unlikely"))])
+    assert answer.startswith("inner part.c:3")
+
+
 def test_every_address_once_and_on_few_pages() -> None:
     addresses = [page << 12 | offset for page in range(2 * lines._PAGES + 1) for offset in (0, 8)]
     few = [*lines._few_pages(addresses)]
